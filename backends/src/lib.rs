@@ -1,0 +1,14 @@
+//! The doors to the outside: a [`queue`] that hands out items, a [`ledger`] that keeps score, and
+//! [`blobs`] that hold everything that matters. Each has an embedded twin for one machine, which is
+//! a product and passes the same [`contract`] as the servers do.
+//!
+//! URLs choose: see [`open`].
+
+pub mod error;
+pub mod queue;
+pub mod ledger;
+pub mod blobs;
+pub mod open;
+pub mod contract;
+
+pub use error::{Error, Kind, Result};

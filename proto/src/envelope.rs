@@ -1,0 +1,80 @@
+//! A message on the queue: an item in a version-tagged envelope. Every version that was ever
+//! written is read; the newest is written. `samples/` holds one frozen message of each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::item::Item;
+
+/// Larger than any message we write: what is longer was not written by us.
+pub const MAX_BYTES: usize = 256 * 1024;
+
+#[derive(Debug, thiserror::Error)]
+pub enum BadEnvelope {
+    #[error("message of {0} bytes is longer than the {MAX_BYTES} that an item may take")]
+    TooLong(usize),
+    #[error("message is not an item that this version can read: {0}")]
+    Malformed(#[from] serde_json::Error),
+    #[error("item {place} says id {said}, but its work hashes to {is}")]
+    Forged { place: String, said: String, is: String },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "version")]
+enum Envelope {
+    #[serde(rename = "1")]
+    V1 { item: Item },
+}
+
+pub fn encode(item: &Item) -> Vec<u8> {
+    serde_json::to_vec(&Envelope::V1 { item: item.clone() }).expect("an item has only string keys")
+}
+
+pub fn decode(bytes: &[u8]) -> Result<Item, BadEnvelope> {
+    if bytes.len() > MAX_BYTES {
+        return Err(BadEnvelope::TooLong(bytes.len()));
+    }
+    let Envelope::V1 { item } = serde_json::from_slice(bytes)?;
+    let is = item.work.id();
+    if is != item.id || item.work.stage() != item.place.stage {
+        return Err(BadEnvelope::Forged {
+            place: item.place.to_string(),
+            said: item.id.to_string(),
+            is: is.to_string(),
+        });
+    }
+    Ok(item)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::{Noop, Place, Stage, Work};
+
+    fn noop() -> Item {
+        let place = Place::new(Stage::Noop, 0, 7);
+        Item::new("bench-1".parse().unwrap(), place, Work::Noop(Noop { nonce: 7 }))
+    }
+
+    #[test]
+    fn every_frozen_message_still_reads_and_the_newest_is_still_written() {
+        let newest: Item = decode(include_bytes!("../samples/envelope-v1.json")).unwrap();
+        let written = String::from_utf8(encode(&newest)).unwrap();
+        assert_eq!(written, include_str!("../samples/envelope-v1.json").trim_end());
+    }
+
+    #[test]
+    fn an_item_whose_id_does_not_match_its_work_is_refused() {
+        let mut item = noop();
+        item.work = Work::Noop(Noop { nonce: 8 });
+        assert!(matches!(decode(&encode(&item)), Err(BadEnvelope::Forged { .. })));
+    }
+
+    #[test]
+    fn unknown_versions_and_fields_are_refused() {
+        let good = String::from_utf8(encode(&noop())).unwrap();
+        assert!(decode(good.as_bytes()).is_ok());
+        assert!(decode(good.replace("\"1\"", "\"99\"").as_bytes()).is_err());
+        assert!(decode(good.replace("\"nonce\"", "\"nonse\"").as_bytes()).is_err());
+        assert!(decode(&vec![b' '; MAX_BYTES + 1]).is_err());
+    }
+}

@@ -1,0 +1,349 @@
+//! The unit of work: small, self-contained, and named by its content.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    geometry::{RectPx, SizePx},
+    ids::{Digest, ItemId, RunId, SceneId},
+    numeric::ClassId,
+    scene::{SceneFiles, SceneHeader},
+};
+
+/// A kind of work. The order is the order in which stages come to a scene.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Find the numeric class of a kind of worker, and its speed.
+    Probe,
+    /// Read the headers of scenes.
+    Survey,
+    /// Run the network over a rectangle.
+    Predict,
+    /// Join a scene's predicted rectangles to one file.
+    Assemble,
+    /// Count a scene's prediction against its labels.
+    Eval,
+    /// Do nothing: what `swath bench control` measures the control path with.
+    Noop,
+}
+
+impl Stage {
+    pub const ALL: [Stage; 6] =
+        [Stage::Probe, Stage::Survey, Stage::Predict, Stage::Assemble, Stage::Eval, Stage::Noop];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Probe => "probe",
+            Stage::Survey => "survey",
+            Stage::Predict => "predict",
+            Stage::Assemble => "assemble",
+            Stage::Eval => "eval",
+            Stage::Noop => "noop",
+        }
+    }
+
+    /// Counts the changes of a stage's code that change its output; part of every item's id.
+    pub const fn revision(self) -> u32 {
+        1
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Stage {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        Stage::ALL.into_iter().find(|stage| stage.name() == s).ok_or_else(|| {
+            let names = Stage::ALL.map(Stage::name).join(", ");
+            format!("no stage is called '{s}'; the stages are {names}")
+        })
+    }
+}
+
+/// Where an item stands in its run: one bit of the ledger. Scenes are planned in lots (the scenes
+/// of one survey item), so that work begins before the last header is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Place {
+    pub stage: Stage,
+    pub lot: u32,
+    pub index: u32,
+}
+
+impl Place {
+    pub const fn new(stage: Stage, lot: u32, index: u32) -> Self {
+        Self { stage, lot, index }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.stage, self.lot, self.index)
+    }
+}
+
+impl FromStr for Place {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        let wrong = || format!("'{s}' is not a place: it should look like predict.0.17");
+        let mut parts = s.split('.');
+        let (Some(stage), Some(lot), Some(index), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(wrong());
+        };
+        Ok(Self {
+            stage: stage.parse()?,
+            lot: lot.parse().map_err(|_| wrong())?,
+            index: index.parse().map_err(|_| wrong())?,
+        })
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> String {
+        place.to_string()
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = String;
+    fn try_from(s: String) -> Result<Self, String> {
+        s.parse()
+    }
+}
+
+/// One item, as it goes over the queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Item {
+    pub run: RunId,
+    pub place: Place,
+    pub id: ItemId,
+    pub work: Work,
+}
+
+impl Item {
+    pub fn new(run: RunId, place: Place, work: Work) -> Self {
+        let id = work.id();
+        Self { run, place, id, work }
+    }
+}
+
+/// What is to be done: everything that decides the output, and nothing else. Its hash is the
+/// item's id, so two runs that want the same thing share one output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Work {
+    Probe(Probe),
+    Survey(Survey),
+    Predict(Predict),
+    Assemble(Assemble),
+    Eval(Eval),
+    Noop(Noop),
+}
+
+impl Work {
+    pub const fn stage(&self) -> Stage {
+        match self {
+            Work::Probe(_) => Stage::Probe,
+            Work::Survey(_) => Stage::Survey,
+            Work::Predict(_) => Stage::Predict,
+            Work::Assemble(_) => Stage::Assemble,
+            Work::Eval(_) => Stage::Eval,
+            Work::Noop(_) => Stage::Noop,
+        }
+    }
+
+    pub fn id(&self) -> ItemId {
+        // Struct fields serialise in the order of their declaration, so this is canonical.
+        let wire = serde_json::to_vec(self).expect("work has only string keys");
+        let mut hash = <sha2::Sha256 as sha2::Digest>::new();
+        sha2::Digest::update(&mut hash, format!("{}:{}\n", self.stage(), self.stage().revision()));
+        sha2::Digest::update(&mut hash, wire);
+        ItemId::from_sha256(hash)
+    }
+
+    /// The scene that a failure is to be booked on, where there is just one.
+    pub fn scene(&self) -> Option<&SceneId> {
+        match self {
+            Work::Probe(_) | Work::Noop(_) => None,
+            Work::Survey(survey) => match survey.scenes.as_slice() {
+                [one] => Some(&one.id),
+                _ => None,
+            },
+            Work::Predict(predict) => Some(&predict.scene.id),
+            Work::Assemble(assemble) => Some(&assemble.scene),
+            Work::Eval(eval) => Some(&eval.scene.id),
+        }
+    }
+
+    pub fn rect(&self) -> Option<RectPx> {
+        match self {
+            Work::Predict(predict) => Some(predict.rect),
+            _ => None,
+        }
+    }
+}
+
+/// Which network, and its exact bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRef {
+    pub architecture: Architecture,
+    pub weights: Weights,
+    pub bands: u32,
+    pub classes: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Architecture {
+    /// Two small convolutions: for trying things out, and for tests.
+    Tiny,
+    /// U-Net on a ResNet-18 encoder, with torchvision's layer names.
+    UnetResnet18,
+    /// A TorchScript module; its file says what it computes.
+    Torchscript,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Weights {
+    /// Weights drawn from a seed: the same on every machine.
+    Seed(u64),
+    /// A file under the root, named by its content: `models/<sha-256>.<extension>`.
+    File { sha256: Digest, extension: String },
+}
+
+/// How windows are laid over a scene: a core, whose pixels are kept, in a margin of context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowShape {
+    pub core_px: u32,
+    pub margin_px: u32,
+}
+
+impl WindowShape {
+    /// The edge of what the network sees.
+    pub const fn edge_px(self) -> u32 {
+        self.core_px + 2 * self.margin_px
+    }
+}
+
+/// Measures a kind of worker with one model and one window shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    pub model: ModelRef,
+    pub window: WindowShape,
+    pub batch: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Survey {
+    pub scenes: Vec<SceneFiles>,
+}
+
+/// One rectangle of one scene through the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Predict {
+    pub scene: SceneHeader,
+    pub rect: RectPx,
+    pub model: ModelRef,
+    pub window: WindowShape,
+    pub batch: u32,
+    pub class: ClassId,
+    /// Keep quantised scores beside the classes.
+    pub scores: bool,
+    /// Edge of the tiles that the output is cut into.
+    pub block_px: u32,
+}
+
+/// Joins a scene's predicted rectangles. The list of inputs lies under the root, since it can be
+/// longer than a message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assemble {
+    pub scene: SceneId,
+    pub inputs: Digest,
+    pub output: String,
+    pub scores_output: Option<String>,
+}
+
+/// What `Assemble::inputs` names: `runs/<run>/inputs/<digest>.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssembleInputs {
+    pub scene: SceneHeader,
+    pub size: SizePx,
+    pub block_px: u32,
+    pub item_px: u32,
+    pub classes: Vec<ClassStyle>,
+    /// In the order of [`Place::index`], which is Z-order over the scene.
+    pub parts: Vec<AssemblePart>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssemblePart {
+    pub place: Place,
+    pub id: ItemId,
+    pub rect: RectPx,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassStyle {
+    pub name: String,
+    pub rgb: [u8; 3],
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Eval {
+    pub scene: SceneFiles,
+    /// Key of the assembled class raster.
+    pub prediction: String,
+    /// The item that makes it, should it be gone.
+    pub producer: Place,
+    pub classes: Vec<ClassStyle>,
+    /// The class of every pixel that no label covers.
+    pub null_class: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Noop {
+    pub nonce: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_reads_back_what_it_prints() {
+        let place = Place::new(Stage::Predict, 3, 17);
+        assert_eq!(place.to_string(), "predict.3.17");
+        assert_eq!("predict.3.17".parse(), Ok(place));
+        for bad in ["predict.3", "predict.3.17.1", "bake.0.0", "predict.x.1", "predict.0.-1", ""] {
+            assert!(bad.parse::<Place>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_id_follows_the_content() {
+        let one = Work::Noop(Noop { nonce: 1 });
+        assert_eq!(one.id(), Work::Noop(Noop { nonce: 1 }).id());
+        assert_ne!(one.id(), Work::Noop(Noop { nonce: 2 }).id());
+    }
+}

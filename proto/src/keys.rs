@@ -1,0 +1,100 @@
+//! Where everything lies under the root. No other file spells a key.
+
+use crate::{
+    ids::{Digest, ItemId, RunId, SceneId},
+    item::{Item, Place, Stage, Weights},
+};
+
+pub fn run_record(run: &RunId) -> String {
+    format!("runs/{run}/run.json")
+}
+
+pub fn pipeline(run: &RunId) -> String {
+    format!("runs/{run}/pipeline.toml")
+}
+
+pub fn status(run: &RunId) -> String {
+    format!("runs/{run}/status.json")
+}
+
+/// A wish that somebody with access to the root has put down: `pause`, `cancel`, ...
+pub fn command(run: &RunId, name: &str) -> String {
+    format!("runs/{run}/commands/{name}")
+}
+
+pub fn commands(run: &RunId) -> String {
+    format!("runs/{run}/commands/")
+}
+
+pub const RUNS: &str = "runs/";
+
+pub fn assemble_inputs(run: &RunId, digest: &Digest) -> String {
+    format!("runs/{run}/inputs/{digest}.json")
+}
+
+/// The one object whose existence says that an item is done. Keys begin with two digits of the id,
+/// so that listing and writing spread over prefixes.
+pub fn output(stage: Stage, id: &ItemId) -> String {
+    let hex = id.to_string();
+    format!("items/{}/{stage}/{hex}", &hex[..2])
+}
+
+pub fn item_output(item: &Item) -> String {
+    output(item.place.stage, &item.id)
+}
+
+/// The 256 prefixes under which outputs lie.
+pub fn output_prefixes() -> impl Iterator<Item = String> {
+    (0..=255_u8).map(|byte| format!("items/{byte:02x}/"))
+}
+
+/// Reads an output key back.
+pub fn parse_output(key: &str) -> Option<(Stage, ItemId)> {
+    let mut parts = key.strip_prefix("items/")?.split('/');
+    let (_, stage, id) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((stage.parse().ok()?, id.parse().ok()?))
+}
+
+pub fn buried(run: &RunId, place: Place) -> String {
+    format!("buried/{run}/{place}.json")
+}
+
+pub fn buried_of(run: &RunId) -> String {
+    format!("buried/{run}/")
+}
+
+pub fn prediction(run: &RunId, scene: &SceneId) -> String {
+    format!("predict/{run}/{scene}.tif")
+}
+
+pub fn scores(run: &RunId, scene: &SceneId) -> String {
+    format!("predict/{run}/{scene}.scores.tif")
+}
+
+pub fn eval(run: &RunId) -> String {
+    format!("eval/{run}/eval.json")
+}
+
+/// A model's file; weights that come from a seed have none.
+pub fn model(weights: &Weights) -> Option<String> {
+    match weights {
+        Weights::Seed(_) => None,
+        Weights::File { sha256, extension } => Some(format!("models/{sha256}.{extension}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_key_reads_back() {
+        let id = ItemId::of(b"x");
+        let key = output(Stage::Predict, &id);
+        assert_eq!(parse_output(&key), Some((Stage::Predict, id)));
+        assert!(key.starts_with(&format!("items/{}/", &id.to_string()[..2])));
+        for bad in ["items/ab/predict", "items/ab/bake/00", "runs/x/run.json"] {
+            assert_eq!(parse_output(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `run.json`: what is frozen when a run begins. The order of bits in the ledger is a function of
+//! this document and of what the surveys found, and of nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{Digest, RunId},
+    item::{ClassStyle, ModelRef, Stage, WindowShape},
+    numeric::NumericClass,
+    scene::SceneFiles,
+};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunRecord {
+    pub run: RunId,
+    /// RFC 3339.
+    pub created: String,
+    /// Version of the program that froze the run.
+    pub program: String,
+    /// SHA-256 of `pipeline.toml` beside this file.
+    pub pipeline: Digest,
+    pub stages: Vec<Stage>,
+    pub scenes: Vec<SceneFiles>,
+    /// Scenes a survey item.
+    pub lot_scenes: u32,
+    pub classes: Vec<ClassStyle>,
+    pub null_class: u32,
+    pub predict: PredictPlan,
+    /// Attempts after which an item is buried.
+    pub max_attempts: u32,
+    /// No-op items, for `swath bench control`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub noops: u32,
+    /// Shuffles the order in which items are published; the output must not care.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shuffle: Option<u64>,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PredictPlan {
+    pub model: ModelRef,
+    pub window: WindowShape,
+    pub batch: u32,
+    pub block_px: u32,
+    pub scores: bool,
+    /// Edge of an item; chosen from the measured speed where the pipeline names none.
+    pub item_px: Option<u32>,
+    /// Pinned once the probe has found it.
+    pub class: Option<NumericClass>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "version")]
+enum Versioned {
+    #[serde(rename = "1")]
+    V1(RunRecord),
+}
+
+impl RunRecord {
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(&Versioned::V1(self.clone())).expect("string keys");
+        json.push(b'\n');
+        json
+    }
+
+    pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let Versioned::V1(record) = serde_json::from_slice(bytes)?;
+        Ok(record)
+    }
+
+    /// Scenes of one lot.
+    pub fn lot(&self, lot: u32) -> &[SceneFiles] {
+        let from = lot as usize * self.lot_scenes as usize;
+        let to = (from + self.lot_scenes as usize).min(self.scenes.len());
+        &self.scenes[from.min(to)..to]
+    }
+
+    pub fn lots(&self) -> u32 {
+        (self.scenes.len() as u32).div_ceil(self.lot_scenes)
+    }
+
+    pub fn has(&self, stage: Stage) -> bool {
+        self.stages.contains(&stage)
+    }
+}
