@@ -1,1 +1,29 @@
-fn main() {}
+//! `swath`: parse, connect, run, exit code.
+
+mod args;
+mod commands;
+mod config;
+mod exit;
+mod logging;
+#[cfg(feature = "worker")]
+mod pool;
+mod progress;
+mod table;
+
+use clap::Parser as _;
+
+use crate::{args::Args, exit::Exit};
+
+fn main() {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are answers, everything else is wrong usage.
+            let code = if error.use_stderr() { Exit::WrongUsage } else { Exit::Done };
+            let _ = error.print();
+            std::process::exit(code as i32);
+        }
+    };
+    let exit = commands::run(args).unwrap_or_else(|error| exit::explain(&error));
+    std::process::exit(exit as i32);
+}

@@ -1,1 +1,19 @@
-//! stub
+//! The coordinator turns a pipeline into items, feeds them to the queue a little ahead of need,
+//! keeps score, and never touches a pixel. It can die at any moment: everything it knows lies in
+//! the ledger and under the root.
+//!
+//! Read in this order: [`freeze`] makes a run of a pipeline file, [`plan`] says which items a run has
+//! (pure), [`board`] is what is known of them (pure), [`feed`] and [`sweep`] decide what to publish
+//! (pure), [`run`] is the state machine that does it, [`serve`] watches a root for runs.
+
+pub mod board;
+pub mod commands;
+pub mod conclude;
+pub mod feed;
+pub mod freeze;
+pub mod plan;
+pub mod rebuild;
+pub mod run;
+pub mod serve;
+pub mod sweep;
+pub mod tally;

@@ -52,7 +52,7 @@ mod tests {
 
     fn noop() -> Item {
         let place = Place::new(Stage::Noop, 0, 7);
-        Item::new("bench-1".parse().unwrap(), place, Work::Noop(Noop { nonce: 7 }))
+        Item::new("bench-1".parse().unwrap(), place, 5, Work::Noop(Noop { nonce: 7 }))
     }
 
     #[test]

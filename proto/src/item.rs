@@ -8,7 +8,7 @@ use crate::{
     geometry::{RectPx, SizePx},
     ids::{Digest, ItemId, RunId, SceneId},
     numeric::ClassId,
-    scene::{SceneFiles, SceneHeader},
+    scene::{FileRef, SceneFiles, SceneHeader},
 };
 
 /// A kind of work. The order is the order in which stages come to a scene.
@@ -126,13 +126,15 @@ pub struct Item {
     pub run: RunId,
     pub place: Place,
     pub id: ItemId,
+    /// Failures after which the item is buried.
+    pub max_failures: u32,
     pub work: Work,
 }
 
 impl Item {
-    pub fn new(run: RunId, place: Place, work: Work) -> Self {
+    pub fn new(run: RunId, place: Place, max_failures: u32, work: Work) -> Self {
         let id = work.id();
-        Self { run, place, id, work }
+        Self { run, place, id, max_failures, work }
     }
 }
 
@@ -310,7 +312,8 @@ pub struct ClassStyle {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Eval {
-    pub scene: SceneFiles,
+    pub scene: SceneHeader,
+    pub labels: FileRef,
     /// Key of the assembled class raster.
     pub prediction: String,
     /// The item that makes it, should it be gone.

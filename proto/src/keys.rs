@@ -63,6 +63,11 @@ pub fn buried_of(run: &RunId) -> String {
     format!("buried/{run}/")
 }
 
+/// A message that no version of ours can read.
+pub fn unreadable(digest: &Digest) -> String {
+    format!("buried/unreadable/{digest}")
+}
+
 pub fn prediction(run: &RunId, scene: &SceneId) -> String {
     format!("predict/{run}/{scene}.tif")
 }

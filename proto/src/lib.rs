@@ -15,4 +15,5 @@ pub mod outcome;
 pub mod pipeline;
 pub mod run;
 pub mod scene;
+pub mod score;
 pub mod status;

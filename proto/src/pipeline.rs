@@ -73,7 +73,7 @@ pub struct PredictEntry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunEntry {
-    pub max_attempts: u32,
+    pub max_failures: u32,
     pub lot_scenes: u32,
     /// Publish items in an order drawn from this seed.
     pub shuffle: Option<u64>,
@@ -99,7 +99,7 @@ mod defaults {
 
     impl Default for RunEntry {
         fn default() -> Self {
-            Self { max_attempts: 5, lot_scenes: 64, shuffle: None }
+            Self { max_failures: 5, lot_scenes: 64, shuffle: None }
         }
     }
 }
@@ -186,8 +186,8 @@ impl Pipeline {
             }
             _ => {}
         }
-        if !(1..=100).contains(&self.run.max_attempts) {
-            return bad(format!("run.max_attempts = {}: must be 1 to 100", self.run.max_attempts));
+        if !(1..=100).contains(&self.run.max_failures) {
+            return bad(format!("run.max_failures = {}: must be 1 to 100", self.run.max_failures));
         }
         if !(1..=10_000).contains(&self.run.lot_scenes) {
             return bad(format!("run.lot_scenes = {}: must be 1 to 10000", self.run.lot_scenes));

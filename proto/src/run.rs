@@ -27,8 +27,8 @@ pub struct RunRecord {
     pub classes: Vec<ClassStyle>,
     pub null_class: u32,
     pub predict: PredictPlan,
-    /// Attempts after which an item is buried.
-    pub max_attempts: u32,
+    /// Failures after which an item is buried.
+    pub max_failures: u32,
     /// No-op items, for `swath bench control`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub noops: u32,

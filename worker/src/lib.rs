@@ -1,1 +1,17 @@
-//! stub
+//! A worker receives items, claims each in the ledger, reads just the pixels it names, computes,
+//! writes one output under a key derived from the item, and says so in the ledger.
+//!
+//! Read [`run`] first: THE loop. [`attempt`] is the way of one item, [`jobs`] are the things an item
+//! can ask for, [`device`] is the thread that owns the model, [`keeper`] keeps leases alive,
+//! [`supervise`] and [`native`] find out which item killed a worker.
+
+pub mod run;
+pub mod attempt;
+pub mod keeper;
+pub mod failure;
+pub mod context;
+pub mod jobs;
+pub mod device;
+pub mod models;
+pub mod native;
+pub mod supervise;

@@ -1,0 +1,229 @@
+//! What a person can type.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use swath_proto::{
+    ids::RunId,
+    item::{Place, Stage},
+};
+
+/// Chip, train, predict and evaluate on large imagery, on one machine or a fleet.
+#[derive(Debug, Parser)]
+#[command(name = "swath", version, propagate_version = true, max_term_width = 110)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub doors: DoorArgs,
+    /// How to write logs.
+    #[arg(long, global = true, value_enum, default_value_t, env = "SWATH_LOG_FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// Where things are. One word changes, nothing else does.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct DoorArgs {
+    /// Where everything lies: a folder, or s3://bucket/prefix.
+    #[arg(long, global = true, env = "SWATH_ROOT", default_value = "swath")]
+    pub root: String,
+    /// local: (in the root), or amqp://USER:PASSWORD@HOST/VHOST.
+    #[arg(long, global = true, env = "SWATH_QUEUE", default_value = "local:", hide_env_values = true)]
+    pub queue: String,
+    /// local: (in the root), or redis://USER:PASSWORD@HOST.
+    #[arg(long, global = true, env = "SWATH_LEDGER", default_value = "local:", hide_env_values = true)]
+    pub ledger: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Draw labelled scenes to try things on.
+    #[cfg(feature = "worker")]
+    Synth(SynthArgs),
+    /// Show what would run, what exists already, and what it takes.
+    Plan(PlanArgs),
+    /// Run a pipeline here, to the end.
+    Run(RunArgs),
+    /// Give a pipeline to the coordinator that watches the root; prints the run's id.
+    Submit(FileArgs),
+    /// Serve every run under the root.
+    Coordinator,
+    /// Work on items until told to stop.
+    #[cfg(feature = "worker")]
+    Worker(WorkerArgs),
+    /// Show how a run stands.
+    Status(StatusArgs),
+    /// List the items of a run that were set aside; show or replay them.
+    Items(ItemsArgs),
+    /// Publish nothing more of a run until it is resumed; what is under way is finished.
+    Pause(RunName),
+    /// Go on with a paused run.
+    Resume(RunName),
+    /// End a run; what is done stays.
+    Cancel(RunName),
+    /// Check root, queue, ledger and engines, each by a round trip.
+    Doctor,
+    /// Measure a part of the system; prints one JSON object a line.
+    #[cfg(feature = "worker")]
+    Bench(BenchArgs),
+    /// Print completions for a shell.
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct FileArgs {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// Change a key of the file, predict.item_px=2048 for instance.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Only these stages.
+    #[arg(long, value_delimiter = ',', value_name = "STAGE")]
+    pub stages: Vec<Stage>,
+    /// Begin anew, beside an earlier run of the same file. Outputs that exist are still used.
+    #[arg(long, short)]
+    pub rerun: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub file: FileArgs,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Worker processes to start here; 0 leaves the work to workers elsewhere. [default: one a core]
+    #[arg(long)]
+    pub workers: Option<usize>,
+    /// Show the plan and stop.
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub tuning: Tuning,
+}
+
+/// For machines and tests out of the ordinary; the defaults suit the rest.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Tuning {
+    /// Items in a worker's pipeline at a time.
+    #[arg(long, default_value_t = 3)]
+    pub slots: usize,
+    /// Seconds after which an item of a silent worker goes to another.
+    #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
+    pub lease: f64,
+    /// Seconds that a worker may go on after it was told to stop.
+    #[arg(long, default_value_t = 25.0, value_name = "SECONDS")]
+    pub grace: f64,
+    /// Threads of the engine in one worker.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// MiB that GDAL may keep of what it has read.
+    #[arg(long, default_value_t = 64, value_name = "MIB")]
+    pub gdal_cache: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct WorkerArgs {
+    /// Which items to take.
+    #[arg(long, value_delimiter = ',', default_value = "cpu")]
+    pub kinds: Vec<Kind>,
+    /// Leave after that many seconds without work.
+    #[arg(long, value_name = "SECONDS")]
+    pub idle_exit: Option<f64>,
+    #[command(flatten)]
+    pub tuning: Tuning,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Kind {
+    Cpu,
+    Gpu,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct StatusArgs {
+    /// Every run under the root, if left out.
+    pub run: Option<RunId>,
+    /// Show it again and again until the run is over.
+    #[arg(long)]
+    pub watch: bool,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ItemsArgs {
+    pub run: RunId,
+    #[command(subcommand)]
+    pub what: Option<ItemsCommand>,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ItemsCommand {
+    /// Everything that is known of an item.
+    Show { item: Place },
+    /// Make buried items new again.
+    Replay {
+        #[arg(required_unless_present = "all")]
+        items: Vec<Place>,
+        #[arg(long, conflicts_with = "items")]
+        all: bool,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct RunName {
+    pub run: RunId,
+}
+
+#[cfg(feature = "worker")]
+#[derive(Debug, ClapArgs)]
+pub struct SynthArgs {
+    /// Where to write scene-1.tif, scene-1.geojson, ...
+    pub folder: PathBuf,
+    /// Edge of a scene in pixels.
+    #[arg(long, default_value_t = 3000)]
+    pub size: u32,
+    #[arg(long, default_value_t = 1)]
+    pub count: u32,
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Store rows of pixels, not tiles: the layout that costs readers most.
+    #[arg(long)]
+    pub striped: bool,
+}
+
+#[cfg(feature = "worker")]
+#[derive(Debug, ClapArgs)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    pub what: BenchCommand,
+}
+
+#[cfg(feature = "worker")]
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Items that do nothing, through queue and ledger: the overhead of control.
+    Control {
+        #[arg(long, default_value_t = 20_000)]
+        items: u32,
+        #[arg(long, default_value_t = 2)]
+        workers: usize,
+        #[arg(long, default_value_t = 32)]
+        slots: usize,
+    },
+}

@@ -1,0 +1,171 @@
+//! `swath bench control`: how many items a second queue, ledger and coordinator carry when the
+//! items do nothing, and how long one takes from publish to finish.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use swath_backends::{
+    ledger::{Event, Events},
+    open::{Doors, open},
+    queue::Lane,
+};
+use swath_coordinator::{plan, run};
+use swath_proto::{
+    envelope,
+    ids::Digest,
+    item::{Architecture, ModelRef, Weights, WindowShape},
+    keys,
+    run::{PredictPlan, RunRecord},
+    status::RunState,
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::{BenchArgs, BenchCommand, DoorArgs, Tuning},
+    config,
+    exit::Exit,
+    pool::Pool,
+};
+
+const SINGLES: u32 = 50;
+
+pub(super) async fn run(args: BenchArgs, door_args: DoorArgs) -> anyhow::Result<Exit> {
+    let BenchCommand::Control { items, workers, slots } = args.what;
+    let doors = open(&config::urls(&door_args)).await?;
+    for lane in Lane::ALL {
+        doors.queue.purge(lane).await?;
+    }
+    let tuning = Tuning { slots, lease: 30.0, grace: 5.0, threads: Some(1), gdal_cache: 16 };
+    let logs = tempfile::tempdir()?;
+    let pool = Pool::start(workers, &door_args, &tuning, logs.path())?;
+    let backend = door_args.queue.split(':').next().unwrap_or("local").to_owned();
+    let ends = async {
+        warm_up(&doors).await?;
+        throughput(&doors, items, &backend).await?;
+        latency(&doors, &backend).await
+    };
+    let ended = ends.await;
+    tokio::task::spawn_blocking(move || pool.stop()).await?;
+    ended?;
+    Ok(Exit::Done)
+}
+
+/// Workers take a second to start, which is not what is measured.
+async fn warm_up(doors: &Doors) -> anyhow::Result<()> {
+    let record = submit(doors, 100).await?;
+    serve(doors, &record).await
+}
+
+async fn throughput(doors: &Doors, items: u32, backend: &str) -> anyhow::Result<()> {
+    let record = submit(doors, items).await?;
+    let (started, cpu) = (Instant::now(), cpu_seconds());
+    serve(doors, &record).await?;
+    let (wall, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    print(&format!("control/{backend}/throughput"), f64::from(items) / wall, "items/s", cpu, wall);
+    print(&format!("control/{backend}/coordinator"), cpu / wall, "cores", cpu, wall);
+    Ok(())
+}
+
+async fn serve(doors: &Doors, record: &RunRecord) -> anyhow::Result<()> {
+    let (watch, _) = watch::channel(None);
+    let me = config::process_name("bench");
+    let status = run::serve(&record.run, doors, me, watch, CancellationToken::new()).await?;
+    let state = status.map(|status| status.state);
+    anyhow::ensure!(state == Some(RunState::Done), "the run ended as {state:?}");
+    Ok(())
+}
+
+/// One item at a time, from publish to the event of its end.
+async fn latency(doors: &Doors, backend: &str) -> anyhow::Result<()> {
+    let record = submit(doors, SINGLES).await?;
+    doors.ledger.restore(&record.run, &[]).await?;
+    let mut cursor = doors.ledger.snapshot(&record.run).await?.cursor;
+    let (started, cpu) = (Instant::now(), cpu_seconds());
+    let mut times = Vec::new();
+    for index in 0..SINGLES {
+        let item = plan::noop(&record, index);
+        let published = Instant::now();
+        doors.queue.publish(Lane::Cpu, vec![envelope::encode(&item)]).await?;
+        loop {
+            let events = doors.ledger.events(&record.run, &cursor).await?;
+            let Events::Some { events, next } = events else { anyhow::bail!("the ledger lost its events") };
+            cursor = next;
+            if events
+                .iter()
+                .any(|event| matches!(event, Event::Finished { place, .. } if *place == item.place))
+            {
+                break;
+            }
+            anyhow::ensure!(published.elapsed() < Duration::from_secs(30), "an item did not finish in 30 s");
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+        times.push(published.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    let median = times[times.len() / 2];
+    let (wall, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    print(&format!("control/{backend}/latency-median"), median, "ms", cpu, wall);
+    doors.ledger.forget(&record.run).await?;
+    Ok(())
+}
+
+async fn submit(doors: &Doors, noops: u32) -> anyhow::Result<RunRecord> {
+    let model =
+        ModelRef { architecture: Architecture::Tiny, weights: Weights::Seed(0), bands: 3, classes: 2 };
+    let record = RunRecord {
+        run: format!("bench-{:016x}", rand::random::<u64>()).parse().context("naming the run")?,
+        created: String::new(),
+        program: env!("CARGO_PKG_VERSION").into(),
+        pipeline: Digest::of(b""),
+        stages: Vec::new(),
+        scenes: Vec::new(),
+        lot_scenes: 1,
+        classes: Vec::new(),
+        null_class: 0,
+        predict: PredictPlan {
+            model,
+            window: WindowShape { core_px: 256, margin_px: 0 },
+            batch: 1,
+            block_px: 256,
+            scores: false,
+            item_px: None,
+            class: None,
+        },
+        max_failures: 5,
+        noops,
+        shuffle: None,
+    };
+    doors.blobs.put(&keys::run_record(&record.run), record.to_json().into()).await?;
+    Ok(record)
+}
+
+fn print(name: &str, value: f64, unit: &str, cpu_s: f64, wall_s: f64) {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(f64::NAN);
+    let line = serde_json::json!({
+        "name": name, "value": value, "unit": unit, "cpu_s": cpu_s, "wall_s": wall_s,
+        "rss_mib": rss_mib(), "load": load, "commit": env!("SWATH_COMMIT"),
+    });
+    println!("{line}");
+}
+
+/// Of this process: the coordinator, since the workers are others.
+fn cpu_seconds() -> f64 {
+    let usage = usage();
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 * 1e-6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+fn rss_mib() -> f64 {
+    usage().ru_maxrss as f64 / 1024.0
+}
+
+fn usage() -> libc::rusage {
+    // SAFETY: zeroes are a valid rusage, and the call only writes into it.
+    unsafe {
+        let mut usage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage
+    }
+}

@@ -1,0 +1,87 @@
+//! One file a command, one line in the registry.
+
+#[cfg(feature = "worker")]
+mod bench;
+mod coordinator;
+mod doctor;
+mod items;
+mod plan;
+mod run;
+mod status;
+mod steer;
+mod submit;
+#[cfg(feature = "worker")]
+mod synth;
+#[cfg(feature = "worker")]
+mod worker;
+
+pub(crate) use status::state as state_name;
+
+use std::future::Future;
+
+use clap::CommandFactory as _;
+use swath_coordinator::commands::Command as Wish;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::{Args, Command},
+    exit::Exit,
+    logging,
+};
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
+    // A worker forks before anything else exists; everyone else starts here.
+    #[cfg(feature = "worker")]
+    if let Command::Worker(worker) = &args.command {
+        return worker::run(worker, &args.doors, args.log_format);
+    }
+    let default = match &args.command {
+        Command::Coordinator => "info",
+        _ => "warn",
+    };
+    logging::start(args.log_format, default);
+    let doors = args.doors;
+    match args.command {
+        #[cfg(feature = "worker")]
+        Command::Synth(args) => synth::run(&args),
+        #[cfg(feature = "worker")]
+        Command::Worker(_) => unreachable!("workers are started above"),
+        #[cfg(feature = "worker")]
+        Command::Bench(args) => block_on(bench::run(args, doors)),
+        Command::Plan(args) => block_on(plan::run(&args.file, args.json, doors)),
+        Command::Run(args) if args.dry_run => block_on(plan::run(&args.file, false, doors)),
+        Command::Run(args) => block_on(run::run(args, doors)),
+        Command::Submit(args) => block_on(submit::run(args, doors)),
+        Command::Coordinator => block_on(coordinator::run(doors)),
+        Command::Status(args) => block_on(status::run(args, doors)),
+        Command::Items(args) => block_on(items::run(args, doors)),
+        Command::Pause(name) => block_on(steer::run(name.run, Wish::Pause, doors)),
+        Command::Resume(name) => block_on(steer::run(name.run, Wish::Resume, doors)),
+        Command::Cancel(name) => block_on(steer::run(name.run, Wish::Cancel, doors)),
+        Command::Doctor => block_on(doctor::run(doors)),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "swath", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn block_on(future: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
+}
+
+/// Set by Ctrl-C or SIGTERM.
+pub(crate) fn stop_on_signals() -> anyhow::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = CancellationToken::new();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        token.cancel();
+    });
+    Ok(stop)
+}

@@ -1,0 +1,195 @@
+//! `swath run`: a pipeline here, to the end. The coordinator runs in this process, the workers are
+//! processes of their own, so that native code that crashes takes one of them and not the run.
+
+use std::{path::PathBuf, time::Duration};
+
+use swath_backends::open::{Doors, open};
+use swath_coordinator::{freeze, run};
+use swath_proto::{
+    keys,
+    run::RunRecord,
+    status::{RunState, RunStatus},
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{status, stop_on_signals};
+use crate::{
+    args::{DoorArgs, RunArgs},
+    config,
+    exit::{Exit, Usage},
+    progress::Bar,
+    table,
+};
+
+/// Servers may be away for a while; the run waits that long between two tries.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+
+pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Exit> {
+    config::check(&args.tuning)?;
+    let stop = stop_on_signals()?;
+    let source = config::source(&args.file)?;
+    let frozen = freeze::freeze(&source).await?;
+    let doors = open(&config::urls(&door_args)).await?;
+    freeze::submit(&frozen, &source, &doors.blobs).await?;
+    let record = frozen.record;
+    eprintln!("run {} under {}", record.run, door_args.root);
+
+    let pool = start_workers(&args, &door_args)?;
+    let broken = pool.broken();
+    let served = serve(&record, &doors, &stop, &broken).await;
+    pool.stop().await;
+    match served? {
+        Some(status) => {
+            report(&record, &status, &doors).await?;
+            Ok(status::exit(&status))
+        }
+        None if broken.is_cancelled() => {
+            anyhow::bail!("no worker stays alive; see their logs in {}", pool_logs(&door_args).display())
+        }
+        None => {
+            eprintln!("interrupted; the same command goes on where it was");
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+/// The coordinator, with a bar; goes on when a server was away.
+async fn serve(
+    record: &RunRecord,
+    doors: &Doors,
+    stop: &CancellationToken,
+    broken: &CancellationToken,
+) -> anyhow::Result<Option<RunStatus>> {
+    let (sender, receiver) = watch::channel(None);
+    let shown = tokio::spawn(show(record.run.to_string(), receiver));
+    let halt = stop.child_token();
+    let watcher = {
+        let (halt, broken) = (halt.clone(), broken.clone());
+        tokio::spawn(async move {
+            broken.cancelled().await;
+            halt.cancel();
+        })
+    };
+    let me = config::process_name("run");
+    let end = loop {
+        match run::serve(&record.run, doors, me.clone(), sender.clone(), halt.clone()).await {
+            Err(error) if is_transient(&error) && !halt.is_cancelled() => {
+                tracing::warn!(error = format!("{error:#}"), "interrupted; going on in a moment");
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+            end => break end,
+        }
+    };
+    watcher.abort();
+    drop(sender);
+    let _ = shown.await;
+    end
+}
+
+fn is_transient(error: &anyhow::Error) -> bool {
+    let kind =
+        |cause: &(dyn std::error::Error + 'static)| Some(cause.downcast_ref::<swath_backends::Error>()?.kind);
+    error.chain().find_map(kind) == Some(swath_backends::Kind::Transient)
+}
+
+async fn show(name: String, mut status: watch::Receiver<Option<RunStatus>>) {
+    let bar = Bar::new(&name, 0, "Mpx");
+    while status.changed().await.is_ok() {
+        if let Some(status) = status.borrow_and_update().as_ref() {
+            bar.show(status);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    bar.finish();
+}
+
+/// What came of it and where it lies.
+async fn report(record: &RunRecord, status: &RunStatus, doors: &Doors) -> anyhow::Result<()> {
+    println!("{}: {}", record.run, status::state(status.state));
+    if let Some(message) = &status.message {
+        println!("{message}");
+    }
+    status::failures(status);
+    if let Ok(json) = doors.blobs.get(&keys::eval(&record.run)).await {
+        scores(&serde_json::from_slice(&json)?);
+        println!("scores       {}", doors.blobs.uri(&keys::eval(&record.run)));
+    }
+    let predicted = status.stages.get("assemble").is_some_and(|stage| stage.done > 0);
+    if predicted {
+        for scene in record.scenes.iter().take(3) {
+            println!("prediction   {}", doors.blobs.uri(&keys::prediction(&record.run, &scene.id)));
+        }
+        if record.scenes.len() > 3 {
+            println!("             and {} more", record.scenes.len() - 3);
+        }
+    }
+    if status.state == RunState::Failed {
+        println!("mend the cause and give the same command again: what is done is kept");
+    }
+    Ok(())
+}
+
+fn scores(evaluation: &serde_json::Value) {
+    let mut rows = vec![["CLASS", "PRECISION", "RECALL", "F1", "IOU"].map(String::from).to_vec()];
+    for class in evaluation["overall"]["classes"].as_array().into_iter().flatten() {
+        let name = class["name"].as_str().unwrap_or("-").to_owned();
+        let cells = ["precision", "recall", "f1", "iou"].map(|metric| table::share(class[metric].as_f64()));
+        rows.push([vec![name], cells.to_vec()].concat());
+    }
+    table::print(&rows);
+}
+
+/// Next to the data where that is a folder of this machine.
+fn pool_logs(doors: &DoorArgs) -> PathBuf {
+    match doors.root.contains("://") {
+        true => std::env::temp_dir().join("swath-logs"),
+        false => PathBuf::from(&doors.root).join("local/logs"),
+    }
+}
+
+#[cfg(feature = "worker")]
+fn start_workers(args: &RunArgs, doors: &DoorArgs) -> anyhow::Result<Workers> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let n = args.workers.unwrap_or(cores);
+    if n > 256 {
+        return Err(Usage(format!("--workers {n}: must be 0 to 256")).into());
+    }
+    Ok(Workers(Some(crate::pool::Pool::start(n, doors, &args.tuning, &pool_logs(doors))?)))
+}
+
+#[cfg(not(feature = "worker"))]
+fn start_workers(args: &RunArgs, _: &DoorArgs) -> anyhow::Result<Workers> {
+    match args.workers {
+        Some(0) => Ok(Workers(None)),
+        _ => Err(Usage("this program was built as a coordinator only: use --workers 0".into()).into()),
+    }
+}
+
+#[cfg(feature = "worker")]
+struct Workers(Option<crate::pool::Pool>);
+
+#[cfg(not(feature = "worker"))]
+struct Workers(Option<std::convert::Infallible>);
+
+#[cfg(feature = "worker")]
+impl Workers {
+    fn broken(&self) -> CancellationToken {
+        self.0.as_ref().map(|pool| pool.broken.clone()).unwrap_or_default()
+    }
+
+    async fn stop(self) {
+        if let Some(pool) = self.0 {
+            let _ = tokio::task::spawn_blocking(move || pool.stop()).await;
+        }
+    }
+}
+
+#[cfg(not(feature = "worker"))]
+impl Workers {
+    fn broken(&self) -> CancellationToken {
+        CancellationToken::new()
+    }
+
+    async fn stop(self) {}
+}

@@ -1,0 +1,28 @@
+//! `swath pause|resume|cancel`: a wish under the root, for whichever coordinator serves the run.
+
+use swath_backends::open::open_blobs;
+use swath_coordinator::{
+    commands::{self, Command},
+    run::read_status,
+};
+use swath_proto::{ids::RunId, keys};
+
+use crate::{
+    args::DoorArgs,
+    exit::{Exit, Usage},
+};
+
+pub(super) async fn run(run: RunId, wish: Command, doors: DoorArgs) -> anyhow::Result<Exit> {
+    let root = open_blobs(&doors.root).await?;
+    if root.head(&keys::run_record(&run)).await?.is_none() {
+        return Err(Usage(format!("there is no run '{run}' under {}; see: swath status", doors.root)).into());
+    }
+    if let Some(status) = read_status(&root, &run).await?
+        && status.state.is_final()
+    {
+        return Err(Usage(format!("{run} is over already")).into());
+    }
+    commands::give(&root, &run, &wish).await?;
+    println!("asked; the coordinator takes it within seconds. See: swath status {run}");
+    Ok(Exit::Done)
+}

@@ -1,0 +1,26 @@
+//! `swath submit`: puts a run under the root, where a coordinator finds it.
+
+use swath_backends::{blobs::Put, open::open_blobs};
+use swath_coordinator::freeze;
+
+use crate::{
+    args::{DoorArgs, FileArgs},
+    config,
+    exit::Exit,
+};
+
+pub(super) async fn run(args: FileArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
+    let source = config::source(&args)?;
+    let frozen = freeze::freeze(&source).await?;
+    let root = open_blobs(&doors.root).await?;
+    let put = freeze::submit(&frozen, &source, &root).await?;
+    let run = &frozen.record.run;
+    println!("{run}");
+    match put {
+        Put::Created => eprintln!("submitted; watch it with: swath status {run} --watch"),
+        Put::Exists => {
+            eprintln!("the same run is there already (--rerun begins another); see: swath status {run}")
+        }
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,54 @@
+//! `swath worker`: a supervisor, and under it the process that works.
+
+use std::time::Duration;
+
+use swath_backends::{open::open, queue::Lane};
+use swath_worker::{run, supervise};
+use tokio_util::sync::CancellationToken;
+
+use super::{block_on, stop_on_signals};
+use crate::{
+    args::{DoorArgs, Kind, LogFormat, WorkerArgs},
+    config,
+    exit::Exit,
+    logging,
+};
+
+/// Items that crash their worker are set aside after that many times.
+const MAX_CRASHES: u32 = 3;
+
+pub(super) fn run(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> anyhow::Result<Exit> {
+    config::check(&args.tuning)?;
+    let idle_exit = args.idle_exit.map(|seconds| config::seconds("--idle-exit", seconds)).transpose()?;
+    // Returns in the child; before this line no thread may exist.
+    let inheritance = supervise::supervise()?;
+    logging::start(format, "info");
+    swath_model::init_process(args.tuning.threads.unwrap_or(1));
+    swath_raster::configure(&swath_raster::Settings { cache_mib: args.tuning.gdal_cache });
+    let config = run::Config {
+        me: config::process_name("worker"),
+        lanes: args
+            .kinds
+            .iter()
+            .map(|kind| match kind {
+                Kind::Cpu => Lane::Cpu,
+                Kind::Gpu => Lane::Gpu,
+            })
+            .collect(),
+        slots: args.tuning.slots,
+        lease: config::seconds("--lease", args.tuning.lease)?,
+        grace: Duration::from_secs_f64(args.tuning.grace.max(0.0)),
+        idle_exit,
+        cache: std::env::temp_dir().join("swath-models"),
+        native_threads: 2,
+        max_crashes: MAX_CRASHES,
+    };
+    let urls = config::urls(doors);
+    block_on(async move {
+        let stop: CancellationToken = stop_on_signals()?;
+        let doors = open(&urls).await?;
+        tracing::info!(worker = %config.me, "ready");
+        run::run(config, doors, inheritance, stop).await?;
+        Ok(Exit::Done)
+    })
+}

@@ -1,0 +1,49 @@
+//! Exit codes, and the one map from errors to them.
+
+use swath_backends::Kind;
+use swath_proto::pipeline::BadPipeline;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Exit {
+    Done = 0,
+    Failed = 1,
+    /// Wrong usage or a wrong file: nothing was started.
+    WrongUsage = 2,
+    /// Done, but some scenes or items failed; they were listed.
+    DoneWithFailures = 3,
+    /// A server can't be reached, or refuses.
+    Unreachable = 4,
+    /// Stopped by Ctrl-C; the same command goes on.
+    Interrupted = 130,
+}
+
+/// Marks an error as the fault of what was typed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// Prints an error with its causes and picks the code.
+pub fn explain(error: &anyhow::Error) -> Exit {
+    eprintln!("swath: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("  because: {cause}");
+    }
+    code(error)
+}
+
+fn code(error: &anyhow::Error) -> Exit {
+    for cause in error.chain() {
+        if cause.is::<Usage>() || cause.is::<BadPipeline>() {
+            return Exit::WrongUsage;
+        }
+        if let Some(error) = cause.downcast_ref::<swath_backends::Error>() {
+            return match error.kind {
+                Kind::Transient | Kind::Refused => Exit::Unreachable,
+                Kind::Config => Exit::WrongUsage,
+                Kind::NotFound | Kind::Full | Kind::Corrupt => Exit::Failed,
+            };
+        }
+    }
+    Exit::Failed
+}

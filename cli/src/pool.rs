@@ -1,0 +1,123 @@
+//! Worker processes of this machine: started, started again when they die, told to stop at the end.
+
+use std::{
+    fs::File,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{DoorArgs, Tuning};
+
+/// Deaths in a row, each within seconds of the start, after which starting again is pointless.
+const HOPELESS: u32 = 5;
+
+pub(crate) struct Pool {
+    stop: CancellationToken,
+    /// Set when no worker can be kept alive.
+    pub(crate) broken: CancellationToken,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Pool {
+    /// Each worker has a thread that waits for it: a worker must die with the thread that made it,
+    /// and threads of the runtime come and go.
+    pub(crate) fn start(n: usize, doors: &DoorArgs, tuning: &Tuning, logs: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(logs).with_context(|| format!("making {}", logs.display()))?;
+        let program = std::env::current_exe().context("finding this program")?;
+        let mut pool =
+            Self { stop: CancellationToken::new(), broken: CancellationToken::new(), threads: Vec::new() };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = tuning.threads.unwrap_or_else(|| (cores / n.max(1)).max(1));
+        for number in 1..=n {
+            let log = logs.join(format!("worker-{number}.log"));
+            let file = File::options().create(true).append(true).open(&log);
+            let file = file.with_context(|| format!("opening {}", log.display()))?;
+            let (program, doors, tuning) = (program.clone(), doors.clone(), tuning.clone());
+            let (stop, broken) = (pool.stop.clone(), pool.broken.clone());
+            pool.threads.push(std::thread::spawn(move || {
+                let start = || start(&program, &doors, &tuning, threads, &file);
+                if let Err(error) = keep(start, &stop) {
+                    tracing::error!(number, error = format!("{error:#}"), "worker is gone");
+                    broken.cancel();
+                }
+            }));
+        }
+        Ok(pool)
+    }
+
+    /// Tells the workers to stop and waits for them.
+    pub(crate) fn stop(self) {
+        self.stop.cancel();
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn start(
+    program: &Path,
+    doors: &DoorArgs,
+    tuning: &Tuning,
+    threads: usize,
+    log: &File,
+) -> anyhow::Result<Child> {
+    let mut command = Command::new(program);
+    command
+        .args(["worker", "--kinds", "cpu,gpu"])
+        .args(["--slots", &tuning.slots.to_string()])
+        .args(["--lease", &tuning.lease.to_string()])
+        .args(["--grace", &tuning.grace.to_string()])
+        .args(["--threads", &threads.to_string()])
+        .args(["--gdal-cache", &tuning.gdal_cache.to_string()])
+        // By environment, so that no password shows in a list of processes.
+        .env("SWATH_ROOT", &doors.root)
+        .env("SWATH_QUEUE", &doors.queue)
+        .env("SWATH_LEDGER", &doors.ledger)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log.try_clone()?);
+    // SAFETY: prctl is async-signal-safe, and nothing else happens between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
+            Ok(())
+        });
+    }
+    command.spawn().context("starting a worker")
+}
+
+/// Keeps one worker alive until told to stop.
+fn keep(start: impl Fn() -> anyhow::Result<Child>, stop: &CancellationToken) -> anyhow::Result<()> {
+    let mut hopeless = 0;
+    loop {
+        let started = std::time::Instant::now();
+        let mut child = start()?;
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if stop.is_cancelled() {
+                // SAFETY: our own child, not yet waited for.
+                unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
+                child.wait()?;
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        hopeless = if started.elapsed() < Duration::from_secs(5) { hopeless + 1 } else { 0 };
+        anyhow::ensure!(
+            hopeless < HOPELESS,
+            "a worker ended {HOPELESS} times right after its start ({status})"
+        );
+        tracing::warn!(%status, "a worker has ended; starting another");
+        std::thread::sleep(Duration::from_millis(100 * u64::from(hopeless)));
+    }
+}

@@ -1,0 +1,452 @@
+//! What the coordinator knows of a run's items, in memory: one bit an item, the few that are out
+//! with workers, and what may be published next. A pure state: events go in, items to publish come
+//! out, time is an argument. Applying an event twice changes nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use swath_backends::ledger::{Event, Snapshot};
+use swath_proto::{
+    ids::{Digest, RunId},
+    item::{Item, Place, Stage},
+    outcome::{Failure, FailureClass},
+    run::RunRecord,
+    scene::SurveyedScene,
+};
+
+use crate::plan::{self, Lot};
+
+pub struct Board {
+    pub record: RunRecord,
+    lots: BTreeMap<u32, Lot>,
+    done: HashMap<(Stage, u32), Bits>,
+    buried: BTreeMap<Place, Grave>,
+    /// Predict items that a scene still lacks, by lot and ordinal.
+    missing: HashMap<(u32, u32), u32>,
+    /// Published, and neither finished nor given up: when.
+    out: HashMap<Place, Instant>,
+    /// Dependents whose inputs are all there. They go first, so that scenes get finished.
+    ready: BTreeSet<Place>,
+    /// Given up or lost: to be published again, when their time has come.
+    later: BTreeSet<(Instant, Place)>,
+    /// Stretches of items that were never published.
+    veins: VecDeque<Vein>,
+    counts: BTreeMap<Stage, Count>,
+    /// Survey items that are done but whose findings are not loaded yet.
+    surveyed: BTreeSet<u32>,
+    probe_is_news: bool,
+    fatal: Option<Failure>,
+    pub pixels_done: u64,
+    pub pixels: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Grave {
+    pub attempts: u32,
+    pub failure: Failure,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    pub items: u64,
+    pub done: u64,
+}
+
+/// An item to publish; an assemble item comes with the document that it names.
+pub struct Publish {
+    pub item: Item,
+    pub inputs: Option<(Digest, Vec<u8>)>,
+}
+
+impl Board {
+    pub fn new(record: RunRecord) -> Self {
+        let mut board = Self {
+            record,
+            lots: BTreeMap::new(),
+            done: HashMap::new(),
+            buried: BTreeMap::new(),
+            missing: HashMap::new(),
+            out: HashMap::new(),
+            ready: BTreeSet::new(),
+            later: BTreeSet::new(),
+            veins: VecDeque::new(),
+            counts: BTreeMap::new(),
+            surveyed: BTreeSet::new(),
+            probe_is_news: false,
+            fatal: None,
+            pixels_done: 0,
+            pixels: 0,
+        };
+        let record = &board.record;
+        let n_probes = u32::from(record.has(Stage::Predict));
+        // A survey item is a lot of its own, so its index is always 0.
+        let n_surveys = if record.has(Stage::Survey) { record.lots() } else { 0 };
+        let n_noops = record.noops;
+        board.add(Stage::Probe, n_probes, |index| Place::new(Stage::Probe, 0, index));
+        board.add(Stage::Survey, n_surveys, |lot| Place::new(Stage::Survey, lot, 0));
+        board.add(Stage::Noop, n_noops, |index| Place::new(Stage::Noop, 0, index));
+        board
+    }
+
+    pub fn run(&self) -> &RunId {
+        &self.record.run
+    }
+
+    fn add(&mut self, stage: Stage, n: u32, place: impl Fn(u32) -> Place + Send + Sync + 'static) {
+        if n > 0 {
+            self.counts.entry(stage).or_default().items += u64::from(n);
+            self.veins.push_back(Vein::new(n, place, self.record.shuffle));
+        }
+    }
+
+    /// These are done already: their outputs were found under the root.
+    pub fn found(&mut self, places: impl IntoIterator<Item = Place>) {
+        for place in places {
+            self.finish(place);
+        }
+    }
+
+    /// Takes over what the ledger knows: called once, before anything is published.
+    pub fn load(&mut self, snapshot: &Snapshot) {
+        for (&(stage, lot), bytes) in &snapshot.done {
+            for index in ones(bytes) {
+                self.finish(Place::new(stage, lot, index));
+            }
+        }
+        for (place, attempts, failure) in &snapshot.buried {
+            self.bury(*place, *attempts, failure.clone());
+        }
+    }
+
+    /// A survey's findings: the lot's items exist from now on.
+    pub fn open(&mut self, lot: u32, surveyed: Vec<SurveyedScene>) {
+        self.surveyed.remove(&lot);
+        if self.lots.contains_key(&lot) {
+            return;
+        }
+        let lot = Lot::new(&self.record, lot, surveyed);
+        if self.record.has(Stage::Predict) {
+            let number = lot.lot;
+            self.add(Stage::Predict, lot.n_predict(), move |index| Place::new(Stage::Predict, number, index));
+        }
+        for scene in &lot.scenes {
+            let done: Vec<Place> =
+                scene.predict_places(lot.lot).filter(|place| self.is_done(*place)).collect();
+            let predict = if self.record.has(Stage::Predict) { scene.grid.len() } else { 0 };
+            self.missing.insert((lot.lot, scene.ordinal), predict.saturating_sub(done.len() as u32));
+            self.pixels += scene.header.size.pixels();
+            self.pixels_done += done.into_iter().map(|place| scene.pixels_of(place)).sum::<u64>();
+        }
+        let dependents: Vec<Place> = [Stage::Assemble, Stage::Eval]
+            .into_iter()
+            .flat_map(|stage| lot.dependents(&self.record, stage))
+            .collect();
+        for place in &dependents {
+            self.counts.entry(place.stage).or_default().items += 1;
+        }
+        self.lots.insert(lot.lot, lot);
+        for place in dependents {
+            self.make_ready(place);
+        }
+    }
+
+    pub fn apply(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Finished { place, .. } => self.finish(place),
+            Event::Lost { place } => self.again(place, now),
+            Event::Released { place, failures, failure } => {
+                if let Some(failure) = failure {
+                    if failure.class == FailureClass::Config {
+                        self.fatal.get_or_insert(failure);
+                    }
+                    self.again(place, now + pause(failures));
+                } else {
+                    self.again(place, now);
+                }
+            }
+            Event::Buried { place, attempts, failure } => self.bury(place, attempts, failure),
+            Event::Reset { place } => self.reset(place, now),
+        }
+    }
+
+    fn finish(&mut self, place: Place) {
+        self.out.remove(&place);
+        self.ready.remove(&place);
+        self.buried.remove(&place);
+        if !self.done.entry((place.stage, place.lot)).or_default().set(place.index) {
+            return;
+        }
+        self.counts.entry(place.stage).or_default().done += 1;
+        match place.stage {
+            Stage::Probe => self.probe_is_news = true,
+            Stage::Survey => {
+                self.surveyed.insert(place.lot);
+            }
+            Stage::Predict => self.predicted(place),
+            Stage::Assemble => {
+                let eval = Place::new(Stage::Eval, place.lot, place.index);
+                self.make_ready(eval);
+            }
+            Stage::Eval | Stage::Noop => {}
+        }
+    }
+
+    fn predicted(&mut self, place: Place) {
+        let Some((ordinal, pixels)) = self.scene_and_pixels(place) else { return };
+        self.pixels_done += pixels;
+        if let Some(missing) = self.missing.get_mut(&(place.lot, ordinal)) {
+            *missing = missing.saturating_sub(1);
+        }
+        self.make_ready(Place::new(Stage::Assemble, place.lot, ordinal));
+    }
+
+    fn scene_and_pixels(&self, predict: Place) -> Option<(u32, u64)> {
+        let scene = self.lots.get(&predict.lot)?.scene_of_predict(predict.index)?;
+        Some((scene.ordinal, scene.pixels_of(predict)))
+    }
+
+    fn make_ready(&mut self, place: Place) {
+        if self.is_wanted(place) && !self.out.contains_key(&place) {
+            self.ready.insert(place);
+        }
+    }
+
+    /// Its worker has given it up.
+    fn again(&mut self, place: Place, due: Instant) {
+        self.out.remove(&place);
+        if self.is_wanted(place) {
+            self.later.insert((due, place));
+        }
+    }
+
+    fn bury(&mut self, place: Place, attempts: u32, failure: Failure) {
+        if !self.is_done(place) {
+            self.out.remove(&place);
+            self.ready.remove(&place);
+            self.buried.insert(place, Grave { attempts, failure });
+        }
+    }
+
+    fn reset(&mut self, place: Place, now: Instant) {
+        self.buried.remove(&place);
+        let was_done = self.done.entry((place.stage, place.lot)).or_default().clear(place.index);
+        if was_done {
+            let count = self.counts.entry(place.stage).or_default();
+            count.done = count.done.saturating_sub(1);
+            if place.stage == Stage::Predict
+                && let Some((ordinal, pixels)) = self.scene_and_pixels(place)
+            {
+                self.pixels_done = self.pixels_done.saturating_sub(pixels);
+                *self.missing.entry((place.lot, ordinal)).or_default() += 1;
+                self.ready.remove(&Place::new(Stage::Assemble, place.lot, ordinal));
+            }
+            if place.stage == Stage::Assemble {
+                self.ready.remove(&Place::new(Stage::Eval, place.lot, place.index));
+            }
+        }
+        self.again(place, now);
+    }
+
+    pub fn is_done(&self, place: Place) -> bool {
+        self.done.get(&(place.stage, place.lot)).is_some_and(|bits| bits.get(place.index))
+    }
+
+    /// To be done, and its inputs are there.
+    fn is_wanted(&self, place: Place) -> bool {
+        let scene_has = |stage: Stage| {
+            let scene = self.lots.get(&place.lot).and_then(|lot| lot.scene(place.index));
+            scene.is_some_and(|scene| stage != Stage::Eval || scene.files.labels.is_some())
+        };
+        let inputs_are_there = match place.stage {
+            Stage::Probe | Stage::Survey | Stage::Noop => true,
+            Stage::Predict => self.lots.contains_key(&place.lot),
+            Stage::Assemble => {
+                scene_has(place.stage) && self.missing.get(&(place.lot, place.index)) == Some(&0)
+            }
+            Stage::Eval => {
+                scene_has(place.stage) && self.is_done(Place::new(Stage::Assemble, place.lot, place.index))
+            }
+        };
+        let planned = matches!(place.stage, Stage::Probe | Stage::Noop) || self.record.has(place.stage);
+        planned && inputs_are_there && !self.is_done(place) && !self.buried.contains_key(&place)
+    }
+
+    /// Takes up to `n` items to publish; they count as out from `now` on.
+    pub fn take(&mut self, n: usize, now: Instant) -> Vec<Publish> {
+        let mut taken = Vec::new();
+        while taken.len() < n {
+            let Some(place) = self.next(now) else { break };
+            if self.out.contains_key(&place) || !self.is_wanted(place) {
+                continue;
+            }
+            if let Some(publish) = self.item(place) {
+                self.out.insert(place, now);
+                taken.push(publish);
+            }
+        }
+        taken
+    }
+
+    fn next(&mut self, now: Instant) -> Option<Place> {
+        if let Some(place) = self.ready.pop_first() {
+            return Some(place);
+        }
+        if self.later.first().is_some_and(|(due, _)| *due <= now) {
+            return self.later.pop_first().map(|(_, place)| place);
+        }
+        while let Some(vein) = self.veins.front_mut() {
+            if let Some(place) = vein.next() {
+                return Some(place);
+            }
+            self.veins.pop_front();
+        }
+        None
+    }
+
+    /// The item at a place, made anew.
+    pub fn item(&self, place: Place) -> Option<Publish> {
+        let record = &self.record;
+        let lot = self.lots.get(&place.lot);
+        let plain = |item: Item| Publish { item, inputs: None };
+        match place.stage {
+            Stage::Probe => Some(plain(plan::probe(record))),
+            Stage::Survey => Some(plain(plan::survey(record, place.lot))),
+            Stage::Noop => Some(plain(plan::noop(record, place.index))),
+            Stage::Predict => plan::predict(record, lot?, place.index).map(plain),
+            Stage::Eval => plan::eval(record, lot?, place.index).map(plain),
+            Stage::Assemble => {
+                let (item, inputs) = plan::assemble(record, lot?, place.index)?;
+                Some(Publish { item, inputs: Some((Digest::of(&inputs), inputs)) })
+            }
+        }
+    }
+
+    /// These were taken but could not be published.
+    pub fn give_back(&mut self, places: impl IntoIterator<Item = Place>, due: Instant) {
+        for place in places {
+            self.again(place, due);
+        }
+    }
+
+    /// Out for longer than `age`, oldest first.
+    pub fn out_for(&self, age: Duration, now: Instant) -> Vec<Place> {
+        let old = self.out.iter().filter(|(_, since)| now.duration_since(**since) >= age);
+        let mut old: Vec<_> = old.map(|(place, since)| (*since, *place)).collect();
+        old.sort();
+        old.into_iter().map(|(_, place)| place).collect()
+    }
+
+    pub fn n_out(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Nothing is out, and nothing will become ready by itself.
+    pub fn is_at_rest(&self) -> bool {
+        self.out.is_empty()
+            && self.ready.is_empty()
+            && self.later.is_empty()
+            && self.veins.iter().all(|vein| vein.left == 0)
+            && self.surveyed.is_empty()
+    }
+
+    /// Lots whose findings are to be loaded.
+    pub fn to_open(&self) -> Vec<u32> {
+        self.surveyed.iter().copied().collect()
+    }
+
+    /// True once after the probe has finished.
+    pub fn take_probe_news(&mut self) -> bool {
+        std::mem::take(&mut self.probe_is_news)
+    }
+
+    /// A failure that every item would meet.
+    pub fn fatal(&self) -> Option<&Failure> {
+        self.fatal.as_ref()
+    }
+
+    pub fn lots(&self) -> impl Iterator<Item = &Lot> {
+        self.lots.values()
+    }
+
+    pub fn buried(&self) -> &BTreeMap<Place, Grave> {
+        &self.buried
+    }
+
+    pub fn counts(&self) -> &BTreeMap<Stage, Count> {
+        &self.counts
+    }
+}
+
+/// How long a failed item rests: 1, 2, 4, ... seconds, a minute at most.
+fn pause(failures: u32) -> Duration {
+    Duration::from_secs(1 << failures.saturating_sub(1).min(6)).min(Duration::from_secs(60))
+}
+
+/// A stretch of places that were never published, in their own order or in one drawn from a seed.
+struct Vein {
+    places: Box<dyn Iterator<Item = Place> + Send + Sync>,
+    left: u32,
+}
+
+impl Vein {
+    fn new(n: u32, place: impl Fn(u32) -> Place + Send + Sync + 'static, shuffle: Option<u64>) -> Self {
+        let places: Box<dyn Iterator<Item = Place> + Send + Sync> = match shuffle {
+            None => Box::new((0..n).map(place)),
+            Some(seed) => {
+                let mut drawn: Vec<Place> = (0..n).map(place).collect();
+                drawn.sort_by_cached_key(|place| Digest::of(format!("{seed} {place}").as_bytes()));
+                Box::new(drawn.into_iter())
+            }
+        };
+        Self { places, left: n }
+    }
+
+    fn next(&mut self) -> Option<Place> {
+        self.left = self.left.saturating_sub(1);
+        self.places.next()
+    }
+}
+
+/// A growing bitmap.
+#[derive(Default)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn get(&self, index: u32) -> bool {
+        self.0.get(index as usize / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+    }
+
+    /// Whether it was clear before.
+    fn set(&mut self, index: u32) -> bool {
+        let word = index as usize / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        let was = self.get(index);
+        self.0[word] |= 1 << (index % 64);
+        !was
+    }
+
+    /// Whether it was set before.
+    fn clear(&mut self, index: u32) -> bool {
+        let was = self.get(index);
+        if was {
+            self.0[index as usize / 64] &= !(1 << (index % 64));
+        }
+        was
+    }
+}
+
+/// Set bits of a ledger's bitmap, whose bytes count from their highest bit.
+fn ones(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    let bits = bytes.iter().enumerate().filter(|(_, byte)| **byte != 0);
+    bits.flat_map(|(at, byte)| {
+        (0..8).filter(move |bit| byte & (0x80 >> bit) != 0).map(move |bit| at as u32 * 8 + bit)
+    })
+}
+
+#[cfg(test)]
+#[path = "board_tests.rs"]
+mod tests;

@@ -1,0 +1,239 @@
+use super::*;
+use swath_proto::{
+    geometry::SizePx,
+    ids::ItemId,
+    item::{Architecture, ModelRef, Weights, WindowShape},
+    numeric::NumericClass,
+    outcome::Report,
+    run::PredictPlan,
+    scene::{FileRef, SceneFiles, SceneHeader},
+};
+
+fn file(uri: &str) -> FileRef {
+    FileRef { uri: uri.into(), tag: "t".into() }
+}
+
+/// Two scenes in a lot each: 2 x 2 items with labels, and 1 item without.
+fn record() -> RunRecord {
+    let model =
+        ModelRef { architecture: Architecture::Tiny, weights: Weights::Seed(1), bands: 3, classes: 2 };
+    let window = WindowShape { core_px: 256, margin_px: 0 };
+    let class = NumericClass {
+        engine: "test".into(),
+        precision: "fp32".into(),
+        instruction_set: "none".into(),
+        model: model.clone(),
+        window,
+        batch: 1,
+        fingerprint: ItemId::of(b""),
+    };
+    let scene = |id: &str, labels| SceneFiles { id: id.parse().unwrap(), image: file(id), labels };
+    RunRecord {
+        run: "r".parse().unwrap(),
+        created: String::new(),
+        program: String::new(),
+        pipeline: Digest::of(b""),
+        stages: vec![Stage::Survey, Stage::Predict, Stage::Assemble, Stage::Eval],
+        scenes: vec![scene("large", Some(file("labels"))), scene("small", None)],
+        lot_scenes: 1,
+        classes: Vec::new(),
+        null_class: 0,
+        predict: PredictPlan {
+            model,
+            window,
+            batch: 1,
+            block_px: 256,
+            scores: false,
+            item_px: Some(512),
+            class: Some(class),
+        },
+        max_failures: 3,
+        noops: 0,
+        shuffle: None,
+    }
+}
+
+fn header(id: &str, edge_px: u32) -> SurveyedScene {
+    SurveyedScene::Readable(SceneHeader {
+        id: id.parse().unwrap(),
+        image: file(id),
+        size: SizePx::new(edge_px, edge_px),
+        bands: 3,
+        data_type: "Byte".into(),
+        block: SizePx::new(256, 256),
+        georeference: None,
+    })
+}
+
+fn place(text: &str) -> Place {
+    text.parse().unwrap()
+}
+
+fn finished(board: &mut Board, text: &str) {
+    let event = Event::Finished { place: place(text), report: Report::default() };
+    board.apply(event, Instant::now());
+}
+
+fn taken(board: &mut Board) -> Vec<String> {
+    taken_at(board, Instant::now())
+}
+
+fn taken_at(board: &mut Board, now: Instant) -> Vec<String> {
+    board.take(100, now).into_iter().map(|publish| publish.item.place.to_string()).collect()
+}
+
+/// A board whose lots are open and whose predict items are out.
+fn opened() -> Board {
+    let mut board = Board::new(record());
+    assert_eq!(taken(&mut board), ["probe.0.0", "survey.0.0", "survey.1.0"]);
+    for text in ["probe.0.0", "survey.0.0", "survey.1.0"] {
+        finished(&mut board, text);
+    }
+    board.open(0, vec![header("large", 1000)]);
+    board.open(1, vec![header("small", 300)]);
+    assert_eq!(
+        taken(&mut board),
+        ["predict.0.0", "predict.0.1", "predict.0.2", "predict.0.3", "predict.1.0"]
+    );
+    board
+}
+
+#[test]
+fn a_scene_flows_on_when_its_last_part_is_done_and_waits_for_no_other_scene() {
+    let mut board = opened();
+    for text in ["predict.0.0", "predict.0.1", "predict.0.2"] {
+        finished(&mut board, text);
+    }
+    assert_eq!(taken(&mut board), [""; 0]);
+    finished(&mut board, "predict.0.3");
+    assert_eq!(taken(&mut board), ["assemble.0.0"]);
+    finished(&mut board, "assemble.0.0");
+    assert_eq!(taken(&mut board), ["eval.0.0"]);
+    finished(&mut board, "eval.0.0");
+    assert!(!board.is_at_rest());
+    finished(&mut board, "predict.1.0");
+    assert_eq!(taken(&mut board), ["assemble.1.0"]);
+    finished(&mut board, "assemble.1.0");
+    assert_eq!(taken(&mut board), [""; 0], "a scene without labels has nothing to evaluate");
+    assert!(board.is_at_rest());
+    let counts = board.counts();
+    assert_eq!(counts[&Stage::Predict], Count { items: 5, done: 5 });
+    assert_eq!(counts[&Stage::Eval], Count { items: 1, done: 1 });
+    assert_eq!((board.pixels_done, board.pixels), (1_090_000, 1_090_000));
+}
+
+#[test]
+fn an_event_that_comes_twice_counts_once() {
+    let mut board = opened();
+    for _ in 0..2 {
+        finished(&mut board, "predict.0.0");
+    }
+    assert_eq!(board.counts()[&Stage::Predict].done, 1);
+    for _ in 0..2 {
+        board.apply(Event::Lost { place: place("predict.0.1") }, Instant::now());
+    }
+    assert_eq!(taken(&mut board), ["predict.0.1"]);
+}
+
+#[test]
+fn a_failed_item_rests_and_a_lost_one_does_not() {
+    let mut board = opened();
+    let now = Instant::now();
+    let failure = Failure {
+        class: FailureClass::Transient,
+        message: "x".into(),
+        scene: None,
+        rect: None,
+        worker: "w".parse().unwrap(),
+    };
+    board.apply(Event::Released { place: place("predict.0.0"), failures: 2, failure: Some(failure) }, now);
+    board.apply(Event::Released { place: place("predict.0.1"), failures: 0, failure: None }, now);
+    assert_eq!(taken_at(&mut board, now), ["predict.0.1"]);
+    assert_eq!(taken_at(&mut board, now + Duration::from_secs(1)), [""; 0]);
+    assert_eq!(taken_at(&mut board, now + Duration::from_secs(2)), ["predict.0.0"]);
+}
+
+#[test]
+fn what_is_buried_holds_up_its_own_scene_only_and_comes_back_when_replayed() {
+    let mut board = opened();
+    let failure = Failure {
+        class: FailureClass::Data,
+        message: "x".into(),
+        scene: None,
+        rect: None,
+        worker: "w".parse().unwrap(),
+    };
+    let grave = Event::Buried { place: place("predict.0.3"), attempts: 1, failure };
+    board.apply(grave, Instant::now());
+    for text in ["predict.0.0", "predict.0.1", "predict.0.2", "predict.1.0"] {
+        finished(&mut board, text);
+    }
+    assert_eq!(taken(&mut board), ["assemble.1.0"]);
+    finished(&mut board, "assemble.1.0");
+    assert!(board.is_at_rest());
+    board.apply(Event::Reset { place: place("predict.0.3") }, Instant::now());
+    assert_eq!(taken(&mut board), ["predict.0.3"]);
+    finished(&mut board, "predict.0.3");
+    assert_eq!(taken(&mut board), ["assemble.0.0"]);
+}
+
+#[test]
+fn a_missing_input_is_made_again_before_its_dependent_is_tried_again() {
+    let mut board = opened();
+    for index in 0..4 {
+        finished(&mut board, &format!("predict.0.{index}"));
+    }
+    assert_eq!(taken(&mut board), ["assemble.0.0"]);
+    let now = Instant::now();
+    board.apply(Event::Reset { place: place("predict.0.2") }, now);
+    board.apply(Event::Released { place: place("assemble.0.0"), failures: 0, failure: None }, now);
+    assert_eq!(taken(&mut board), ["predict.0.2"]);
+    finished(&mut board, "predict.0.2");
+    assert_eq!(taken(&mut board), ["assemble.0.0"]);
+}
+
+#[test]
+fn a_coordinator_that_starts_from_a_snapshot_publishes_what_is_left() {
+    let mut board = Board::new(record());
+    let done = [
+        ((Stage::Probe, 0), vec![0x80]),
+        ((Stage::Survey, 0), vec![0x80]),
+        ((Stage::Survey, 1), vec![0x80]),
+        ((Stage::Predict, 0), vec![0b1011_0000]),
+    ];
+    let cursor = swath_backends::ledger::Cursor(String::new());
+    board.load(&Snapshot { known: true, done: done.into(), buried: Vec::new(), cursor });
+    assert_eq!(board.to_open(), [0, 1]);
+    board.open(0, vec![header("large", 1000)]);
+    board.open(1, vec![header("small", 300)]);
+    assert_eq!(taken(&mut board), ["predict.0.1", "predict.1.0"]);
+    assert_eq!(board.counts()[&Stage::Predict], Count { items: 5, done: 3 });
+    finished(&mut board, "predict.0.1");
+    assert_eq!(taken(&mut board), ["assemble.0.0"]);
+}
+
+#[test]
+fn an_unreadable_scene_is_listed_and_stops_nobody() {
+    let mut board = Board::new(record());
+    taken(&mut board);
+    for text in ["probe.0.0", "survey.0.0", "survey.1.0"] {
+        finished(&mut board, text);
+    }
+    let unreadable = SurveyedScene::Unreadable { id: "large".parse().unwrap(), message: "torn".into() };
+    board.open(0, vec![unreadable]);
+    board.open(1, vec![header("small", 300)]);
+    assert_eq!(taken(&mut board), ["predict.1.0"]);
+    assert_eq!(board.lots().map(|lot| lot.unreadable.len()).sum::<usize>(), 1);
+}
+
+#[test]
+fn a_shuffled_run_publishes_the_same_items_in_another_order() {
+    let order = |shuffle| {
+        let mut board = Board::new(RunRecord { noops: 100, stages: Vec::new(), shuffle, ..record() });
+        taken(&mut board)
+    };
+    let (plain, mut shuffled) = (order(None), order(Some(7)));
+    assert_ne!(plain, shuffled);
+    shuffled.sort_by_key(|text| place(text).index);
+    assert_eq!(plain, shuffled);
+}

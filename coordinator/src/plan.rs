@@ -1,0 +1,199 @@
+//! Which items a run has: a pure function of its record and of what the surveys found. Nothing is
+//! listed; every item is computed from its place when it is needed.
+
+use swath_geo::grid::ItemGrid;
+use swath_proto::{
+    ids::Digest,
+    item::{
+        Assemble, AssembleInputs, AssemblePart, Eval, Item, Noop, Place, Predict, Probe, Stage, Survey, Work,
+    },
+    keys,
+    numeric::ClassId,
+    run::RunRecord,
+    scene::{SceneFiles, SceneHeader, SurveyedScene},
+};
+
+/// One lot of scenes after its survey.
+pub struct Lot {
+    pub lot: u32,
+    pub scenes: Vec<PlannedScene>,
+    pub unreadable: Vec<(String, String)>,
+}
+
+/// A scene and the places of its items.
+pub struct PlannedScene {
+    pub header: SceneHeader,
+    pub files: SceneFiles,
+    pub grid: ItemGrid,
+    /// Index of its first predict item in the lot.
+    pub first: u32,
+    /// Its index among the lot's scenes, as the survey listed them.
+    pub ordinal: u32,
+}
+
+impl PlannedScene {
+    /// Pixels of one of its predict items; none where the item is another scene's.
+    pub fn pixels_of(&self, predict: Place) -> u64 {
+        let index = predict.index.checked_sub(self.first);
+        index.and_then(|index| self.grid.rect(index)).map_or(0, |rect| rect.pixels())
+    }
+
+    pub fn predict_places(&self, lot: u32) -> impl Iterator<Item = Place> + use<> {
+        (self.first..self.first + self.grid.len()).map(move |index| Place::new(Stage::Predict, lot, index))
+    }
+}
+
+impl Lot {
+    /// Lays out a surveyed lot. Unreadable scenes are left out and listed.
+    pub fn new(record: &RunRecord, lot: u32, surveyed: Vec<SurveyedScene>) -> Self {
+        let item_px = record.predict.item_px.unwrap_or(2048);
+        let (mut scenes, mut unreadable, mut first) = (Vec::new(), Vec::new(), 0);
+        for ((ordinal, files), surveyed) in (0..).zip(record.lot(lot)).zip(surveyed) {
+            match surveyed {
+                SurveyedScene::Readable(header) => {
+                    let grid = match ItemGrid::new(header.size, item_px) {
+                        Ok(grid) => grid,
+                        Err(error) => {
+                            unreadable.push((header.id.to_string(), error.to_string()));
+                            continue;
+                        }
+                    };
+                    let scene = PlannedScene { header, files: files.clone(), grid, first, ordinal };
+                    first += scene.grid.len();
+                    scenes.push(scene);
+                }
+                SurveyedScene::Unreadable { id, message } => unreadable.push((id.to_string(), message)),
+            }
+        }
+        Self { lot, scenes, unreadable }
+    }
+
+    pub fn n_predict(&self) -> u32 {
+        self.scenes.last().map_or(0, |scene| scene.first + scene.grid.len())
+    }
+
+    /// The scene that a predict item belongs to.
+    pub fn scene_of_predict(&self, index: u32) -> Option<&PlannedScene> {
+        let after = self.scenes.partition_point(|scene| scene.first <= index);
+        self.scenes.get(after.checked_sub(1)?).filter(|scene| index < scene.first + scene.grid.len())
+    }
+
+    pub fn scene(&self, ordinal: u32) -> Option<&PlannedScene> {
+        self.scenes.iter().find(|scene| scene.ordinal == ordinal)
+    }
+
+    /// The places of a stage that has one item a scene, where the run has that stage.
+    pub fn dependents(&self, record: &RunRecord, stage: Stage) -> Vec<Place> {
+        let has_item = |scene: &&PlannedScene| stage != Stage::Eval || scene.files.labels.is_some();
+        let scenes = self.scenes.iter().filter(|_| record.has(stage)).filter(has_item);
+        scenes.map(|scene| Place::new(stage, self.lot, scene.ordinal)).collect()
+    }
+}
+
+/// The numeric class that every predict item names. A run without one has no predict items yet.
+fn class(record: &RunRecord) -> Option<ClassId> {
+    record.predict.class.as_ref().map(|class| class.id())
+}
+
+pub fn probe(record: &RunRecord) -> Item {
+    let plan = &record.predict;
+    let work = Work::Probe(Probe { model: plan.model.clone(), window: plan.window, batch: plan.batch });
+    item(record, Place::new(Stage::Probe, 0, 0), work)
+}
+
+pub fn survey(record: &RunRecord, lot: u32) -> Item {
+    let work = Work::Survey(Survey { scenes: record.lot(lot).to_vec() });
+    item(record, Place::new(Stage::Survey, lot, 0), work)
+}
+
+pub fn noop(record: &RunRecord, index: u32) -> Item {
+    let place = Place::new(Stage::Noop, 0, index);
+    item(record, place, Work::Noop(Noop { nonce: u64::from(index) }))
+}
+
+pub fn predict(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
+    let scene = lot.scene_of_predict(index)?;
+    let plan = &record.predict;
+    let work = Work::Predict(Predict {
+        scene: scene.header.clone(),
+        rect: scene.grid.rect(index - scene.first)?,
+        model: plan.model.clone(),
+        window: plan.window,
+        batch: plan.batch,
+        class: class(record)?,
+        scores: plan.scores,
+        block_px: plan.block_px,
+    });
+    Some(item(record, Place::new(Stage::Predict, lot.lot, index), work))
+}
+
+/// The assemble item of a scene, and the document that it names as its inputs.
+pub fn assemble(record: &RunRecord, lot: &Lot, ordinal: u32) -> Option<(Item, Vec<u8>)> {
+    let scene = lot.scene(ordinal)?;
+    let parts = scene.predict_places(lot.lot).map(|place| {
+        let item = predict(record, lot, place.index)?;
+        Some(AssemblePart { place, id: item.id, rect: item.work.rect()? })
+    });
+    let inputs = AssembleInputs {
+        scene: scene.header.clone(),
+        size: scene.header.size,
+        block_px: record.predict.block_px,
+        item_px: record.predict.item_px?,
+        classes: record.classes.clone(),
+        parts: parts.collect::<Option<_>>()?,
+    };
+    let inputs = serde_json::to_vec(&inputs).expect("inputs have only string keys");
+    let id = &scene.header.id;
+    let work = Work::Assemble(Assemble {
+        scene: id.clone(),
+        inputs: Digest::of(&inputs),
+        output: keys::prediction(&record.run, id),
+        scores_output: record.predict.scores.then(|| keys::scores(&record.run, id)),
+    });
+    Some((item(record, Place::new(Stage::Assemble, lot.lot, ordinal), work), inputs))
+}
+
+pub fn eval(record: &RunRecord, lot: &Lot, ordinal: u32) -> Option<Item> {
+    let scene = lot.scene(ordinal)?;
+    let work = Work::Eval(Eval {
+        scene: scene.header.clone(),
+        labels: scene.files.labels.clone()?,
+        prediction: keys::prediction(&record.run, &scene.header.id),
+        producer: Place::new(Stage::Assemble, lot.lot, ordinal),
+        classes: record.classes.clone(),
+        null_class: record.null_class,
+    });
+    Some(item(record, Place::new(Stage::Eval, lot.lot, ordinal), work))
+}
+
+fn item(record: &RunRecord, place: Place, work: Work) -> Item {
+    Item::new(record.run.clone(), place, record.max_failures, work)
+}
+
+/// The edge of an item, from the measured speed: the power of two times the core that comes
+/// nearest to a minute of work. The output does not depend on it; the overhead and the loss at a
+/// worker's death do.
+pub fn item_px(core_px: u32, seconds_per_window: f64) -> u32 {
+    const AIM_SECONDS: f64 = 60.0;
+    const LARGEST_PX: u32 = 4096;
+    let mut edge_px = core_px;
+    let mut seconds = seconds_per_window.max(1e-6);
+    while edge_px * 2 <= LARGEST_PX && seconds * 4.0 <= AIM_SECONDS * 2.0 {
+        edge_px *= 2;
+        seconds *= 4.0;
+    }
+    edge_px
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_takes_about_a_minute_unless_it_would_grow_too_large() {
+        assert_eq!(item_px(256, 0.08), 4096);
+        assert_eq!(item_px(256, 0.5), 2048); // 64 windows, 32 s; the next size would take 128 s
+        assert_eq!(item_px(512, 200.0), 512);
+        assert_eq!(item_px(256, 0.0), 4096);
+    }
+}

@@ -1,0 +1,149 @@
+//! What exists already: found by listing keys, so that a ledger that was lost, or a run that wants
+//! what another run has made, costs a listing and no work.
+
+use std::collections::HashSet;
+
+use anyhow::Context as _;
+use futures::{StreamExt as _, TryStreamExt as _};
+use swath_backends::{blobs::SharedBlobs, ledger::Ledger};
+use swath_proto::{
+    ids::ItemId,
+    item::{Place, Stage, Work},
+    keys,
+    numeric::Probed,
+    outcome::Buried,
+    run::RunRecord,
+    scene::{Surveyed, SurveyedScene},
+};
+
+use crate::plan::{self, Lot};
+
+/// Listings under way at a time.
+const LISTINGS: usize = 16;
+
+/// Ids of the items whose output lies under the root, whoever made it.
+#[derive(Default)]
+pub struct Existing(HashSet<(Stage, ItemId)>);
+
+impl Existing {
+    pub async fn list(blobs: &SharedBlobs) -> anyhow::Result<Self> {
+        let lists = keys::output_prefixes().map(|prefix| {
+            let found = blobs.list(&prefix);
+            found.try_filter_map(async |object| Ok(keys::parse_output(&object.key))).try_collect::<Vec<_>>()
+        });
+        let found: Vec<Vec<_>> = futures::stream::iter(lists)
+            .buffer_unordered(LISTINGS)
+            .try_collect()
+            .await
+            .context("listing the outputs under the root")?;
+        Ok(Self(found.into_iter().flatten().collect()))
+    }
+
+    pub fn has(&self, stage: Stage, id: ItemId) -> bool {
+        self.0.contains(&(stage, id))
+    }
+
+    /// Which of a lot's items need not be done.
+    pub async fn of_lot(
+        &self,
+        record: &RunRecord,
+        lot: &Lot,
+        blobs: &SharedBlobs,
+    ) -> anyhow::Result<Vec<Place>> {
+        let mut found = Vec::new();
+        if self.0.is_empty() {
+            return Ok(found);
+        }
+        if record.has(Stage::Predict) {
+            for index in 0..lot.n_predict() {
+                let item = plan::predict(record, lot, index);
+                found.extend(item.filter(|item| self.has(Stage::Predict, item.id)).map(|item| item.place));
+            }
+        }
+        for place in lot.dependents(record, Stage::Assemble) {
+            let Some((item, _)) = plan::assemble(record, lot, place.index) else { continue };
+            // The record of an assembly names a file that a person may have taken away since.
+            if let Work::Assemble(work) = &item.work
+                && self.has(Stage::Assemble, item.id)
+                && blobs.head(&work.output).await?.is_some()
+            {
+                found.push(place);
+            }
+        }
+        for place in lot.dependents(record, Stage::Eval) {
+            let item = plan::eval(record, lot, place.index);
+            found.extend(item.filter(|item| self.has(Stage::Eval, item.id)).map(|item| item.place));
+        }
+        Ok(found)
+    }
+}
+
+/// Fills a ledger that has never heard of the run, or has lost it.
+pub async fn restore(
+    record: &mut RunRecord,
+    blobs: &SharedBlobs,
+    ledger: &dyn Ledger,
+    existing: &Existing,
+) -> anyhow::Result<u64> {
+    let mut done = Vec::new();
+    let probe = plan::probe(record);
+    if record.has(Stage::Predict) && existing.has(Stage::Probe, probe.id) {
+        pin(record, blobs).await?;
+        done.push(probe.place);
+    }
+    for lot in 0..record.lots() {
+        let survey = plan::survey(record, lot);
+        if !record.has(Stage::Survey) || !existing.has(Stage::Survey, survey.id) {
+            continue;
+        }
+        done.push(survey.place);
+        if record.predict.class.is_some() || !record.has(Stage::Predict) {
+            let lot = Lot::new(record, lot, surveyed(record, lot, blobs).await?);
+            done.extend(existing.of_lot(record, &lot, blobs).await?);
+        }
+    }
+    ledger.restore(&record.run, &done).await?;
+    let graves = blobs.list(&keys::buried_of(&record.run));
+    let graves: Vec<_> = graves.try_collect().await.context("listing buried items")?;
+    for grave in graves {
+        let json = blobs.get(&grave.key).await?;
+        match serde_json::from_slice(&json) {
+            Ok(Buried::V1 { place, attempts, failure }) => {
+                ledger.bury(&record.run, place, attempts, &failure).await?;
+            }
+            Err(error) => {
+                tracing::warn!(key = grave.key, %error, "a buried item can't be read and is left out")
+            }
+        }
+    }
+    Ok(done.len() as u64)
+}
+
+/// What the survey of a lot has found.
+pub async fn surveyed(
+    record: &RunRecord,
+    lot: u32,
+    blobs: &SharedBlobs,
+) -> anyhow::Result<Vec<SurveyedScene>> {
+    let key = keys::item_output(&plan::survey(record, lot));
+    let json = blobs.get(&key).await.with_context(|| format!("reading the survey of lot {lot}"))?;
+    let Surveyed::V1 { scenes } = serde_json::from_slice(&json).with_context(|| format!("reading {key}"))?;
+    anyhow::ensure!(scenes.len() == record.lot(lot).len(), "{key} does not list the scenes of lot {lot}");
+    Ok(scenes)
+}
+
+/// Pins the run to the numeric class that the probe has found, and sizes its items.
+pub async fn pin(record: &mut RunRecord, blobs: &SharedBlobs) -> anyhow::Result<()> {
+    if record.predict.class.is_some() && record.predict.item_px.is_some() {
+        return Ok(());
+    }
+    let key = keys::item_output(&plan::probe(record));
+    let json = blobs.get(&key).await.context("reading the probe")?;
+    let Probed::V1 { class, seconds_per_window } =
+        serde_json::from_slice(&json).with_context(|| format!("reading {key}"))?;
+    let item_px = plan::item_px(record.predict.window.core_px, seconds_per_window);
+    record.predict.item_px.get_or_insert(item_px);
+    record.predict.class.get_or_insert(class);
+    blobs.put(&keys::run_record(&record.run), record.to_json().into()).await.context("writing run.json")?;
+    Ok(())
+}

@@ -1,0 +1,383 @@
+//! One run, from its record to its end: the loop that moves items between the board, the queue and
+//! the ledger. Everything here may be cut off at any line; the next coordinator goes on.
+
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use futures::TryStreamExt as _;
+use swath_backends::{
+    blobs::SharedBlobs,
+    ledger::{Cursor, Events, Gate, Ledger},
+    open::Doors,
+    queue::{Lane, Queue},
+};
+use swath_proto::{
+    envelope,
+    ids::{RunId, WorkerId},
+    item::{Place, Stage},
+    keys,
+    run::RunRecord,
+    status::{RunState, RunStatus},
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    board::{Board, Publish},
+    commands::{self, Command},
+    conclude, feed,
+    rebuild::{self, Existing},
+    sweep,
+    tally::{self, Meter},
+};
+
+/// How often the ledger is asked for news: rarely when nothing happens, since every run does it.
+const BUSY: Duration = Duration::from_millis(20);
+const IDLE: Duration = Duration::from_millis(250);
+const LEASE: Duration = Duration::from_secs(15);
+const STATUS_EVERY: Duration = Duration::from_secs(10);
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+const COMMANDS_EVERY: Duration = Duration::from_secs(2);
+/// Items a publish: bounds what a lost connection leaves in doubt.
+const BATCH: usize = 500;
+
+pub struct Run {
+    blobs: SharedBlobs,
+    queue: Arc<dyn Queue>,
+    ledger: Arc<dyn Ledger>,
+    me: WorkerId,
+    board: Board,
+    existing: Existing,
+    cursor: Cursor,
+    meter: Meter,
+    state: RunState,
+    message: Option<String>,
+    empty_checks: u32,
+    n_held: usize,
+    /// Input documents that are written already.
+    written: HashSet<String>,
+    watch: watch::Sender<Option<RunStatus>>,
+}
+
+/// Serves a run until it is final or `stop` is set. Waits while another coordinator has it.
+pub async fn serve(
+    run: &RunId,
+    doors: &Doors,
+    me: WorkerId,
+    watch: watch::Sender<Option<RunStatus>>,
+    stop: CancellationToken,
+) -> anyhow::Result<Option<RunStatus>> {
+    let office = format!("run/{run}");
+    while !doors.ledger.lead(&office, &me, LEASE).await? {
+        tracing::debug!(%run, "another coordinator serves this run");
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(LEASE / 10) => {}
+        }
+    }
+    let mut this = Run::load(run, doors, me.clone(), watch).await?;
+    let status = this.serve(&office, &stop).await;
+    if let Err(error) = doors.ledger.resign(&office, &me).await {
+        tracing::debug!(%run, error = format!("{error:#}"), "the office runs out by itself");
+    }
+    status
+}
+
+impl Run {
+    async fn load(
+        run: &RunId,
+        doors: &Doors,
+        me: WorkerId,
+        watch: watch::Sender<Option<RunStatus>>,
+    ) -> anyhow::Result<Self> {
+        let json =
+            doors.blobs.get(&keys::run_record(run)).await.with_context(|| format!("reading run {run}"))?;
+        let record = RunRecord::from_json(&json).with_context(|| format!("reading run.json of {run}"))?;
+        let board = Board::new(record);
+        let meter = Meter::new(Instant::now(), &board);
+        let mut this = Self {
+            blobs: doors.blobs.clone(),
+            queue: doors.queue.clone(),
+            ledger: doors.ledger.clone(),
+            me,
+            board,
+            existing: Existing::default(),
+            cursor: Cursor(String::new()),
+            meter,
+            state: RunState::Preparing,
+            message: None,
+            empty_checks: 0,
+            n_held: 0,
+            written: HashSet::new(),
+            watch,
+        };
+        if read_status(&this.blobs, run).await?.is_some_and(|status| status.state == RunState::Paused) {
+            this.state = RunState::Paused;
+        }
+        this.reload().await?;
+        Ok(this)
+    }
+
+    /// Takes everything from the ledger anew; fills the ledger first where it has lost the run.
+    async fn reload(&mut self) -> anyhow::Result<()> {
+        let mut record = self.board.record.clone();
+        let run = record.run.clone();
+        let mut snapshot = self.ledger.snapshot(&run).await?;
+        if !snapshot.known {
+            self.existing = Existing::list(&self.blobs).await?;
+            let n = rebuild::restore(&mut record, &self.blobs, &*self.ledger, &self.existing).await?;
+            tracing::info!(%run, items = n, "ledger is filled from the keys under the root");
+            snapshot = self.ledger.snapshot(&run).await?;
+        }
+        self.ledger
+            .set_gate(&run, if self.state == RunState::Paused { Gate::Closed } else { Gate::Open })
+            .await?;
+        self.board = Board::new(record);
+        self.board.load(&snapshot);
+        self.cursor = snapshot.cursor;
+        self.meter = Meter::new(Instant::now(), &self.board);
+        // Whatever is held now comes back as an event, or is found by the sweep.
+        Ok(())
+    }
+
+    async fn serve(&mut self, office: &str, stop: &CancellationToken) -> anyhow::Result<Option<RunStatus>> {
+        let started = Instant::now();
+        let (mut swept, mut asked, mut led) = (started, started, started);
+        let mut reported: Option<Instant> = None;
+        // Before anything else: a run that is over may have been asked to replay something.
+        self.obey(started).await?;
+        loop {
+            let now = Instant::now();
+            let n_events = self.hear(now).await?;
+            self.open_lots().await?;
+            if now.duration_since(asked) >= COMMANDS_EVERY {
+                asked = now;
+                self.obey(now).await?;
+            }
+            if now.duration_since(swept) >= SWEEP_EVERY {
+                swept = now;
+                self.sweep(now).await?;
+            }
+            let n_published = if self.state == RunState::Running || self.state == RunState::Preparing {
+                self.feed(now).await?
+            } else {
+                0
+            };
+            self.judge();
+            self.meter.sample(now, &self.board);
+            let status = tally::status(&self.board, &self.meter, self.state, self.message.clone());
+            self.watch.send_replace(Some(status.clone()));
+            if self.state.is_final() {
+                if self.state == RunState::Failed {
+                    self.ledger.set_gate(self.board.run(), Gate::Closed).await?;
+                }
+                conclude::evaluation(&self.board, &self.blobs).await?;
+                self.report(&status).await?;
+                return Ok(Some(status));
+            }
+            if reported.is_none_or(|at| now.duration_since(at) >= STATUS_EVERY) {
+                reported = Some(now);
+                self.report(&status).await?;
+            }
+            if now.duration_since(led) >= LEASE / 3 {
+                led = now;
+                let leads = self.ledger.lead(office, &self.me, LEASE).await?;
+                anyhow::ensure!(leads, "another coordinator has taken over run {}", self.board.run());
+            }
+            let pause = if n_events + n_published > 0 { BUSY } else { IDLE };
+            tokio::select! {
+                () = stop.cancelled() => {
+                    self.report(&status).await?;
+                    return Ok(None);
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Applies what has happened since the last time.
+    async fn hear(&mut self, now: Instant) -> anyhow::Result<usize> {
+        let run = self.board.run().clone();
+        match self.ledger.events(&run, &self.cursor).await? {
+            Events::Gone => {
+                tracing::warn!(%run, "the ledger has lost its history: reading everything again");
+                self.reload().await?;
+                Ok(1)
+            }
+            Events::Some { events, next } => {
+                self.cursor = next;
+                let n = events.len();
+                for event in events {
+                    self.board.apply(event, now);
+                }
+                Ok(n)
+            }
+        }
+    }
+
+    /// Plans lots whose survey is done, once the numeric class is pinned.
+    async fn open_lots(&mut self) -> anyhow::Result<()> {
+        if self.board.take_probe_news() {
+            let mut record = self.board.record.clone();
+            rebuild::pin(&mut record, &self.blobs).await?;
+            self.board.record = record;
+        }
+        let record = &self.board.record;
+        if record.has(Stage::Predict) && record.predict.class.is_none() {
+            return Ok(());
+        }
+        for lot in self.board.to_open() {
+            let surveyed = rebuild::surveyed(&self.board.record, lot, &self.blobs).await?;
+            self.board.open(lot, surveyed);
+            let Some(opened) = self.board.lots().find(|opened| opened.lot == lot) else { continue };
+            let found = self.existing.of_lot(&self.board.record, opened, &self.blobs).await?;
+            let new: Vec<Place> = found.into_iter().filter(|place| !self.board.is_done(*place)).collect();
+            self.ledger.restore(self.board.run(), &new).await?;
+            self.board.found(new);
+        }
+        if self.state == RunState::Preparing && self.board.lots().next().is_some() {
+            self.state = RunState::Running;
+        }
+        Ok(())
+    }
+
+    async fn obey(&mut self, now: Instant) -> anyhow::Result<()> {
+        let run = self.board.run().clone();
+        for command in commands::take(&self.blobs, &run).await? {
+            tracing::info!(%run, ?command, "command");
+            match command {
+                Command::Pause if !self.state.is_final() => {
+                    self.ledger.set_gate(&run, Gate::Closed).await?;
+                    self.state = RunState::Paused;
+                }
+                Command::Resume if self.state == RunState::Paused => {
+                    self.ledger.set_gate(&run, Gate::Open).await?;
+                    self.state = RunState::Preparing;
+                    // Deliveries that met a closed gate were settled: publish them again.
+                    let out = self.board.out_for(Duration::ZERO, now);
+                    self.board.give_back(out, now);
+                }
+                Command::Cancel => {
+                    self.ledger.set_gate(&run, Gate::Closed).await?;
+                    self.state = RunState::Cancelled;
+                }
+                Command::Replay(places) => {
+                    let all = || self.board.buried().keys().copied().collect();
+                    let places: Vec<Place> = places.unwrap_or_else(all);
+                    for place in &places {
+                        self.blobs.delete(&keys::buried(&run, *place)).await?;
+                    }
+                    self.ledger.reset(&run, &places).await?;
+                }
+                Command::Pause | Command::Resume => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings back what died with its worker or was lost by the queue.
+    async fn sweep(&mut self, now: Instant) -> anyhow::Result<()> {
+        let run = self.board.run().clone();
+        // The events of what is reaped reach the board by the next hearing.
+        let reaped = self.ledger.reap(&run).await?;
+        if !reaped.is_empty() {
+            tracing::info!(%run, items = reaped.len(), "leases ran out: items go to other workers");
+        }
+        let held = self.ledger.held(&run).await?;
+        self.n_held = held.len();
+        let mut waiting = 0;
+        for lane in Lane::ALL {
+            waiting += self.queue.waiting(lane).await?;
+        }
+        self.empty_checks = if waiting == 0 { self.empty_checks + 1 } else { 0 };
+        let held: HashSet<Place> = held.into_iter().map(|(place, _)| place).collect();
+        let old = self.board.out_for(sweep::SETTLES_WITHIN, now);
+        let very_old = self.board.out_for(sweep::LOST_AFTER, now);
+        let lost = sweep::lost(old, very_old, &held, self.empty_checks >= 2);
+        if !lost.is_empty() {
+            tracing::info!(%run, items = lost.len(), "the queue has lost items: publishing them again");
+            self.board.give_back(lost, now);
+        }
+        Ok(())
+    }
+
+    async fn feed(&mut self, now: Instant) -> anyhow::Result<usize> {
+        let window = feed::window(self.meter.items_per_second(), self.n_held);
+        let mut n_published = 0;
+        while self.board.n_out() < window {
+            let batch = self.board.take(BATCH.min(window - self.board.n_out()), now);
+            if batch.is_empty() {
+                break;
+            }
+            n_published += batch.len();
+            self.write_inputs(&batch).await?;
+            // One queue for all kinds until a run asks for GPUs.
+            let messages = batch.iter().map(|publish| envelope::encode(&publish.item)).collect();
+            if let Err(error) = self.queue.publish(Lane::Cpu, messages).await {
+                // What did arrive is claimed at most once; the rest is published again.
+                tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "publishing failed");
+                let places = batch.iter().map(|publish| publish.item.place);
+                self.board.give_back(places, now + Duration::from_secs(1));
+                break;
+            }
+        }
+        Ok(n_published)
+    }
+
+    async fn write_inputs(&mut self, batch: &[Publish]) -> anyhow::Result<()> {
+        for (digest, inputs) in batch.iter().filter_map(|publish| publish.inputs.as_ref()) {
+            let key = keys::assemble_inputs(self.board.run(), digest);
+            if self.written.insert(key.clone()) {
+                self.blobs
+                    .put(&key, inputs.clone().into())
+                    .await
+                    .with_context(|| format!("writing {key}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides whether the run is over.
+    fn judge(&mut self) {
+        if self.state.is_final() || self.state == RunState::Paused {
+            return;
+        }
+        if let Some(failure) = self.board.fatal() {
+            self.message = Some(failure.message.clone());
+            self.state = RunState::Failed;
+        } else if self.board.is_at_rest() {
+            let failed =
+                !self.board.buried().is_empty() || self.board.lots().any(|lot| !lot.unreadable.is_empty());
+            self.state = if failed { RunState::DoneWithFailures } else { RunState::Done };
+        }
+    }
+
+    async fn report(&self, status: &RunStatus) -> anyhow::Result<()> {
+        let mut json = serde_json::to_vec_pretty(status)?;
+        json.push(b'\n');
+        self.blobs.put(&keys::status(&status.run), json.into()).await.context("writing status.json")
+    }
+}
+
+/// What `status.json` says of a run.
+pub async fn read_status(blobs: &SharedBlobs, run: &RunId) -> anyhow::Result<Option<RunStatus>> {
+    match blobs.get(&keys::status(run)).await {
+        Ok(json) => Ok(Some(serde_json::from_slice(&json).context("reading status.json")?)),
+        Err(error) if error.kind == swath_backends::Kind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Runs under the root, by name.
+pub async fn list(blobs: &SharedBlobs) -> anyhow::Result<Vec<RunId>> {
+    let keys: Vec<_> = blobs.list(keys::RUNS).try_collect().await.context("listing runs")?;
+    let runs = keys.iter().filter_map(|object| {
+        let name = object.key.strip_prefix(keys::RUNS)?.strip_suffix("/run.json")?;
+        name.parse().ok()
+    });
+    Ok(runs.collect())
+}

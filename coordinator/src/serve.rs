@@ -1,0 +1,81 @@
+//! Watches a root and serves every run under it that is not over.
+
+use std::{collections::HashSet, time::Duration};
+
+use swath_backends::open::Doors;
+use swath_proto::{
+    ids::{RunId, WorkerId},
+    keys,
+};
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::run;
+
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+pub async fn serve(doors: Doors, me: WorkerId, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut serving = HashSet::new();
+    let mut over = HashSet::new();
+    let mut tasks: JoinSet<(RunId, anyhow::Result<bool>)> = JoinSet::new();
+    loop {
+        match open_runs(&doors, &mut over).await {
+            Ok(runs) => {
+                for id in runs.into_iter().filter(|id| !serving.contains(id)).collect::<Vec<_>>() {
+                    tracing::info!(run = %id, "serving");
+                    serving.insert(id.clone());
+                    let (doors, me, stop) = (doors.clone(), me.clone(), stop.clone());
+                    tasks.spawn(async move {
+                        let (watch, _) = watch::channel(None);
+                        let end = run::serve(&id, &doors, me, watch, stop).await;
+                        (id, end.map(|status| status.is_some()))
+                    });
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "looking for runs failed; trying again")
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            Some(ended) = tasks.join_next() => match ended {
+                Ok((id, end)) => {
+                    serving.remove(&id);
+                    match end {
+                        Ok(_) => tracing::info!(run = %id, "over"),
+                        // The next look takes it up again: whatever it needs lies outside this process.
+                        Err(error) => tracing::warn!(run = %id, error = format!("{error:#}"), "interrupted"),
+                    }
+                }
+                Err(panic) => anyhow::bail!("serving a run panicked: {panic}"),
+            }
+        }
+    }
+    while let Some(ended) = tasks.join_next().await {
+        if let Ok((id, Err(error))) = ended {
+            tracing::warn!(run = %id, error = format!("{error:#}"), "interrupted");
+        }
+    }
+    Ok(())
+}
+
+/// Runs that are not over, or that somebody has put a command down for.
+async fn open_runs(doors: &Doors, over: &mut HashSet<RunId>) -> anyhow::Result<Vec<RunId>> {
+    use futures::TryStreamExt as _;
+    let mut open = Vec::new();
+    for id in run::list(&doors.blobs).await? {
+        let commanded = doors.blobs.list(&keys::commands(&id)).try_next().await?.is_some();
+        if over.contains(&id) && !commanded {
+            continue;
+        }
+        let status = run::read_status(&doors.blobs, &id).await?;
+        if commanded || !status.is_some_and(|status| status.state.is_final()) {
+            over.remove(&id);
+            open.push(id);
+        } else {
+            over.insert(id);
+        }
+    }
+    Ok(open)
+}

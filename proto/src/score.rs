@@ -1,0 +1,19 @@
+//! Output of an eval item: how often each class was taken for each other in one scene.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::SceneId;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "version")]
+pub enum SceneScore {
+    #[serde(rename = "1")]
+    V1 {
+        scene: SceneId,
+        classes: Vec<String>,
+        /// Row by row: `counts[truth * n_classes + prediction]`, in pixels.
+        counts: Vec<u64>,
+        /// Pixels whose label is no class.
+        ignored: u64,
+    },
+}

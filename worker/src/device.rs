@@ -1,0 +1,84 @@
+//! The device thread: one OS thread owns the models and runs them, so that no future ever blocks on
+//! a forward pass and a broker's heartbeats go on meanwhile.
+
+use std::{panic::AssertUnwindSafe, path::PathBuf};
+
+use swath_model::Predictor;
+use swath_proto::item::{ModelRef, WindowShape};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{failure::JobError, native::{Inside, Suspect}};
+
+type Task = Box<dyn FnOnce(&mut Models) + Send>;
+
+/// Handle to the thread; the thread ends when the last handle is gone.
+#[derive(Clone)]
+pub struct Device {
+    // One task waits while one runs: that keeps the device busy, and more would only hold memory.
+    tasks: mpsc::Sender<Task>,
+}
+
+impl Device {
+    pub fn start() -> std::io::Result<Self> {
+        let (tasks, mut queue) = mpsc::channel::<Task>(1);
+        std::thread::Builder::new().name("device".into()).spawn(move || {
+            let mut models = Models::default();
+            while let Some(task) = queue.blocking_recv() {
+                task(&mut models);
+            }
+        })?;
+        Ok(Self { tasks })
+    }
+
+    /// Runs `work` on the device thread; a panic there fails the item and not the thread.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        suspect: Suspect,
+        work: impl FnOnce(&mut Models) -> Result<T, JobError> + Send + 'static,
+    ) -> Result<T, JobError> {
+        let (reply, answer) = oneshot::channel();
+        let task: Task = Box::new(move |models| {
+            let _inside = Inside::enter(&suspect);
+            let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(models))).unwrap_or_else(|panic| {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+                Err(JobError::internal(anyhow::anyhow!("the device thread panicked: {text}")))
+            });
+            // Nobody waits any more when the item was handed back.
+            let _ = reply.send(result);
+        });
+        let gone = || JobError::internal(anyhow::anyhow!("the device thread is gone"));
+        self.tasks.send(task).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+/// Loaded models; the one used last is kept, since a run has few.
+#[derive(Default)]
+pub struct Models {
+    loaded: Vec<(Key, Box<dyn Predictor>)>,
+}
+
+#[derive(Clone, PartialEq)]
+pub struct Key {
+    pub model: ModelRef,
+    pub window: WindowShape,
+    pub batch: u32,
+}
+
+const KEEP: usize = 2;
+
+impl Models {
+    pub fn get(&mut self, key: &Key, file: Option<PathBuf>) -> Result<&mut dyn Predictor, JobError> {
+        if let Some(at) = self.loaded.iter().position(|(loaded, _)| loaded == key) {
+            let used = self.loaded.remove(at);
+            self.loaded.push(used);
+        } else {
+            self.loaded.truncate(KEEP - 1);
+            let predictor = swath_model::load(&key.model, file.as_deref(), key.window, key.batch)?;
+            self.loaded.push((key.clone(), predictor));
+        }
+        let (_, predictor) = self.loaded.last_mut().ok_or_else(|| JobError::internal(anyhow::anyhow!("no model")))?;
+        Ok(predictor.as_mut())
+    }
+}

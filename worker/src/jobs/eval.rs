@@ -1,0 +1,52 @@
+//! Counts a scene's prediction against its labels, block by block.
+
+use anyhow::anyhow;
+use swath_geo::confusion::Confusion;
+use swath_proto::{geometry::{RectPx, SizePx}, item::{Eval, Item}, score::SceneScore};
+use swath_raster::{Kind, Pixels, Raster, labels};
+
+use super::{Output, json};
+use crate::{context::Context, failure::JobError};
+
+/// Edge of what is compared at a time: bounds the memory, whatever the scene.
+const BLOCK_PX: u32 = 2048;
+
+pub(super) async fn run(cx: &Context, item: &Item, work: &Eval) -> Result<Output, JobError> {
+    let prediction = cx.blobs.uri(&work.prediction);
+    let wanted = work.clone();
+    let score = cx.native(item, move || count(&wanted, &prediction)).await?;
+    json(&score, work.scene.size.pixels())
+}
+
+fn count(work: &Eval, prediction: &str) -> Result<SceneScore, JobError> {
+    let predicted = Raster::open(prediction).map_err(|error| match error.kind {
+        Kind::Missing => JobError::MissingInputs {
+            places: vec![work.producer],
+            message: format!("{} is gone", work.prediction),
+        },
+        _ => error.into(),
+    })?;
+    let names: Vec<&str> = work.classes.iter().map(|class| class.name.as_str()).collect();
+    let null_class = work.null_class as u8;
+    let labels = labels::read(&work.labels.uri, &work.scene, &names, null_class)?;
+    let mut confusion = Confusion::new(names.len());
+    let mut truth = Vec::new();
+    let SizePx { width, height } = work.scene.size;
+    for row in (0..height).step_by(BLOCK_PX as usize) {
+        for col in (0..width).step_by(BLOCK_PX as usize) {
+            let rect = RectPx::new(col, row, BLOCK_PX.min(width - col), BLOCK_PX.min(height - row));
+            let Pixels::U8(guess) = predicted.read(i64::from(col), i64::from(row), rect.size(), &[1])? else {
+                return Err(JobError::data(anyhow!("{} is not an 8-bit raster", work.prediction)));
+            };
+            truth.resize(guess.len(), 0);
+            labels.burn(rect, null_class, &mut truth)?;
+            confusion.add(&truth, &guess).map_err(JobError::data)?;
+        }
+    }
+    Ok(SceneScore::V1 {
+        scene: work.scene.id.clone(),
+        classes: work.classes.iter().map(|class| class.name.clone()).collect(),
+        counts: confusion.counts().to_vec(),
+        ignored: confusion.ignored(),
+    })
+}

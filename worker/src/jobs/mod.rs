@@ -1,0 +1,38 @@
+//! What an item can ask for: one file a job, one line in the registry.
+
+mod assemble;
+mod eval;
+mod predict;
+mod probe;
+mod survey;
+
+use bytes::Bytes;
+use swath_proto::item::{Item, Work};
+
+use crate::{context::Context, failure::JobError};
+
+/// What a job gives: the bytes that go under the item's key, and how much of the scene they cover.
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub body: Bytes,
+    pub pixels: u64,
+}
+
+/// The registry.
+pub async fn run(cx: &Context, item: &Item) -> Result<Output, JobError> {
+    match &item.work {
+        Work::Probe(work) => probe::run(cx, item, work).await,
+        Work::Survey(work) => survey::run(cx, item, work).await,
+        Work::Predict(work) => predict::run(cx, item, work).await,
+        Work::Assemble(work) => assemble::run(cx, item, work).await,
+        Work::Eval(work) => eval::run(cx, item, work).await,
+        Work::Noop(_) => Ok(Output { body: Bytes::new(), pixels: 0 }),
+    }
+}
+
+/// An output document.
+fn json(document: &impl serde::Serialize, pixels: u64) -> Result<Output, JobError> {
+    let mut body = serde_json::to_vec_pretty(document).map_err(JobError::internal)?;
+    body.push(b'\n');
+    Ok(Output { body: body.into(), pixels })
+}

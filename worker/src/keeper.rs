@@ -1,0 +1,61 @@
+//! Keeps an item's lease alive, in the ledger and at the broker, while the work goes on; and waits
+//! out servers that are away for a moment.
+
+use std::{future::Future, time::{Duration, Instant}};
+
+use swath_backends::{Kind, Result, queue::Delivery};
+use swath_proto::item::Item;
+
+use crate::context::Context;
+
+/// RabbitMQ takes back what is not settled within half an hour. An item that runs longer than this
+/// is settled early and lives on the ledger's lease alone.
+const SETTLE_EARLY: Duration = Duration::from_secs(15 * 60);
+
+/// Never returns by itself: race it against the work.
+pub async fn keep(cx: &Context, item: &Item, delivery: &mut Option<Delivery>) -> ! {
+    let started = Instant::now();
+    loop {
+        tokio::time::sleep(cx.lease / 3).await;
+        match cx.ledger.extend(&item.run, &[item.place], &cx.me, cx.lease).await {
+            Ok(lost) if lost.is_empty() => {}
+            // Somebody else may do it again. Whoever is first wins, so there is no reason to stop.
+            Ok(_) => tracing::warn!(run = %item.run, place = %item.place, "lease lost; going on all the same"),
+            Err(error) => warn(item, "extending the lease failed", error),
+        }
+        if started.elapsed() > SETTLE_EARLY && let Some(delivery) = delivery.take() {
+            if let Err(error) = delivery.done().await {
+                warn(item, "settling early failed", error);
+            }
+        }
+        if let Some(delivery) = delivery && let Err(error) = delivery.extend(cx.lease).await {
+            warn(item, "extending the delivery failed", error);
+        }
+    }
+}
+
+fn warn(item: &Item, what: &str, error: swath_backends::Error) {
+    let error = format!("{:#}", anyhow::Error::from(error));
+    tracing::warn!(run = %item.run, place = %item.place, error, "{what}");
+}
+
+/// Calls until the server answers, or the worker has to go.
+pub async fn patiently<T, F>(cx: &Context, what: &str, mut call: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match call().await {
+            Err(error) if error.kind == Kind::Transient && !cx.abort.is_cancelled() => {
+                tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "{what} failed; trying again");
+                tokio::select! {
+                    () = cx.abort.cancelled() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+            answer => return answer,
+        }
+    }
+}
