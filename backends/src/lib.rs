@@ -5,6 +5,7 @@
 //! URLs choose: see [`open`].
 
 pub mod error;
+mod embedded;
 pub mod queue;
 pub mod ledger;
 pub mod blobs;

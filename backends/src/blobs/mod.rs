@@ -8,6 +8,8 @@ use futures::stream::BoxStream;
 
 use crate::Result;
 
+pub mod folder;
+
 /// Contract, held against every implementation by [`crate::contract::blobs`]. Nothing half-written
 /// is ever seen under a key, whatever dies.
 #[async_trait]

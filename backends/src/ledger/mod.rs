@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use swath_proto::{
     ids::{RunId, WorkerId},
     item::{Place, Stage},
@@ -14,6 +15,8 @@ use swath_proto::{
 };
 
 use crate::Result;
+
+pub mod embedded;
 
 /// Contract, held against every implementation by [`crate::contract::ledger`]. Every verb is
 /// atomic, and every verb works on a ledger that has lost everything: it then behaves as if the
@@ -115,7 +118,8 @@ pub enum Gate {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub String);
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
     Finished { place: Place, report: Report },
     /// Given up by its worker; to be published again, after a pause if it failed.

@@ -1,0 +1,457 @@
+//! The ledger of one machine: tables in a file, shared by all processes.
+
+use std::{collections::BTreeMap, path::Path, time::{Duration, SystemTime, UNIX_EPOCH}};
+
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension as _, Transaction, params};
+use swath_proto::{ids::{RunId, WorkerId}, item::{Place, Stage}, outcome::{Failure, Report}};
+
+use super::{Claim, Cursor, Event, Events, Finish, Gate, Ledger, Release, Snapshot};
+use crate::{Result, embedded::File};
+
+const SCHEMA: &str = "
+    -- A run is known once it was restored; its incarnation tells one life of this file from another.
+    CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, incarnation TEXT, closed INTEGER NOT NULL DEFAULT 0,
+        trimmed INTEGER NOT NULL DEFAULT 0)
+        WITHOUT ROWID;
+    -- Bits lie in chunks, so that setting one of ten million rewrites a kilobyte.
+    CREATE TABLE IF NOT EXISTS done (run TEXT, stage TEXT, lot INTEGER, chunk INTEGER, bits BLOB NOT NULL,
+        PRIMARY KEY (run, stage, lot, chunk)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS hold (run TEXT, place TEXT, worker TEXT NOT NULL, until_ms INTEGER NOT NULL,
+        PRIMARY KEY (run, place)) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS hold_until ON hold (run, until_ms);
+    CREATE TABLE IF NOT EXISTS tries (run TEXT, place TEXT, attempts INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (run, place)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS grave (run TEXT, place TEXT, attempts INTEGER NOT NULL, failure TEXT NOT NULL,
+        PRIMARY KEY (run, place)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, body TEXT NOT NULL);
+    CREATE INDEX IF NOT EXISTS event_run ON event (run, id);
+    CREATE TABLE IF NOT EXISTS office (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL)
+        WITHOUT ROWID;
+";
+
+/// Events that are kept of a run: a coordinator that misses more takes a snapshot.
+const KEEP_EVENTS: i64 = 100_000;
+const EVENTS_A_CALL: i64 = 4096;
+
+#[derive(Clone)]
+pub struct EmbeddedLedger {
+    file: File,
+}
+
+type Db<'a> = Transaction<'a>;
+type Sql<T> = rusqlite::Result<T>;
+
+impl EmbeddedLedger {
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(Self { file: File::open(path, SCHEMA)? })
+    }
+}
+
+#[async_trait]
+impl Ledger for EmbeddedLedger {
+    async fn claim(&self, run: &RunId, place: Place, worker: &WorkerId, lease: Duration) -> Result<Claim> {
+        let (run, worker) = (run.clone(), worker.clone());
+        let claim = move |db: &Db<'_>| {
+            let now = now_ms();
+            if is_closed(db, &run)? {
+                return Ok(Claim::Closed);
+            }
+            if is_done(db, &run, place)? {
+                return Ok(Claim::Done);
+            }
+            if grave(db, &run, place)? {
+                return Ok(Claim::Buried);
+            }
+            let hold = hold(db, &run, place)?.filter(|(_, until_ms)| *until_ms > now);
+            let again = match &hold {
+                Some((holder, _)) if holder != worker.as_str() => return Ok(Claim::Held),
+                Some(_) => 0,
+                None => 1,
+            };
+            let key = place.to_string();
+            db.prepare_cached("INSERT OR REPLACE INTO hold VALUES (?, ?, ?, ?)")?.execute(params![
+                run.as_str(),
+                key,
+                worker.as_str(),
+                now + millis(lease)
+            ])?;
+            let (attempts, failures) = db
+                .prepare_cached(
+                    "INSERT INTO tries (run, place, attempts) VALUES (?1, ?2, 1)
+                     ON CONFLICT DO UPDATE SET attempts = attempts + ?3 RETURNING attempts, failures",
+                )?
+                .query_row(params![run.as_str(), key, again], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(Claim::Go { attempts, failures })
+        };
+        self.file.run("claiming", claim).await
+    }
+
+    async fn extend(&self, run: &RunId, places: &[Place], worker: &WorkerId, lease: Duration) -> Result<Vec<Place>> {
+        let (run, worker, places) = (run.clone(), worker.clone(), places.to_vec());
+        let extend = move |db: &Db<'_>| {
+            let now = now_ms();
+            let mut update = db.prepare_cached(
+                "UPDATE hold SET until_ms = ? WHERE run = ? AND place = ? AND worker = ? AND until_ms > ?",
+            )?;
+            let mut lost = Vec::new();
+            for place in places {
+                let values = params![now + millis(lease), run.as_str(), place.to_string(), worker.as_str(), now];
+                if update.execute(values)? == 0 {
+                    lost.push(place);
+                }
+            }
+            Ok(lost)
+        };
+        self.file.run("extending", extend).await
+    }
+
+    async fn finish(&self, run: &RunId, place: Place, report: Report) -> Result<Finish> {
+        let run = run.clone();
+        let finish = move |db: &Db<'_>| {
+            forget_place(db, &run, place)?;
+            if !set_bit(db, &run, place, true)? {
+                return Ok(Finish::Duplicate);
+            }
+            record(db, &run, &Event::Finished { place, report })?;
+            Ok(Finish::First)
+        };
+        self.file.run("finishing", finish).await
+    }
+
+    async fn release(&self, run: &RunId, place: Place, worker: &WorkerId, release: Release) -> Result<u32> {
+        let (run, worker) = (run.clone(), worker.clone());
+        let release = move |db: &Db<'_>| {
+            let key = place.to_string();
+            let failures = |db: &Db<'_>| -> Sql<u32> {
+                let mut query = db.prepare_cached("SELECT failures FROM tries WHERE run = ? AND place = ?")?;
+                Ok(query.query_row([run.as_str(), &key], |row| row.get(0)).optional()?.unwrap_or(0))
+            };
+            if is_done(db, &run, place)? || grave(db, &run, place)? {
+                return failures(db);
+            }
+            let held_by_other = hold(db, &run, place)?.is_some_and(|(holder, _)| holder != worker.as_str());
+            if let Release::Counted(_) = &release {
+                db.prepare_cached(
+                    "INSERT INTO tries (run, place, failures) VALUES (?, ?, 1)
+                     ON CONFLICT DO UPDATE SET failures = failures + 1",
+                )?
+                .execute([run.as_str(), &key])?;
+            }
+            let failures = failures(db)?;
+            let dropped = db
+                .prepare_cached("DELETE FROM hold WHERE run = ? AND place = ? AND worker = ?")?
+                .execute([run.as_str(), &key, worker.as_str()])?;
+            let failure = match release {
+                Release::Counted(failure) => Some(failure),
+                Release::Uncounted => None,
+            };
+            if dropped > 0 || (failure.is_some() && !held_by_other) {
+                record(db, &run, &Event::Released { place, failures, failure })?;
+            }
+            Ok(failures)
+        };
+        self.file.run("releasing", release).await
+    }
+
+    async fn bury(&self, run: &RunId, place: Place, attempts: u32, failure: &Failure) -> Result<()> {
+        let (run, failure) = (run.clone(), failure.clone());
+        let bury = move |db: &Db<'_>| {
+            if is_done(db, &run, place)? {
+                return Ok(());
+            }
+            forget_place(db, &run, place)?;
+            let json = serde_json::to_string(&failure).map_err(not_json)?;
+            db.prepare_cached("INSERT OR REPLACE INTO grave VALUES (?, ?, ?, ?)")?.execute(params![
+                run.as_str(),
+                place.to_string(),
+                attempts,
+                json
+            ])?;
+            record(db, &run, &Event::Buried { place, attempts, failure })
+        };
+        self.file.run("burying", bury).await
+    }
+
+    async fn reset(&self, run: &RunId, places: &[Place]) -> Result<()> {
+        let (run, places) = (run.clone(), places.to_vec());
+        let reset = move |db: &Db<'_>| {
+            for place in places {
+                let was_buried = grave(db, &run, place)?;
+                let was_done = set_bit(db, &run, place, false)?;
+                forget_place(db, &run, place)?;
+                if was_done || was_buried {
+                    record(db, &run, &Event::Reset { place })?;
+                }
+            }
+            Ok(())
+        };
+        self.file.run("resetting", reset).await
+    }
+
+    async fn reap(&self, run: &RunId) -> Result<Vec<Place>> {
+        let run = run.clone();
+        let reap = move |db: &Db<'_>| {
+            let mut delete = db.prepare_cached("DELETE FROM hold WHERE run = ? AND until_ms <= ? RETURNING place")?;
+            let places = delete
+                .query_map(params![run.as_str(), now_ms()], |row| row.get::<_, String>(0))?
+                .collect::<Sql<Vec<_>>>()?;
+            let places = places.iter().map(|place| parse(place)).collect::<Sql<Vec<_>>>()?;
+            for place in &places {
+                record(db, &run, &Event::Lost { place: *place })?;
+            }
+            Ok(places)
+        };
+        self.file.run("reaping", reap).await
+    }
+
+    async fn held(&self, run: &RunId) -> Result<Vec<(Place, WorkerId)>> {
+        let run = run.clone();
+        let held = move |db: &Db<'_>| {
+            let mut query = db.prepare_cached("SELECT place, worker FROM hold WHERE run = ? AND until_ms > ?")?;
+            let rows = query
+                .query_map(params![run.as_str(), now_ms()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
+                .collect::<Sql<Vec<_>>>()?;
+            rows.iter().map(|(place, worker)| Ok((parse(place)?, parse(worker)?))).collect()
+        };
+        self.file.run("listing holds", held).await
+    }
+
+    async fn snapshot(&self, run: &RunId) -> Result<Snapshot> {
+        let run = run.clone();
+        let snapshot = move |db: &Db<'_>| {
+            let incarnation = incarnation(db, &run)?;
+            let mut chunks = db.prepare_cached("SELECT stage, lot, chunk, bits FROM done WHERE run = ?")?;
+            let chunks = chunks
+                .query_map([run.as_str()], |row| {
+                    Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                })?
+                .collect::<Sql<Vec<(String, u32, u32, Vec<u8>)>>>()?;
+            let mut done = BTreeMap::<_, Vec<u8>>::new();
+            for (stage, lot, chunk, bits) in chunks {
+                let bitmap = done.entry((parse::<Stage>(&stage)?, lot)).or_default();
+                let from = chunk as usize * CHUNK_BYTES;
+                bitmap.resize(bitmap.len().max(from + bits.len()), 0);
+                bitmap[from..from + bits.len()].copy_from_slice(&bits);
+            }
+            let mut buried = db.prepare_cached("SELECT place, attempts, failure FROM grave WHERE run = ?")?;
+            let buried = buried
+                .query_map([run.as_str()], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?)))?
+                .collect::<Sql<Vec<(String, u32, String)>>>()?;
+            let buried = buried
+                .into_iter()
+                .map(|(place, attempts, failure)| Ok((parse(&place)?, attempts, serde_json::from_str(&failure).map_err(not_json)?)));
+            let last: i64 =
+                db.query_row("SELECT coalesce(max(id), 0) FROM event WHERE run = ?", [run.as_str()], |row| row.get(0))?;
+            Ok(Snapshot {
+                known: incarnation.is_some(),
+                done,
+                buried: buried.collect::<Sql<_>>()?,
+                cursor: cursor(incarnation.as_deref(), last),
+            })
+        };
+        self.file.run("taking a snapshot", snapshot).await
+    }
+
+    async fn events(&self, run: &RunId, since: &Cursor) -> Result<Events> {
+        let (run, since) = (run.clone(), since.clone());
+        let events = move |db: &Db<'_>| {
+            let Some((life, after)) = since.0.rsplit_once('/') else { return Ok(Events::Gone) };
+            let (Some(incarnation), Ok(after)) = (incarnation(db, &run)?, after.parse::<i64>()) else {
+                return Ok(Events::Gone);
+            };
+            let trimmed: i64 = db
+                .prepare_cached("SELECT coalesce(trimmed, 0) FROM run WHERE name = ?")?
+                .query_row([run.as_str()], |row| row.get(0))?;
+            if life != incarnation || after < trimmed {
+                return Ok(Events::Gone);
+            }
+            let mut query =
+                db.prepare_cached("SELECT id, body FROM event WHERE run = ? AND id > ? ORDER BY id LIMIT ?")?;
+            let rows = query
+                .query_map(params![run.as_str(), after, EVENTS_A_CALL], |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+                })?
+                .collect::<Sql<Vec<_>>>()?;
+            let last = rows.last().map_or(after, |(id, _)| *id);
+            let events = rows.iter().map(|(_, body)| serde_json::from_str(body).map_err(not_json));
+            Ok(Events::Some { events: events.collect::<Sql<_>>()?, next: cursor(Some(&incarnation), last) })
+        };
+        self.file.run("reading events", events).await
+    }
+
+    async fn restore(&self, run: &RunId, done: &[Place]) -> Result<()> {
+        let (run, done) = (run.clone(), done.to_vec());
+        let restore = move |db: &Db<'_>| {
+            let life = format!("{:016x}", rand::random::<u64>());
+            db.prepare_cached(
+                "INSERT INTO run (name, incarnation) VALUES (?1, ?2)
+                 ON CONFLICT DO UPDATE SET incarnation = coalesce(incarnation, ?2)",
+            )?
+            .execute([run.as_str(), &life])?;
+            for place in done {
+                set_bit(db, &run, place, true)?;
+                forget_place(db, &run, place)?;
+            }
+            Ok(())
+        };
+        self.file.run("restoring", restore).await
+    }
+
+    async fn set_gate(&self, run: &RunId, gate: Gate) -> Result<()> {
+        let run = run.clone();
+        let set = move |db: &Db<'_>| {
+            db.prepare_cached(
+                "INSERT INTO run (name, closed) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET closed = ?2",
+            )?
+            .execute(params![run.as_str(), gate == Gate::Closed])
+            .map(drop)
+        };
+        self.file.run("setting the gate", set).await
+    }
+
+    async fn lead(&self, office: &str, holder: &WorkerId, lease: Duration) -> Result<bool> {
+        let (office, holder) = (office.to_owned(), holder.clone());
+        let lead = move |db: &Db<'_>| {
+            let now = now_ms();
+            let taken = db
+                .prepare_cached(
+                    "INSERT INTO office VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET holder = ?2, until_ms = ?3
+                     WHERE holder = ?2 OR until_ms <= ?4",
+                )?
+                .execute(params![office, holder.as_str(), now + millis(lease), now])?;
+            Ok(taken > 0)
+        };
+        self.file.run("taking an office", lead).await
+    }
+
+    async fn resign(&self, office: &str, holder: &WorkerId) -> Result<()> {
+        let (office, holder) = (office.to_owned(), holder.clone());
+        let resign = move |db: &Db<'_>| {
+            db.prepare_cached("DELETE FROM office WHERE name = ? AND holder = ?")?
+                .execute([office.as_str(), holder.as_str()])
+                .map(drop)
+        };
+        self.file.run("resigning", resign).await
+    }
+
+    async fn forget(&self, run: &RunId) -> Result<()> {
+        let run = run.clone();
+        let forget = move |db: &Db<'_>| {
+            for table in ["done", "hold", "tries", "grave", "event"] {
+                db.execute(&format!("DELETE FROM {table} WHERE run = ?"), [run.as_str()])?;
+            }
+            db.execute("DELETE FROM run WHERE name = ?", [run.as_str()]).map(drop)
+        };
+        self.file.run("forgetting", forget).await
+    }
+}
+
+fn cursor(incarnation: Option<&str>, last: i64) -> Cursor {
+    Cursor(format!("{}/{last}", incarnation.unwrap_or_default()))
+}
+
+fn incarnation(db: &Db<'_>, run: &RunId) -> Sql<Option<String>> {
+    let mut query = db.prepare_cached("SELECT incarnation FROM run WHERE name = ?")?;
+    Ok(query.query_row([run.as_str()], |row| row.get::<_, Option<String>>(0)).optional()?.flatten())
+}
+
+fn is_closed(db: &Db<'_>, run: &RunId) -> Sql<bool> {
+    let mut query = db.prepare_cached("SELECT closed FROM run WHERE name = ?")?;
+    Ok(query.query_row([run.as_str()], |row| row.get(0)).optional()?.unwrap_or(false))
+}
+
+fn grave(db: &Db<'_>, run: &RunId, place: Place) -> Sql<bool> {
+    let mut query = db.prepare_cached("SELECT 1 FROM grave WHERE run = ? AND place = ?")?;
+    query.exists([run.as_str(), &place.to_string()])
+}
+
+fn hold(db: &Db<'_>, run: &RunId, place: Place) -> Sql<Option<(String, i64)>> {
+    let mut query = db.prepare_cached("SELECT worker, until_ms FROM hold WHERE run = ? AND place = ?")?;
+    query.query_row([run.as_str(), &place.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
+/// Hold, attempts and grave of a place.
+fn forget_place(db: &Db<'_>, run: &RunId, place: Place) -> Sql<()> {
+    let key = place.to_string();
+    for sql in [
+        "DELETE FROM hold WHERE run = ? AND place = ?",
+        "DELETE FROM tries WHERE run = ? AND place = ?",
+        "DELETE FROM grave WHERE run = ? AND place = ?",
+    ] {
+        db.prepare_cached(sql)?.execute([run.as_str(), &key])?;
+    }
+    Ok(())
+}
+
+/// A chunk of a bitmap.
+const CHUNK_BYTES: usize = 1024;
+const CHUNK_BITS: u32 = CHUNK_BYTES as u32 * 8;
+
+/// The chunk that a place's bit lies in, and the byte and mask within it.
+const fn locate(place: Place) -> (u32, usize, u8) {
+    let index = place.index % CHUNK_BITS;
+    (place.index / CHUNK_BITS, index as usize / 8, 0x80 >> (index % 8))
+}
+
+fn chunk(db: &Db<'_>, run: &RunId, place: Place) -> Sql<Vec<u8>> {
+    let (chunk, ..) = locate(place);
+    let mut query =
+        db.prepare_cached("SELECT bits FROM done WHERE run = ? AND stage = ? AND lot = ? AND chunk = ?")?;
+    let found = query.query_row(params![run.as_str(), place.stage.name(), place.lot, chunk], |row| row.get(0));
+    Ok(found.optional()?.unwrap_or_default())
+}
+
+fn is_done(db: &Db<'_>, run: &RunId, place: Place) -> Sql<bool> {
+    let (_, byte, mask) = locate(place);
+    Ok(chunk(db, run, place)?.get(byte).is_some_and(|bits| bits & mask != 0))
+}
+
+/// Whether the bit changed.
+fn set_bit(db: &Db<'_>, run: &RunId, place: Place, value: bool) -> Sql<bool> {
+    let mut bits = chunk(db, run, place)?;
+    let (number, byte, mask) = locate(place);
+    if bits.len() <= byte {
+        bits.resize(byte + 1, 0);
+    }
+    if (bits[byte] & mask != 0) == value {
+        return Ok(false);
+    }
+    bits[byte] ^= mask;
+    db.prepare_cached("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?)")?
+        .execute(params![run.as_str(), place.stage.name(), place.lot, number, bits])?;
+    Ok(true)
+}
+
+fn record(db: &Db<'_>, run: &RunId, event: &Event) -> Sql<()> {
+    let json = serde_json::to_string(event).map_err(not_json)?;
+    db.prepare_cached("INSERT INTO event (run, body) VALUES (?, ?)")?.execute([run.as_str(), &json])?;
+    let last = db.last_insert_rowid();
+    // Now and then: a trim an event would cost more than the events.
+    if last % 1024 == 0 {
+        let oldest = last - KEEP_EVENTS;
+        db.prepare_cached("DELETE FROM event WHERE id <= ?")?.execute([oldest])?;
+        db.prepare_cached("UPDATE run SET trimmed = max(trimmed, ?)")?.execute([oldest])?;
+    }
+    Ok(())
+}
+
+fn parse<T: std::str::FromStr>(text: &str) -> Sql<T>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| not_json(std::io::Error::other(error.to_string())))
+}
+
+fn not_json(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}
+
+fn millis(duration: Duration) -> i64 {
+    duration.as_millis() as i64
+}
+
+/// The clock of the one machine that all share.
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
