@@ -1,0 +1,51 @@
+//! What can go wrong with a model, sorted by what is to be done about it.
+
+use std::fmt;
+
+pub type Result<T> = std::result::Result<T, ModelError>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Weights and architecture do not belong together, or the file is damaged.
+    Config,
+    /// The network's output is not a number.
+    Data,
+    /// No memory left.
+    Capacity,
+    /// The engine failed.
+    Internal,
+}
+
+#[derive(Debug)]
+pub struct ModelError {
+    pub kind: Kind,
+    text: String,
+}
+
+impl ModelError {
+    pub(crate) fn config(text: impl Into<String>) -> Self {
+        Self { kind: Kind::Config, text: text.into() }
+    }
+
+    pub(crate) fn internal(text: impl Into<String>) -> Self {
+        Self { kind: Kind::Internal, text: text.into() }
+    }
+}
+
+impl fmt::Display for ModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for ModelError {}
+
+impl From<tch::TchError> for ModelError {
+    fn from(error: tch::TchError) -> Self {
+        let text = error.to_string();
+        // The engine's own texts go on with a stack of C++ frames that help nobody here.
+        let text = text.split("\nException raised from").next().unwrap_or_default().to_owned();
+        let no_memory = text.contains("not enough memory") || text.contains("out of memory");
+        Self { kind: if no_memory { Kind::Capacity } else { Kind::Internal }, text }
+    }
+}
