@@ -41,7 +41,11 @@ struct Class {
 /// Writes `eval.json` where the run evaluates anything.
 pub async fn evaluation(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<()> {
     let record = &board.record;
-    let mut overall = Confusion::new(record.classes.len());
+    let n_classes = record.classes.len() as u32;
+    if n_classes == 0 {
+        return Ok(());
+    }
+    let mut overall = Confusion::new(n_classes)?;
     let mut scenes = Vec::new();
     for lot in board.lots() {
         for place in lot.dependents(record, Stage::Eval) {
@@ -52,9 +56,9 @@ pub async fn evaluation(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<()
             let json = blobs.get(&key).await.context("reading a scene's score")?;
             let SceneScore::V1 { scene, counts, ignored, .. } =
                 serde_json::from_slice(&json).with_context(|| format!("reading {key}"))?;
-            let confusion = Confusion::from_counts(record.classes.len(), counts, ignored)
+            let confusion = Confusion::from_counts(n_classes, counts, ignored)
                 .with_context(|| format!("{key} does not fit the run's classes"))?;
-            overall.merge(&confusion);
+            overall.merge(&confusion)?;
             scenes.push(Scene { scene: scene.to_string(), scores: Scores::new(record, &confusion) });
         }
     }
@@ -70,8 +74,8 @@ pub async fn evaluation(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<()
 impl Scores {
     fn new(record: &RunRecord, confusion: &Confusion) -> Self {
         let n = record.classes.len();
-        let classes = record.classes.iter().enumerate().map(|(class, style)| {
-            let metrics = confusion.metrics(class);
+        let classes = record.classes.iter().zip(0..).map(|(style, class)| {
+            let metrics = confusion.measures(class);
             Class {
                 name: style.name.clone(),
                 precision: metrics.precision,

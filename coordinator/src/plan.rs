@@ -117,6 +117,7 @@ pub fn predict(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
     let work = Work::Predict(Predict {
         scene: scene.header.clone(),
         rect: scene.grid.rect(index - scene.first)?,
+        item_px: plan.item_px?,
         model: plan.model.clone(),
         window: plan.window,
         batch: plan.batch,

@@ -260,6 +260,8 @@ pub struct Survey {
 pub struct Predict {
     pub scene: SceneHeader,
     pub rect: RectPx,
+    /// Edge of a whole item; it says how many levels of overviews lie within one.
+    pub item_px: u32,
     pub model: ModelRef,
     pub window: WindowShape,
     pub batch: u32,

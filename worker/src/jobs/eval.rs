@@ -29,7 +29,7 @@ fn count(work: &Eval, prediction: &str) -> Result<SceneScore, JobError> {
     let names: Vec<&str> = work.classes.iter().map(|class| class.name.as_str()).collect();
     let null_class = work.null_class as u8;
     let labels = labels::read(&work.labels.uri, &work.scene, &names, null_class)?;
-    let mut confusion = Confusion::new(names.len());
+    let mut confusion = Confusion::new(names.len() as u32).map_err(JobError::data)?;
     let mut truth = Vec::new();
     let SizePx { width, height } = work.scene.size;
     for row in (0..height).step_by(BLOCK_PX as usize) {

@@ -2,7 +2,12 @@
 //! that several items overlap.
 
 use anyhow::anyhow;
-use swath_geo::{decide, grid, pack, pyramid, tiles};
+use swath_geo::{
+    decide, grid,
+    pack::{self, EncodedProduct},
+    pyramid::{self, Reduction},
+    tiles::Predictor,
+};
 use swath_proto::{geometry::SizePx, item::{Item, Predict}};
 use swath_raster::{Pixels, Raster};
 
@@ -99,13 +104,16 @@ fn copy_window(block: &Block, window: &grid::Window, edge_px: usize, bands: usiz
 
 /// Tiles of every level that lies within the item, as they will stand in the scene's file.
 fn encode(work: &Predict, planes: Planes) -> Result<Vec<u8>, JobError> {
-    let levels = pyramid::item_levels(work.scene.size, work.rect, work.block_px);
-    let mut products = Vec::new();
-    let classes = pack::Product::encode("classes", levels, planes.classes, 1, pyramid::reduce_classes);
-    products.push(classes.map_err(JobError::internal)?);
+    let (size, block_px) = (work.rect.size(), work.block_px);
+    let n_levels = pyramid::item_levels(work.scene.size, work.item_px, block_px)
+        .ok_or_else(|| JobError::data(anyhow!("an item of {} px does not fit tiles of {block_px} px", work.item_px)))?;
+    let encoded = |name, plane, reduction, predictor| {
+        EncodedProduct::of_plane(name, plane, size, block_px, n_levels, reduction, predictor).map_err(JobError::internal)
+    };
+    let mut products = vec![encoded(pack::CLASSES, planes.classes, Reduction::Mode, Predictor::None)?];
     if let Some(scores) = planes.scores {
-        let _ = tiles::Predictor::Horizontal;
-        let _ = scores;
+        let reduction = Reduction::Mean { bands: work.model.classes };
+        products.push(encoded(pack::SCORES, scores, reduction, Predictor::Horizontal)?);
     }
-    pack::build(&products).map_err(JobError::internal)
+    pack::build(work.rect, block_px, &products).map_err(JobError::internal)
 }
