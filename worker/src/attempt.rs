@@ -1,7 +1,7 @@
 //! The way of one item: claim, work, put, finish, settle. Death between any two of these costs a
 //! repeat and never a loss.
 
-use std::{future::Future, pin::pin, time::{Duration, Instant}};
+use std::{pin::pin, time::{Duration, Instant}};
 
 use anyhow::Context as _;
 use swath_backends::{Result, blobs::Put, ledger::{Claim, Release}, queue::Delivery};
@@ -112,26 +112,16 @@ async fn work(
     } else {
         shared = Some(cx.alone.read().await);
     }
-    let output = with_pauses(cx, item, || async {
-        let output = jobs::run(cx, item).await?;
-        if cx.blobs.put_new(&key, output.body.clone()).await? == Put::Exists {
-            tracing::debug!(run = %item.run, place = %item.place, "somebody else was first");
-        }
-        Ok(output)
-    })
-    .await;
+    let output = with_pauses(cx, item, &key).await;
     drop((alone.take(), shared.take()));
     output
 }
 
 /// A server that is away is waited for with the item in hand: giving it back would not bring the
 /// server back.
-async fn with_pauses<T, F>(cx: &Context, item: &Item, mut job: impl FnMut() -> F) -> std::result::Result<T, JobError>
-where
-    F: Future<Output = std::result::Result<T, JobError>>,
-{
+async fn with_pauses(cx: &Context, item: &Item, key: &str) -> std::result::Result<Output, JobError> {
     for pause_s in PAUSES_S {
-        match job().await {
+        match make(cx, item, key).await {
             Err(JobError::Failed { class: FailureClass::Transient, source }) if !cx.stop.is_cancelled() => {
                 let error = format!("{source:#}");
                 tracing::warn!(run = %item.run, place = %item.place, error, pause_s, "trying again after a pause");
@@ -140,7 +130,16 @@ where
             ended => return ended,
         }
     }
-    job().await
+    make(cx, item, key).await
+}
+
+/// The job, and its output under the item's key.
+async fn make(cx: &Context, item: &Item, key: &str) -> std::result::Result<Output, JobError> {
+    let output = jobs::run(cx, item).await?;
+    if cx.blobs.put_new(key, output.body.clone()).await? == Put::Exists {
+        tracing::debug!(run = %item.run, place = %item.place, "somebody else was first");
+    }
+    Ok(output)
 }
 
 /// Decides what becomes of a failed item. Returns whether its message may go.

@@ -1,0 +1,253 @@
+//! Joins a scene's predicted rectangles to Cloud-Optimised GeoTIFFs. Tiles are copied as they are;
+//! only each item's deepest overview is decoded, to make the levels above it.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, anyhow};
+use bytes::Bytes;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use serde::Serialize;
+use swath_backends::{Kind, blobs::Piece};
+use swath_geo::{
+    cog::{self, Color, CogSpec, Metadata},
+    pack::{CLASSES, PackHeader, SCORES},
+    pyramid::{self, Reduction, Top},
+    tiles::{Predictor, Tiling},
+};
+use swath_proto::{
+    item::{Assemble, AssembleInputs, AssemblePart, Item, Place, Stage},
+    keys,
+};
+
+use super::{Output, json};
+use crate::{context::Context, failure::JobError};
+
+/// Reads under way at a time, each of a few kilobytes.
+const READS: usize = 16;
+/// Enough for the header of an item of the usual size.
+const FIRST_READ: u64 = 16 << 10;
+
+/// What an assembly leaves under its own key: which files it has written.
+#[derive(Serialize)]
+#[serde(tag = "version")]
+enum Assembled {
+    #[serde(rename = "1")]
+    V1 { files: Vec<Written> },
+}
+
+#[derive(Serialize)]
+struct Written {
+    key: String,
+    bytes: u64,
+}
+
+/// One predict item's output, and where things lie in it.
+struct Part {
+    key: String,
+    header: PackHeader,
+}
+
+pub(super) async fn run(cx: &Context, item: &Item, work: &Assemble) -> Result<Output, JobError> {
+    let key = keys::assemble_inputs(&item.run, &work.inputs);
+    let inputs: AssembleInputs = serde_json::from_slice(&cx.blobs.get(&key).await?)
+        .with_context(|| format!("reading {key}"))
+        .map_err(JobError::data)?;
+    let parts = headers(cx, &inputs).await?;
+    let mut files = Vec::new();
+    if let Some(output) = &work.scores_output {
+        files.push(product(cx, item, &inputs, &parts, SCORES, output).await?);
+    }
+    // The classes last: whoever waits for a scene looks for them.
+    files.push(product(cx, item, &inputs, &parts, CLASSES, &work.output).await?);
+    json(&Assembled::V1 { files }, inputs.size.pixels())
+}
+
+/// Reads the headers of all parts; names every part that is gone.
+async fn headers(cx: &Context, inputs: &AssembleInputs) -> Result<Vec<Part>, JobError> {
+    // Boxed and in a list: the compiler can't see otherwise that they may move between threads.
+    let reads: Vec<_> = inputs.parts.iter().map(|part| found_or_gone(cx, part).boxed()).collect();
+    let found: Vec<_> = futures::stream::iter(reads).buffered(READS).try_collect().await?;
+    let (parts, gone): (Vec<_>, Vec<_>) = found.into_iter().partition(Result::is_ok);
+    let places: Vec<_> = gone.into_iter().filter_map(Result::err).flatten().collect();
+    if !places.is_empty() {
+        let message = format!("{} of {} predicted parts are gone", places.len(), inputs.parts.len());
+        return Err(JobError::MissingInputs { places, message });
+    }
+    Ok(parts.into_iter().filter_map(Result::ok).collect())
+}
+
+/// A part that is gone is an answer here: all of them are to be named at once.
+async fn found_or_gone(cx: &Context, part: &AssemblePart) -> Result<Result<Part, Vec<Place>>, JobError> {
+    match header(cx, part).await {
+        Ok(header) => Ok(Ok(header)),
+        Err(JobError::MissingInputs { places, .. }) => Ok(Err(places)),
+        Err(error) => Err(error),
+    }
+}
+
+async fn header(cx: &Context, part: &AssemblePart) -> Result<Part, JobError> {
+    let key = keys::output(Stage::Predict, &part.id);
+    let gone = || JobError::MissingInputs { places: vec![part.place], message: format!("{key} is gone") };
+    let Some(meta) = cx.blobs.head(&key).await? else { return Err(gone()) };
+    let mut wanted = FIRST_READ;
+    loop {
+        let prefix = match cx.blobs.get_range(&key, 0..wanted.min(meta.len)).await {
+            Err(error) if error.kind == Kind::NotFound => return Err(gone()),
+            read => read?,
+        };
+        let bad = |error| JobError::data(anyhow!("{key}: {error}"));
+        if let Some(header) = PackHeader::parse(&prefix).map_err(|error| bad(error.to_string()))? {
+            if header.rect != part.rect || header.total_len() != meta.len {
+                return Err(bad("it is not the pack of this rectangle, or a torn one".into()));
+            }
+            return Ok(Part { key, header });
+        }
+        wanted = PackHeader::bytes_wanted(&prefix).map_err(|error| bad(error.to_string()))?;
+        if wanted > meta.len {
+            return Err(bad(format!("it ends before its header does, after {} bytes", meta.len)));
+        }
+    }
+}
+
+/// Writes one file of a scene.
+async fn product(
+    cx: &Context,
+    item: &Item,
+    inputs: &AssembleInputs,
+    parts: &[Part],
+    name: &str,
+    output: &str,
+) -> Result<Written, JobError> {
+    let bands = if name == CLASSES { 1 } else { inputs.classes.len() as u32 };
+    let (reduction, predictor) = match name {
+        CLASSES => (Reduction::Mode, Predictor::None),
+        _ => (Reduction::Mean { bands }, Predictor::Horizontal),
+    };
+    let shape = || JobError::internal(anyhow!("items of {} px do not fit their tiles", inputs.item_px));
+    let n_item_levels = pyramid::item_levels(inputs.size, inputs.item_px, inputs.block_px).ok_or_else(shape)?;
+    let level = |part: &Part, level: u32| {
+        let product = part.header.product(name);
+        let found = product.and_then(|product| product.levels.get(level as usize)).cloned();
+        found.ok_or_else(|| JobError::data(anyhow!("{} holds no {name} of level {level}", part.key)))
+    };
+
+    let top = top_levels(cx, item, inputs, parts, name, n_item_levels - 1, reduction, predictor).await?;
+    let mut level_tile_sizes: Vec<Vec<u32>> = Vec::new();
+    for number in 0..n_item_levels {
+        let mut sizes = Vec::new();
+        for part in parts {
+            sizes.extend_from_slice(&level(part, number)?.tile_sizes);
+        }
+        level_tile_sizes.push(sizes);
+    }
+    level_tile_sizes.extend(top.values().map(|tiles| tiles.iter().map(|tile| tile.len() as u32).collect::<Vec<_>>()));
+
+    let geo = match &inputs.scene.georeference {
+        Some(georeference) => {
+            let georeference = georeference.clone();
+            cx.native(item, move || Ok(swath_raster::geo_tags(&georeference)?)).await?
+        }
+        None => Vec::new(),
+    };
+    let names = inputs.classes.iter().map(|class| class.name.clone()).collect();
+    let spec = CogSpec {
+        size: inputs.size,
+        block_px: inputs.block_px,
+        bands: bands as u16,
+        predictor,
+        color: match name {
+            CLASSES => Color::Palette(inputs.classes.iter().map(|class| class.rgb).collect()),
+            _ => Color::Gray,
+        },
+        nodata: None,
+        geo,
+        metadata: Metadata {
+            items: vec![("classes".into(), class_list(inputs))],
+            band_names: if name == CLASSES { vec!["class".into()] } else { names },
+        },
+        level_tile_sizes,
+    };
+    let layout = cog::layout(&spec).map_err(JobError::internal)?;
+    let mut pieces = vec![Piece::Bytes(layout.header.into())];
+    for run in &layout.runs {
+        if let Some(tiles) = top.get(&run.level) {
+            pieces.push(Piece::Bytes(tiles.concat().into()));
+            continue;
+        }
+        for part in parts {
+            pieces.push(Piece::Range { key: part.key.clone(), range: level(part, run.level)?.bytes });
+        }
+    }
+    let composed = cx.blobs.compose_new(output, pieces).await;
+    match composed {
+        // A part went between its header and its tiles: the next look names it.
+        Err(error) if error.kind == Kind::NotFound => {
+            headers(cx, inputs).await?;
+            Err(error.into())
+        }
+        composed => {
+            composed?;
+            Ok(Written { key: output.to_owned(), bytes: layout.total_len })
+        }
+    }
+}
+
+/// `0=background 1=building`: for people who look at the file's metadata.
+fn class_list(inputs: &AssembleInputs) -> String {
+    let classes = inputs.classes.iter().enumerate().map(|(number, class)| format!("{number}={}", class.name));
+    classes.collect::<Vec<_>>().join(" ")
+}
+
+/// Compressed tiles of the levels above the items', by level, in Z-order.
+#[expect(clippy::too_many_arguments, reason = "all of it describes one product of one scene")]
+async fn top_levels(
+    cx: &Context,
+    item: &Item,
+    inputs: &AssembleInputs,
+    parts: &[Part],
+    name: &str,
+    deepest: u32,
+    reduction: Reduction,
+    predictor: Predictor,
+) -> Result<BTreeMap<u32, Vec<Bytes>>, JobError> {
+    let n_levels = pyramid::n_levels(inputs.size, inputs.block_px);
+    let mut finished: BTreeMap<u32, Vec<Bytes>> = (deepest + 1..n_levels).map(|level| (level, Vec::new())).collect();
+    if finished.is_empty() {
+        return Ok(finished);
+    }
+    let mut top = Top::new(inputs.size, inputs.block_px, deepest, reduction).map_err(JobError::internal)?;
+    let reads: Vec<_> = parts.iter().map(|part| deepest_tiles(cx, part, name, deepest).boxed()).collect();
+    let mut reads = std::pin::pin!(futures::stream::iter(reads).buffered(READS));
+    let tiling = Tiling { size: inputs.size, block_px: inputs.block_px, bands: reduction.bands() };
+    while let Some(tiles) = reads.try_next().await? {
+        // One part at a time keeps the memory at a few tiles.
+        let (returned, made) = cx
+            .native(item, move || {
+                let mut made = Vec::new();
+                for tile in tiles {
+                    let raw = tiling.decode(&tile, predictor).map_err(JobError::data)?;
+                    for tile in top.push(&raw).map_err(JobError::internal)? {
+                        let packed = tiling.encode(tile.pixels, predictor).map_err(JobError::internal)?;
+                        made.push((tile.level, Bytes::from(packed)));
+                    }
+                }
+                Ok((top, made))
+            })
+            .await?;
+        top = returned;
+        for (level, tile) in made {
+            finished.entry(level).or_default().push(tile);
+        }
+    }
+    top.finish().map_err(JobError::internal)?;
+    Ok(finished)
+}
+
+/// A part's compressed tiles of one level.
+async fn deepest_tiles(cx: &Context, part: &Part, name: &str, level: u32) -> Result<Vec<Bytes>, JobError> {
+    let found = part.header.product(name).and_then(|product| product.levels.get(level as usize));
+    let found = found.ok_or_else(|| JobError::data(anyhow!("{} holds no {name} of level {level}", part.key)))?;
+    let bytes = cx.blobs.get_range(&part.key, found.bytes.clone()).await?;
+    let start = found.bytes.start as usize;
+    Ok(found.tiles().map(|tile| bytes.slice(tile.start as usize - start..tile.end as usize - start)).collect())
+}
