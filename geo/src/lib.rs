@@ -1,1 +1,20 @@
-//! stub
+//! The maths of cutting scenes into pieces and putting them together again.
+//!
+//! Nothing here performs IO, and nothing here depends on how the work was shared out. Read in this
+//! order: [`morton`] is the order in which all cells and tiles are counted, [`grid`] cuts a scene
+//! into items and windows, [`decide`] turns a network's logits into classes and scores, [`blend`]
+//! joins overlapping windows, [`pyramid`] makes overviews, [`tiles`] cuts and compresses, [`pack`]
+//! is the blob that a predict item leaves, [`cog`] lays out the file that all packs become,
+//! [`rasterize`] burns labels, [`confusion`] counts agreement.
+
+pub mod blend;
+pub mod cog;
+pub mod confusion;
+pub mod decide;
+pub mod grid;
+pub mod morton;
+pub mod pack;
+pub mod pyramid;
+pub mod rasterize;
+mod softmax;
+pub mod tiles;

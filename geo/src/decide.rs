@@ -1,0 +1,277 @@
+//! From one window's logits to the pixels of its core in the item's planes. The hot path of
+//! cropping: what is here runs once for every pixel of every scene.
+
+use swath_proto::geometry::RectPx;
+
+use crate::{
+    grid::Window,
+    softmax::{exp, is_defined, round_bits, softmax},
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadLogits {
+    /// The model's doing. In scene pixels.
+    #[error("the model's output is not a number (or infinite) at column {col}, row {row}")]
+    Undefined { col: u32, row: u32 },
+    /// The model's doing or the caller's.
+    #[error("{what} has {got} values where {wanted} belong")]
+    Length { what: &'static str, got: usize, wanted: usize },
+    #[error("there must be 1 to 255 classes, not {0}")]
+    Classes(usize),
+    #[error("a core of {core} reaches out of its input or of the item of {item}")]
+    Outside { core: RectPx, item: RectPx },
+}
+
+/// Writes the core's classes, and scores where they are wanted, into the planes of the item.
+///
+/// `logits` are the values of a square of `edge_px`, row by row, the classes of a pixel side by
+/// side. The class is the greatest logit, of equal ones the lowest. Scores are the softmax as
+/// 0 to 255, interleaved as the logits are.
+pub fn classify(
+    logits: &[f32],
+    edge_px: u32,
+    n_classes: usize,
+    window: &Window,
+    item: RectPx,
+    classes_out: &mut [u8],
+    mut scores_out: Option<&mut [u8]>,
+) -> Result<(), BadLogits> {
+    if !(1..=255).contains(&n_classes) {
+        return Err(BadLogits::Classes(n_classes));
+    }
+    let edge = edge_px as usize;
+    let item_pixels = item.width as usize * item.height as usize;
+    check_len("the model's output", logits.len(), edge * edge * n_classes)?;
+    check_len("the class plane", classes_out.len(), item_pixels)?;
+    if let Some(scores) = &scores_out {
+        check_len("the score plane", scores.len(), item_pixels * n_classes)?;
+    }
+    let place = CorePlace::find(edge_px, window, item)?;
+
+    let (width, stride) = (window.core.width as usize, item.width as usize);
+    let mut scratch = Vec::new();
+    for row in 0..window.core.height as usize {
+        let from = (place.input_row + row) * edge + place.input_col;
+        let logits = &logits[from * n_classes..(from + width) * n_classes];
+        let to = (place.item_row + row) * stride + place.item_col;
+        let classes = &mut classes_out[to..to + width];
+        let scores =
+            scores_out.as_deref_mut().map(|scores| &mut scores[to * n_classes..(to + width) * n_classes]);
+        let defined = match n_classes {
+            2 => two_classes(logits, classes, scores),
+            _ => many_classes(logits, n_classes, classes, scores, &mut scratch),
+        };
+        if !defined {
+            let along = logits.chunks_exact(n_classes).position(|pixel| !is_defined(pixel)).unwrap_or(0);
+            return Err(BadLogits::Undefined {
+                col: window.core.col + along as u32,
+                row: window.core.row + row as u32,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Upper left corner of the core, in the pixels of the input and in those of the item.
+struct CorePlace {
+    input_col: usize,
+    input_row: usize,
+    item_col: usize,
+    item_row: usize,
+}
+
+impl CorePlace {
+    fn find(edge_px: u32, window: &Window, item: RectPx) -> Result<Self, BadLogits> {
+        let core = window.core;
+        let along = |core_at: u32, core_len: u32, input_at: i64, item_at: u32, item_len: u32| {
+            let in_input = usize::try_from(i64::from(core_at).checked_sub(input_at)?).ok()?;
+            let in_item = core_at.checked_sub(item_at)? as usize;
+            let fits = in_input.checked_add(core_len as usize)? <= edge_px as usize
+                && in_item + core_len as usize <= item_len as usize;
+            fits.then_some((in_input, in_item))
+        };
+        let cols = along(core.col, core.width, window.input_col, item.col, item.width);
+        let rows = along(core.row, core.height, window.input_row, item.row, item.height);
+        match (cols, rows) {
+            (Some((input_col, item_col)), Some((input_row, item_row))) => {
+                Ok(Self { input_col, input_row, item_col, item_row })
+            }
+            _ => Err(BadLogits::Outside { core, item }),
+        }
+    }
+}
+
+fn check_len(what: &'static str, got: usize, wanted: usize) -> Result<(), BadLogits> {
+    if got == wanted { Ok(()) } else { Err(BadLogits::Length { what, got, wanted }) }
+}
+
+/// Of two classes the greater is a comparison, and the softmax a sigmoid of the difference: both
+/// loops vectorise. Returns whether all logits are [`is_defined`].
+fn two_classes(logits: &[f32], classes: &mut [u8], scores: Option<&mut [u8]>) -> bool {
+    let (pixels, _) = logits.as_chunks::<2>();
+    let mut defined = true;
+    for (class, &[first, second]) in classes.iter_mut().zip(pixels) {
+        *class = u8::from(second > first);
+        let difference = second - first;
+        defined &= (first < f32::INFINITY) & (second < f32::INFINITY) & !difference.is_nan();
+    }
+    if let Some(scores) = scores {
+        let (scores, _) = scores.as_chunks_mut::<2>();
+        for (score, &[first, second]) in scores.iter_mut().zip(pixels) {
+            let probability = 1.0 / (1.0 + exp(first - second));
+            let quantised = round_bits(probability * 255.0) as u8;
+            *score = [255 - quantised, quantised];
+        }
+    }
+    defined
+}
+
+fn many_classes(
+    logits: &[f32],
+    n_classes: usize,
+    classes: &mut [u8],
+    scores: Option<&mut [u8]>,
+    scratch: &mut Vec<f32>,
+) -> bool {
+    let mut defined = true;
+    for (class, pixel) in classes.iter_mut().zip(logits.chunks_exact(n_classes)) {
+        let (mut best, mut max) = (0, pixel[0]);
+        let mut below_infinity = max < f32::INFINITY;
+        for (c, &logit) in pixel.iter().enumerate().skip(1) {
+            below_infinity &= logit < f32::INFINITY;
+            if logit > max {
+                (best, max) = (c, logit);
+            }
+        }
+        defined &= below_infinity & (max > f32::NEG_INFINITY);
+        *class = best as u8;
+    }
+    if let Some(scores) = scores
+        && defined
+    {
+        scratch.clear();
+        scratch.extend_from_slice(logits);
+        softmax(scratch, n_classes, 255.0);
+        for (score, &scaled) in scores.iter_mut().zip(scratch.iter()) {
+            *score = round_bits(scaled) as u8;
+        }
+    }
+    defined
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+    use swath_proto::item::WindowShape;
+
+    use super::*;
+    use crate::grid::windows;
+
+    const SHAPE: WindowShape = WindowShape { core_px: 8, margin_px: 3 };
+    const ITEM: RectPx = RectPx::new(16, 8, 13, 11);
+
+    fn naive(pixel: &[f32]) -> (u8, Vec<f64>) {
+        let mut best = 0;
+        for c in 1..pixel.len() {
+            if pixel[c] > pixel[best] {
+                best = c;
+            }
+        }
+        let sum: f64 = pixel.iter().map(|&l| f64::from(l).exp()).sum();
+        (best as u8, pixel.iter().map(|&l| f64::from(l).exp() / sum * 255.0).collect())
+    }
+
+    #[test]
+    fn every_pixel_of_an_item_is_decided_as_a_naive_loop_does() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let edge = SHAPE.edge_px() as usize;
+        for n in [1, 2, 3, 5, 17] {
+            let mut classes = vec![255; 13 * 11];
+            let mut scores = vec![0; 13 * 11 * n];
+            let mut wanted = Vec::new();
+            for window in windows(ITEM, SHAPE).unwrap() {
+                let logits: Vec<f32> =
+                    (0..edge * edge * n).map(|_| (rng.random_range(-40..40) as f32) * 0.25).collect();
+                classify(&logits, SHAPE.edge_px(), n, &window, ITEM, &mut classes, Some(&mut scores))
+                    .unwrap();
+                for row in window.core.row..window.core.bottom() {
+                    for col in window.core.col..window.core.right() {
+                        let at = (i64::from(row) - window.input_row) as usize * edge
+                            + (i64::from(col) - window.input_col) as usize;
+                        let pixel = ((row - ITEM.row) * 13 + col - ITEM.col) as usize;
+                        wanted.push((pixel, naive(&logits[at * n..][..n])));
+                    }
+                }
+            }
+            assert_eq!(wanted.len(), 13 * 11);
+            for (pixel, (class, probabilities)) in wanted {
+                assert_eq!(classes[pixel], class);
+                for (c, p) in probabilities.into_iter().enumerate() {
+                    let off = (f64::from(scores[pixel * n + c]) - p).abs();
+                    assert!(off < 0.5001, "{n} classes: {} for {p}", scores[pixel * n + c]);
+                }
+            }
+        }
+    }
+
+    fn one_window() -> Window {
+        Window { core: RectPx::new(4, 6, 2, 2), input_col: 3, input_row: 5 }
+    }
+
+    #[test]
+    fn equal_logits_go_to_the_lowest_class() {
+        let item = one_window().core;
+        for n in [2, 3] {
+            let (mut classes, mut scores) = ([9; 4], vec![0; 4 * n]);
+            let logits = vec![1.5; 16 * n];
+            classify(&logits, 4, n, &one_window(), item, &mut classes, Some(&mut scores)).unwrap();
+            assert_eq!(classes, [0; 4]);
+            assert_eq!(scores[n - 1], if n == 2 { 128 } else { 85 });
+        }
+    }
+
+    #[test]
+    fn a_logit_that_is_not_a_number_is_an_error_with_its_place() {
+        let item = one_window().core;
+        for n in [2, 4] {
+            for bad in [f32::NAN, f32::INFINITY] {
+                for c in [0, n - 1] {
+                    let mut logits = vec![0.0; 16 * n];
+                    logits[(2 * 4 + 1) * n + c] = bad;
+                    let result = classify(&logits, 4, n, &one_window(), item, &mut [0; 4], None);
+                    assert_eq!(result, Err(BadLogits::Undefined { col: 4, row: 7 }));
+                }
+                let mut nothing = vec![0.0; 16 * n];
+                nothing[(2 * 4 + 1) * n..][..n].fill(f32::NEG_INFINITY);
+                let result = classify(&nothing, 4, n, &one_window(), item, &mut [0; 4], None);
+                assert_eq!(result, Err(BadLogits::Undefined { col: 4, row: 7 }));
+                let mut margin = vec![0.0; 16 * n];
+                margin[0] = bad;
+                assert_eq!(classify(&margin, 4, n, &one_window(), item, &mut [0; 4], None), Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_class_may_be_ruled_out_with_minus_infinity() {
+        let item = one_window().core;
+        let mut scores = [7; 8];
+        let logits = [f32::NEG_INFINITY, -3.0].repeat(16);
+        classify(&logits, 4, 2, &one_window(), item, &mut [0; 4], Some(&mut scores)).unwrap();
+        assert_eq!(scores, [0, 255].repeat(4)[..]);
+    }
+
+    #[test]
+    fn planes_and_windows_of_the_wrong_size_are_refused() {
+        let (window, item) = (one_window(), one_window().core);
+        let classify = |logits: usize, edge, n, item, classes: usize| {
+            classify(&vec![0.0; logits], edge, n, &window, item, &mut vec![0; classes], None)
+        };
+        assert_eq!(classify(32, 4, 2, item, 4), Ok(()));
+        assert!(classify(31, 4, 2, item, 4).is_err());
+        assert!(classify(32, 4, 2, item, 5).is_err());
+        assert!(classify(0, 4, 0, item, 4).is_err());
+        assert!(classify(8, 2, 2, item, 4).is_err());
+        assert!(classify(32, 4, 2, RectPx::new(5, 6, 2, 2), 4).is_err());
+    }
+}
