@@ -9,6 +9,8 @@ use futures::stream::BoxStream;
 use crate::Result;
 
 pub mod folder;
+#[cfg(feature = "s3")]
+pub mod s3;
 
 /// Contract, held against every implementation by [`crate::contract::blobs`]. Nothing half-written
 /// is ever seen under a key, whatever dies.

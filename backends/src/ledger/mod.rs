@@ -17,6 +17,8 @@ use swath_proto::{
 use crate::Result;
 
 pub mod embedded;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 /// Contract, held against every implementation by [`crate::contract::ledger`]. Every verb is
 /// atomic, and every verb works on a ledger that has lost everything: it then behaves as if the

@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use crate::Result;
 
 pub mod embedded;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 
 /// Which workers a message is for. Every lane is a queue of its own on the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
