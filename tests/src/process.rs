@@ -1,0 +1,91 @@
+//! A server process that its test can kill and start again.
+
+use std::{
+    fs::File,
+    net::TcpStream,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+pub struct Server {
+    make: Box<dyn Fn() -> Command + Send + Sync>,
+    ready: Box<dyn Fn() -> bool + Send + Sync>,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl Server {
+    pub(crate) fn start(
+        log: &Path,
+        make: impl Fn() -> Command + Send + Sync + 'static,
+        ready: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let mut server = Self { make: Box::new(make), ready: Box::new(ready), log: log.into(), child: None };
+        server.restart();
+        server
+    }
+
+    /// As when the power goes.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it where it was, and waits until it answers.
+    pub fn restart(&mut self) {
+        self.kill();
+        let log = File::options().create(true).append(true).open(&self.log).expect("opening a server's log");
+        let mut command = (self.make)();
+        let program = command.get_program().to_string_lossy().into_owned();
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log);
+        // SAFETY: prctl is async-signal-safe; the server must not outlive the tests.
+        unsafe {
+            command.pre_exec(|| {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                Ok(())
+            });
+        }
+        let child = spawn_from_lasting_thread(command);
+        self.child = Some(child.unwrap_or_else(|error| panic!("{program} can't be started ({error}): run `make setup`")));
+        let started = Instant::now();
+        while !(self.ready)() {
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            let log = || std::fs::read_to_string(&self.log).unwrap_or_default();
+            assert!(ended.is_none(), "{program} ended at once: {ended:?}\n{}", log());
+            assert!(started.elapsed() < READY_WITHIN, "{program} is not ready\n{}", log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// A child dies with the thread that made it, and the thread of a test may end before the tests do.
+fn spawn_from_lasting_thread(mut command: Command) -> std::io::Result<Child> {
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = send.send(command.spawn());
+        loop {
+            std::thread::park();
+        }
+    });
+    receive.recv().map_err(std::io::Error::other)?
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Whether something listens.
+pub(crate) fn listens(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
+}

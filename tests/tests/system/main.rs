@@ -1,0 +1,5 @@
+//! The system from outside. One binary, so that servers are started and the program is linked once.
+
+mod same_bytes;
+mod shared_servers;
+mod site;

@@ -1,0 +1,66 @@
+//! Whatever the number of workers, the size of items, their order and where everything lies: the
+//! same bytes.
+
+use crate::site::{Kind, Made, Site, pipeline};
+
+/// Runs the pipeline and returns what it made.
+fn run(site: &Site, predict: &str, run: &str, workers: &str) -> Made {
+    let file = pipeline(site, predict, run);
+    let output = site.swath(&["run", file.to_str().expect("UTF-8"), "--workers", workers], 0);
+    let name = run_name(&output.stdout);
+    let status = site.status(&name).expect("a status");
+    for (stage, count) in &status.stages {
+        assert_eq!((count.done, count.buried), (count.items, 0), "{stage}");
+    }
+    Made::of(site, &name)
+}
+
+/// The first word of what `swath run` prints at its end.
+pub fn run_name(stdout: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stdout);
+    text.split(':').next().expect("a first word").to_owned()
+}
+
+fn reference() -> &'static Made {
+    static REFERENCE: std::sync::OnceLock<Made> = std::sync::OnceLock::new();
+    REFERENCE.get_or_init(|| {
+        let made = run(&Site::new(Kind::Embedded), "item_px = 256", "", "1");
+        let classes = std::collections::BTreeSet::from_iter(eval_counts(&made));
+        assert!(classes.len() > 2, "the network sees just one class: nothing would be compared");
+        made
+    })
+}
+
+fn eval_counts(made: &Made) -> Vec<u64> {
+    let eval: serde_json::Value = serde_json::from_slice(&made.eval).expect("eval.json");
+    let rows = eval["overall"]["confusion"].as_array().expect("a table").iter();
+    rows.flat_map(|row| row.as_array().expect("a row").iter().filter_map(serde_json::Value::as_u64)).collect()
+}
+
+#[test]
+fn four_workers_make_the_same_bytes_as_one() {
+    run(&Site::new(Kind::Embedded), "item_px = 256", "", "4").assert_same(reference(), "four workers");
+}
+
+#[test]
+fn the_size_of_items_does_not_matter() {
+    for item_px in [64, 128, 1024] {
+        let made = run(&Site::new(Kind::Embedded), &format!("item_px = {item_px}"), "", "2");
+        made.assert_same(reference(), &format!("items of {item_px} px"));
+    }
+}
+
+#[test]
+fn the_order_of_items_does_not_matter() {
+    run(&Site::new(Kind::Embedded), "item_px = 256", "shuffle = 5", "2").assert_same(reference(), "another order");
+}
+
+#[test]
+fn servers_make_the_same_bytes_as_the_embedded_twins() {
+    for (predict, order, workers) in
+        [("item_px = 256", "", "1"), ("item_px = 128", "shuffle = 9", "4"), ("item_px = 1024", "", "2")]
+    {
+        let made = run(&Site::new(Kind::Servers), predict, order, workers);
+        made.assert_same(reference(), &format!("servers, {predict}, {order}, {workers} workers"));
+    }
+}
