@@ -126,9 +126,10 @@ pub struct Tuning {
     /// Seconds that a worker may go on after it was told to stop.
     #[arg(long, default_value_t = 25.0, value_name = "SECONDS")]
     pub grace: f64,
-    /// Threads of the engine in one worker.
-    #[arg(long)]
-    pub threads: Option<usize>,
+    /// Threads of the engine in one worker. More workers use a machine better than more threads, and
+    /// their number decides bits: it is pinned when a run begins.
+    #[arg(long, default_value_t = 1)]
+    pub threads: u32,
     /// MiB that GDAL may keep of what it has read.
     #[arg(long, default_value_t = 64, value_name = "MIB")]
     pub gdal_cache: usize,

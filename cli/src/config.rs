@@ -78,6 +78,9 @@ pub fn seconds(what: &str, value: f64) -> anyhow::Result<Duration> {
 
 pub fn check(tuning: &Tuning) -> anyhow::Result<()> {
     seconds("--lease", tuning.lease)?;
+    if !(1..=256).contains(&tuning.threads) {
+        return Err(Usage(format!("--threads {}: must be 1 to 256", tuning.threads)).into());
+    }
     if !(1..=1024).contains(&tuning.slots) {
         return Err(Usage(format!("--slots {}: must be 1 to 1024", tuning.slots)).into());
     }

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     os::unix::process::CommandExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -31,8 +31,6 @@ impl Pool {
         let program = std::env::current_exe().context("finding this program")?;
         let mut pool =
             Self { stop: CancellationToken::new(), broken: CancellationToken::new(), threads: Vec::new() };
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = tuning.threads.unwrap_or_else(|| (cores / n.max(1)).max(1));
         for number in 1..=n {
             let log = logs.join(format!("worker-{number}.log"));
             let file = File::options().create(true).append(true).open(&log);
@@ -40,7 +38,7 @@ impl Pool {
             let (program, doors, tuning) = (program.clone(), doors.clone(), tuning.clone());
             let (stop, broken) = (pool.stop.clone(), pool.broken.clone());
             pool.threads.push(std::thread::spawn(move || {
-                let start = || start(&program, &doors, &tuning, threads, &file);
+                let start = || start(&program, &doors, &tuning, &file);
                 if let Err(error) = keep(start, &stop) {
                     tracing::error!(number, error = format!("{error:#}"), "worker is gone");
                     broken.cancel();
@@ -63,7 +61,6 @@ fn start(
     program: &Path,
     doors: &DoorArgs,
     tuning: &Tuning,
-    threads: usize,
     log: &File,
 ) -> anyhow::Result<Child> {
     let mut command = Command::new(program);
@@ -72,7 +69,7 @@ fn start(
         .args(["--slots", &tuning.slots.to_string()])
         .args(["--lease", &tuning.lease.to_string()])
         .args(["--grace", &tuning.grace.to_string()])
-        .args(["--threads", &threads.to_string()])
+        .args(["--threads", &tuning.threads.to_string()])
         .args(["--gdal-cache", &tuning.gdal_cache.to_string()])
         // By environment, so that no password shows in a list of processes.
         .env("SWATH_ROOT", &doors.root)

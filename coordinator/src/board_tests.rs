@@ -25,6 +25,7 @@ fn record() -> RunRecord {
         model: model.clone(),
         window,
         batch: 1,
+        threads: 1,
         fingerprint: ItemId::of(b""),
     };
     let scene = |id: &str, labels| SceneFiles { id: id.parse().unwrap(), image: file(id), labels };

@@ -8,7 +8,6 @@ use swath_proto::{
         Assemble, AssembleInputs, AssemblePart, Eval, Item, Noop, Place, Predict, Probe, Stage, Survey, Work,
     },
     keys,
-    numeric::ClassId,
     run::RunRecord,
     scene::{SceneFiles, SceneHeader, SurveyedScene},
 };
@@ -90,11 +89,6 @@ impl Lot {
     }
 }
 
-/// The numeric class that every predict item names. A run without one has no predict items yet.
-fn class(record: &RunRecord) -> Option<ClassId> {
-    record.predict.class.as_ref().map(|class| class.id())
-}
-
 pub fn probe(record: &RunRecord) -> Item {
     let plan = &record.predict;
     let work = Work::Probe(Probe { model: plan.model.clone(), window: plan.window, batch: plan.batch });
@@ -111,9 +105,11 @@ pub fn noop(record: &RunRecord, index: u32) -> Item {
     item(record, place, Work::Noop(Noop { nonce: u64::from(index) }))
 }
 
+/// None before the run's numeric class is pinned.
 pub fn predict(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
     let scene = lot.scene_of_predict(index)?;
     let plan = &record.predict;
+    let class = plan.class.as_ref()?;
     let work = Work::Predict(Predict {
         scene: scene.header.clone(),
         rect: scene.grid.rect(index - scene.first)?,
@@ -121,7 +117,8 @@ pub fn predict(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
         model: plan.model.clone(),
         window: plan.window,
         batch: plan.batch,
-        class: class(record)?,
+        threads: class.threads,
+        class: class.id(),
         scores: plan.scores,
         block_px: plan.block_px,
     });

@@ -265,6 +265,8 @@ pub struct Predict {
     pub model: ModelRef,
     pub window: WindowShape,
     pub batch: u32,
+    /// The engine's threads, as the class has them.
+    pub threads: u32,
     pub class: ClassId,
     /// Keep quantised scores beside the classes.
     pub scores: bool,

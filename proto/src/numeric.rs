@@ -21,6 +21,8 @@ pub struct NumericClass {
     pub window: WindowShape,
     /// Windows a forward pass; short batches are padded.
     pub batch: u32,
+    /// Threads of the engine: how it splits a convolution between them can decide the order of sums.
+    pub threads: u32,
     /// Hash of the output for a fixed input.
     pub fingerprint: ItemId,
 }

@@ -21,6 +21,8 @@ pub struct Context {
     /// Holds model files by their digest.
     pub cache: PathBuf,
     pub lease: Duration,
+    /// Threads of the engine, for runs that have none pinned yet.
+    pub threads: u32,
     /// No new work.
     pub stop: CancellationToken,
     /// The grace period is over: hand back what is not finished.

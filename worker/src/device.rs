@@ -64,6 +64,7 @@ pub struct Key {
     pub model: ModelRef,
     pub window: WindowShape,
     pub batch: u32,
+    pub threads: u32,
 }
 
 const KEEP: usize = 2;
@@ -75,7 +76,7 @@ impl Models {
             self.loaded.push(used);
         } else {
             self.loaded.truncate(KEEP - 1);
-            let predictor = swath_model::load(&key.model, file.as_deref(), key.window, key.batch)?;
+            let predictor = swath_model::load(&key.model, file.as_deref(), key.window, key.batch, key.threads)?;
             self.loaded.push((key.clone(), predictor));
         }
         let (_, predictor) = self.loaded.last_mut().ok_or_else(|| JobError::internal(anyhow::anyhow!("no model")))?;

@@ -23,6 +23,8 @@ pub struct Config {
     pub cache: PathBuf,
     /// Threads that read and encode.
     pub native_threads: usize,
+    /// Threads of the engine, for runs that have none pinned yet.
+    pub threads: u32,
     /// Crashes after which an item is buried, where its own limit is not known.
     pub max_crashes: u32,
 }
@@ -36,6 +38,7 @@ pub async fn run(config: Config, doors: Doors, inheritance: Inheritance, stop: C
         device: Device::start().context("starting the device thread")?,
         cache: config.cache,
         lease: config.lease,
+        threads: config.threads,
         stop: stop.clone(),
         abort: CancellationToken::new(),
         alone: RwLock::new(()),

@@ -36,7 +36,7 @@ pub(super) async fn run(args: BenchArgs, door_args: DoorArgs) -> anyhow::Result<
     for lane in Lane::ALL {
         doors.queue.purge(lane).await?;
     }
-    let tuning = Tuning { slots, lease: 30.0, grace: 5.0, threads: Some(1), gdal_cache: 16 };
+    let tuning = Tuning { slots, lease: 30.0, grace: 5.0, threads: 1, gdal_cache: 16 };
     let logs = tempfile::tempdir()?;
     let pool = Pool::start(workers, &door_args, &tuning, logs.path())?;
     let backend = door_args.queue.split(':').next().unwrap_or("local").to_owned();

@@ -23,7 +23,7 @@ pub(super) fn run(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> any
     // Returns in the child; before this line no thread may exist.
     let inheritance = supervise::supervise()?;
     logging::start(format, "info");
-    swath_model::init_process(args.tuning.threads.unwrap_or(1));
+    swath_model::init_process();
     swath_raster::configure(&swath_raster::Settings { cache_mib: args.tuning.gdal_cache });
     let config = run::Config {
         me: config::process_name("worker"),
@@ -41,6 +41,7 @@ pub(super) fn run(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> any
         idle_exit,
         cache: std::env::temp_dir().join("swath-models"),
         native_threads: 2,
+        threads: args.tuning.threads,
         max_crashes: MAX_CRASHES,
     };
     let urls = config::urls(doors);

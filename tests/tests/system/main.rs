@@ -1,5 +1,7 @@
 //! The system from outside. One binary, so that servers are started and the program is linked once.
 
+mod heals;
+mod kills;
 mod same_bytes;
 mod shared_servers;
 mod site;

@@ -21,7 +21,7 @@ pub fn run_name(stdout: &[u8]) -> String {
     text.split(':').next().expect("a first word").to_owned()
 }
 
-fn reference() -> &'static Made {
+pub fn reference() -> &'static Made {
     static REFERENCE: std::sync::OnceLock<Made> = std::sync::OnceLock::new();
     REFERENCE.get_or_init(|| {
         let made = run(&Site::new(Kind::Embedded), "item_px = 256", "", "1");

@@ -45,6 +45,12 @@ impl Site {
         }
     }
 
+    /// On a broker and a Redis of the test's own, which it may kill.
+    pub fn on(servers: &crate::shared_servers::Mortal) -> Self {
+        let shared = Self::new(Kind::Servers);
+        Self { queue: servers.rabbitmq.url("own"), ledger: servers.redis.url(), ..shared }
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -59,7 +65,7 @@ impl Site {
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
         if self.kind == Kind::Servers {
-            crate::shared_servers::aws_environment(&mut command, None);
+            command.envs(crate::shared_servers::shared().s3.environment());
         }
         command
     }

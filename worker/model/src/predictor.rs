@@ -34,7 +34,13 @@ pub(crate) trait Network: Send {
 }
 
 /// Loads a network and finds its numeric class by running it once.
-pub fn load(model: &ModelRef, file: Option<&Path>, window: WindowShape, batch: u32) -> Result<Box<dyn Predictor>> {
+pub fn load(
+    model: &ModelRef,
+    file: Option<&Path>,
+    window: WindowShape,
+    batch: u32,
+    threads: u32,
+) -> Result<Box<dyn Predictor>> {
     let network = tch::no_grad(|| network(model, file))?;
     let edge = window.edge_px() as usize;
     let values = batch as usize * edge * edge;
@@ -49,6 +55,7 @@ pub fn load(model: &ModelRef, file: Option<&Path>, window: WindowShape, batch: u
             model: model.clone(),
             window,
             batch,
+            threads,
             fingerprint: ItemId::of(&[]),
         },
     };
@@ -93,6 +100,14 @@ impl TchPredictor {
         [i64::from(self.class.batch), edge, i64::from(self.class.model.bands)]
     }
 
+    /// Other models of this process may have set another number.
+    fn use_threads(&self) {
+        let threads = self.class.threads.max(1) as i32;
+        if tch::get_num_threads() != threads {
+            tch::set_num_threads(threads);
+        }
+    }
+
     /// Hash of the logits of one full batch of fixed noise.
     fn fingerprint(&mut self) -> Result<ItemId> {
         let mut noise = Stream::new(0, "fingerprint");
@@ -115,6 +130,7 @@ impl Predictor for TchPredictor {
         self.input[..input.len()].copy_from_slice(input);
         self.input[input.len()..].fill(0.0);
         let classes = i64::from(self.class.model.classes);
+        self.use_threads();
         let output = tch::no_grad(|| -> Result<Tensor> {
             let bytes = self.input.as_ptr().cast();
             // Pixels with their bands side by side are a channels-last tensor as they lie.

@@ -59,7 +59,7 @@ fn read(work: &Predict) -> Result<Block, JobError> {
 }
 
 fn infer(models: &mut Models, work: &Predict, file: Option<std::path::PathBuf>, block: &Block) -> Result<Planes, JobError> {
-    let key = Key { model: work.model.clone(), window: work.window, batch: work.batch };
+    let key = Key { model: work.model.clone(), window: work.window, batch: work.batch, threads: work.threads };
     let predictor = models.get(&key, file)?;
     let here = predictor.class().id();
     if here != work.class {

@@ -9,7 +9,7 @@ use crate::{context::Context, device::Key, failure::JobError, models};
 
 pub(super) async fn run(cx: &Context, item: &Item, work: &Probe) -> Result<Output, JobError> {
     let file = models::file(cx, &work.model).await?;
-    let key = Key { model: work.model.clone(), window: work.window, batch: work.batch };
+    let key = Key { model: work.model.clone(), window: work.window, batch: work.batch, threads: cx.threads };
     let probed = cx.device.run(cx.suspect(item), move |models| {
         let bands = key.model.bands as usize;
         let edge_px = key.window.edge_px() as usize;

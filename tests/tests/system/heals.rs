@@ -1,0 +1,169 @@
+//! Servers that die, queues that are emptied, ledgers that forget, outputs that vanish, items that
+//! crash their worker: each heals without a hand.
+
+use std::time::{Duration, Instant};
+
+use swath_proto::{item::Stage, keys, status::RunState};
+
+use crate::{
+    same_bytes::reference,
+    shared_servers::Mortal,
+    site::{Kind, Made, Process, Site, pipeline},
+};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
+
+/// Two workers and a coordinator, and a run of many items.
+struct Busy {
+    site: Site,
+    run: String,
+    _processes: Vec<Process>,
+}
+
+impl Busy {
+    fn start(site: Site) -> Self {
+        let file = pipeline(&site, "item_px = 64", "");
+        let output = site.swath(&["submit", file.to_str().expect("UTF-8")], 0);
+        let run = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let worker = || site.start(&["worker", "--lease", "2", "--grace", "1"]);
+        let processes = vec![site.start(&["coordinator"]), worker(), worker()];
+        Self { site, run, _processes: processes }
+    }
+
+    /// Waits until some outputs are there, and more are to come.
+    fn wait_for_some(&self) {
+        let started = Instant::now();
+        let doors = block_on(self.site.doors());
+        let run = self.run.parse().expect("a run's name");
+        loop {
+            let snapshot = block_on(doors.ledger.snapshot(&run)).expect("a snapshot");
+            let bits = snapshot.done.get(&(Stage::Predict, 0)).map_or(0, |bits| bits.iter().map(|byte| byte.count_ones()).sum());
+            if bits > 20 {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "nothing gets done");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn ends_with_the_same_bytes(&self, what: &str) {
+        let status = self.site.wait(&self.run, PATIENCE);
+        assert_eq!(status.state, RunState::Done, "{what}: {status:?}");
+        Made::of(&self.site, &self.run).assert_same(reference(), what);
+    }
+}
+
+#[test]
+fn a_broker_that_is_killed_and_started_again_loses_nothing() {
+    let mut servers = Mortal::start();
+    let busy = Busy::start(Site::on(&servers));
+    busy.wait_for_some();
+    servers.rabbitmq.server.kill();
+    std::thread::sleep(Duration::from_secs(1));
+    servers.rabbitmq.server.restart();
+    busy.ends_with_the_same_bytes("the broker was killed");
+}
+
+#[test]
+fn a_queue_that_is_purged_is_filled_again() {
+    for kind in Kind::ALL {
+        let busy = Busy::start(Site::new(kind));
+        busy.wait_for_some();
+        block_on(async {
+            let queue = busy.site.doors().await.queue;
+            queue.purge(swath_backends::queue::Lane::Cpu).await.expect("purging");
+        });
+        busy.ends_with_the_same_bytes("the queue was purged");
+    }
+}
+
+#[test]
+fn a_redis_that_forgets_everything_is_filled_again() {
+    let servers = Mortal::start();
+    let busy = Busy::start(Site::on(&servers));
+    busy.wait_for_some();
+    servers.redis.flush();
+    busy.ends_with_the_same_bytes("Redis was flushed");
+}
+
+#[test]
+fn a_redis_that_is_killed_and_comes_back_empty_is_filled_again() {
+    let mut servers = Mortal::start();
+    let busy = Busy::start(Site::on(&servers));
+    busy.wait_for_some();
+    servers.redis.server.kill();
+    std::thread::sleep(Duration::from_secs(1));
+    servers.redis.server.restart();
+    busy.ends_with_the_same_bytes("Redis was killed");
+}
+
+#[test]
+fn an_output_that_vanishes_before_assembly_is_made_again() {
+    for kind in Kind::ALL {
+        let busy = Busy::start(Site::new(kind));
+        busy.wait_for_some();
+        // A predict output that exists: the first that a listing finds.
+        let deleted = block_on(async {
+            use futures::TryStreamExt as _;
+            let blobs = busy.site.doors().await.blobs;
+            let outputs: Vec<_> = blobs.list("items/").try_collect().await.expect("listing");
+            let is_predict = |key: &str| keys::parse_output(key).is_some_and(|(stage, _)| stage == Stage::Predict);
+            let found = outputs.into_iter().find(|output| is_predict(&output.key)).expect("an output");
+            blobs.delete(&found.key).await.expect("deleting");
+            found.key
+        });
+        busy.ends_with_the_same_bytes(&format!("{deleted} was deleted"));
+    }
+}
+
+/// The process that holds a place now; a worker's name says it.
+fn holder(site: &Site, run: &str, place: &str) -> Option<libc::pid_t> {
+    block_on(async {
+        let held = site.doors().await.ledger.held(&run.parse().expect("a run's name")).await.expect("holds");
+        let (_, worker) = held.into_iter().find(|(held, _)| held.to_string() == place)?;
+        worker.as_str().rsplit('-').nth(1)?.parse().ok()
+    })
+}
+
+#[test]
+fn an_item_that_crashes_its_worker_is_buried_and_the_others_are_done() {
+    const VICTIM: &str = "predict.0.3";
+    for kind in Kind::ALL {
+        let site = Site::new(kind);
+        let file = pipeline(&site, "item_px = 512", "");
+        let file = file.to_str().expect("UTF-8");
+        // A network that takes its time, so that the crash hits while it computes.
+        let slow = ["--set", "model.architecture=unet-resnet18", "--set", "predict.core_px=256", "--set", "predict.margin_px=32"];
+        let output = site.swath(&[&["submit", file], &slow[..]].concat(), 0);
+        let run = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let mut processes = vec![site.start(&["coordinator"])];
+        processes.extend((0..2).map(|_| site.start(&["worker", "--lease", "5"])));
+        let started = Instant::now();
+        // Whoever computes it gets the signal that a bad pointer would give.
+        while !site.status(&run).is_some_and(|status| status.state.is_final()) {
+            if let Some(pid) = holder(&site, &run, VICTIM) {
+                // SAFETY: a worker that this test has started.
+                unsafe { libc::kill(pid, libc::SIGSEGV) };
+            }
+            assert!(started.elapsed() < PATIENCE, "{:?}", site.status(&run));
+        }
+        let status = site.status(&run).expect("a status");
+        assert_eq!(status.state, RunState::DoneWithFailures);
+        let failed = &status.failures[0];
+        assert_eq!((status.n_failures, failed.place.to_string().as_str()), (1, VICTIM), "{status:?}");
+        assert!(failed.failure.message.contains("SIGSEGV"), "{}", failed.failure.message);
+        let predict = status.stages[Stage::Predict.name()];
+        assert_eq!((predict.done, predict.buried), (predict.items - 1, 1));
+        // Replayed once the cause is mended, it makes the run whole.
+        site.swath(&["items", &run, "replay", "--all"], 0);
+        let started = Instant::now();
+        while !site.status(&run).is_some_and(|status| status.state == RunState::Done) {
+            assert!(started.elapsed() < PATIENCE, "{:?}", site.status(&run));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
