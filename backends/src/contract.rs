@@ -1,1 +1,0 @@
-//! What every implementation of a door has to do, as tests that run against each of them.
