@@ -1,11 +1,15 @@
-//! A store that speaks S3 and checks signatures: s3s-fs, over a folder.
+//! A store that speaks S3: LocalStack. It keeps conditional writes and multipart uploads as the real
+//! thing does, and checks no signatures.
 
-use std::{path::PathBuf, process::Command};
-
-use crate::{
-    port,
-    process::{Server, listens},
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::PathBuf,
+    process::Command,
+    time::Duration,
 };
+
+use crate::{port, process::Server};
 
 pub struct S3 {
     pub server: Server,
@@ -14,49 +18,65 @@ pub struct S3 {
 }
 
 pub const BUCKET: &str = "tests";
-pub const ACCESS_KEY: &str = "TESTSACCESSKEY";
-pub const SECRET_KEY: &str = "a-secret-for-s3";
 
 impl S3 {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let data = folder.path().join("data");
-        // A bucket is a folder.
-        std::fs::create_dir_all(data.join(BUCKET)).expect("making the bucket");
         let port = port::free();
+        let data = folder.path().to_owned();
         let make = move || {
-            let mut command = Command::new(program());
+            let mut command = Command::new(python());
+            let address = format!("127.0.0.1:{port}");
             command
-                .args(["--host", "127.0.0.1", "--port", &port.to_string()])
-                .args(["--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY])
-                .arg(&data)
-                .env("RUST_LOG", "error");
+                .args(["-m", "localstack.runtime.main"])
+                .env("GATEWAY_LISTEN", &address)
+                .env("LOCALSTACK_HOST", &address)
+                .env("DATA_DIR", &data)
+                .env("SERVICES", "s3")
+                // Nothing is fetched and nobody is told.
+                .envs(["EAGER_SERVICE_LOADING", "STRICT_SERVICE_LOADING", "DISABLE_EVENTS"].map(|name| (name, "1")))
+                .envs(["SKIP_INFRA_DOWNLOADS", "SKIP_SSL_CERT_DOWNLOAD"].map(|name| (name, "1")))
+                .envs(["OVERRIDE_IN_DOCKER", "DEBUG"].map(|name| (name, "0")))
+                .env("DOCKER_HOST", "unix:///nonexistent");
             command
         };
+        // It is ready when it makes the bucket (again: it keeps nothing over a restart).
+        let ready = move || request(port, "PUT", BUCKET).is_some_and(|answer| answer.starts_with("HTTP/1.1 200"));
         let log = folder.path().join("log");
-        Self { server: Server::start(&log, make, move || listens(port)), port, _folder: folder }
-    }
-
-    pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        Self { server: Server::start(&log, make, ready), port, _folder: folder }
     }
 
     /// What clients need in their environment.
     pub fn environment(&self) -> [(&'static str, String); 4] {
         [
-            ("AWS_ENDPOINT_URL", self.endpoint()),
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.into()),
-            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.into()),
+            ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port)),
+            ("AWS_ACCESS_KEY_ID", "test".into()),
+            ("AWS_SECRET_ACCESS_KEY", "test".into()),
             ("AWS_REGION", "us-east-1".into()),
         ]
     }
 }
 
+fn request(port: u16, verb: &str, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    write!(
+        stream,
+        "{verb} /{path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\nConnection: close\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, \
+         SignedHeaders=host, Signature=0\r\n\r\n"
+    )
+    .ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
 /// Installed by `make setup` into the cache.
-fn program() -> PathBuf {
+fn python() -> PathBuf {
     let cache = std::env::var_os("SWATH_CACHE").map(PathBuf::from).unwrap_or_else(|| {
         let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
         home.join(".cache/swath")
     });
-    cache.join("s3s-fs-0.14.1/bin/s3s-fs")
+    cache.join("localstack-4.3.0/bin/python")
 }

@@ -9,7 +9,7 @@ use aws_sdk_s3::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
     primitives::ByteStream,
-    types::{CompletedMultipartUpload, CompletedPart},
+    types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart},
 };
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream::BoxStream};
@@ -112,6 +112,7 @@ impl S3Blobs {
             .key(self.key(key))
             .upload_id(id)
             .part_number(number)
+            .checksum_algorithm(ChecksumAlgorithm::Crc32)
             .body(ByteStream::from(body))
             .send()
             .await
@@ -255,7 +256,8 @@ impl Blobs for S3Blobs {
             let read: Vec<Bytes> = futures::stream::iter(reads).buffered(READS).try_collect().await?;
             return self.put_new(key, read.concat().into()).await;
         }
-        let create = self.client.create_multipart_upload().bucket(&self.bucket).key(self.key(key)).send().await;
+        let create = self.client.create_multipart_upload().bucket(&self.bucket).key(self.key(key));
+        let create = create.checksum_algorithm(ChecksumAlgorithm::Crc32).send().await;
         let upload = create.map_err(|error| failed(self.doing("beginning", key), error))?;
         let id = upload.upload_id.unwrap_or_default();
         let put = self.upload(key, &id, pieces).await;

@@ -1,0 +1,54 @@
+# Swath. `make demo` and `make test` are the two to begin with; both install what is missing.
+SHELL := /bin/bash
+export SWATH_CACHE ?= $(HOME)/.cache/swath
+export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test test-faults lint bench bench-control memory
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: ## install what is missing, for everything below
+	@setup/install build test lint
+
+build: ## the program, for development and tests
+	@setup/install build
+	cargo build --locked -p swath
+
+demo: ## a labelled scene, predicted and evaluated; says where the pictures are
+	@setup/install build
+	cargo build --locked --release -p swath --no-default-features --features worker
+	@setup/demo $(TARGET)/release/swath
+
+test: ## all tests; starts its own servers
+	@setup/install build test
+	cargo build --locked -p swath
+	cargo test --locked --workspace
+
+test-faults: ## fifty kills on every kind of backend; minutes
+	@setup/install build test
+	cargo build --locked -p swath
+	cargo test --locked -p swath-tests --test system -- --ignored --nocapture fifty
+
+memory: ## a large scene within 1.5 GB, against a small one
+	@setup/install build
+	cargo build --locked --release -p swath --no-default-features --features worker
+	@setup/memory $(TARGET)/release/swath
+
+bench: bench-control ## all benchmarks; one JSON object a line
+
+bench-control: ## items a second that queue, ledger and coordinator carry, on each backend
+	@setup/install build test
+	cargo build --locked --release -p swath
+	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture control_
+
+lint: ## format, clippy, docs, licences
+	@setup/install build lint
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked -p swath --no-default-features --features servers -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+	$(SWATH_CACHE)/cargo-deny/bin/cargo-deny --all-features check licenses bans sources
+	shellcheck setup/install setup/demo setup/memory setup/env .ci/run
