@@ -34,8 +34,9 @@ pub struct Frozen {
     model: Option<bytes::Bytes>,
 }
 
-/// Checks everything that can be checked before a run begins, and freezes it.
-pub async fn freeze(source: &Source) -> anyhow::Result<Frozen> {
+/// Checks everything that can be checked before a run begins, and freezes it for a root. The root is
+/// a part of the run's name, since several roots may share a ledger.
+pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Frozen> {
     let pipeline = Pipeline::parse(&source.text)?;
     let (weights, model) = weights(&pipeline, &source.folder).await?;
     let mut scenes = Vec::with_capacity(pipeline.scenes.len());
@@ -94,15 +95,15 @@ pub async fn freeze(source: &Source) -> anyhow::Result<Frozen> {
         noops: 0,
         shuffle: pipeline.run.shuffle,
     };
-    record.run = name(&record, source)?;
+    record.run = name(&record, source, &root.uri(""))?;
     record.created = jiff::Timestamp::now().to_string();
     Ok(Frozen { record, model })
 }
 
 /// The name and eight digits of a hash of all that decides the run.
-fn name(record: &RunRecord, source: &Source) -> anyhow::Result<RunId> {
+fn name(record: &RunRecord, source: &Source, root: &str) -> anyhow::Result<RunId> {
     let revisions = Stage::ALL.map(Stage::revision);
-    let decides = serde_json::to_vec(&(record.to_json(), &revisions, &source.rerun))?;
+    let decides = serde_json::to_vec(&(record.to_json(), &revisions, &source.rerun, root))?;
     let hash = Digest::of(&decides).to_string();
     Ok(format!("{}-{}", record.run, &hash[..8]).parse()?)
 }

@@ -13,8 +13,8 @@ use crate::{
 
 pub(super) async fn run(args: &FileArgs, json: bool, doors: DoorArgs) -> anyhow::Result<Exit> {
     let source = config::source(args)?;
-    let mut record = freeze::freeze(&source).await?.record;
     let root = open_blobs(&doors.root).await?;
+    let mut record = freeze::freeze(&source, &root).await?.record;
     let existing = Existing::list(&root).await?;
     let status = read_status(&root, &record.run).await?;
     let probed = existing.has(Stage::Probe, plan::probe(&record).id);

@@ -29,8 +29,8 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
     config::check(&args.tuning)?;
     let stop = stop_on_signals()?;
     let source = config::source(&args.file)?;
-    let frozen = freeze::freeze(&source).await?;
     let doors = open(&config::urls(&door_args)).await?;
+    let frozen = freeze::freeze(&source, &doors.blobs).await?;
     freeze::submit(&frozen, &source, &doors.blobs).await?;
     let record = frozen.record;
     eprintln!("run {} under {}", record.run, door_args.root);

@@ -11,8 +11,8 @@ use crate::{
 
 pub(super) async fn run(args: FileArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
     let source = config::source(&args)?;
-    let frozen = freeze::freeze(&source).await?;
     let root = open_blobs(&doors.root).await?;
+    let frozen = freeze::freeze(&source, &root).await?;
     let put = freeze::submit(&frozen, &source, &root).await?;
     let run = &frozen.record.run;
     println!("{run}");

@@ -4,5 +4,6 @@ mod contracts;
 mod heals;
 mod kills;
 mod same_bytes;
+mod shape;
 mod shared_servers;
 mod site;
