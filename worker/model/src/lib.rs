@@ -5,6 +5,8 @@
 //! batch norms away; [`tiny`], [`unet`] and [`torchscript`] are the networks.
 
 mod conv;
+#[cfg(test)]
+mod determinism;
 mod engine;
 mod error;
 mod predictor;
