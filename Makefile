@@ -32,8 +32,8 @@ test-faults: ## fifty kills on every kind of backend; minutes
 	cargo build --locked -p swath
 	cargo test --locked -p swath-tests --test system -- --ignored --nocapture fifty
 
-memory: ## a large scene within 1.5 GB, against a small one
-	@setup/install build
+memory: ## a 30,000 px scene within 1.5 GB, against a 5,000 px one; half an hour
+	@setup/install build test
 	cargo build --locked --release -p swath --no-default-features --features worker
 	@setup/memory $(TARGET)/release/swath
 

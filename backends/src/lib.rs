@@ -4,12 +4,12 @@
 //!
 //! URLs choose: see [`open`].
 
-pub mod error;
-mod embedded;
-pub mod queue;
-pub mod ledger;
 pub mod blobs;
-pub mod open;
 pub mod contract;
+mod embedded;
+pub mod error;
+pub mod ledger;
+pub mod open;
+pub mod queue;
 
 pub use error::{Error, Kind, Result};

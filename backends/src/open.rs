@@ -1,7 +1,10 @@
 //! URLs choose the doors: one word changes, nothing else does. The only place that asks which
 //! backends were compiled in.
 
-use std::{path::{Path, PathBuf}, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::anyhow;
 use url::Url;
@@ -104,7 +107,8 @@ fn folder(root: &str) -> Option<PathBuf> {
 /// Where the embedded twins of queue and ledger lie.
 fn local(what: &str, root: &str) -> Result<PathBuf> {
     let folder = folder(root).ok_or_else(|| {
-        let why = format!("local: lies in the root, and {root} is no folder: give --{what} the URL of a server");
+        let why =
+            format!("local: lies in the root, and {root} is no folder: give --{what} the URL of a server");
         wrong(what, "local:", &why)
     })?;
     Ok(Path::new(&folder).join("local"))

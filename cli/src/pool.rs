@@ -57,12 +57,7 @@ impl Pool {
     }
 }
 
-fn start(
-    program: &Path,
-    doors: &DoorArgs,
-    tuning: &Tuning,
-    log: &File,
-) -> anyhow::Result<Child> {
+fn start(program: &Path, doors: &DoorArgs, tuning: &Tuning, log: &File) -> anyhow::Result<Child> {
     let mut command = Command::new(program);
     command
         .args(["worker", "--kinds", "cpu,gpu"])

@@ -12,11 +12,14 @@ pub(crate) const SHADOW: (f32, f32) = (0.78, -0.62);
 
 /// Lawn, dry grass and soil, in patches of many sizes, and the streets of the district.
 pub(crate) fn ground(seed: u64, district: &District, x: f32, y: f32) -> Rgb {
-    let grain = 15.0 * smooth(seed, 20, x, y, 210.0) + 10.0 * smooth(seed, 21, x, y, 48.0) + 8.0 * smooth(seed, 22, x, y, 9.0);
+    let grain = 15.0 * smooth(seed, 20, x, y, 210.0)
+        + 10.0 * smooth(seed, 21, x, y, 48.0)
+        + 8.0 * smooth(seed, 22, x, y, 9.0);
     let dry = (0.4 + 1.4 * smooth(seed, 23, x, y, 600.0)).clamp(0.0, 1.0);
     let lawn = [86.0, 104.0, 66.0];
     let soil = [142.0, 124.0, 94.0];
-    let ground = [0, 1, 2].map(|band| lawn[band] + (soil[band] - lawn[band]) * dry + grain * [1.0, 1.0, 0.8][band]);
+    let ground =
+        [0, 1, 2].map(|band| lawn[band] + (soil[band] - lawn[band]) * dry + grain * [1.0, 1.0, 0.8][band]);
     street(district, x, y).unwrap_or(ground)
 }
 
@@ -50,11 +53,14 @@ pub(crate) fn object(object: &Object, u: f32, v: f32) -> Option<Rgb> {
     Some(match object.what {
         What::Building { roof, colour, .. } => roof_pixel(object, roof, colour, u, v),
         What::Parking { tone } => parking(object, tone, u, v),
-        What::Field { colour, row } => colour.map(|value| value + 10.0 * (u / row * 3.0).sin() + 8.0 * texture(30.0)),
+        What::Field { colour, row } => {
+            colour.map(|value| value + 10.0 * (u / row * 3.0).sin() + 8.0 * texture(30.0))
+        }
         What::Soil => [168.0, 146.0, 114.0].map(|value| value + 12.0 * texture(12.0)),
         What::Court { colour } => {
             let (du, dv) = (footprint.half_width * 0.75 - u.abs(), footprint.half_height * 0.75 - v.abs());
-            let line = (du.abs() < 0.8 && dv > 0.0) || (dv.abs() < 0.8 && du > 0.0) || (u.abs() < 0.8 && dv > 0.0);
+            let line =
+                (du.abs() < 0.8 && dv > 0.0) || (dv.abs() < 0.8 && du > 0.0) || (u.abs() < 0.8 && dv > 0.0);
             if line { [220.0; 3] } else { colour }
         }
         What::Pool => [86.0, 158.0, 186.0].map(|value| value + 10.0 * texture(4.0)),

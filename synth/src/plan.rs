@@ -1,7 +1,10 @@
 //! A district: a square of the ground with its streets, lots and what stands on them. It depends on
 //! the seed and on its own number only, and nothing in it reaches out of it.
 
-use crate::{hash::Draw, shape::{Footprint, Kind}};
+use crate::{
+    hash::Draw,
+    shape::{Footprint, Kind},
+};
 
 /// Edge of a district.
 pub const DISTRICT_PX: u32 = 1024;
@@ -33,16 +36,33 @@ pub(crate) struct Object {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum What {
-    Building { roof: Roof, colour: [f32; 3], height: f32 },
-    Parking { tone: f32 },
-    Field { colour: [f32; 3], row: f32 },
+    Building {
+        roof: Roof,
+        colour: [f32; 3],
+        height: f32,
+    },
+    Parking {
+        tone: f32,
+    },
+    Field {
+        colour: [f32; 3],
+        row: f32,
+    },
     Soil,
-    Court { colour: [f32; 3] },
+    Court {
+        colour: [f32; 3],
+    },
     Pool,
-    Drive { tone: f32 },
+    Drive {
+        tone: f32,
+    },
     /// A lorry or container: a bright box with a shadow, and no building.
-    Box { colour: [f32; 3] },
-    Tree { tone: f32 },
+    Box {
+        colour: [f32; 3],
+    },
+    Tree {
+        tone: f32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +117,12 @@ impl District {
             district.tree(&mut draw, x, y);
         }
         district.objects.sort_by_key(|object| match object.what {
-            What::Parking { .. } | What::Field { .. } | What::Soil | What::Court { .. } | What::Pool | What::Drive { .. } => 0,
+            What::Parking { .. }
+            | What::Field { .. }
+            | What::Soil
+            | What::Court { .. }
+            | What::Pool
+            | What::Drive { .. } => 0,
             What::Box { .. } => 1,
             What::Building { .. } => 2,
             What::Tree { .. } => 3,
@@ -111,7 +136,12 @@ impl District {
         let (width, height) = (self.pitch.0 - 1.6 * self.road, self.pitch.1 - 1.6 * self.road);
         let use_of = draw.unit();
         if use_of < 0.1 {
-            let colour = draw.pick(&[[122.0, 132.0, 74.0], [168.0, 146.0, 96.0], [92.0, 116.0, 60.0], [150.0, 98.0, 72.0]]);
+            let colour = draw.pick(&[
+                [122.0, 132.0, 74.0],
+                [168.0, 146.0, 96.0],
+                [92.0, 116.0, 60.0],
+                [150.0, 98.0, 72.0],
+            ]);
             let what = What::Field { colour, row: draw.between(3.0, 8.0) };
             let whole = Footprint::rectangle(width * 0.9, height * 0.9);
             self.put(draw, (u0 + width / 2.0, v0 + height / 2.0), whole, what);
@@ -129,7 +159,14 @@ impl District {
         for number in 0..n {
             let u = at.0 + (number as f32 + 0.5) * width;
             if draw.chance(dense) {
-                let kind = draw.pick(&[Kind::Rectangle, Kind::Rectangle, Kind::L, Kind::U, Kind::Courtyard, Kind::Round]);
+                let kind = draw.pick(&[
+                    Kind::Rectangle,
+                    Kind::Rectangle,
+                    Kind::L,
+                    Kind::U,
+                    Kind::Courtyard,
+                    Kind::Round,
+                ]);
                 let (w, h) = (width * draw.between(0.5, 0.8), size.1 * draw.between(0.35, 0.58));
                 let height = draw.between(14.0, 26.0);
                 let footprint = Footprint { kind, ..Footprint::rectangle(w, h) };
@@ -139,7 +176,12 @@ impl District {
             let v = at.1 + size.1 * 0.84;
             self.put(draw, (u, v), Footprint::rectangle(width * 0.85, size.1 * 0.26), What::Parking { tone });
             for _ in 0..draw.pick(&[0, 0, 1, 2, 4]) {
-                let colour = draw.pick(&[[214.0, 212.0, 208.0], [150.0, 62.0, 52.0], [70.0, 96.0, 140.0], [120.0, 120.0, 118.0]]);
+                let colour = draw.pick(&[
+                    [214.0, 212.0, 208.0],
+                    [150.0, 62.0, 52.0],
+                    [70.0, 96.0, 140.0],
+                    [120.0, 120.0, 118.0],
+                ]);
                 let (u, v) = (u + draw.between(-0.4, 0.4) * width, v + draw.between(-0.1, 0.1) * size.1);
                 self.put(draw, (u, v), Footprint::rectangle(22.0, 8.0), What::Box { colour });
             }
@@ -154,7 +196,12 @@ impl District {
             let u = at.0 + (number as f32 + 0.5) * size.0 / n as f32;
             let v = at.1 + size.1 * if row == 0 { 0.27 } else { 0.73 };
             if !draw.chance(dense) {
-                let what = draw.pick(&[What::Soil, What::Parking { tone: 150.0 }, What::Court { colour: [150.0, 84.0, 66.0] }, What::Court { colour: [84.0, 112.0, 132.0] }]);
+                let what = draw.pick(&[
+                    What::Soil,
+                    What::Parking { tone: 150.0 },
+                    What::Court { colour: [150.0, 84.0, 66.0] },
+                    What::Court { colour: [84.0, 112.0, 132.0] },
+                ]);
                 self.put(draw, (u, v), Footprint::rectangle(pitch * 0.7, size.1 * 0.28), what);
                 continue;
             }
@@ -180,7 +227,8 @@ impl District {
                 let drive = (u - pitch * 0.3, v - back * size.1);
                 self.put(draw, drive, Footprint::rectangle(8.0, size.1 * 0.22), What::Drive { tone });
             }
-            let (x, y) = self.place(u + draw.between(-0.5, 0.5) * pitch, v + draw.between(-0.2, 0.2) * size.1);
+            let (x, y) =
+                self.place(u + draw.between(-0.5, 0.5) * pitch, v + draw.between(-0.2, 0.2) * size.1);
             self.tree(draw, x, y);
         }
     }

@@ -36,7 +36,8 @@ impl Scene {
     /// Buildings of a strip that touch the scene.
     pub fn buildings(&self, strip: u32) -> Vec<Building> {
         let size = f64::from(self.size_px);
-        let districts = (0..self.n_strips()).map(|col| District::new(self.seed, i64::from(col), i64::from(strip)));
+        let districts =
+            (0..self.n_strips()).map(|col| District::new(self.seed, i64::from(col), i64::from(strip)));
         let objects = districts.flat_map(|district| district.objects);
         let buildings = objects.filter(|object| matches!(object.what, What::Building { .. })).map(|object| {
             let to_scene = |point: [f32; 2]| {
@@ -44,7 +45,9 @@ impl Scene {
                 [f64::from(object.x + c * u - s * v), f64::from(object.y + s * u + c * v)]
             };
             let rings = object.footprint.rings();
-            Building { rings: rings.into_iter().map(|ring| ring.into_iter().map(to_scene).collect()).collect() }
+            Building {
+                rings: rings.into_iter().map(|ring| ring.into_iter().map(to_scene).collect()).collect(),
+            }
         });
         let inside = |point: &[f64; 2]| point.iter().all(|value| (0.0..size).contains(value));
         buildings.filter(|building| building.rings.iter().flatten().any(inside)).collect()
@@ -56,7 +59,9 @@ impl Scene {
         // The blur looks one row up and down, and beyond the scene's edge too: nothing ends there.
         let mut canvas = Canvas::new(self.size_px as usize + 2, i64::from(first) - 1, n as usize + 2);
         let edge = i64::from(DISTRICT_PX);
-        for district_row in canvas.first.div_euclid(edge)..=(canvas.first + canvas.height as i64 - 1).div_euclid(edge) {
+        for district_row in
+            canvas.first.div_euclid(edge)..=(canvas.first + canvas.height as i64 - 1).div_euclid(edge)
+        {
             for district_col in -1..=(width as i64).div_euclid(edge) {
                 let district = District::new(self.seed, district_col, district_row);
                 canvas.ground(self.seed, &district, (district_col * edge, district_row * edge));
@@ -94,7 +99,11 @@ impl Canvas {
     }
 
     /// Calls `paint` for the canvas' pixels in a rectangle of the scene, with their centres.
-    fn each(&mut self, (left, top, right, bottom): (f32, f32, f32, f32), mut paint: impl FnMut(f32, f32, &mut [f32; 3])) {
+    fn each(
+        &mut self,
+        (left, top, right, bottom): (f32, f32, f32, f32),
+        mut paint: impl FnMut(f32, f32, &mut [f32; 3]),
+    ) {
         let first_col = (left.floor() as i64).max(-1);
         let last_col = (right.ceil() as i64).min(self.width as i64 - 2);
         let first_row = (top.floor() as i64).max(self.first);
@@ -204,7 +213,8 @@ mod tests {
     #[test]
     fn buildings_cover_a_part_of_the_ground_and_lie_in_the_scene() {
         let scene = Scene::new(3, 2048);
-        let buildings: Vec<Building> = (0..scene.n_strips()).flat_map(|strip| scene.buildings(strip)).collect();
+        let buildings: Vec<Building> =
+            (0..scene.n_strips()).flat_map(|strip| scene.buildings(strip)).collect();
         let area = |ring: &Vec<[f64; 2]>| {
             let pairs = ring.iter().zip(ring.iter().cycle().skip(1));
             pairs.map(|(a, b)| a[0] * b[1] - b[0] * a[1]).sum::<f64>().abs() / 2.0

@@ -53,7 +53,9 @@ impl Footprint {
                 [-0.45 * w, h],
                 [-w, h],
             ]],
-            Kind::Courtyard => vec![rectangle(-w, -h, w, h), rectangle(-0.45 * w, -0.45 * h, 0.45 * w, 0.45 * h)],
+            Kind::Courtyard => {
+                vec![rectangle(-w, -h, w, h), rectangle(-0.45 * w, -0.45 * h, 0.45 * w, 0.45 * h)]
+            }
             Kind::Round => {
                 let corner = |at: usize| {
                     let angle = at as f32 * std::f32::consts::TAU / ROUND_SIDES as f32;
@@ -103,7 +105,8 @@ mod tests {
         let crosses = |a: [f32; 2], b: [f32; 2]| {
             (a[1] > v) != (b[1] > v) && u < (b[0] - a[0]) * (v - a[1]) / (b[1] - a[1]) + a[0]
         };
-        let crossings = rings.iter().flat_map(|ring| (0..ring.len()).map(|at| (ring[at], ring[(at + 1) % ring.len()])));
+        let crossings =
+            rings.iter().flat_map(|ring| (0..ring.len()).map(|at| (ring[at], ring[(at + 1) % ring.len()])));
         crossings.filter(|(a, b)| crosses(*a, *b)).count() % 2 == 1
     }
 

@@ -43,10 +43,7 @@ impl Server {
         let log = File::options().create(true).append(true).open(&self.log).expect("opening a server's log");
         let mut command = (self.make)();
         let program = command.get_program().to_string_lossy().into_owned();
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log);
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
         // SAFETY: prctl is async-signal-safe; the server must not outlive the tests.
         unsafe {
             command.pre_exec(|| {
@@ -55,7 +52,9 @@ impl Server {
             });
         }
         let child = spawn_from_lasting_thread(command);
-        self.child = Some(child.unwrap_or_else(|error| panic!("{program} can't be started ({error}): run `make setup`")));
+        self.child = Some(
+            child.unwrap_or_else(|error| panic!("{program} can't be started ({error}): run `make setup`")),
+        );
         let started = Instant::now();
         while !(self.ready)() {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());

@@ -34,7 +34,12 @@ impl RabbitMq {
             command
         };
         let names = Server::start(&folder.path().join("names.txt"), names, move || listens(epmd));
-        Self { server: Server::start(&log, make, move || answers(amqp)), port: amqp, _names: names, _folder: folder }
+        Self {
+            server: Server::start(&log, make, move || answers(amqp)),
+            port: amqp,
+            _names: names,
+            _folder: folder,
+        }
     }
 
     /// All queues begin with `prefix`.
@@ -44,7 +49,8 @@ impl RabbitMq {
 }
 
 fn configure(folder: &Path, amqp: u16) {
-    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("writing its settings");
+    let write =
+        |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("writing its settings");
     let config = format!(
         "listeners.tcp.default = 127.0.0.1:{amqp}\nvm_memory_high_watermark.absolute = 512MB\n\
          disk_free_limit.absolute = 50MB\nlog.console = false\nlog.file.level = warning\n"

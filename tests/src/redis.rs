@@ -25,7 +25,16 @@ impl Redis {
         let make = move || {
             let mut command = Command::new("redis-server");
             command
-                .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+                .args([
+                    "--port",
+                    &port.to_string(),
+                    "--bind",
+                    "127.0.0.1",
+                    "--save",
+                    "",
+                    "--appendonly",
+                    "no",
+                ])
                 .args(["--requirepass", PASSWORD, "--dir"])
                 .arg(&data);
             command

@@ -34,14 +34,18 @@ impl S3 {
                 .env("DATA_DIR", &data)
                 .env("SERVICES", "s3")
                 // Nothing is fetched and nobody is told.
-                .envs(["EAGER_SERVICE_LOADING", "STRICT_SERVICE_LOADING", "DISABLE_EVENTS"].map(|name| (name, "1")))
+                .envs(
+                    ["EAGER_SERVICE_LOADING", "STRICT_SERVICE_LOADING", "DISABLE_EVENTS"]
+                        .map(|name| (name, "1")),
+                )
                 .envs(["SKIP_INFRA_DOWNLOADS", "SKIP_SSL_CERT_DOWNLOAD"].map(|name| (name, "1")))
                 .envs(["OVERRIDE_IN_DOCKER", "DEBUG"].map(|name| (name, "0")))
                 .env("DOCKER_HOST", "unix:///nonexistent");
             command
         };
         // It is ready when it makes the bucket (again: it keeps nothing over a restart).
-        let ready = move || request(port, "PUT", BUCKET).is_some_and(|answer| answer.starts_with("HTTP/1.1 200"));
+        let ready =
+            move || request(port, "PUT", BUCKET).is_some_and(|answer| answer.starts_with("HTTP/1.1 200"));
         let log = folder.path().join("log");
         Self { server: Server::start(&log, make, ready), port, _folder: folder }
     }

@@ -9,10 +9,15 @@ const WANTED: &str = "2.11.0";
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else {
-        panic!("libtorch was not found: run `make setup`, then `eval \"$(setup/env)\"` where you call cargo yourself");
+        panic!(
+            "libtorch was not found: run `make setup`, then `eval \"$(setup/env)\"` where you call cargo yourself"
+        );
     };
     let version = version(Path::new(&lib)).unwrap_or_else(|| "an unknown version".into());
-    assert!(version.starts_with(WANTED), "libtorch {WANTED} is needed, {lib} holds {version}: run `make setup`");
+    assert!(
+        version.starts_with(WANTED),
+        "libtorch {WANTED} is needed, {lib} holds {version}: run `make setup`"
+    );
     println!("cargo:rustc-env=SWATH_LIBTORCH_VERSION={WANTED}");
     println!("cargo:rustc-link-arg=-Wl,--enable-new-dtags,-rpath,{lib}");
     println!("cargo:libtorch={lib}");

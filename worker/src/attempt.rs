@@ -1,10 +1,18 @@
 //! The way of one item: claim, work, put, finish, settle. Death between any two of these costs a
 //! repeat and never a loss.
 
-use std::{pin::pin, time::{Duration, Instant}};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
-use swath_backends::{Result, blobs::Put, ledger::{Claim, Release}, queue::Delivery};
+use swath_backends::{
+    Result,
+    blobs::Put,
+    ledger::{Claim, Release},
+    queue::Delivery,
+};
 use swath_proto::{
     envelope,
     ids::{Digest, WorkerId},
@@ -13,7 +21,13 @@ use swath_proto::{
     outcome::{Buried, Failure, FailureClass, Report},
 };
 
-use crate::{context::Context, failure::JobError, jobs::{self, Output}, keeper::{keep, patiently}, native::Suspect};
+use crate::{
+    context::Context,
+    failure::JobError,
+    jobs::{self, Output},
+    keeper::{keep, patiently},
+    native::Suspect,
+};
 
 /// Pauses before a job that met a server that was away is tried again, lease in hand.
 const PAUSES_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
@@ -46,7 +60,13 @@ pub async fn attempt(cx: &Context, delivery: Delivery) -> anyhow::Result<()> {
     }
 }
 
-async fn go(cx: &Context, item: Item, delivery: Delivery, attempts: u32, failures: u32) -> anyhow::Result<()> {
+async fn go(
+    cx: &Context,
+    item: Item,
+    delivery: Delivery,
+    attempts: u32,
+    failures: u32,
+) -> anyhow::Result<()> {
     tracing::debug!(run = %item.run, place = %item.place, attempts, failures, "claimed");
     let started = Instant::now();
     let redone = attempts > 1 || delivery.redelivered;
@@ -217,9 +237,9 @@ async fn bury_place(
 pub async fn blame(cx: &Context, suspect: &Suspect, signal: &str, max_failures: u32) -> anyhow::Result<()> {
     let Suspect { run, place, worker } = suspect;
     let message = format!("its worker was ended by {signal} while it was inside native code");
-    let failure = Failure { class: FailureClass::Capacity, message, scene: None, rect: None, worker: worker.clone() };
-    let release =
-        || cx.ledger.release(run, *place, worker as &WorkerId, Release::Counted(failure.clone()));
+    let failure =
+        Failure { class: FailureClass::Capacity, message, scene: None, rect: None, worker: worker.clone() };
+    let release = || cx.ledger.release(run, *place, worker as &WorkerId, Release::Counted(failure.clone()));
     let failures = patiently(cx, "reporting a crash", release).await.context("reporting a crash")?;
     tracing::warn!(%run, %place, signal, failures, "an item has crashed its worker");
     if failures >= max_failures {

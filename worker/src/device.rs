@@ -7,7 +7,10 @@ use swath_model::Predictor;
 use swath_proto::item::{ModelRef, WindowShape};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{failure::JobError, native::{Inside, Suspect}};
+use crate::{
+    failure::JobError,
+    native::{Inside, Suspect},
+};
 
 type Task = Box<dyn FnOnce(&mut Models) + Send>;
 
@@ -39,11 +42,12 @@ impl Device {
         let (reply, answer) = oneshot::channel();
         let task: Task = Box::new(move |models| {
             let _inside = Inside::enter(&suspect);
-            let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(models))).unwrap_or_else(|panic| {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-                Err(JobError::internal(anyhow::anyhow!("the device thread panicked: {text}")))
-            });
+            let result =
+                std::panic::catch_unwind(AssertUnwindSafe(|| work(models))).unwrap_or_else(|panic| {
+                    let text = panic.downcast_ref::<String>().map(String::as_str);
+                    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+                    Err(JobError::internal(anyhow::anyhow!("the device thread panicked: {text}")))
+                });
             // Nobody waits any more when the item was handed back.
             let _ = reply.send(result);
         });
@@ -76,10 +80,12 @@ impl Models {
             self.loaded.push(used);
         } else {
             self.loaded.truncate(KEEP - 1);
-            let predictor = swath_model::load(&key.model, file.as_deref(), key.window, key.batch, key.threads)?;
+            let predictor =
+                swath_model::load(&key.model, file.as_deref(), key.window, key.batch, key.threads)?;
             self.loaded.push((key.clone(), predictor));
         }
-        let (_, predictor) = self.loaded.last_mut().ok_or_else(|| JobError::internal(anyhow::anyhow!("no model")))?;
+        let (_, predictor) =
+            self.loaded.last_mut().ok_or_else(|| JobError::internal(anyhow::anyhow!("no model")))?;
         Ok(predictor.as_mut())
     }
 }

@@ -1,7 +1,10 @@
 //! Keeps an item's lease alive, in the ledger and at the broker, while the work goes on; and waits
 //! out servers that are away for a moment.
 
-use std::{future::Future, time::{Duration, Instant}};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use swath_backends::{Kind, Result, queue::Delivery};
 use swath_proto::item::Item;
@@ -20,15 +23,20 @@ pub async fn keep(cx: &Context, item: &Item, delivery: &mut Option<Delivery>) ->
         match cx.ledger.extend(&item.run, &[item.place], &cx.me, cx.lease).await {
             Ok(lost) if lost.is_empty() => {}
             // Somebody else may do it again. Whoever is first wins, so there is no reason to stop.
-            Ok(_) => tracing::warn!(run = %item.run, place = %item.place, "lease lost; going on all the same"),
+            Ok(_) => {
+                tracing::warn!(run = %item.run, place = %item.place, "lease lost; going on all the same")
+            }
             Err(error) => warn(item, "extending the lease failed", error),
         }
-        if started.elapsed() > SETTLE_EARLY && let Some(delivery) = delivery.take() {
-            if let Err(error) = delivery.done().await {
-                warn(item, "settling early failed", error);
-            }
+        if started.elapsed() > SETTLE_EARLY
+            && let Some(delivery) = delivery.take()
+            && let Err(error) = delivery.done().await
+        {
+            warn(item, "settling early failed", error);
         }
-        if let Some(delivery) = delivery && let Err(error) = delivery.extend(cx.lease).await {
+        if let Some(delivery) = delivery
+            && let Err(error) = delivery.extend(cx.lease).await
+        {
             warn(item, "extending the delivery failed", error);
         }
     }
@@ -48,7 +56,10 @@ where
     loop {
         match call().await {
             Err(error) if error.kind == Kind::Transient && !cx.abort.is_cancelled() => {
-                tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "{what} failed; trying again");
+                tracing::warn!(
+                    error = format!("{:#}", anyhow::Error::from(error)),
+                    "{what} failed; trying again"
+                );
                 tokio::select! {
                     () = cx.abort.cancelled() => {}
                     () = tokio::time::sleep(pause) => {}

@@ -5,13 +5,13 @@
 //! can ask for, [`device`] is the thread that owns the model, [`keeper`] keeps leases alive,
 //! [`supervise`] and [`native`] find out which item killed a worker.
 
-pub mod run;
 pub mod attempt;
-pub mod keeper;
-pub mod failure;
 pub mod context;
-pub mod jobs;
 pub mod device;
+pub mod failure;
+pub mod jobs;
+pub mod keeper;
 pub mod models;
 pub mod native;
+pub mod run;
 pub mod supervise;

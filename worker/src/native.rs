@@ -3,10 +3,13 @@
 
 use std::{
     ptr,
-    sync::atomic::{AtomicU32, AtomicPtr, Ordering},
+    sync::atomic::{AtomicPtr, AtomicU32, Ordering},
 };
 
-use swath_proto::{ids::{RunId, WorkerId}, item::Place};
+use swath_proto::{
+    ids::{RunId, WorkerId},
+    item::Place,
+};
 
 /// More than any worker has threads in native code.
 const MARKS: usize = 64;
@@ -100,7 +103,8 @@ impl Inside {
         let text = suspect.to_text();
         // SAFETY: set once by `share` to a mapping that lives for ever.
         let marks = unsafe { &*ptr::addr_of!((*page).marks) };
-        let free = |mark: &&Mark| mark.len.compare_exchange(0, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        let free =
+            |mark: &&Mark| mark.len.compare_exchange(0, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         let Some(mark) = marks.iter().find(free) else { return Self(None) };
         let len = text.len().min(TEXT);
         // SAFETY: `TAKEN` makes the text ours alone until `len` is stored.

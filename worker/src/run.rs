@@ -3,9 +3,16 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use swath_backends::{open::Doors, queue::{Lane, Queue}};
+use swath_backends::{
+    open::Doors,
+    queue::{Lane, Queue},
+};
 use swath_proto::ids::WorkerId;
-use tokio::{sync::{RwLock, Semaphore}, task::JoinSet, time::Instant};
+use tokio::{
+    sync::{RwLock, Semaphore},
+    task::JoinSet,
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{attempt, context::Context, device::Device, supervise::Inheritance};
@@ -30,7 +37,12 @@ pub struct Config {
 }
 
 /// Works until `stop` is set or, with `idle_exit`, until there has been nothing to do.
-pub async fn run(config: Config, doors: Doors, inheritance: Inheritance, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(
+    config: Config,
+    doors: Doors,
+    inheritance: Inheritance,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let cx = Arc::new(Context {
         blobs: doors.blobs,
         ledger: doors.ledger,

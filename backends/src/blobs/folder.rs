@@ -123,7 +123,12 @@ impl Blobs for Folder {
     async fn head(&self, key: &str) -> Result<Option<Meta>> {
         let look = |_, path: PathBuf| match fs::metadata(path) {
             Ok(meta) if meta.is_file() => {
-                let tag = format!("{}-{}-{}", meta.len(), meta.mtime_nsec() + meta.mtime() * 1_000_000_000, meta.ino());
+                let tag = format!(
+                    "{}-{}-{}",
+                    meta.len(),
+                    meta.mtime_nsec() + meta.mtime() * 1_000_000_000,
+                    meta.ino()
+                );
                 Ok(Some(Meta { len: meta.len(), tag }))
             }
             Ok(_) => Ok(None),

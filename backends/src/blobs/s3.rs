@@ -36,7 +36,8 @@ impl S3Blobs {
     pub async fn open(bucket: &str, prefix: &str) -> Result<Self> {
         let config = aws_config::load_from_env().await;
         let mut s3 = aws_sdk_s3::config::Builder::from(&config);
-        let has_endpoint = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(|name| std::env::var(name).is_ok());
+        let has_endpoint =
+            ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(|name| std::env::var(name).is_ok());
         if has_endpoint {
             s3 = s3.force_path_style(true);
         }
@@ -126,7 +127,8 @@ impl S3Blobs {
 
     /// Gives up an upload, so that its parts do not cost money for ever.
     async fn abort(&self, key: &str, id: &str) {
-        let abort = self.client.abort_multipart_upload().bucket(&self.bucket).key(self.key(key)).upload_id(id);
+        let abort =
+            self.client.abort_multipart_upload().bucket(&self.bucket).key(self.key(key)).upload_id(id);
         if let Err(error) = abort.send().await {
             tracing::debug!(key, error = error.code().unwrap_or("unknown"), "an upload could not be aborted");
         }
@@ -171,7 +173,8 @@ impl Blobs for S3Blobs {
     }
 
     async fn put(&self, key: &str, body: Bytes) -> Result<()> {
-        let put = self.client.put_object().bucket(&self.bucket).key(self.key(key)).body(ByteStream::from(body));
+        let put =
+            self.client.put_object().bucket(&self.bucket).key(self.key(key)).body(ByteStream::from(body));
         put.send().await.map(drop).map_err(|error| failed(self.doing("writing", key), error))
     }
 

@@ -28,18 +28,27 @@ fn prefix(name: &str) -> String {
 
 pub async fn what_is_put_can_be_read_listed_and_deleted(blobs: &dyn Blobs) {
     let prefix = prefix("plain");
-    for (name, body) in [("empty", Bytes::new()), ("large", vec![7; 20 << 20].into()), ("small", "abc".into())] {
+    for (name, body) in
+        [("empty", Bytes::new()), ("large", vec![7; 20 << 20].into()), ("small", "abc".into())]
+    {
         let key = format!("{prefix}/{name}");
         assert!(blobs.head(&key).await.expect("looking").is_none(), "{name} is there before it was written");
         assert_eq!(blobs.get(&key).await.expect_err("reading nothing").kind, Kind::NotFound);
         assert_eq!(blobs.put_new(&key, body.clone()).await.expect("writing"), Put::Created);
         assert_eq!(blobs.put_new(&key, "other".into()).await.expect("writing"), Put::Exists);
-        assert!(blobs.get(&key).await.expect("reading") == body, "{name} reads otherwise than it was written");
+        assert!(
+            blobs.get(&key).await.expect("reading") == body,
+            "{name} reads otherwise than it was written"
+        );
         let meta = blobs.head(&key).await.expect("looking").expect("it is there");
         assert_eq!(meta.len, body.len() as u64);
         blobs.put(&key, "replaced".into()).await.expect("replacing");
         assert_eq!(blobs.get(&key).await.expect("reading"), "replaced");
-        assert_ne!(blobs.head(&key).await.expect("looking").expect("it is there").tag, meta.tag, "the tag stayed");
+        assert_ne!(
+            blobs.head(&key).await.expect("looking").expect("it is there").tag,
+            meta.tag,
+            "the tag stayed"
+        );
         blobs.delete(&key).await.expect("deleting");
         blobs.delete(&key).await.expect("deleting again");
         assert!(blobs.head(&key).await.expect("looking").is_none(), "{name} is there after it was deleted");
@@ -56,9 +65,13 @@ pub async fn of_many_writers_the_first_wins(blobs: SharedBlobs) {
             writers.spawn(async move { (number, blobs.put_new(&key, body).await.expect("writing")) });
         }
         let ended = writers.join_all().await;
-        let winners: Vec<u8> = ended.iter().filter(|(_, put)| *put == Put::Created).map(|(number, _)| *number).collect();
+        let winners: Vec<u8> =
+            ended.iter().filter(|(_, put)| *put == Put::Created).map(|(number, _)| *number).collect();
         assert_eq!(winners.len(), 1, "{winners:?} were all told that they were first");
-        assert!(blobs.get(&key).await.expect("reading") == vec![winners[0]; 10_000], "the winner's body is not there");
+        assert!(
+            blobs.get(&key).await.expect("reading") == vec![winners[0]; 10_000],
+            "the winner's body is not there"
+        );
     }
 }
 
@@ -72,16 +85,22 @@ pub async fn a_range_is_exact_or_an_error(blobs: &dyn Blobs) {
         let kind = blobs.get_range(&key, range.clone()).await.expect_err("reading beyond the end").kind;
         assert_eq!(kind, Kind::Corrupt, "{range:?}");
     }
-    assert_eq!(blobs.get_range(&format!("{key}-not"), 0..1).await.expect_err("reading nothing").kind, Kind::NotFound);
+    assert_eq!(
+        blobs.get_range(&format!("{key}-not"), 0..1).await.expect_err("reading nothing").kind,
+        Kind::NotFound
+    );
 }
 
 pub async fn a_listing_is_whole_and_in_order(blobs: &dyn Blobs) {
     const N: usize = 2300;
     let prefix = prefix("list");
-    let mut wanted: Vec<String> = (0..N).map(|number| format!("{prefix}/{:02}/{number}", number % 7)).collect();
+    let mut wanted: Vec<String> =
+        (0..N).map(|number| format!("{prefix}/{:02}/{number}", number % 7)).collect();
     wanted.extend([format!("{prefix}/00-sibling"), format!("{prefix}/00.sibling"), format!("{prefix}0")]);
     for chunk in wanted.chunks(64) {
-        futures::future::try_join_all(chunk.iter().map(|key| blobs.put(key, "x".into()))).await.expect("writing");
+        futures::future::try_join_all(chunk.iter().map(|key| blobs.put(key, "x".into())))
+            .await
+            .expect("writing");
     }
     let list = async |prefix: &str| {
         let listed: Vec<_> = blobs.list(prefix).try_collect().await.expect("listing");
@@ -89,7 +108,8 @@ pub async fn a_listing_is_whole_and_in_order(blobs: &dyn Blobs) {
     };
     wanted.sort();
     assert!(list(&prefix).await == wanted, "a listing lacks keys, or is out of order");
-    let inside: Vec<_> = wanted.iter().filter(|key| key.starts_with(&format!("{prefix}/00"))).cloned().collect();
+    let inside: Vec<_> =
+        wanted.iter().filter(|key| key.starts_with(&format!("{prefix}/00"))).cloned().collect();
     assert!(list(&format!("{prefix}/00")).await == inside, "a prefix that ends within a name");
     assert_eq!(list(&format!("{prefix}/none/")).await, [""; 0]);
 }
@@ -103,18 +123,33 @@ pub async fn pieces_become_one_object(blobs: &dyn Blobs) {
     let range = |number, range| Piece::Range { key: source(number), range };
     for (name, long) in [("short", 100_u64), ("long", 9 << 20)] {
         let target = format!("{prefix}/{name}");
-        let pieces = vec![Piece::Bytes("head".into()), range(0, 0..long), range(1, 5..long), Piece::Bytes("mid".into()), range(2, 0..long)];
+        let pieces = vec![
+            Piece::Bytes("head".into()),
+            range(0, 0..long),
+            range(1, 5..long),
+            Piece::Bytes("mid".into()),
+            range(2, 0..long),
+        ];
         assert_eq!(blobs.compose_new(&target, pieces.clone()).await.expect("composing"), Put::Created);
         let (first, second) = (vec![0; long as usize], vec![1; long as usize - 5]);
         let wanted = [b"head".to_vec(), first, second, b"mid".to_vec(), vec![2; long as usize]].concat();
-        assert!(blobs.get(&target).await.expect("reading") == wanted, "{name}: the pieces are not as they were");
+        assert!(
+            blobs.get(&target).await.expect("reading") == wanted,
+            "{name}: the pieces are not as they were"
+        );
         assert_eq!(blobs.compose_new(&target, pieces).await.expect("composing"), Put::Exists);
     }
-    let missing = vec![Piece::Bytes(vec![1; 17 << 20].into()), Piece::Range { key: format!("{prefix}/not"), range: 0..9 }];
+    let missing = vec![
+        Piece::Bytes(vec![1; 17 << 20].into()),
+        Piece::Range { key: format!("{prefix}/not"), range: 0..9 },
+    ];
     let target = format!("{prefix}/torn");
     let error = blobs.compose_new(&target, missing).await.expect_err("composing what is not there");
     assert_eq!(error.kind, Kind::NotFound);
-    assert!(blobs.head(&target).await.expect("looking").is_none(), "something half-composed has the final name");
+    assert!(
+        blobs.head(&target).await.expect("looking").is_none(),
+        "something half-composed has the final name"
+    );
 }
 
 pub async fn of_many_composers_the_first_wins(blobs: SharedBlobs) {
@@ -126,7 +161,11 @@ pub async fn of_many_composers_the_first_wins(blobs: SharedBlobs) {
         writers.spawn(async move { (number, blobs.compose_new(&key, pieces).await.expect("composing")) });
     }
     let ended = writers.join_all().await;
-    let winners: Vec<u8> = ended.iter().filter(|(_, put)| *put == Put::Created).map(|(number, _)| *number).collect();
+    let winners: Vec<u8> =
+        ended.iter().filter(|(_, put)| *put == Put::Created).map(|(number, _)| *number).collect();
     assert_eq!(winners.len(), 1, "{winners:?} were all told that they were first");
-    assert!(blobs.get(&key).await.expect("reading") == vec![winners[0]; 17 << 20], "the winner's body is not there");
+    assert!(
+        blobs.get(&key).await.expect("reading") == vec![winners[0]; 17 << 20],
+        "the winner's body is not there"
+    );
 }

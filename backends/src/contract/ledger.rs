@@ -73,10 +73,13 @@ pub async fn of_many_claims_one_goes(one: Arc<dyn Ledger>, other: Arc<dyn Ledger
     for number in 0..64 {
         let ledger = if number % 2 == 0 { one.clone() } else { other.clone() };
         let run = run.clone();
-        claims.spawn(async move { ledger.claim(&run, place(0), &worker(&format!("w{number}")), LONG).await.expect("claiming") });
+        claims.spawn(async move {
+            ledger.claim(&run, place(0), &worker(&format!("w{number}")), LONG).await.expect("claiming")
+        });
     }
     let answers = claims.join_all().await;
-    let went = answers.iter().filter(|answer| matches!(answer, Claim::Go { attempts: 1, failures: 0 })).count();
+    let went =
+        answers.iter().filter(|answer| matches!(answer, Claim::Go { attempts: 1, failures: 0 })).count();
     let held = answers.iter().filter(|answer| **answer == Claim::Held).count();
     assert_eq!((went, held), (1, 63), "of 64 claims");
     assert_eq!(one.held(&run).await.expect("holds").len(), 1);
@@ -88,7 +91,10 @@ pub async fn a_holder_that_claims_again_goes_on_uncounted(one: &dyn Ledger) {
     assert_eq!(go(one, &run, place(0), "w", LONG).await, (1, 0));
 }
 
-pub async fn an_expired_hold_keeps_nobody_out_and_the_late_worker_is_told(one: &dyn Ledger, other: &dyn Ledger) {
+pub async fn an_expired_hold_keeps_nobody_out_and_the_late_worker_is_told(
+    one: &dyn Ledger,
+    other: &dyn Ledger,
+) {
     let run = run("expired");
     go(one, &run, place(0), "slow", SHORT).await;
     assert_eq!(one.extend(&run, &[place(0)], &worker("slow"), SHORT).await.expect("extending"), []);
@@ -106,13 +112,17 @@ pub async fn of_many_finishes_one_is_first(one: Arc<dyn Ledger>, other: Arc<dyn 
     for number in 0..32 {
         let ledger = if number % 2 == 0 { one.clone() } else { other.clone() };
         let run = run.clone();
-        finishes.spawn(async move { ledger.finish(&run, place(9), Report::default()).await.expect("finishing") });
+        finishes
+            .spawn(async move { ledger.finish(&run, place(9), Report::default()).await.expect("finishing") });
     }
     let first = finishes.join_all().await.into_iter().filter(|finish| *finish == Finish::First).count();
     assert_eq!(first, 1, "of 32 finishes");
     assert_eq!(events(&*one, &run, &since).await.0.len(), 1, "a finish was recorded twice");
     assert_eq!(one.claim(&run, place(9), &worker("w"), LONG).await.expect("claiming"), Claim::Done);
-    assert_eq!(one.claim(&run, place(8), &worker("w"), LONG).await.expect("claiming"), Claim::Go { attempts: 1, failures: 0 });
+    assert_eq!(
+        one.claim(&run, place(8), &worker("w"), LONG).await.expect("claiming"),
+        Claim::Go { attempts: 1, failures: 0 }
+    );
 }
 
 pub async fn a_worker_that_lost_its_hold_may_still_finish(one: &dyn Ledger, other: &dyn Ledger) {
@@ -152,7 +162,8 @@ pub async fn blame_is_booked_on_an_item_that_nobody_holds(one: &dyn Ledger) {
     tokio::time::sleep(SHORT * 2).await;
     one.reap(&run).await.expect("reaping");
     let crashed = worker("crashed");
-    let failures = one.release(&run, place(0), &crashed, Release::Counted(failure())).await.expect("releasing");
+    let failures =
+        one.release(&run, place(0), &crashed, Release::Counted(failure())).await.expect("releasing");
     assert_eq!(failures, 1);
     let (seen, _) = events(one, &run, &since).await;
     let blamed = Event::Released { place: place(0), failures: 1, failure: Some(failure()) };
@@ -171,7 +182,11 @@ pub async fn what_is_buried_stays_buried_until_it_is_reset(one: &dyn Ledger) {
     assert_eq!(go(one, &run, place(0), "w", LONG).await, (1, 0), "a replayed item remembers its failures");
     one.finish(&run, place(0), Report::default()).await.expect("finishing");
     one.bury(&run, place(0), 9, &failure()).await.expect("burying");
-    assert_eq!(one.claim(&run, place(0), &worker("w"), LONG).await.expect("claiming"), Claim::Done, "what is done was buried");
+    assert_eq!(
+        one.claim(&run, place(0), &worker("w"), LONG).await.expect("claiming"),
+        Claim::Done,
+        "what is done was buried"
+    );
     one.reset(&run, &[place(0)]).await.expect("resetting");
     assert!(!one.snapshot(&run).await.expect("a snapshot").is_done(place(0)));
     let wanted = [
@@ -197,7 +212,11 @@ pub async fn what_is_lost_is_reaped_once(one: &dyn Ledger, other: &dyn Ledger) {
 
 pub async fn events_tell_what_happened_and_say_when_they_cannot(one: &dyn Ledger, other: &dyn Ledger) {
     let run = run("events");
-    assert_eq!(one.events(&run, &Cursor("0".into())).await.expect("events"), Events::Gone, "of a run that nobody knows");
+    assert_eq!(
+        one.events(&run, &Cursor("0".into())).await.expect("events"),
+        Events::Gone,
+        "of a run that nobody knows"
+    );
     let since = cursor(one, &run).await;
     let report = Report { seconds: 1.25, pixels: 4096, bytes: 77 };
     for index in 0..5000 {
@@ -218,9 +237,17 @@ pub async fn events_tell_what_happened_and_say_when_they_cannot(one: &dyn Ledger
     }
     assert_eq!(seen.len(), 5000);
     one.forget(&run).await.expect("forgetting");
-    assert_eq!(other.events(&run, &since).await.expect("events"), Events::Gone, "after the run was forgotten");
+    assert_eq!(
+        other.events(&run, &since).await.expect("events"),
+        Events::Gone,
+        "after the run was forgotten"
+    );
     one.restore(&run, &[]).await.expect("restoring");
-    assert_eq!(other.events(&run, &since).await.expect("events"), Events::Gone, "in another life of the ledger");
+    assert_eq!(
+        other.events(&run, &since).await.expect("events"),
+        Events::Gone,
+        "in another life of the ledger"
+    );
 }
 
 pub async fn a_snapshot_tells_what_was_restored(one: &dyn Ledger, other: &dyn Ledger) {

@@ -30,7 +30,10 @@ async fn next(receiver: &mut dyn Receiver) -> Delivery {
 
 async fn nothing_comes(receiver: &mut dyn Receiver, why: &str) {
     if let Ok(delivery) = tokio::time::timeout(Duration::from_millis(700), receiver.next()).await {
-        panic!("{why}, but {:?} was delivered", delivery.map(|delivery| String::from_utf8_lossy(&delivery.body).into_owned()));
+        panic!(
+            "{why}, but {:?} was delivered",
+            delivery.map(|delivery| String::from_utf8_lossy(&delivery.body).into_owned())
+        );
     }
 }
 
@@ -140,7 +143,11 @@ pub async fn what_waits_is_counted_and_purged(one: &dyn Queue) {
     until("none waits after a purge", async || one.waiting(LANE).await.expect("counting") == 0).await;
 }
 
-pub async fn a_silent_delivery_goes_to_another_and_settles_late(one: &dyn Queue, other: &dyn Queue, lease: Duration) {
+pub async fn a_silent_delivery_goes_to_another_and_settles_late(
+    one: &dyn Queue,
+    other: &dyn Queue,
+    lease: Duration,
+) {
     one.publish(LANE, messages("lease", 1)).await.expect("publishing");
     let mut first = one.receive(LANE, 1).await.expect("receiving");
     let kept = next(&mut *first).await;

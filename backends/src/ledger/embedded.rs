@@ -1,10 +1,18 @@
 //! The ledger of one machine: tables in a file, shared by all processes.
 
-use std::{collections::BTreeMap, path::Path, time::{Duration, SystemTime, UNIX_EPOCH}};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension as _, Transaction, params};
-use swath_proto::{ids::{RunId, WorkerId}, item::{Place, Stage}, outcome::{Failure, Report}};
+use swath_proto::{
+    ids::{RunId, WorkerId},
+    item::{Place, Stage},
+    outcome::{Failure, Report},
+};
 
 use super::{Claim, Cursor, Event, Events, Finish, Gate, Ledger, Release, Snapshot};
 use crate::{Result, embedded::File};
@@ -87,7 +95,13 @@ impl Ledger for EmbeddedLedger {
         self.file.run("claiming", claim).await
     }
 
-    async fn extend(&self, run: &RunId, places: &[Place], worker: &WorkerId, lease: Duration) -> Result<Vec<Place>> {
+    async fn extend(
+        &self,
+        run: &RunId,
+        places: &[Place],
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<Vec<Place>> {
         let (run, worker, places) = (run.clone(), worker.clone(), places.to_vec());
         let extend = move |db: &Db<'_>| {
             let now = now_ms();
@@ -96,7 +110,8 @@ impl Ledger for EmbeddedLedger {
             )?;
             let mut lost = Vec::new();
             for place in places {
-                let values = params![now + millis(lease), run.as_str(), place.to_string(), worker.as_str(), now];
+                let values =
+                    params![now + millis(lease), run.as_str(), place.to_string(), worker.as_str(), now];
                 if update.execute(values)? == 0 {
                     lost.push(place);
                 }
@@ -124,7 +139,8 @@ impl Ledger for EmbeddedLedger {
         let release = move |db: &Db<'_>| {
             let key = place.to_string();
             let failures = |db: &Db<'_>| -> Sql<u32> {
-                let mut query = db.prepare_cached("SELECT failures FROM tries WHERE run = ? AND place = ?")?;
+                let mut query =
+                    db.prepare_cached("SELECT failures FROM tries WHERE run = ? AND place = ?")?;
                 Ok(query.query_row([run.as_str(), &key], |row| row.get(0)).optional()?.unwrap_or(0))
             };
             if is_done(db, &run, place)? || grave(db, &run, place)? {
@@ -192,7 +208,8 @@ impl Ledger for EmbeddedLedger {
     async fn reap(&self, run: &RunId) -> Result<Vec<Place>> {
         let run = run.clone();
         let reap = move |db: &Db<'_>| {
-            let mut delete = db.prepare_cached("DELETE FROM hold WHERE run = ? AND until_ms <= ? RETURNING place")?;
+            let mut delete =
+                db.prepare_cached("DELETE FROM hold WHERE run = ? AND until_ms <= ? RETURNING place")?;
             let places = delete
                 .query_map(params![run.as_str(), now_ms()], |row| row.get::<_, String>(0))?
                 .collect::<Sql<Vec<_>>>()?;
@@ -208,9 +225,12 @@ impl Ledger for EmbeddedLedger {
     async fn held(&self, run: &RunId) -> Result<Vec<(Place, WorkerId)>> {
         let run = run.clone();
         let held = move |db: &Db<'_>| {
-            let mut query = db.prepare_cached("SELECT place, worker FROM hold WHERE run = ? AND until_ms > ?")?;
+            let mut query =
+                db.prepare_cached("SELECT place, worker FROM hold WHERE run = ? AND until_ms > ?")?;
             let rows = query
-                .query_map(params![run.as_str(), now_ms()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
+                .query_map(params![run.as_str(), now_ms()], |row| {
+                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+                })?
                 .collect::<Sql<Vec<_>>>()?;
             rows.iter().map(|(place, worker)| Ok((parse(place)?, parse(worker)?))).collect()
         };
@@ -238,11 +258,14 @@ impl Ledger for EmbeddedLedger {
             let buried = buried
                 .query_map([run.as_str()], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?)))?
                 .collect::<Sql<Vec<(String, u32, String)>>>()?;
-            let buried = buried
-                .into_iter()
-                .map(|(place, attempts, failure)| Ok((parse(&place)?, attempts, serde_json::from_str(&failure).map_err(not_json)?)));
-            let last: i64 =
-                db.query_row("SELECT coalesce(max(id), 0) FROM event WHERE run = ?", [run.as_str()], |row| row.get(0))?;
+            let buried = buried.into_iter().map(|(place, attempts, failure)| {
+                Ok((parse(&place)?, attempts, serde_json::from_str(&failure).map_err(not_json)?))
+            });
+            let last: i64 = db.query_row(
+                "SELECT coalesce(max(id), 0) FROM event WHERE run = ?",
+                [run.as_str()],
+                |row| row.get(0),
+            )?;
             Ok(Snapshot {
                 known: incarnation.is_some(),
                 done,
@@ -398,7 +421,8 @@ fn chunk(db: &Db<'_>, run: &RunId, place: Place) -> Sql<Vec<u8>> {
     let (chunk, ..) = locate(place);
     let mut query =
         db.prepare_cached("SELECT bits FROM done WHERE run = ? AND stage = ? AND lot = ? AND chunk = ?")?;
-    let found = query.query_row(params![run.as_str(), place.stage.name(), place.lot, chunk], |row| row.get(0));
+    let found =
+        query.query_row(params![run.as_str(), place.stage.name(), place.lot, chunk], |row| row.get(0));
     Ok(found.optional()?.unwrap_or_default())
 }
 
@@ -418,8 +442,13 @@ fn set_bit(db: &Db<'_>, run: &RunId, place: Place, value: bool) -> Sql<bool> {
         return Ok(false);
     }
     bits[byte] ^= mask;
-    db.prepare_cached("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?)")?
-        .execute(params![run.as_str(), place.stage.name(), place.lot, number, bits])?;
+    db.prepare_cached("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?)")?.execute(params![
+        run.as_str(),
+        place.stage.name(),
+        place.lot,
+        number,
+        bits
+    ])?;
     Ok(true)
 }
 

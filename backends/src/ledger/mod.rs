@@ -31,7 +31,13 @@ pub trait Ledger: Send + Sync {
     async fn claim(&self, run: &RunId, place: Place, worker: &WorkerId, lease: Duration) -> Result<Claim>;
 
     /// Extends the worker's holds. Returns the places it does not hold any more.
-    async fn extend(&self, run: &RunId, places: &[Place], worker: &WorkerId, lease: Duration) -> Result<Vec<Place>>;
+    async fn extend(
+        &self,
+        run: &RunId,
+        places: &[Place],
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<Vec<Place>>;
 
     /// The output exists: sets the bit, drops the hold (whoever has it), forgets attempts, and
     /// un-buries. An event is recorded for the first finish only.
@@ -123,14 +129,29 @@ pub struct Cursor(pub String);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    Finished { place: Place, report: Report },
+    Finished {
+        place: Place,
+        report: Report,
+    },
     /// Given up by its worker; to be published again, after a pause if it failed.
-    Released { place: Place, failures: u32, failure: Option<Failure> },
+    Released {
+        place: Place,
+        failures: u32,
+        failure: Option<Failure>,
+    },
     /// Its worker's lease ran out.
-    Lost { place: Place },
-    Buried { place: Place, attempts: u32, failure: Failure },
+    Lost {
+        place: Place,
+    },
+    Buried {
+        place: Place,
+        attempts: u32,
+        failure: Failure,
+    },
     /// To be done again.
-    Reset { place: Place },
+    Reset {
+        place: Place,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]

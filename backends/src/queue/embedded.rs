@@ -3,7 +3,10 @@
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::{AtomicUsize, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -69,7 +72,14 @@ impl Queue for EmbeddedQueue {
     async fn receive(&self, lane: Lane, slots: usize) -> Result<Box<dyn Receiver>> {
         let out = Arc::new(Out { count: AtomicUsize::new(0), settled: Notify::new() });
         let last_look = tokio::time::Instant::now() - LOOK_FOR_DEAD;
-        Ok(Box::new(EmbeddedReceiver { queue: self.clone(), lane, slots, out, receiver: random(), last_look }))
+        Ok(Box::new(EmbeddedReceiver {
+            queue: self.clone(),
+            lane,
+            slots,
+            out,
+            receiver: random(),
+            last_look,
+        }))
     }
 
     async fn waiting(&self, lane: Lane) -> Result<u64> {
@@ -183,7 +193,8 @@ impl EmbeddedSettle {
     }
 }
 
-const HAND_BACK: &str = "UPDATE message SET ticket = 0, until_ms = 0, holder = '' WHERE id = ? AND ticket = ?";
+const HAND_BACK: &str =
+    "UPDATE message SET ticket = 0, until_ms = 0, holder = '' WHERE id = ? AND ticket = ?";
 
 #[async_trait]
 impl Settle for EmbeddedSettle {
@@ -233,7 +244,8 @@ fn take_back_from_the_dead(transaction: &Transaction<'_>) -> rusqlite::Result<()
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for holder in holders.iter().filter(|holder| !lives(holder)) {
-        let back = "UPDATE message SET ticket = 0, until_ms = 0, holder = '' WHERE holder = ? AND ticket != 0";
+        let back =
+            "UPDATE message SET ticket = 0, until_ms = 0, holder = '' WHERE holder = ? AND ticket != 0";
         transaction.prepare_cached(back)?.execute([holder])?;
     }
     Ok(())

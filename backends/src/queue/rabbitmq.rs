@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer, Acker,
+    Acker, BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions,
         ConfirmSelectOptions, QueueDeclareOptions, QueuePurgeOptions,
@@ -63,10 +63,8 @@ impl RabbitMq {
             url.query_pairs_mut().extend_pairs(rest);
         }
         let prefix = prefix.unwrap_or_else(|| "swath".into());
-        let this = Self {
-            broker: Arc::new(Broker { uri: url.to_string(), prefix }),
-            channel: Arc::default(),
-        };
+        let this =
+            Self { broker: Arc::new(Broker { uri: url.to_string(), prefix }), channel: Arc::default() };
         let open = this.broker.open().await?;
         *this.channel.lock().await = Some(open);
         Ok(this)
@@ -93,7 +91,8 @@ impl RabbitMq {
         let mut confirms = Vec::with_capacity(messages.len());
         for message in messages {
             let properties = BasicProperties::default().with_delivery_mode(2);
-            let confirm = channel.basic_publish("".into(), queue.as_str().into(), options, message, properties);
+            let confirm =
+                channel.basic_publish("".into(), queue.as_str().into(), options, message, properties);
             confirms.push(confirm.await.map_err(failed)?);
         }
         for confirm in confirms {
@@ -193,14 +192,16 @@ impl Queue for RabbitMq {
     async fn waiting(&self, lane: Lane) -> Result<u64> {
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let channel = self.channel().await?;
-        let declared = channel.queue_declare(self.broker.queue(lane).as_str().into(), passive, FieldTable::default());
+        let declared =
+            channel.queue_declare(self.broker.queue(lane).as_str().into(), passive, FieldTable::default());
         let queue = declared.await.map_err(|error| self.broker.failed("counting", error))?;
         Ok(u64::from(queue.message_count()))
     }
 
     async fn purge(&self, lane: Lane) -> Result<()> {
         let channel = self.channel().await?;
-        let purged = channel.queue_purge(self.broker.queue(lane).as_str().into(), QueuePurgeOptions::default());
+        let purged =
+            channel.queue_purge(self.broker.queue(lane).as_str().into(), QueuePurgeOptions::default());
         purged.await.map(drop).map_err(|error| self.broker.failed("purging", error))
     }
 }
@@ -229,7 +230,12 @@ impl RabbitReceiver {
         channel.basic_qos(slots, BasicQosOptions::default()).await.map_err(failed)?;
         let queue = self.broker.queue(self.lane);
         let consumer = channel
-            .basic_consume(queue.as_str().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
+            .basic_consume(
+                queue.as_str().into(),
+                "".into(),
+                BasicConsumeOptions::default(),
+                FieldTable::default(),
+            )
             .await
             .map_err(failed)?;
         Ok(Consuming { connection: Some(connection), consumer })
@@ -245,7 +251,10 @@ impl Receiver for RabbitReceiver {
                 match self.consume().await {
                     Ok(open) => self.open = Some(open),
                     Err(error) if error.kind == Kind::Transient => {
-                        tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "receiving goes on in a moment");
+                        tracing::warn!(
+                            error = format!("{:#}", anyhow::Error::from(error)),
+                            "receiving goes on in a moment"
+                        );
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(PAUSE.1);
                     }
@@ -271,7 +280,9 @@ impl Receiver for RabbitReceiver {
 impl Drop for Consuming {
     fn drop(&mut self) {
         // Without a runtime the process is about to end, and the broker sees the socket close.
-        if let (Some(connection), Ok(runtime)) = (self.connection.take(), tokio::runtime::Handle::try_current()) {
+        if let (Some(connection), Ok(runtime)) =
+            (self.connection.take(), tokio::runtime::Handle::try_current())
+        {
             runtime.spawn(async move {
                 let _ = connection.close(200, "done".into()).await;
             });
@@ -326,7 +337,14 @@ fn kind(error: &lapin::Error) -> Kind {
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if says(&["ACCESS_REFUSED", "ACCESS-REFUSED", "access refused"]) {
         Kind::Refused
-    } else if says(&["vhost", "NOT_ALLOWED", "NOT-ALLOWED", "PRECONDITION_FAILED", "PRECONDITION-FAILED", "parse"]) {
+    } else if says(&[
+        "vhost",
+        "NOT_ALLOWED",
+        "NOT-ALLOWED",
+        "PRECONDITION_FAILED",
+        "PRECONDITION-FAILED",
+        "parse",
+    ]) {
         Kind::Config
     } else {
         Kind::Transient

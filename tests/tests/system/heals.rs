@@ -47,7 +47,10 @@ impl Busy {
         let run = self.run.parse().expect("a run's name");
         loop {
             let snapshot = block_on(doors.ledger.snapshot(&run)).expect("a snapshot");
-            let bits = snapshot.done.get(&(Stage::Predict, 0)).map_or(0, |bits| bits.iter().map(|byte| byte.count_ones()).sum());
+            let bits = snapshot
+                .done
+                .get(&(Stage::Predict, 0))
+                .map_or(0, |bits| bits.iter().map(|byte| byte.count_ones()).sum());
             if bits > 20 {
                 return;
             }
@@ -117,7 +120,8 @@ fn an_output_that_vanishes_before_assembly_is_made_again() {
             use futures::TryStreamExt as _;
             let blobs = busy.site.doors().await.blobs;
             let outputs: Vec<_> = blobs.list("items/").try_collect().await.expect("listing");
-            let is_predict = |key: &str| keys::parse_output(key).is_some_and(|(stage, _)| stage == Stage::Predict);
+            let is_predict =
+                |key: &str| keys::parse_output(key).is_some_and(|(stage, _)| stage == Stage::Predict);
             let n = outputs.len();
             let found = outputs.into_iter().find(|output| is_predict(&output.key));
             let found = found.unwrap_or_else(|| panic!("{kind:?}: none of {n} objects is a predict output"));
@@ -138,7 +142,9 @@ async fn crash_whoever_computes(place: &str, site: &Site, run: &str) {
         let held = ledger.held(&id).await.expect("holds");
         // A worker's name says its process.
         let pid = |name: &WorkerId| name.as_str().rsplit('-').nth(1)?.parse::<libc::pid_t>().ok();
-        if let Some(pid) = held.iter().find(|(held, _)| held.to_string() == place).and_then(|(_, name)| pid(name)) {
+        if let Some(pid) =
+            held.iter().find(|(held, _)| held.to_string() == place).and_then(|(_, name)| pid(name))
+        {
             // Twice: the language's own handler takes the first, and expects a real fault to come again.
             for _ in 0..2 {
                 // SAFETY: a worker that this test has started.
@@ -164,7 +170,14 @@ fn an_item_that_crashes_its_worker_is_buried_and_the_others_are_done() {
         let file = pipeline(&site, "item_px = 512", "");
         let file = file.to_str().expect("UTF-8");
         // A network that takes its time, so that the crash hits while it computes.
-        let slow = ["--set", "model.architecture=unet-resnet18", "--set", "predict.core_px=256", "--set", "predict.margin_px=32"];
+        let slow = [
+            "--set",
+            "model.architecture=unet-resnet18",
+            "--set",
+            "predict.core_px=256",
+            "--set",
+            "predict.margin_px=32",
+        ];
         let output = site.swath(&[&["submit", file], &slow[..]].concat(), 0);
         let run = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let mut processes = vec![site.start(&["coordinator"])];
@@ -184,5 +197,43 @@ fn an_item_that_crashes_its_worker_is_buried_and_the_others_are_done() {
             assert!(started.elapsed() < PATIENCE, "{:?}", site.status(&run));
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+}
+
+#[test]
+fn a_worker_that_is_told_to_stop_hands_back_what_it_has_not_finished() {
+    for kind in Kind::ALL {
+        let site = Site::new(kind);
+        let file = pipeline(&site, "item_px = 1024", "");
+        let file = file.to_str().expect("UTF-8");
+        let slow = [
+            "--set",
+            "model.architecture=unet-resnet18",
+            "--set",
+            "predict.core_px=256",
+            "--set",
+            "predict.margin_px=32",
+        ];
+        let output = site.swath(&[&["submit", file], &slow[..]].concat(), 0);
+        let run = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let _coordinator = site.start(&["coordinator"]);
+        // A lease so long that only handing back can free the items in time.
+        let mut worker = site.start(&["worker", "--lease", "600", "--grace", "0.2"]);
+        let started = Instant::now();
+        let held = || {
+            block_on(async {
+                let ledger = site.doors().await.ledger;
+                ledger.held(&run.parse().expect("a run's name")).await.expect("holds")
+            })
+        };
+        while !held().iter().any(|(place, _)| place.stage == Stage::Predict) {
+            assert!(started.elapsed() < PATIENCE, "nothing is ever held");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(worker.terminate(), Some(0), "{kind:?}");
+        assert_eq!(held(), [], "{kind:?}: it left with items in hand");
+        let _next = site.start(&["worker", "--lease", "600"]);
+        let status = site.wait(&run, PATIENCE);
+        assert_eq!((status.state, status.n_failures), (RunState::Done, 0), "{status:?}");
     }
 }

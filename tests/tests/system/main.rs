@@ -1,6 +1,7 @@
 //! The system from outside. One binary, so that servers are started and the program is linked once.
 
 mod contracts;
+mod control;
 mod heals;
 mod kills;
 mod same_bytes;

@@ -52,7 +52,8 @@ fn the_size_of_items_does_not_matter() {
 
 #[test]
 fn the_order_of_items_does_not_matter() {
-    run(&Site::new(Kind::Embedded), "item_px = 256", "shuffle = 5", "2").assert_same(reference(), "another order");
+    run(&Site::new(Kind::Embedded), "item_px = 256", "shuffle = 5", "2")
+        .assert_same(reference(), "another order");
 }
 
 #[test]

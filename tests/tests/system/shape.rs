@@ -146,7 +146,8 @@ fn the_pixels_equal_a_plain_prediction_that_gdal_has_written() {
     python(WEIGHTS, &[&weights]);
     let file = pipeline(&site, "item_px = 256", "");
     let seeded = std::fs::read_to_string(&file).expect("the pipeline");
-    std::fs::write(&file, seeded.replace("seed = 3", "weights = \"tiny.safetensors\"")).expect("the pipeline");
+    std::fs::write(&file, seeded.replace("seed = 3", "weights = \"tiny.safetensors\""))
+        .expect("the pipeline");
     let output = site.swath(&["run", &text(&file)], 0);
     let ours = format!("{}/predict/{}/scene-1.tif", site.root, run_name(&output.stdout));
     let said = python(PLAIN, &[&text(&scene().join("scene-1.tif")), &weights, &ours, &plain]);

@@ -3,7 +3,11 @@
 
 use std::sync::OnceLock;
 
-use swath_tests::{rabbitmq::RabbitMq, redis::Redis, s3::{BUCKET, S3}};
+use swath_tests::{
+    rabbitmq::RabbitMq,
+    redis::Redis,
+    s3::{BUCKET, S3},
+};
 
 pub struct Servers {
     pub rabbitmq: RabbitMq,

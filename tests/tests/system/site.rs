@@ -188,7 +188,10 @@ pub fn scene() -> &'static Path {
     let folder = SCENE.get_or_init(|| {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let target = folder.path().to_str().expect("UTF-8");
-        let output = Command::new(program()).args(["synth", target, "--size", "1500"]).output().expect("starting swath");
+        let output = Command::new(program())
+            .args(["synth", target, "--size", "1500"])
+            .output()
+            .expect("starting swath");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         folder
     });

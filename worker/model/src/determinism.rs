@@ -44,7 +44,8 @@ fn module() -> PathBuf {
             vec![hidden.conv2d(&second, None::<Tensor>, [1, 1], [0, 0], [1, 1], 1)]
         };
         let example = [Tensor::zeros([1, 3, 32, 32], (Kind::Float, Device::Cpu))];
-        let module = tch::CModule::create_by_tracing("Convolutions", "forward", &example, &mut network).unwrap();
+        let module =
+            tch::CModule::create_by_tracing("Convolutions", "forward", &example, &mut network).unwrap();
         module.save(folder.join("module.pt")).unwrap();
         folder
     });
@@ -81,7 +82,10 @@ fn a_window_has_the_same_bits_at_every_position_beside_anything() {
             for neighbours in [[&others[0], &others[1], &others[2]], [&zeros; 3], [&huge; 3], [&window; 3]] {
                 let mut windows: Vec<&[f32]> = neighbours.iter().map(|window| window.as_slice()).collect();
                 windows.insert(position, &window);
-                assert!(bits(predictor, &windows, position) == wanted, "network {which}, position {position}");
+                assert!(
+                    bits(predictor, &windows, position) == wanted,
+                    "network {which}, position {position}"
+                );
             }
         }
         for n in 1..BATCH {
@@ -142,7 +146,10 @@ fn weights_that_do_not_fit_are_named() {
             .map(|(_, shape, value)| value.to_le_bytes().repeat(shape.iter().product()))
             .collect();
         let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
-            (*name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap())
+            (
+                *name,
+                safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap(),
+            )
         });
         std::fs::write(&file, safetensors::serialize(views, None).unwrap()).unwrap();
         let loaded = load(&model(Architecture::Tiny), Some(&file), WINDOW, 1, 1);
@@ -162,7 +169,10 @@ fn weights_that_do_not_fit_are_named() {
         tensors[at] = tensor;
         attempt(tensors).expect("it was taken")
     };
-    assert!(with(0, ("hidden.weights", vec![8, 3, 3, 3], 0.1)).contains("'hidden.weight' is missing; the nearest is 'hidden.weights'"));
+    assert!(
+        with(0, ("hidden.weights", vec![8, 3, 3, 3], 0.1))
+            .contains("'hidden.weight' is missing; the nearest is 'hidden.weights'")
+    );
     assert!(with(1, ("hidden.bias", vec![9], 0.1)).contains("has shape [9] where [8] belongs"));
     assert!(with(3, ("head.bias", vec![2], f32::NAN)).contains("is NaN at element 0"));
     let mut extra = good();

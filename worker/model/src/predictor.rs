@@ -137,8 +137,9 @@ impl Predictor for TchPredictor {
             let strides = [edge * edge * bands, 1, edge * bands, bands];
             // SAFETY: the buffer holds a full batch and outlives the tensor, which is gone at the end of
             // this closure; networks do not write to their input.
-            let input =
-                unsafe { Tensor::f_from_blob(bytes, &[batch, bands, edge, edge], &strides, Kind::Float, Device::Cpu)? };
+            let input = unsafe {
+                Tensor::f_from_blob(bytes, &[batch, bands, edge, edge], &strides, Kind::Float, Device::Cpu)?
+            };
             let output = self.network.forward(&input)?;
             if output.size() != [batch, classes, edge, edge] {
                 return Err(ModelError::config(format!(

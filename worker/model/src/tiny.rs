@@ -2,7 +2,12 @@
 
 use tch::Tensor;
 
-use crate::{conv::{Conv, Spec}, error::Result, predictor::Network, weights::Weights};
+use crate::{
+    conv::{Conv, Spec},
+    error::Result,
+    predictor::Network,
+    weights::Weights,
+};
 
 const HIDDEN: i64 = 8;
 

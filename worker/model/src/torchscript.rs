@@ -4,14 +4,22 @@ use std::path::Path;
 
 use tch::{CModule, Device, Tensor};
 
-use crate::{error::{ModelError, Result}, predictor::Network};
+use crate::{
+    error::{ModelError, Result},
+    predictor::Network,
+};
 
 pub(crate) struct Module(CModule);
 
 impl Module {
     pub(crate) fn load(path: &Path) -> Result<Self> {
-        let mut module = CModule::load_on_device(path, Device::Cpu)
-            .map_err(|error| ModelError::config(format!("{} is not a TorchScript module: {}", path.display(), ModelError::from(error))))?;
+        let mut module = CModule::load_on_device(path, Device::Cpu).map_err(|error| {
+            ModelError::config(format!(
+                "{} is not a TorchScript module: {}",
+                path.display(),
+                ModelError::from(error)
+            ))
+        })?;
         module.f_set_eval()?;
         Ok(Self(module))
     }

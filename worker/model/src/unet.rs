@@ -3,7 +3,12 @@
 
 use tch::Tensor;
 
-use crate::{conv::{Conv, Spec}, error::Result, predictor::Network, weights::Weights};
+use crate::{
+    conv::{Conv, Spec},
+    error::Result,
+    predictor::Network,
+    weights::Weights,
+};
 
 /// Channels and stride of the encoder's four layers.
 const LAYERS: [(i64, i64, i64); 4] = [(64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)];
@@ -65,7 +70,8 @@ impl Block {
         let first = conv("conv1", "bn1", (from, to), 3, stride)?;
         let second = conv("conv2", "bn2", (to, to), 3, 1)?;
         let changes = stride != 1 || from != to;
-        let shortcut = if changes { Some(conv("downsample.0", "downsample.1", (from, to), 1, stride)?) } else { None };
+        let shortcut =
+            if changes { Some(conv("downsample.0", "downsample.1", (from, to), 1, stride)?) } else { None };
         Ok(Self { first, second, shortcut })
     }
 

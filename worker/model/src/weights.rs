@@ -85,7 +85,8 @@ pub(crate) struct File {
 impl File {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|error| ModelError::config(format!("reading {name}: {error}")))?;
+        let bytes =
+            std::fs::read(path).map_err(|error| ModelError::config(format!("reading {name}: {error}")))?;
         let tensors = SafeTensors::deserialize(&bytes)
             .map_err(|error| ModelError::config(format!("{name} is not a safetensors file: {error}")))?;
         let mut unused: BTreeSet<String> = tensors.names().into_iter().map(str::to_owned).collect();
@@ -100,7 +101,10 @@ impl File {
             let behind = other.chars().rev().zip(name.chars().rev()).take_while(|(a, b)| a == b).count();
             ahead + behind
         };
-        self.unused.iter().max_by_key(common).map_or_else(String::new, |near| format!("; the nearest is '{near}'"))
+        self.unused
+            .iter()
+            .max_by_key(common)
+            .map_or_else(String::new, |near| format!("; the nearest is '{near}'"))
     }
 }
 
@@ -116,7 +120,8 @@ impl Weights for File {
         if found.dtype() != Dtype::F32 {
             return Err(bad(format!("is of type {:?} where F32 belongs", found.dtype())));
         }
-        let values: Vec<f32> = found.data().as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
+        let values: Vec<f32> =
+            found.data().as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
             return Err(bad(format!("is {} at element {at}: these weights are broken", values[at])));
         }

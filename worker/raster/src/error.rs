@@ -38,7 +38,9 @@ impl RasterError {
     /// GDAL tells by numbers and, where those are too coarse, by text.
     pub(crate) fn gdal(doing: impl Into<String>, error: GdalError) -> Self {
         let why = match &error {
-            GdalError::CplError { msg, .. } | GdalError::NullPointer { msg, .. } if !msg.is_empty() => msg.clone(),
+            GdalError::CplError { msg, .. } | GdalError::NullPointer { msg, .. } if !msg.is_empty() => {
+                msg.clone()
+            }
             other => other.to_string(),
         };
         Self { kind: kind(&error, &why), doing: doing.into(), why }
@@ -60,18 +62,38 @@ const OUT_OF_MEMORY: i32 = 2;
 
 fn kind(error: &GdalError, why: &str) -> Kind {
     let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
-    if says(&["No such file", "does not exist", "NoSuchKey", "HTTP response code: 404", "not recognized as being in"])
-        && !says(&["not recognized as a supported"])
+    if says(&[
+        "No such file",
+        "does not exist",
+        "NoSuchKey",
+        "HTTP response code: 404",
+        "not recognized as being in",
+    ]) && !says(&["not recognized as a supported"])
     {
         return Kind::Missing;
     }
-    if says(&["AccessDenied", "SignatureDoesNotMatch", "InvalidAccessKeyId", "HTTP response code: 403", "Permission denied", "AWS_SECRET_ACCESS_KEY"]) {
+    if says(&[
+        "AccessDenied",
+        "SignatureDoesNotMatch",
+        "InvalidAccessKeyId",
+        "HTTP response code: 403",
+        "Permission denied",
+        "AWS_SECRET_ACCESS_KEY",
+    ]) {
         return Kind::Refused;
     }
     if says(&["No space left"]) {
         return Kind::Full;
     }
-    if says(&["HTTP response code: 5", "Connection refused", "Couldn't connect", "timed out", "SlowDown", "CURL error", "Could not resolve"]) {
+    if says(&[
+        "HTTP response code: 5",
+        "Connection refused",
+        "Couldn't connect",
+        "timed out",
+        "SlowDown",
+        "CURL error",
+        "Could not resolve",
+    ]) {
         return Kind::Transient;
     }
     match error {

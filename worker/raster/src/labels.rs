@@ -36,7 +36,8 @@ impl RTreeObject for Labelled {
 pub fn read(uri: &str, scene: &SceneHeader, class_names: &[&str], null_class: u8) -> Result<Labels> {
     let bad = |why: String| RasterError::new(Kind::BadLabels, format!("reading labels from {uri}"), why);
     let text = read_text(uri)?;
-    let json: Value = serde_json::from_slice(&text).map_err(|error| bad(format!("it is no GeoJSON: {error}")))?;
+    let json: Value =
+        serde_json::from_slice(&text).map_err(|error| bad(format!("it is no GeoJSON: {error}")))?;
     let features = json["features"].as_array().ok_or_else(|| bad("it has no list of features".into()))?;
     let transform = PixelTransform::new(&json, scene).map_err(|error| bad(error.to_string()))?;
     let classes: HashMap<&str, u8> = class_names.iter().copied().zip(0..).collect();
@@ -50,7 +51,9 @@ pub fn read(uri: &str, scene: &SceneHeader, class_names: &[&str], null_class: u8
             Some("MultiPolygon") => geometry["coordinates"].as_array().into_iter().flatten().collect(),
             // A feature without a shape labels nothing.
             None if geometry.is_null() => continue,
-            other => return Err(place(format!("geometry is {other:?}; polygons and multipolygons are labels"))),
+            other => {
+                return Err(place(format!("geometry is {other:?}; polygons and multipolygons are labels")));
+            }
         };
         for rings in polygons {
             let rings = transform.rings(rings).map_err(place)?;
@@ -64,7 +67,10 @@ pub fn read(uri: &str, scene: &SceneHeader, class_names: &[&str], null_class: u8
     let index = RTree::bulk_load(labelled);
     let of_scene = AABB::from_corners([0.0, 0.0], [width, height]);
     if index.size() > 0 && index.locate_in_envelope_intersecting(&of_scene).next().is_none() {
-        return Err(bad(format!("none of its {} polygons touches the scene: is the coordinate system right?", index.size())));
+        return Err(bad(format!(
+            "none of its {} polygons touches the scene: is the coordinate system right?",
+            index.size()
+        )));
     }
     Ok(Labels { index })
 }
@@ -137,7 +143,8 @@ struct PixelTransform {
 
 impl PixelTransform {
     fn new(json: &Value, scene: &SceneHeader) -> std::result::Result<Self, String> {
-        let georeference = scene.georeference.as_ref().ok_or("the scene's image does not say where it lies")?;
+        let georeference =
+            scene.georeference.as_ref().ok_or("the scene's image does not say where it lies")?;
         if georeference.crs_wkt.is_empty() {
             return Err("the scene's image names no coordinate reference system".into());
         }
@@ -147,7 +154,8 @@ impl PixelTransform {
             Some(name) => name,
         };
         let system = |definition: &str| {
-            let mut system = SpatialRef::from_definition(definition).map_err(|error| format!("{definition}: {error}"))?;
+            let mut system =
+                SpatialRef::from_definition(definition).map_err(|error| format!("{definition}: {error}"))?;
             system.set_axis_mapping_strategy(AxisMappingStrategy::TraditionalGisOrder);
             Ok::<_, String>(system)
         };

@@ -69,7 +69,11 @@ impl Raster {
         let dataset = Dataset::open(&path).map_err(|error| RasterError::gdal(doing(), error))?;
         let (width, height) = dataset.raster_size();
         let (Ok(width), Ok(height)) = (u32::try_from(width), u32::try_from(height)) else {
-            return Err(RasterError::new(Kind::Unsupported, doing(), format!("{width} x {height} pixels are too many")));
+            return Err(RasterError::new(
+                Kind::Unsupported,
+                doing(),
+                format!("{width} x {height} pixels are too many"),
+            ));
         };
         if dataset.raster_count() == 0 || width == 0 || height == 0 {
             return Err(RasterError::new(Kind::Unreadable, doing(), "it holds no raster"));

@@ -19,7 +19,8 @@ pub fn configure(settings: &Settings) {
     set("GDAL_HTTP_MAX_RETRY", "5");
     set("GDAL_HTTP_RETRY_DELAY", "0.5");
     // The SDK and GDAL spell an endpoint of one's own in different ways.
-    let endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].into_iter().find_map(|name| std::env::var(name).ok());
+    let endpoint =
+        ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].into_iter().find_map(|name| std::env::var(name).ok());
     if let Some(endpoint) = endpoint {
         let (https, host) = match endpoint.split_once("://") {
             Some(("http", host)) => ("NO", host),

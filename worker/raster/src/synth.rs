@@ -71,7 +71,8 @@ fn write_labels(path: &Path, scene: &Scene) -> Result<()> {
     let doing = || format!("writing {}", path.display());
     let io = |error| RasterError::io(doing(), error);
     let gdal = |error| RasterError::gdal(doing(), error);
-    let [from, mut to] = [SpatialRef::from_definition(CRS).map_err(gdal)?, SpatialRef::from_epsg(4326).map_err(gdal)?];
+    let [from, mut to] =
+        [SpatialRef::from_definition(CRS).map_err(gdal)?, SpatialRef::from_epsg(4326).map_err(gdal)?];
     to.set_axis_mapping_strategy(AxisMappingStrategy::TraditionalGisOrder);
     let to_degrees = CoordTransform::new(&from, &to).map_err(gdal)?;
     let temporary = path.with_extension("geojson.part");

@@ -22,11 +22,18 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn create(path: &Path, size: SizePx, bands: usize, georeference: Option<&Georeference>, layout: Layout) -> Result<Self> {
+    pub fn create(
+        path: &Path,
+        size: SizePx,
+        bands: usize,
+        georeference: Option<&Georeference>,
+        layout: Layout,
+    ) -> Result<Self> {
         let doing = || format!("writing {}", path.display());
         let failed = |error| RasterError::gdal(doing(), error);
         let temporary = path.with_extension("tif.part");
-        let mut options = vec!["COMPRESS=DEFLATE", "PREDICTOR=2", "ZLEVEL=4", "INTERLEAVE=PIXEL", "BIGTIFF=IF_SAFER"];
+        let mut options =
+            vec!["COMPRESS=DEFLATE", "PREDICTOR=2", "ZLEVEL=4", "INTERLEAVE=PIXEL", "BIGTIFF=IF_SAFER"];
         let block;
         match layout {
             Layout::Tiled(edge_px) => {

@@ -9,7 +9,7 @@ use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 use swath_backends::{Kind, blobs::Piece};
 use swath_geo::{
-    cog::{self, Color, CogSpec, Metadata},
+    cog::{self, CogSpec, Color, Metadata},
     pack::{CLASSES, PackHeader, SCORES},
     pyramid::{self, Reduction, Top},
     tiles::{Predictor, Tiling},
@@ -124,7 +124,8 @@ async fn product(
         _ => (Reduction::Mean { bands }, Predictor::Horizontal),
     };
     let shape = || JobError::internal(anyhow!("items of {} px do not fit their tiles", inputs.item_px));
-    let n_item_levels = pyramid::item_levels(inputs.size, inputs.item_px, inputs.block_px).ok_or_else(shape)?;
+    let n_item_levels =
+        pyramid::item_levels(inputs.size, inputs.item_px, inputs.block_px).ok_or_else(shape)?;
     let level = |part: &Part, level: u32| {
         let product = part.header.product(name);
         let found = product.and_then(|product| product.levels.get(level as usize)).cloned();
@@ -140,7 +141,8 @@ async fn product(
         }
         level_tile_sizes.push(sizes);
     }
-    level_tile_sizes.extend(top.values().map(|tiles| tiles.iter().map(|tile| tile.len() as u32).collect::<Vec<_>>()));
+    level_tile_sizes
+        .extend(top.values().map(|tiles| tiles.iter().map(|tile| tile.len() as u32).collect::<Vec<_>>()));
 
     let geo = match &inputs.scene.georeference {
         Some(georeference) => {
@@ -211,7 +213,8 @@ async fn top_levels(
     predictor: Predictor,
 ) -> Result<BTreeMap<u32, Vec<Bytes>>, JobError> {
     let n_levels = pyramid::n_levels(inputs.size, inputs.block_px);
-    let mut finished: BTreeMap<u32, Vec<Bytes>> = (deepest + 1..n_levels).map(|level| (level, Vec::new())).collect();
+    let mut finished: BTreeMap<u32, Vec<Bytes>> =
+        (deepest + 1..n_levels).map(|level| (level, Vec::new())).collect();
     if finished.is_empty() {
         return Ok(finished);
     }
@@ -246,8 +249,12 @@ async fn top_levels(
 /// A part's compressed tiles of one level.
 async fn deepest_tiles(cx: &Context, part: &Part, name: &str, level: u32) -> Result<Vec<Bytes>, JobError> {
     let found = part.header.product(name).and_then(|product| product.levels.get(level as usize));
-    let found = found.ok_or_else(|| JobError::data(anyhow!("{} holds no {name} of level {level}", part.key)))?;
+    let found =
+        found.ok_or_else(|| JobError::data(anyhow!("{} holds no {name} of level {level}", part.key)))?;
     let bytes = cx.blobs.get_range(&part.key, found.bytes.clone()).await?;
     let start = found.bytes.start as usize;
-    Ok(found.tiles().map(|tile| bytes.slice(tile.start as usize - start..tile.end as usize - start)).collect())
+    Ok(found
+        .tiles()
+        .map(|tile| bytes.slice(tile.start as usize - start..tile.end as usize - start))
+        .collect())
 }

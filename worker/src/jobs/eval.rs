@@ -2,7 +2,11 @@
 
 use anyhow::anyhow;
 use swath_geo::confusion::Confusion;
-use swath_proto::{geometry::{RectPx, SizePx}, item::{Eval, Item}, score::SceneScore};
+use swath_proto::{
+    geometry::{RectPx, SizePx},
+    item::{Eval, Item},
+    score::SceneScore,
+};
 use swath_raster::{Kind, Pixels, Raster, labels};
 
 use super::{Output, json};

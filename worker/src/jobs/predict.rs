@@ -8,11 +8,19 @@ use swath_geo::{
     pyramid::{self, Reduction},
     tiles::Predictor,
 };
-use swath_proto::{geometry::SizePx, item::{Item, Predict}};
+use swath_proto::{
+    geometry::SizePx,
+    item::{Item, Predict},
+};
 use swath_raster::{Pixels, Raster};
 
 use super::Output;
-use crate::{context::Context, device::{Key, Models}, failure::JobError, models};
+use crate::{
+    context::Context,
+    device::{Key, Models},
+    failure::JobError,
+    models,
+};
 
 /// What the network said of an item's rectangle.
 struct Planes {
@@ -58,8 +66,14 @@ fn read(work: &Predict) -> Result<Block, JobError> {
     }
 }
 
-fn infer(models: &mut Models, work: &Predict, file: Option<std::path::PathBuf>, block: &Block) -> Result<Planes, JobError> {
-    let key = Key { model: work.model.clone(), window: work.window, batch: work.batch, threads: work.threads };
+fn infer(
+    models: &mut Models,
+    work: &Predict,
+    file: Option<std::path::PathBuf>,
+    block: &Block,
+) -> Result<Planes, JobError> {
+    let key =
+        Key { model: work.model.clone(), window: work.window, batch: work.batch, threads: work.threads };
     let predictor = models.get(&key, file)?;
     let here = predictor.class().id();
     if here != work.class {
@@ -83,8 +97,16 @@ fn infer(models: &mut Models, work: &Predict, file: Option<std::path::PathBuf>, 
         }
         let logits = predictor.forward(&input[..batch.len() * window_values], batch.len())?;
         for (window, logits) in batch.iter().zip(logits.chunks_exact((edge_px as usize).pow(2) * n_classes)) {
-            decide::classify(logits, edge_px, n_classes, window, work.rect, &mut classes, scores.as_deref_mut())
-                .map_err(JobError::data)?;
+            decide::classify(
+                logits,
+                edge_px,
+                n_classes,
+                window,
+                work.rect,
+                &mut classes,
+                scores.as_deref_mut(),
+            )
+            .map_err(JobError::data)?;
         }
     }
     Ok(Planes { classes, scores })
@@ -105,10 +127,12 @@ fn copy_window(block: &Block, window: &grid::Window, edge_px: usize, bands: usiz
 /// Tiles of every level that lies within the item, as they will stand in the scene's file.
 fn encode(work: &Predict, planes: Planes) -> Result<Vec<u8>, JobError> {
     let (size, block_px) = (work.rect.size(), work.block_px);
-    let n_levels = pyramid::item_levels(work.scene.size, work.item_px, block_px)
-        .ok_or_else(|| JobError::data(anyhow!("an item of {} px does not fit tiles of {block_px} px", work.item_px)))?;
+    let n_levels = pyramid::item_levels(work.scene.size, work.item_px, block_px).ok_or_else(|| {
+        JobError::data(anyhow!("an item of {} px does not fit tiles of {block_px} px", work.item_px))
+    })?;
     let encoded = |name, plane, reduction, predictor| {
-        EncodedProduct::of_plane(name, plane, size, block_px, n_levels, reduction, predictor).map_err(JobError::internal)
+        EncodedProduct::of_plane(name, plane, size, block_px, n_levels, reduction, predictor)
+            .map_err(JobError::internal)
     };
     let mut products = vec![encoded(pack::CLASSES, planes.classes, Reduction::Mode, Predictor::None)?];
     if let Some(scores) = planes.scores {

@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use swath_proto::{item::{Item, Probe}, numeric::Probed};
+use swath_proto::{
+    item::{Item, Probe},
+    numeric::Probed,
+};
 
 use super::{Output, json};
 use crate::{context::Context, device::Key, failure::JobError, models};

@@ -1,6 +1,10 @@
 //! Reads the headers of scenes, where GDAL is. A scene that can't be read is a finding.
 
-use swath_proto::{item::{Item, Survey}, outcome::FailureClass, scene::{SceneFiles, Surveyed, SurveyedScene}};
+use swath_proto::{
+    item::{Item, Survey},
+    outcome::FailureClass,
+    scene::{SceneFiles, Surveyed, SurveyedScene},
+};
 use swath_raster::Raster;
 
 use super::{Output, json};
@@ -13,8 +17,8 @@ pub(super) async fn run(cx: &Context, item: &Item, work: &Survey) -> Result<Outp
 }
 
 fn survey(scene: &SceneFiles) -> Result<SurveyedScene, JobError> {
-    let header =
-        Raster::open(&scene.image.uri).and_then(|raster| raster.header(scene.id.clone(), scene.image.clone()));
+    let header = Raster::open(&scene.image.uri)
+        .and_then(|raster| raster.header(scene.id.clone(), scene.image.clone()));
     match header.map_err(JobError::from) {
         Ok(header) => Ok(SurveyedScene::Readable(header)),
         Err(JobError::Failed { class: FailureClass::Data, source }) => {

@@ -149,7 +149,13 @@ impl Ledger for RedisLedger {
         }
     }
 
-    async fn extend(&self, run: &RunId, places: &[Place], worker: &WorkerId, lease: Duration) -> Result<Vec<Place>> {
+    async fn extend(
+        &self,
+        run: &RunId,
+        places: &[Place],
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<Vec<Place>> {
         let mut script = of_run(&self.scripts.extend, run);
         script.arg(worker.as_str()).arg(millis(lease));
         for place in places {
@@ -202,7 +208,8 @@ impl Ledger for RedisLedger {
     }
 
     async fn held(&self, run: &RunId) -> Result<Vec<(Place, WorkerId)>> {
-        let held: Vec<(String, String)> = self.call("listing holds", &of_run(&self.scripts.held, run)).await?;
+        let held: Vec<(String, String)> =
+            self.call("listing holds", &of_run(&self.scripts.held, run)).await?;
         held.iter().map(|(place, worker)| Ok((parse(place)?, parse(worker)?))).collect()
     }
 
@@ -212,12 +219,13 @@ impl Ledger for RedisLedger {
             self.call("taking a snapshot", &of_run(&self.scripts.snapshot, run)).await?;
         let mut done = BTreeMap::new();
         for (name, bits) in bitmaps {
-            let (stage, lot) = name.split_once(':').ok_or_else(|| corrupt(format!("a bitmap is called '{name}'")))?;
+            let (stage, lot) =
+                name.split_once(':').ok_or_else(|| corrupt(format!("a bitmap is called '{name}'")))?;
             done.insert((parse::<Stage>(stage)?, parse(lot)?), bits);
         }
         let buried = graves.iter().map(|(place, grave)| {
-            let Grave { attempts, failure } =
-                serde_json::from_str(grave).map_err(|error| corrupt(format!("the grave of {place}: {error}")))?;
+            let Grave { attempts, failure } = serde_json::from_str(grave)
+                .map_err(|error| corrupt(format!("the grave of {place}: {error}")))?;
             Ok((parse(place)?, attempts, failure))
         });
         Ok(Snapshot {
@@ -267,7 +275,8 @@ impl Ledger for RedisLedger {
     async fn set_gate(&self, run: &RunId, gate: Gate) -> Result<()> {
         let mut connection = self.connection.clone();
         let closed = i32::from(gate == Gate::Closed);
-        let set = redis::cmd("HSET").arg(format!("swath:{{{run}}}:meta")).arg("closed").arg(closed).to_owned();
+        let set =
+            redis::cmd("HSET").arg(format!("swath:{{{run}}}:meta")).arg("closed").arg(closed).to_owned();
         set.exec_async(&mut connection)
             .await
             .map_err(|error| Error::new(kind(&error), "setting the gate in Redis", error))
@@ -296,13 +305,15 @@ fn kind(error: &RedisError) -> Kind {
         ErrorKind::InvalidClientConfig => Kind::Config,
         ErrorKind::Io => Kind::Transient,
         ErrorKind::Server(ServerErrorKind::NoPerm) => Kind::Refused,
-        ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain | ServerErrorKind::MasterDown) => {
-            Kind::Transient
-        }
+        ErrorKind::Server(
+            ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain | ServerErrorKind::MasterDown,
+        ) => Kind::Transient,
         _ if matches!(error.code(), Some("OOM")) => Kind::Full,
         _ if matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM")) => Kind::Refused,
         _ if matches!(error.code(), Some("LOADING" | "READONLY" | "MASTERDOWN" | "BUSY")) => Kind::Transient,
-        _ if error.is_connection_dropped() || error.is_timeout() || error.is_connection_refusal() => Kind::Transient,
+        _ if error.is_connection_dropped() || error.is_timeout() || error.is_connection_refusal() => {
+            Kind::Transient
+        }
         _ => Kind::Corrupt,
     }
 }
