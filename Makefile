@@ -49,6 +49,6 @@ lint: ## format, clippy, docs, licences
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked -p swath --no-default-features --features servers -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --workspace --no-deps --document-private-items
 	$(SWATH_CACHE)/cargo-deny/bin/cargo-deny --all-features check licenses bans sources
 	shellcheck setup/install setup/demo setup/memory setup/env .ci/run

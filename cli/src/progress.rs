@@ -35,6 +35,7 @@ impl Bar {
         Self { bar, name: name.to_owned(), unit, terminal, said: Cell::new(Instant::now()) }
     }
 
+    #[cfg_attr(not(feature = "worker"), expect(dead_code, reason = "for what a coordinator does not do"))]
     pub(crate) fn at(&self, done: u64) {
         self.bar.set_position(done);
         let left = self.bar.eta().as_secs_f64();

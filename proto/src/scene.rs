@@ -45,7 +45,7 @@ pub struct SceneHeader {
 pub struct Georeference {
     /// WKT of the coordinate reference system; empty where the file names none.
     pub crs_wkt: String,
-    /// GDAL's affine transform: x = t[0] + col t[1] + row t[2], y = t[3] + col t[4] + row t[5].
+    /// GDAL's affine transform: `x = t[0] + col t[1] + row t[2]`, `y = t[3] + col t[4] + row t[5]`.
     pub crs_from_pixel: [f64; 6],
 }
 

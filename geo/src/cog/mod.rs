@@ -1,5 +1,5 @@
 //! The layout of a cloud-optimised GeoTIFF whose tiles exist already: from their compressed sizes
-//! alone, [`layout`] makes all that stands before them, and says in which order they follow. The
+//! alone, [`layout()`] makes all that stands before them, and says in which order they follow. The
 //! file is then this header and runs of tiles, copied as they are.
 //!
 //! ```text
