@@ -23,6 +23,12 @@ pub enum Exit {
 #[error("{0}")]
 pub struct Usage(pub String);
 
+/// An error in what was typed, unless a server is to blame.
+pub fn as_usage(error: anyhow::Error) -> anyhow::Error {
+    let of_server = |cause: &(dyn std::error::Error + 'static)| cause.is::<swath_backends::Error>();
+    if error.chain().any(of_server) { error } else { Usage(format!("{error:#}")).into() }
+}
+
 /// Prints an error with its causes and picks the code.
 pub fn explain(error: &anyhow::Error) -> Exit {
     eprintln!("swath: {error}");

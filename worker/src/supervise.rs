@@ -5,7 +5,7 @@
 //! The parent forks before any thread is started and never does anything but wait.
 
 use std::{
-    sync::atomic::{AtomicI32, Ordering},
+    sync::atomic::{AtomicBool, AtomicI32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -27,8 +27,11 @@ pub struct Crash {
 const HOPELESS: u32 = 3;
 
 static CHILD: AtomicI32 = AtomicI32::new(0);
+/// Somebody has asked for the end: no child is started any more.
+static STOPPING: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn pass_on(signal: libc::c_int) {
+    STOPPING.store(true, Ordering::Release);
     let child = CHILD.load(Ordering::Acquire);
     if child > 0 {
         // SAFETY: kill is async-signal-safe; the pid is our own child, not yet waited for.
@@ -66,6 +69,9 @@ pub fn supervise() -> std::io::Result<Inheritance> {
             std::process::exit(libc::WEXITSTATUS(status));
         }
         let signal = libc::WTERMSIG(status);
+        if STOPPING.load(Ordering::Acquire) {
+            std::process::exit(128 + signal);
+        }
         let crash = crash_name(signal).map(|signal| Crash { signal, suspects });
         let blameless = crash.as_ref().is_none_or(|crash| crash.suspects.is_empty());
         hopeless = if blameless && started.elapsed() < Duration::from_secs(10) { hopeless + 1 } else { 0 };
@@ -104,6 +110,13 @@ fn wait(child: libc::pid_t) -> i32 {
         && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted
     {}
     status
+}
+
+/// Ends the worker at once. Native threads may still compute what nobody waits for any more; an orderly
+/// exit would tear the C++ libraries down under them.
+pub fn leave(code: i32) -> ! {
+    // SAFETY: ends the process; logs are written unbuffered, and all else is made for sudden ends.
+    unsafe { libc::_exit(code) }
 }
 
 /// A worker without its parent would work on unseen.

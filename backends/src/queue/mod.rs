@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use crate::Result;
 
 pub mod embedded;
+pub mod faulty;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
 
@@ -45,6 +46,25 @@ pub trait Queue: Send + Sync {
 
     /// Throws away what waits.
     async fn purge(&self, lane: Lane) -> Result<()>;
+}
+
+#[async_trait]
+impl Queue for std::sync::Arc<dyn Queue> {
+    async fn publish(&self, lane: Lane, messages: Vec<Vec<u8>>) -> Result<()> {
+        (**self).publish(lane, messages).await
+    }
+
+    async fn receive(&self, lane: Lane, slots: usize) -> Result<Box<dyn Receiver>> {
+        (**self).receive(lane, slots).await
+    }
+
+    async fn waiting(&self, lane: Lane) -> Result<u64> {
+        (**self).waiting(lane).await
+    }
+
+    async fn purge(&self, lane: Lane) -> Result<()> {
+        (**self).purge(lane).await
+    }
 }
 
 /// Dropping a receiver hands its unsettled deliveries back.

@@ -7,14 +7,14 @@ use swath_proto::{item::Stage, run::RunRecord, scene::SurveyedScene};
 use crate::{
     args::{DoorArgs, FileArgs},
     config,
-    exit::Exit,
+    exit::{Exit, as_usage},
     table,
 };
 
 pub(super) async fn run(args: &FileArgs, json: bool, doors: DoorArgs) -> anyhow::Result<Exit> {
     let source = config::source(args)?;
     let root = open_blobs(&doors.root).await?;
-    let mut record = freeze::freeze(&source, &root).await?.record;
+    let mut record = freeze::freeze(&source, &root).await.map_err(as_usage)?.record;
     let existing = Existing::list(&root).await?;
     let status = read_status(&root, &record.run).await?;
     let probed = existing.has(Stage::Probe, plan::probe(&record).id);
@@ -100,6 +100,7 @@ fn scenes(record: &RunRecord) -> Vec<Scene> {
 
 #[cfg(feature = "worker")]
 fn survey(files: &swath_proto::scene::SceneFiles) -> SurveyedScene {
+    swath_raster::configure(&swath_raster::Settings { cache_mib: 16 });
     let raster = swath_raster::Raster::open(&files.image.uri);
     match raster.and_then(|raster| raster.header(files.id.clone(), files.image.clone())) {
         Ok(header) => SurveyedScene::Readable(header),

@@ -17,7 +17,7 @@ use super::{status, stop_on_signals};
 use crate::{
     args::{DoorArgs, RunArgs},
     config,
-    exit::{Exit, Usage},
+    exit::{Exit, Usage, as_usage},
     progress::Bar,
     table,
 };
@@ -30,7 +30,7 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
     let stop = stop_on_signals()?;
     let source = config::source(&args.file)?;
     let doors = open(&config::urls(&door_args)).await?;
-    let frozen = freeze::freeze(&source, &doors.blobs).await?;
+    let frozen = freeze::freeze(&source, &doors.blobs).await.map_err(as_usage)?;
     freeze::submit(&frozen, &source, &doors.blobs).await?;
     let record = frozen.record;
     eprintln!("run {} under {}", record.run, door_args.root);

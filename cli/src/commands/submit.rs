@@ -6,13 +6,13 @@ use swath_coordinator::freeze;
 use crate::{
     args::{DoorArgs, FileArgs},
     config,
-    exit::Exit,
+    exit::{Exit, as_usage},
 };
 
 pub(super) async fn run(args: FileArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
     let source = config::source(&args)?;
     let root = open_blobs(&doors.root).await?;
-    let frozen = freeze::freeze(&source, &root).await?;
+    let frozen = freeze::freeze(&source, &root).await.map_err(as_usage)?;
     let put = freeze::submit(&frozen, &source, &root).await?;
     let run = &frozen.record.run;
     println!("{run}");

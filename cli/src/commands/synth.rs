@@ -13,6 +13,8 @@ pub(super) fn run(args: &SynthArgs) -> anyhow::Result<Exit> {
     if !(64..=200_000).contains(&args.size) {
         return Err(Usage(format!("--size {}: must be 64 to 200000 pixels", args.size)).into());
     }
+    // Enough for one row of tiles of the widest scene.
+    swath_raster::configure(&swath_raster::Settings { cache_mib: 192 });
     std::fs::create_dir_all(&args.folder).with_context(|| format!("making {}", args.folder.display()))?;
     for number in 1..=args.count {
         let name = format!("scene-{number}");

@@ -6,11 +6,11 @@ use swath_backends::{open::open, queue::Lane};
 use swath_worker::{run, supervise};
 use tokio_util::sync::CancellationToken;
 
-use super::{block_on, stop_on_signals};
+use super::stop_on_signals;
 use crate::{
     args::{DoorArgs, Kind, LogFormat, WorkerArgs},
     config,
-    exit::Exit,
+    exit::{self, Exit},
     logging,
 };
 
@@ -45,11 +45,13 @@ pub(super) fn run(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> any
         max_crashes: MAX_CRASHES,
     };
     let urls = config::urls(doors);
-    block_on(async move {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(async move {
         let stop: CancellationToken = stop_on_signals()?;
         let doors = open(&urls).await?;
         tracing::info!(worker = %config.me, "ready");
-        run::run(config, doors, inheritance, stop).await?;
-        Ok(Exit::Done)
-    })
+        run::run(config, doors, inheritance, stop).await
+    });
+    let exit = ended.map_or_else(|error| exit::explain(&error), |()| Exit::Done);
+    supervise::leave(exit as i32)
 }

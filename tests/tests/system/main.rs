@@ -2,6 +2,7 @@
 
 mod contracts;
 mod control;
+mod duplicates;
 mod heals;
 mod kills;
 mod same_bytes;

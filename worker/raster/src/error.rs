@@ -96,6 +96,15 @@ fn kind(error: &GdalError, why: &str) -> Kind {
     ]) {
         return Kind::Transient;
     }
+    // "HTTP response code on URL: 503"; 0 is no answer at all.
+    if why.contains("HTTP response code") {
+        let code = why.rsplit(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty());
+        return match code.and_then(|digits| digits.parse::<u16>().ok()) {
+            Some(404) => Kind::Missing,
+            Some(401 | 403) => Kind::Refused,
+            _ => Kind::Transient,
+        };
+    }
     match error {
         GdalError::CplError { number, .. } if *number == OUT_OF_MEMORY => Kind::Full,
         _ => Kind::Unreadable,

@@ -9,7 +9,10 @@ use serde_json::Value;
 use swath_geo::rasterize::{self, Polygon};
 use swath_proto::{geometry::RectPx, scene::SceneHeader};
 
-use crate::error::{Kind, RasterError, Result};
+use crate::{
+    error::{Kind, RasterError, Result},
+    geojson,
+};
 
 pub struct Labels {
     index: RTree<Labelled>,
@@ -36,33 +39,24 @@ impl RTreeObject for Labelled {
 pub fn read(uri: &str, scene: &SceneHeader, class_names: &[&str], null_class: u8) -> Result<Labels> {
     let bad = |why: String| RasterError::new(Kind::BadLabels, format!("reading labels from {uri}"), why);
     let text = read_text(uri)?;
-    let json: Value =
-        serde_json::from_slice(&text).map_err(|error| bad(format!("it is no GeoJSON: {error}")))?;
-    let features = json["features"].as_array().ok_or_else(|| bad("it has no list of features".into()))?;
-    let transform = PixelTransform::new(&json, scene).map_err(|error| bad(error.to_string()))?;
+    let crs = geojson::crs_name(&text).map_err(bad)?;
+    let transform = PixelTransform::new(crs.as_deref(), scene).map_err(bad)?;
     let classes: HashMap<&str, u8> = class_names.iter().copied().zip(0..).collect();
     let mut labelled = Vec::new();
-    for (order, feature) in features.iter().enumerate() {
-        let place = |why: String| bad(format!("feature {order}: {why}"));
+    let take = |order: usize, feature: &Value| {
+        let place = |why: String| format!("feature {order}: {why}");
         let class = class(&feature["properties"], &classes, class_names, null_class).map_err(place)?;
-        let geometry = &feature["geometry"];
-        let polygons: Vec<&Value> = match geometry["type"].as_str() {
-            Some("Polygon") => vec![&geometry["coordinates"]],
-            Some("MultiPolygon") => geometry["coordinates"].as_array().into_iter().flatten().collect(),
-            // A feature without a shape labels nothing.
-            None if geometry.is_null() => continue,
-            other => {
-                return Err(place(format!("geometry is {other:?}; polygons and multipolygons are labels")));
-            }
-        };
-        for rings in polygons {
+        for rings in polygons(&feature["geometry"]).map_err(place)? {
             let rings = transform.rings(rings).map_err(place)?;
             // An empty list of rings is a polygon without a place.
             let Some(bounds) = bounds(&rings) else { continue };
             let polygon = Polygon::new(rings).map_err(|error| place(error.to_string()))?;
             labelled.push(Labelled { polygon, class, order, bounds });
         }
-    }
+        Ok(())
+    };
+    geojson::each_feature(&text, take).map_err(bad)?;
+    drop(text);
     let (width, height) = (f64::from(scene.size.width), f64::from(scene.size.height));
     let index = RTree::bulk_load(labelled);
     let of_scene = AABB::from_corners([0.0, 0.0], [width, height]);
@@ -93,6 +87,16 @@ impl Labels {
         found.sort_by_key(|labelled| labelled.order);
         rasterize::fill(found.into_iter().map(|labelled| (&labelled.polygon, labelled.class)), rect, out);
         Ok(())
+    }
+}
+
+/// The polygons of a geometry. A feature without a shape labels nothing.
+fn polygons(geometry: &Value) -> std::result::Result<Vec<&Value>, String> {
+    match geometry["type"].as_str() {
+        Some("Polygon") => Ok(vec![&geometry["coordinates"]]),
+        Some("MultiPolygon") => Ok(geometry["coordinates"].as_array().into_iter().flatten().collect()),
+        None if geometry.is_null() => Ok(Vec::new()),
+        other => Err(format!("geometry is {other:?}; polygons and multipolygons are labels")),
     }
 }
 
@@ -142,17 +146,13 @@ struct PixelTransform {
 }
 
 impl PixelTransform {
-    fn new(json: &Value, scene: &SceneHeader) -> std::result::Result<Self, String> {
+    fn new(crs: Option<&str>, scene: &SceneHeader) -> std::result::Result<Self, String> {
         let georeference =
             scene.georeference.as_ref().ok_or("the scene's image does not say where it lies")?;
         if georeference.crs_wkt.is_empty() {
             return Err("the scene's image names no coordinate reference system".into());
         }
-        let named = json["crs"]["properties"]["name"].as_str();
-        let source = match named {
-            None => "OGC:CRS84",
-            Some(name) => name,
-        };
+        let source = crs.unwrap_or("OGC:CRS84");
         let system = |definition: &str| {
             let mut system =
                 SpatialRef::from_definition(definition).map_err(|error| format!("{definition}: {error}"))?;

@@ -4,6 +4,7 @@
 //! coordinate systems over to files that GDAL does not write, [`writer`] and [`synth`] write.
 
 mod error;
+mod geojson;
 mod georeference;
 pub mod labels;
 mod raster;

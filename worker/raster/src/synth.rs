@@ -29,8 +29,8 @@ pub struct Written {
 /// 30 cm pixels in UTM zone 33.
 const CRS: &str = "EPSG:32633";
 const CRS_FROM_PIXEL: [f64; 6] = [500_000.0, 0.3, 0.0, 5_400_000.0, 0.0, -0.3];
-/// Rows drawn at a time: bounds the memory, and is a multiple of the tile.
-const ROWS: u32 = 512;
+/// Rows drawn at a time: bounds the memory, and divides the tile.
+const ROWS: u32 = 128;
 const TILE_PX: u32 = 512;
 
 impl SceneSpec {

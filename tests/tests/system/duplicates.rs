@@ -1,0 +1,101 @@
+//! Every item twice, and messages that are no items at all. Coordinator and workers run in this
+//! process, so that the queue between them can be made to misbehave.
+
+use std::{sync::Arc, time::Duration};
+
+use swath_backends::{
+    open::Doors,
+    queue::{Lane, Queue as _, faulty::Repeating},
+};
+use swath_coordinator::{freeze, run};
+use swath_proto::{ids::Digest, keys, status::RunState};
+use swath_worker::{run::Config, supervise::Inheritance};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    same_bytes::reference,
+    site::{Kind, Made, Site, pipeline},
+};
+
+fn worker(name: &str, site: &Site) -> Config {
+    Config {
+        me: name.parse().expect("a worker's name"),
+        lanes: vec![Lane::Cpu],
+        slots: 3,
+        lease: Duration::from_secs(5),
+        grace: Duration::from_secs(1),
+        idle_exit: None,
+        cache: site.path("models"),
+        native_threads: 2,
+        threads: 1,
+        max_crashes: 3,
+    }
+}
+
+/// Runs the pipeline over these doors and returns the run's name.
+async fn to_the_end(site: &Site, doors: &Doors) -> String {
+    // What the program does at its start: without it GDAL would look for the bucket elsewhere.
+    swath_raster::configure(&swath_raster::Settings { cache_mib: 64 });
+    let file = pipeline(site, "item_px = 128", "");
+    let text = std::fs::read_to_string(&file).expect("the pipeline");
+    let source = freeze::Source { text, folder: site.path(""), rerun: None };
+    let frozen = freeze::freeze(&source, &doors.blobs).await.expect("freezing");
+    freeze::submit(&frozen, &source, &doors.blobs).await.expect("submitting");
+    let stop = CancellationToken::new();
+    let workers: Vec<_> = ["one", "two"]
+        .map(|name| {
+            swath_worker::run::run(worker(name, site), doors.clone(), Inheritance::default(), stop.clone())
+        })
+        .map(tokio::spawn)
+        .into();
+    let (watch, _) = watch::channel(None);
+    let id = frozen.record.run;
+    let me = "coordinator".parse().expect("a name");
+    let served = run::serve(&id, doors, me, watch, CancellationToken::new());
+    let status = tokio::time::timeout(Duration::from_secs(120), served).await;
+    let status = status.expect("it comes to no end").expect("serving").expect("it was not stopped");
+    assert_eq!(status.state, RunState::Done, "{status:?}");
+    stop.cancel();
+    for worker in workers {
+        worker.await.expect("a worker panicked").expect("a worker failed");
+    }
+    let snapshot = doors.ledger.snapshot(&id).await.expect("a snapshot");
+    let items: u64 = status.stages.values().map(|stage| stage.items).sum();
+    assert_eq!(snapshot.n_done(), items, "the ledger does not count each item once");
+    id.to_string()
+}
+
+fn multi_thread() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
+}
+
+#[test]
+fn every_item_twice_makes_the_same_bytes() {
+    for kind in Kind::ALL {
+        let site = Site::new(kind);
+        let run = multi_thread().block_on(async {
+            let doors = site.doors().await;
+            let queue = Arc::new(Repeating { inner: doors.queue.clone(), times: 2 });
+            to_the_end(&site, &Doors { queue, ..doors }).await
+        });
+        Made::of(&site, &run).assert_same(reference(), &format!("{kind:?}, every item twice"));
+    }
+}
+
+#[test]
+fn a_message_that_is_no_item_is_set_aside_and_holds_up_nobody() {
+    let site = Site::new(Kind::Embedded);
+    let nonsense = b"{\"version\":\"99\"}".to_vec();
+    let run = multi_thread().block_on(async {
+        let doors = site.doors().await;
+        doors
+            .queue
+            .publish(Lane::Cpu, vec![nonsense.clone(), b"\xff\x00".to_vec()])
+            .await
+            .expect("publishing");
+        to_the_end(&site, &doors).await
+    });
+    assert_eq!(site.object(&keys::unreadable(&Digest::of(&nonsense))), nonsense);
+    Made::of(&site, &run).assert_same(reference(), "nonsense in the queue");
+}
