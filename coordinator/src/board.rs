@@ -16,7 +16,11 @@ use swath_proto::{
     scene::SurveyedScene,
 };
 
-use crate::plan::{self, Lot};
+use crate::{
+    bits::{Bits, ones},
+    plan::{self, Lot},
+    vein::Vein,
+};
 
 pub struct Board {
     pub record: RunRecord,
@@ -347,7 +351,7 @@ impl Board {
         self.out.is_empty()
             && self.ready.is_empty()
             && self.later.is_empty()
-            && self.veins.iter().all(|vein| vein.left == 0)
+            && self.veins.iter().all(Vein::is_empty)
             && self.surveyed.is_empty()
     }
 
@@ -382,69 +386,6 @@ impl Board {
 /// How long a failed item rests: 1, 2, 4, ... seconds, a minute at most.
 fn pause(failures: u32) -> Duration {
     Duration::from_secs(1 << failures.saturating_sub(1).min(6)).min(Duration::from_secs(60))
-}
-
-/// A stretch of places that were never published, in their own order or in one drawn from a seed.
-struct Vein {
-    places: Box<dyn Iterator<Item = Place> + Send + Sync>,
-    left: u32,
-}
-
-impl Vein {
-    fn new(n: u32, place: impl Fn(u32) -> Place + Send + Sync + 'static, shuffle: Option<u64>) -> Self {
-        let places: Box<dyn Iterator<Item = Place> + Send + Sync> = match shuffle {
-            None => Box::new((0..n).map(place)),
-            Some(seed) => {
-                let mut drawn: Vec<Place> = (0..n).map(place).collect();
-                drawn.sort_by_cached_key(|place| Digest::of(format!("{seed} {place}").as_bytes()));
-                Box::new(drawn.into_iter())
-            }
-        };
-        Self { places, left: n }
-    }
-
-    fn next(&mut self) -> Option<Place> {
-        self.left = self.left.saturating_sub(1);
-        self.places.next()
-    }
-}
-
-/// A growing bitmap.
-#[derive(Default)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn get(&self, index: u32) -> bool {
-        self.0.get(index as usize / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
-    }
-
-    /// Whether it was clear before.
-    fn set(&mut self, index: u32) -> bool {
-        let word = index as usize / 64;
-        if self.0.len() <= word {
-            self.0.resize(word + 1, 0);
-        }
-        let was = self.get(index);
-        self.0[word] |= 1 << (index % 64);
-        !was
-    }
-
-    /// Whether it was set before.
-    fn clear(&mut self, index: u32) -> bool {
-        let was = self.get(index);
-        if was {
-            self.0[index as usize / 64] &= !(1 << (index % 64));
-        }
-        was
-    }
-}
-
-/// Set bits of a ledger's bitmap, whose bytes count from their highest bit.
-fn ones(bytes: &[u8]) -> impl Iterator<Item = u32> {
-    let bits = bytes.iter().enumerate().filter(|(_, byte)| **byte != 0);
-    bits.flat_map(|(at, byte)| {
-        (0..8).filter(move |bit| byte & (0x80 >> bit) != 0).map(move |bit| at as u32 * 8 + bit)
-    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! (pure), [`board`] is what is known of them (pure), [`feed`] and [`sweep`] decide what to publish
 //! (pure), [`run`] is the state machine that does it, [`serve`] watches a root for runs.
 
+mod bits;
 pub mod board;
 pub mod commands;
 pub mod conclude;
@@ -17,3 +18,4 @@ pub mod run;
 pub mod serve;
 pub mod sweep;
 pub mod tally;
+mod vein;

@@ -12,7 +12,7 @@ use super::until;
 use crate::ledger::{Claim, Cursor, Event, Events, Finish, Gate, Ledger, Release};
 
 const LONG: Duration = Duration::from_secs(60);
-const SHORT: Duration = Duration::from_millis(400);
+const SHORT: Duration = Duration::from_millis(1500);
 
 /// Two handles on one ledger, as two processes have them.
 pub async fn all(one: Arc<dyn Ledger>, other: Arc<dyn Ledger>) {

@@ -18,7 +18,7 @@ const ROOT: &str = "unused";
 #[tokio::test(flavor = "multi_thread")]
 async fn the_embedded_queue_keeps_the_contract() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let lease = Duration::from_millis(800);
+    let lease = Duration::from_secs(2);
     let open =
         || Arc::new(EmbeddedQueue::open_with_lease(&folder.path().join("queue.db"), lease).expect("opening"));
     contract::queue::all(open(), open(), Some(lease)).await;

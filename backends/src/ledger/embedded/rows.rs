@@ -1,0 +1,129 @@
+//! The statements that the verbs are made of: what is in the tables for a run and a place.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{OptionalExtension as _, Transaction, params};
+use swath_proto::{ids::RunId, item::Place};
+
+use crate::ledger::{Cursor, Event};
+
+pub(super) type Db<'a> = Transaction<'a>;
+pub(super) type Sql<T> = rusqlite::Result<T>;
+
+/// Events that are kept of a run: a coordinator that misses more takes a snapshot.
+const KEEP_EVENTS: i64 = 100_000;
+
+pub(super) fn cursor(incarnation: Option<&str>, last: i64) -> Cursor {
+    Cursor(format!("{}/{last}", incarnation.unwrap_or_default()))
+}
+
+pub(super) fn incarnation(db: &Db<'_>, run: &RunId) -> Sql<Option<String>> {
+    let mut query = db.prepare_cached("SELECT incarnation FROM run WHERE name = ?")?;
+    Ok(query.query_row([run.as_str()], |row| row.get::<_, Option<String>>(0)).optional()?.flatten())
+}
+
+pub(super) fn is_closed(db: &Db<'_>, run: &RunId) -> Sql<bool> {
+    let mut query = db.prepare_cached("SELECT closed FROM run WHERE name = ?")?;
+    Ok(query.query_row([run.as_str()], |row| row.get(0)).optional()?.unwrap_or(false))
+}
+
+pub(super) fn grave(db: &Db<'_>, run: &RunId, place: Place) -> Sql<bool> {
+    let mut query = db.prepare_cached("SELECT 1 FROM grave WHERE run = ? AND place = ?")?;
+    query.exists([run.as_str(), &place.to_string()])
+}
+
+pub(super) fn hold(db: &Db<'_>, run: &RunId, place: Place) -> Sql<Option<(String, i64)>> {
+    let mut query = db.prepare_cached("SELECT worker, until_ms FROM hold WHERE run = ? AND place = ?")?;
+    query.query_row([run.as_str(), &place.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
+/// Hold, attempts and grave of a place.
+pub(super) fn forget_place(db: &Db<'_>, run: &RunId, place: Place) -> Sql<()> {
+    let key = place.to_string();
+    for sql in [
+        "DELETE FROM hold WHERE run = ? AND place = ?",
+        "DELETE FROM tries WHERE run = ? AND place = ?",
+        "DELETE FROM grave WHERE run = ? AND place = ?",
+    ] {
+        db.prepare_cached(sql)?.execute([run.as_str(), &key])?;
+    }
+    Ok(())
+}
+
+/// A chunk of a bitmap.
+pub(super) const CHUNK_BYTES: usize = 1024;
+const CHUNK_BITS: u32 = CHUNK_BYTES as u32 * 8;
+
+/// The chunk that a place's bit lies in, and the byte and mask within it.
+pub(super) const fn locate(place: Place) -> (u32, usize, u8) {
+    let index = place.index % CHUNK_BITS;
+    (place.index / CHUNK_BITS, index as usize / 8, 0x80 >> (index % 8))
+}
+
+pub(super) fn chunk(db: &Db<'_>, run: &RunId, place: Place) -> Sql<Vec<u8>> {
+    let (chunk, ..) = locate(place);
+    let mut query =
+        db.prepare_cached("SELECT bits FROM done WHERE run = ? AND stage = ? AND lot = ? AND chunk = ?")?;
+    let found =
+        query.query_row(params![run.as_str(), place.stage.name(), place.lot, chunk], |row| row.get(0));
+    Ok(found.optional()?.unwrap_or_default())
+}
+
+pub(super) fn is_done(db: &Db<'_>, run: &RunId, place: Place) -> Sql<bool> {
+    let (_, byte, mask) = locate(place);
+    Ok(chunk(db, run, place)?.get(byte).is_some_and(|bits| bits & mask != 0))
+}
+
+/// Whether the bit changed.
+pub(super) fn set_bit(db: &Db<'_>, run: &RunId, place: Place, value: bool) -> Sql<bool> {
+    let mut bits = chunk(db, run, place)?;
+    let (number, byte, mask) = locate(place);
+    if bits.len() <= byte {
+        bits.resize(byte + 1, 0);
+    }
+    if (bits[byte] & mask != 0) == value {
+        return Ok(false);
+    }
+    bits[byte] ^= mask;
+    db.prepare_cached("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?)")?.execute(params![
+        run.as_str(),
+        place.stage.name(),
+        place.lot,
+        number,
+        bits
+    ])?;
+    Ok(true)
+}
+
+pub(super) fn record(db: &Db<'_>, run: &RunId, event: &Event) -> Sql<()> {
+    let json = serde_json::to_string(event).map_err(not_json)?;
+    db.prepare_cached("INSERT INTO event (run, body) VALUES (?, ?)")?.execute([run.as_str(), &json])?;
+    let last = db.last_insert_rowid();
+    // Now and then: a trim an event would cost more than the events.
+    if last % 1024 == 0 {
+        let oldest = last - KEEP_EVENTS;
+        db.prepare_cached("DELETE FROM event WHERE id <= ?")?.execute([oldest])?;
+        db.prepare_cached("UPDATE run SET trimmed = max(trimmed, ?)")?.execute([oldest])?;
+    }
+    Ok(())
+}
+
+pub(super) fn parse<T: std::str::FromStr>(text: &str) -> Sql<T>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| not_json(std::io::Error::other(error.to_string())))
+}
+
+pub(super) fn not_json(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}
+
+pub(super) fn millis(duration: Duration) -> i64 {
+    duration.as_millis() as i64
+}
+
+/// The clock of the one machine that all share.
+pub(super) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
