@@ -63,7 +63,9 @@ pub async fn open_queue(queue: &str, root: &str) -> Result<Arc<dyn Queue>> {
     let url = parse("queue", queue)?;
     match url.scheme() {
         #[cfg(feature = "rabbitmq")]
-        "amqp" | "amqps" => Ok(Arc::new(crate::queue::rabbitmq::RabbitMq::connect(&url).await?)),
+        "amqp" | "amqps" => {
+            Ok(Arc::new(crate::queue::rabbitmq::RabbitMq::connect(&of_root(url, root)).await?))
+        }
         #[cfg(not(feature = "rabbitmq"))]
         "amqp" | "amqps" => Err(left_out("queue", queue)),
         _ => Err(wrong("queue", queue, "it must be local:, amqp://HOST/VHOST or amqps://HOST/VHOST")),
@@ -94,6 +96,21 @@ pub fn redacted(url: &str) -> String {
         }
         _ => url.to_owned(),
     }
+}
+
+/// Queues are the root's own, unless the URL names a prefix: an item's keys mean something under its
+/// own root only, so workers of another root must not get it.
+#[cfg(feature = "rabbitmq")]
+fn of_root(mut url: Url, root: &str) -> Url {
+    if !url.query_pairs().any(|(key, _)| key == "prefix") {
+        let place = match folder(root) {
+            Some(folder) => std::path::absolute(&folder).unwrap_or(folder).display().to_string(),
+            None => root.trim_end_matches('/').to_owned(),
+        };
+        let name = swath_proto::ids::ItemId::of(place.as_bytes()).to_string();
+        url.query_pairs_mut().append_pair("prefix", &format!("swath-{}", &name[..8]));
+    }
+    url
 }
 
 fn folder(root: &str) -> Option<PathBuf> {

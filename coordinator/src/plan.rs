@@ -91,7 +91,12 @@ impl Lot {
 
 pub fn probe(record: &RunRecord) -> Item {
     let plan = &record.predict;
-    let work = Work::Probe(Probe { model: plan.model.clone(), window: plan.window, batch: plan.batch });
+    let work = Work::Probe(Probe {
+        run: record.run.clone(),
+        model: plan.model.clone(),
+        window: plan.window,
+        batch: plan.batch,
+    });
     item(record, Place::new(Stage::Probe, 0, 0), work)
 }
 

@@ -239,10 +239,12 @@ impl WindowShape {
     }
 }
 
-/// Measures a kind of worker with one model and one window shape.
+/// Measures a kind of worker with one model and one window shape. Each run asks anew: its workers may
+/// be of another kind than those of the run before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
+    pub run: RunId,
     pub model: ModelRef,
     pub window: WindowShape,
     pub batch: u32,

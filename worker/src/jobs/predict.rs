@@ -79,7 +79,7 @@ fn infer(
     if here != work.class {
         return Err(JobError::Unfit(format!(
             "this worker computes in numeric class {here}, the run is pinned to {}: the two would not give the same \
-             bytes. Start the run's workers on machines of one kind, or begin a new run here",
+             bytes. Start the run's workers on machines of one kind, or begin a new run with --rerun",
             work.class
         )));
     }
