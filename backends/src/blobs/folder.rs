@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     ops::Range,
-    os::unix::fs::{FileExt as _, MetadataExt as _},
+    os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -72,7 +72,9 @@ impl Folder {
     }
 
     fn temporary(&self) -> io::Result<NamedTempFile> {
-        NamedTempFile::new_in(self.root.join(TEMPORARY))
+        // Results are for others to read too: what the umask allows, as with any file.
+        let as_usual = fs::Permissions::from_mode(0o666);
+        tempfile::Builder::new().permissions(as_usual).tempfile_in(self.root.join(TEMPORARY))
     }
 
     /// Gives a finished file its name, if nobody was first.
