@@ -44,11 +44,13 @@ bench-control: ## items a second that queue, ledger and coordinator carry, on ea
 	cargo build --locked --release -p swath
 	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture control_
 
-lint: ## format, clippy, docs, licences
+lint: ## format, clippy, docs, licences, scripts
 	@setup/install build lint
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked -p swath --no-default-features --features servers -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --workspace --no-deps --document-private-items
-	$(SWATH_CACHE)/cargo-deny/bin/cargo-deny --all-features check licenses bans sources
+	$(SWATH_CACHE)/cargo-deny-0.20.2/bin/cargo-deny --locked --all-features check licenses bans sources
 	shellcheck setup/install setup/demo setup/memory setup/env .ci/run
+	@find . -path ./target -prune -o -name '*.rs' -exec wc -l {} + | \
+		awk '$$2 != "total" && $$1 > 400 { print "warning: " $$2 " has " $$1 " lines: is it one concept?" }'

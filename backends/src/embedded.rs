@@ -2,8 +2,14 @@
 //! machine. One thread a handle owns the connection and runs all requests that are waiting in one
 //! transaction, so that thousands of verbs a second go through; whatever is killed, the file is whole.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
+use anyhow::anyhow;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
@@ -12,9 +18,16 @@ use crate::{Error, Kind, Result};
 /// Requests that share a transaction: bounds how long others wait for the lock.
 const TOGETHER: usize = 256;
 
-type Request = Box<dyn FnOnce(&Transaction<'_>) -> Reply + Send>;
+/// What the tables look like; a file of another version is refused.
+const VERSION: i64 = 1;
+
+/// Gets the transaction, or why there is none.
+type Request = Box<dyn FnOnce(Outcome<&Transaction<'_>>) -> Reply + Send>;
 /// Answers the caller once the transaction is known to be in the file, or not.
-type Reply = Box<dyn FnOnce(std::result::Result<(), String>) + Send>;
+type Reply = Box<dyn FnOnce(Outcome<()>) + Send>;
+type Outcome<T> = std::result::Result<T, Failed>;
+/// One failure may have to be told to many.
+type Failed = (Kind, Arc<str>);
 
 #[derive(Clone)]
 pub struct File {
@@ -27,18 +40,31 @@ impl File {
     pub fn open(path: &Path, schema: &str) -> Result<Self> {
         let name: Arc<str> = path.display().to_string().into();
         let doing = || format!("opening {name}");
-        let failed = |error: rusqlite::Error| Error::new(kind(&error), doing(), error);
+        let failed = |error: rusqlite::Error| match kind(&error) {
+            Kind::Corrupt => {
+                let why = "delete it: what it holds is found again from what lies under the root";
+                Error::new(Kind::Corrupt, doing(), anyhow!(error).context(why))
+            }
+            kind => Error::new(kind, doing(), error),
+        };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|error| Error::new(Kind::Config, doing(), error))?;
         }
-        let connection = Connection::open(path).map_err(failed)?;
+        let mut connection = Connection::open(path).map_err(failed)?;
         // A minute: another process may be in the middle of a large transaction.
         connection.busy_timeout(Duration::from_secs(60)).map_err(failed)?;
         connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
         // The file survives any process; only a power cut can take the last transactions, and what
         // they held is rebuilt.
         connection.pragma_update(None, "synchronous", "normal").map_err(failed)?;
-        connection.execute_batch(&format!("BEGIN IMMEDIATE; {schema} COMMIT;")).map_err(failed)?;
+        let version = prepare(&mut connection, schema).map_err(failed)?;
+        if version != VERSION {
+            let why = anyhow!(
+                "it is of version {version} and this program keeps version {VERSION}: finish its runs with the \
+                 program that made it, or delete it"
+            );
+            return Err(Error::new(Kind::Config, doing(), why));
+        }
         let (requests, queue) = mpsc::channel(4 * TOGETHER);
         std::thread::Builder::new()
             .name("embedded".into())
@@ -54,28 +80,24 @@ impl File {
         verb: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
         let what = || format!("{doing} in {}", self.name);
-        let gone = || Error::new(Kind::Transient, what(), anyhow::anyhow!("the file's thread is gone"));
+        let gone = || Error::new(Kind::Transient, what(), anyhow!("the file's thread is gone"));
         let (send, answer) = oneshot::channel();
         let request: Request = Box::new(move |transaction| {
-            let result = verb(transaction);
+            let result = transaction.and_then(|transaction| apart(transaction, verb));
             Box::new(move |committed| {
-                let result = match committed {
-                    Ok(()) => result.map_err(|error| (kind(&error), error.to_string())),
-                    Err(error) => Err((Kind::Transient, error)),
-                };
                 // Nobody waits any more when the caller was cancelled; the verb has happened all the same.
-                let _ = send.send(result);
+                let _ = send.send(committed.and(result));
             })
         });
         self.requests.send(request).await.map_err(|_| gone())?;
         let result = answer.await.map_err(|_| gone())?;
-        result.map_err(|(kind, error)| Error::new(kind, what(), anyhow::anyhow!(error)))
+        result.map_err(|(kind, error)| Error::new(kind, what(), anyhow!("{error}")))
     }
 
     /// Like [`File::run`] for those who can't wait: destructors.
     pub fn run_later(&self, verb: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static) {
         let request: Request = Box::new(move |transaction| {
-            let _ = verb(transaction);
+            let _ = transaction.and_then(|transaction| apart(transaction, verb));
             Box::new(|_| {})
         });
         if let Err(mpsc::error::TrySendError::Full(request)) = self.requests.try_send(request) {
@@ -85,23 +107,60 @@ impl File {
     }
 }
 
+/// Brings the tables about and returns the file's version.
+fn prepare(connection: &mut Connection, schema: &str) -> rusqlite::Result<i64> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version != 0 {
+        return Ok(version);
+    }
+    transaction.execute_batch(schema)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    Ok(VERSION)
+}
+
 fn serve(mut connection: Connection, mut queue: mpsc::Receiver<Request>) {
     let mut batch = Vec::with_capacity(TOGETHER);
     while queue.blocking_recv_many(&mut batch, TOGETHER) > 0 {
         let mut replies = Vec::with_capacity(batch.len());
-        let committed = (|| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            // A verb that fails has changed nothing that matters: each is one statement that may
-            // fail, or reads before it writes.
-            replies.extend(batch.drain(..).map(|request| request(&transaction)));
-            transaction.commit()
-        })();
-        batch.clear();
-        let committed = committed.map_err(|error: rusqlite::Error| error.to_string());
+        let committed = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+            Ok(transaction) => {
+                replies.extend(batch.drain(..).map(|request| request(Ok(&transaction))));
+                transaction.commit().map_err(|error| failed(&error))
+            }
+            Err(error) => {
+                let why = failed(&error);
+                replies.extend(batch.drain(..).map(|request| request(Err(why.clone()))));
+                Err(why)
+            }
+        };
         for reply in replies {
             reply(committed.clone());
         }
     }
+}
+
+/// Runs one verb so that it leaves nothing behind if it fails, and its neighbours do not notice.
+fn apart<T>(
+    transaction: &Transaction<'_>,
+    verb: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+) -> Outcome<T> {
+    let tell = |sql| transaction.prepare_cached(sql)?.execute([]).map(drop);
+    tell("SAVEPOINT verb").map_err(|error: rusqlite::Error| failed(&error))?;
+    let result = match catch_unwind(AssertUnwindSafe(|| verb(transaction))) {
+        Ok(result) => result.map_err(|error| failed(&error)),
+        Err(_) => Err((Kind::Corrupt, "it panicked".into())),
+    };
+    if result.is_err() {
+        tell("ROLLBACK TO verb").map_err(|error| failed(&error))?;
+    }
+    tell("RELEASE verb").map_err(|error| failed(&error))?;
+    result
+}
+
+fn failed(error: &rusqlite::Error) -> Failed {
+    (kind(error), error.to_string().into())
 }
 
 fn kind(error: &rusqlite::Error) -> Kind {
@@ -113,3 +172,6 @@ fn kind(error: &rusqlite::Error) -> Kind {
         _ => Kind::Corrupt,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,11 @@ pub mod blobs;
 pub mod contract;
 mod embedded;
 pub mod error;
+#[cfg(test)]
+mod killed;
 pub mod ledger;
 pub mod open;
+pub mod outside;
 pub mod queue;
 
 pub use error::{Error, Kind, Result};

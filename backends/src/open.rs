@@ -43,7 +43,8 @@ pub async fn open_blobs(root: &str) -> Result<SharedBlobs> {
     if let Some(folder) = folder(root) {
         return Ok(Arc::new(Folder::open(&folder)?));
     }
-    let url = parse("root", root)?;
+    let choices = "it must be a folder or s3://bucket/prefix";
+    let url = Url::parse(root).map_err(|_| wrong("root", root, choices))?;
     match url.scheme() {
         #[cfg(feature = "s3")]
         "s3" => {
@@ -52,7 +53,7 @@ pub async fn open_blobs(root: &str) -> Result<SharedBlobs> {
         }
         #[cfg(not(feature = "s3"))]
         "s3" => Err(left_out("root", root)),
-        _ => Err(wrong("root", root, "it must be a folder or s3://bucket/prefix")),
+        _ => Err(wrong("root", root, choices)),
     }
 }
 
@@ -60,7 +61,8 @@ pub async fn open_queue(queue: &str, root: &str) -> Result<Arc<dyn Queue>> {
     if queue == "local:" {
         return Ok(Arc::new(EmbeddedQueue::open(&local("queue", root)?.join("queue.db"))?));
     }
-    let url = parse("queue", queue)?;
+    let choices = "it must be local:, amqp://HOST/VHOST or amqps://HOST/VHOST";
+    let url = Url::parse(queue).map_err(|_| wrong("queue", queue, choices))?;
     match url.scheme() {
         #[cfg(feature = "rabbitmq")]
         "amqp" | "amqps" => {
@@ -68,7 +70,7 @@ pub async fn open_queue(queue: &str, root: &str) -> Result<Arc<dyn Queue>> {
         }
         #[cfg(not(feature = "rabbitmq"))]
         "amqp" | "amqps" => Err(left_out("queue", queue)),
-        _ => Err(wrong("queue", queue, "it must be local:, amqp://HOST/VHOST or amqps://HOST/VHOST")),
+        _ => Err(wrong("queue", queue, choices)),
     }
 }
 
@@ -76,25 +78,33 @@ pub async fn open_ledger(ledger: &str, root: &str) -> Result<Arc<dyn Ledger>> {
     if ledger == "local:" {
         return Ok(Arc::new(EmbeddedLedger::open(&local("ledger", root)?.join("ledger.db"))?));
     }
-    let url = parse("ledger", ledger)?;
+    let choices = "it must be local:, redis://HOST or rediss://HOST";
+    let url = Url::parse(ledger).map_err(|_| wrong("ledger", ledger, choices))?;
     match url.scheme() {
         #[cfg(feature = "redis")]
         "redis" | "rediss" => Ok(Arc::new(crate::ledger::redis::RedisLedger::connect(&url).await?)),
         #[cfg(not(feature = "redis"))]
         "redis" | "rediss" => Err(left_out("ledger", ledger)),
-        _ => Err(wrong("ledger", ledger, "it must be local:, redis://HOST or rediss://HOST")),
+        _ => Err(wrong("ledger", ledger, choices)),
     }
 }
 
-/// The URL without what must not be shown.
+/// The URL without what must not be shown. Wrong ones have passwords too: what can't be told apart is hidden
+/// up to the last `@`.
 pub fn redacted(url: &str) -> String {
-    match Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() => {
-            // Setting a password fails only on URLs that can't have one.
-            let _ = parsed.set_password(Some("***"));
-            parsed.to_string()
+    if let Ok(mut parsed) = Url::parse(url)
+        && parsed.has_host()
+    {
+        // Setting a password fails only on URLs that can't have one.
+        if parsed.password().is_some() && parsed.set_password(Some("***")).is_ok() {
+            return parsed.to_string();
         }
-        _ => url.to_owned(),
+        return url.to_owned();
+    }
+    let Some((hidden, shown)) = url.rsplit_once('@') else { return url.to_owned() };
+    match hidden.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://***@{shown}"),
+        None => format!("***@{shown}"),
     }
 }
 
@@ -114,11 +124,10 @@ fn of_root(mut url: Url, root: &str) -> Url {
 }
 
 fn folder(root: &str) -> Option<PathBuf> {
-    match root.strip_prefix("file://") {
-        Some(path) => Some(path.into()),
-        None if root.contains("://") => None,
-        None => Some(root.into()),
+    if root.starts_with("file://") {
+        return Url::parse(root).ok()?.to_file_path().ok();
     }
+    (!root.is_empty() && !root.contains("://")).then(|| root.into())
 }
 
 /// Where the embedded twins of queue and ledger lie.
@@ -131,10 +140,6 @@ fn local(what: &str, root: &str) -> Result<PathBuf> {
     Ok(Path::new(&folder).join("local"))
 }
 
-fn parse(what: &str, url: &str) -> Result<Url> {
-    Url::parse(url).map_err(|error| wrong(what, url, &format!("it is no URL: {error}")))
-}
-
 fn wrong(what: &str, url: &str, why: &str) -> Error {
     Error::new(Kind::Config, format!("opening --{what} {}", redacted(url)), anyhow!("{why}"))
 }
@@ -143,3 +148,6 @@ fn wrong(what: &str, url: &str, why: &str) -> Error {
 fn left_out(what: &str, url: &str) -> Error {
     wrong(what, url, "this program was built without that server's client (feature \"servers\")")
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,10 @@ use std::{
     os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,6 +33,7 @@ impl Pool {
     pub(crate) fn start(n: usize, doors: &DoorArgs, tuning: &Tuning, logs: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(logs).with_context(|| format!("making {}", logs.display()))?;
         let program = std::env::current_exe().context("finding this program")?;
+        let alive = Arc::new(AtomicUsize::new(n));
         let mut pool =
             Self { stop: CancellationToken::new(), broken: CancellationToken::new(), threads: Vec::new() };
         for number in 1..=n {
@@ -36,12 +41,14 @@ impl Pool {
             let file = File::options().create(true).append(true).open(&log);
             let file = file.with_context(|| format!("opening {}", log.display()))?;
             let (program, doors, tuning) = (program.clone(), doors.clone(), tuning.clone());
-            let (stop, broken) = (pool.stop.clone(), pool.broken.clone());
+            let (stop, broken, alive) = (pool.stop.clone(), pool.broken.clone(), alive.clone());
             pool.threads.push(std::thread::spawn(move || {
                 let start = || start(&program, &doors, &tuning, &file);
                 if let Err(error) = keep(start, &stop) {
-                    tracing::error!(number, error = format!("{error:#}"), "worker is gone");
-                    broken.cancel();
+                    tracing::error!(number, error = format!("{error:#}"), log = %log.display(), "worker is gone");
+                    if alive.fetch_sub(1, Ordering::AcqRel) == 1 {
+                        broken.cancel();
+                    }
                 }
             }));
         }
@@ -110,6 +117,7 @@ fn keep(start: impl Fn() -> anyhow::Result<Child>, stop: &CancellationToken) -> 
             "a worker ended {HOPELESS} times right after its start ({status})"
         );
         tracing::warn!(%status, "a worker has ended; starting another");
-        std::thread::sleep(Duration::from_millis(100 * u64::from(hopeless)));
+        // A server that is starting is given some seconds.
+        std::thread::sleep(Duration::from_millis(200 << hopeless));
     }
 }

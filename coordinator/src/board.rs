@@ -246,6 +246,9 @@ impl Board {
                 *self.missing.entry((place.lot, ordinal)).or_default() += 1;
                 self.ready.remove(&Place::new(Stage::Assemble, place.lot, ordinal));
             }
+            if place.stage == Stage::Survey {
+                self.surveyed.remove(&place.lot);
+            }
             if place.stage == Stage::Assemble {
                 self.ready.remove(&Place::new(Stage::Eval, place.lot, place.index));
             }

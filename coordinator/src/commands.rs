@@ -1,9 +1,12 @@
 //! What people ask of a run: small objects under the root, so that credentials for the root are
-//! enough to steer. Each is taken once and removed.
+//! enough to steer. Each has a name of its own that begins with its time, is obeyed in that order,
+//! and is removed once its effect is written down.
+
+use std::collections::HashSet;
 
 use anyhow::Context as _;
 use futures::TryStreamExt as _;
-use swath_backends::blobs::SharedBlobs;
+use swath_backends::{Kind, blobs::SharedBlobs};
 use swath_proto::{ids::RunId, item::Place, keys};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +30,8 @@ impl Command {
 
     fn body(&self) -> Vec<u8> {
         match self {
-            Command::Replay(places) => serde_json::to_vec(places).expect("places are strings"),
+            // Places are strings: nothing here can fail.
+            Command::Replay(places) => serde_json::to_vec(places).unwrap_or_default(),
             _ => Vec::new(),
         }
     }
@@ -47,26 +51,40 @@ impl Command {
 
 /// Puts a command down for whichever coordinator serves the run.
 pub async fn give(blobs: &SharedBlobs, run: &RunId, command: &Command) -> anyhow::Result<()> {
-    let key = keys::command(run, command.name());
+    let (now_ms, any) = (jiff::Timestamp::now().as_millisecond(), rand::random::<u32>());
+    let key = keys::command(run, &format!("{now_ms:014}-{any:08x}-{}", command.name()));
     blobs.put(&key, command.body().into()).await.with_context(|| format!("writing {key}"))
 }
 
-/// Takes what was put down since the last call.
-pub async fn take(blobs: &SharedBlobs, run: &RunId) -> anyhow::Result<Vec<Command>> {
-    let prefix = keys::commands(run);
-    let listed: Vec<_> = blobs.list(&prefix).try_collect().await.context("looking for commands")?;
+/// What was put down and is not removed yet, oldest first, with its key.
+pub async fn pending(blobs: &SharedBlobs, run: &RunId) -> anyhow::Result<Vec<(String, Command)>> {
+    let mut listed: Vec<_> =
+        blobs.list(&keys::commands(run)).try_collect().await.context("looking for commands")?;
+    listed.sort_by(|one, other| one.key.cmp(&other.key));
     let mut commands = Vec::new();
     for object in listed {
-        let body = blobs.get(&object.key).await?;
-        match Command::parse(&object.key[prefix.len()..], &body) {
-            Ok(command) => commands.push(command),
+        let body = match blobs.get(&object.key).await {
+            // Another coordinator has obeyed it.
+            Err(error) if error.kind == Kind::NotFound => continue,
+            body => body?,
+        };
+        let name = object.key.rsplit(['/', '-']).next().unwrap_or_default();
+        match Command::parse(name, &body) {
+            Ok(command) => commands.push((object.key, command)),
             Err(error) => {
-                tracing::warn!(key = object.key, error = format!("{error:#}"), "command is dropped")
+                tracing::warn!(key = object.key, error = format!("{error:#}"), "command is dropped");
+                blobs.delete(&object.key).await?;
             }
         }
-        blobs.delete(&object.key).await?;
     }
     Ok(commands)
+}
+
+/// Runs that somebody has asked something of.
+pub async fn asked_of(blobs: &SharedBlobs) -> anyhow::Result<HashSet<RunId>> {
+    let listed: Vec<_> = blobs.list(keys::COMMANDS).try_collect().await.context("looking for commands")?;
+    let run = |key: &str| key.strip_prefix(keys::COMMANDS)?.split_once('/')?.0.parse().ok();
+    Ok(listed.iter().filter_map(|object| run(&object.key)).collect())
 }
 
 #[cfg(test)]

@@ -2,9 +2,14 @@
 
 use anyhow::Context as _;
 use serde::Serialize;
-use swath_backends::blobs::SharedBlobs;
+use swath_backends::{Kind, blobs::SharedBlobs};
 use swath_geo::confusion::Confusion;
-use swath_proto::{item::Stage, keys, run::RunRecord, score::SceneScore};
+use swath_proto::{
+    item::{Place, Stage},
+    keys,
+    run::RunRecord,
+    score::SceneScore,
+};
 
 use crate::{board::Board, plan};
 
@@ -38,12 +43,13 @@ struct Class {
     iou: Option<f64>,
 }
 
-/// Writes `eval.json` where the run evaluates anything.
-pub async fn evaluation(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<()> {
+/// Writes `eval.json` where the run evaluates anything. Returns the items whose score is gone.
+pub async fn evaluation(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<Vec<Place>> {
     let record = &board.record;
     let n_classes = record.classes.len() as u32;
+    let mut gone = Vec::new();
     if n_classes == 0 {
-        return Ok(());
+        return Ok(gone);
     }
     let mut overall = Confusion::new(n_classes)?;
     let mut scenes = Vec::new();
@@ -53,7 +59,13 @@ pub async fn evaluation(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<()
                 continue;
             };
             let key = keys::item_output(&item);
-            let json = blobs.get(&key).await.context("reading a scene's score")?;
+            let json = match blobs.get(&key).await {
+                Err(error) if error.kind == Kind::NotFound => {
+                    gone.push(place);
+                    continue;
+                }
+                json => json.context("reading a scene's score")?,
+            };
             let SceneScore::V1 { scene, counts, ignored, .. } =
                 serde_json::from_slice(&json).with_context(|| format!("reading {key}"))?;
             let confusion = Confusion::from_counts(n_classes, counts, ignored)
@@ -63,12 +75,13 @@ pub async fn evaluation(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<()
         }
     }
     if scenes.is_empty() {
-        return Ok(());
+        return Ok(gone);
     }
     let evaluation = Evaluation { overall: Scores::new(record, &overall), scenes };
     let mut json = serde_json::to_vec_pretty(&evaluation)?;
     json.push(b'\n');
-    blobs.put(&keys::eval(&record.run), json.into()).await.context("writing eval.json")
+    blobs.put(&keys::eval(&record.run), json.into()).await.context("writing eval.json")?;
+    Ok(gone)
 }
 
 impl Scores {

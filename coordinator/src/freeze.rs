@@ -8,8 +8,10 @@ use anyhow::{Context as _, bail};
 use swath_backends::{
     blobs::{Put, SharedBlobs},
     open::open_blobs,
+    outside::{Outside, s3_parts},
 };
 use swath_proto::{
+    envelope,
     ids::{Digest, RunId, SceneId},
     item::{Architecture, ClassStyle, ModelRef, Stage, Weights, WindowShape},
     keys,
@@ -17,6 +19,8 @@ use swath_proto::{
     run::{PredictPlan, RunRecord},
     scene::{FileRef, SceneFiles},
 };
+
+use crate::plan;
 
 /// A pipeline file as it was read, with what the command line changed in it.
 pub struct Source {
@@ -39,14 +43,16 @@ pub struct Frozen {
 pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Frozen> {
     let pipeline = Pipeline::parse(&source.text)?;
     let (weights, model) = weights(&pipeline, &source.folder).await?;
+    let outside = Outside::default();
     let mut scenes = Vec::with_capacity(pipeline.scenes.len());
     for (at, entry) in pipeline.scenes.iter().enumerate() {
         let place = || format!("scenes[{at}]");
-        let image = file(&entry.image, &source.folder).await.with_context(|| format!("{}.image", place()))?;
+        let pinned = async |uri, key| {
+            file(uri, &source.folder, &outside).await.with_context(|| format!("{}.{key}", place()))
+        };
+        let image = pinned(&entry.image, "image").await?;
         let labels = match &entry.labels {
-            Some(labels) => {
-                Some(file(labels, &source.folder).await.with_context(|| format!("{}.labels", place()))?)
-            }
+            Some(labels) => Some(pinned(labels, "labels").await?),
             None => None,
         };
         let id = match &entry.id {
@@ -97,6 +103,14 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
     };
     record.run = name(&record, source, &root.uri(""))?;
     record.created = jiff::Timestamp::now().to_string();
+    for lot in 0..record.lots() {
+        envelope::encode(&plan::survey(&record, lot)).with_context(|| {
+            format!(
+                "run.lot_scenes = {}: lot {lot} does not fit a message; make it smaller",
+                record.lot_scenes
+            )
+        })?;
+    }
     Ok(Frozen { record, model })
 }
 
@@ -140,34 +154,22 @@ fn stem(uri: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
-/// Splits `s3://bucket/key` into what opens the bucket and the key.
-fn s3_parts(uri: &str) -> Option<(String, &str)> {
-    let (bucket, key) = uri.strip_prefix("s3://")?.split_once('/')?;
-    Some((format!("s3://{bucket}"), key))
-}
-
 fn absolute(path: &str, folder: &Path) -> anyhow::Result<PathBuf> {
     let path = folder.join(path);
     std::path::absolute(&path).with_context(|| format!("resolving {}", path.display()))
 }
 
 /// Pins a file to its present state.
-async fn file(uri: &str, folder: &Path) -> anyhow::Result<FileRef> {
-    if let Some((bucket, key)) = s3_parts(uri) {
-        let found = open_blobs(&bucket).await?.head(key).await?;
-        let found = found.with_context(|| format!("{uri} is not there"))?;
-        return Ok(FileRef { uri: uri.into(), tag: found.tag });
-    }
-    let path = absolute(uri, folder)?;
-    let found =
-        tokio::fs::metadata(&path).await.with_context(|| format!("{} is not there", path.display()))?;
-    if !found.is_file() {
-        bail!("{} is not a file", path.display());
-    }
-    let changed = found.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let tag = format!("{}-{}", found.len(), changed.as_nanos());
-    let uri = path.to_str().with_context(|| format!("{} is not valid UTF-8", path.display()))?;
-    Ok(FileRef { uri: uri.into(), tag })
+async fn file(uri: &str, folder: &Path, outside: &Outside) -> anyhow::Result<FileRef> {
+    let uri = match s3_parts(uri) {
+        Some(_) => uri.to_owned(),
+        None => {
+            let path = absolute(uri, folder)?;
+            path.to_str().with_context(|| format!("{} is not valid UTF-8", path.display()))?.to_owned()
+        }
+    };
+    let tag = outside.tag(&uri).await?.with_context(|| format!("there is no file {uri}"))?;
+    Ok(FileRef { uri, tag })
 }
 
 async fn read(uri: &str, folder: &Path) -> anyhow::Result<bytes::Bytes> {

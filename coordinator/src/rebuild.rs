@@ -96,13 +96,19 @@ pub async fn restore(
         if !record.has(Stage::Survey) || !existing.has(Stage::Survey, survey.id) {
             continue;
         }
+        let surveyed = surveyed(record, lot, blobs).await?;
+        if surveyed.iter().any(SurveyedScene::is_unreadable) {
+            // What one fleet could not read, another may: this verdict is not for ever.
+            blobs.delete(&keys::item_output(&survey)).await?;
+            continue;
+        }
         done.push(survey.place);
         if record.predict.class.is_some() || !record.has(Stage::Predict) {
-            let lot = Lot::new(record, lot, surveyed(record, lot, blobs).await?);
+            let lot = Lot::new(record, lot, surveyed);
             done.extend(existing.of_lot(record, &lot, blobs).await?);
         }
     }
-    ledger.restore(&record.run, &done).await?;
+    // The graves first: what comes after them makes the run known.
     let graves = blobs.list(&keys::buried_of(&record.run));
     let graves: Vec<_> = graves.try_collect().await.context("listing buried items")?;
     for grave in graves {
@@ -116,6 +122,7 @@ pub async fn restore(
             }
         }
     }
+    ledger.restore(&record.run, &done).await?;
     Ok(done.len() as u64)
 }
 

@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context as _;
 use futures::TryStreamExt as _;
 use swath_backends::{
+    Kind,
     blobs::SharedBlobs,
     ledger::{Cursor, Events, Gate, Ledger},
     open::Doors,
@@ -29,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     board::{Board, Publish},
     commands::{self, Command},
-    conclude, feed,
+    conclude, feed, plan,
     rebuild::{self, Existing},
     sweep,
     tally::{self, Meter},
@@ -45,6 +46,9 @@ const COMMANDS_EVERY: Duration = Duration::from_secs(2);
 /// Items a publish: bounds what a lost connection leaves in doubt.
 const BATCH: usize = 500;
 
+/// For a last `status.json` when the process has to go.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 pub struct Run {
     blobs: SharedBlobs,
     queue: Arc<dyn Queue>,
@@ -58,9 +62,39 @@ pub struct Run {
     message: Option<String>,
     empty_checks: u32,
     n_held: usize,
-    /// Input documents that are written already.
-    written: HashSet<String>,
     watch: watch::Sender<Option<RunStatus>>,
+}
+
+enum Step {
+    Over(RunStatus),
+    Pause(Duration),
+}
+
+/// When things were done last.
+#[derive(Default)]
+struct Clock {
+    led: Last,
+    asked: Last,
+    swept: Last,
+    reported: Last,
+}
+
+#[derive(Default)]
+struct Last(Option<Instant>);
+
+impl Last {
+    /// Whether it is time again; if so, it counts as done.
+    fn is_due(&mut self, now: Instant, every: Duration) -> bool {
+        let due = self.0.is_none_or(|last| now.duration_since(last) >= every);
+        if due {
+            self.0 = Some(now);
+        }
+        due
+    }
+}
+
+fn is_gone(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<swath_backends::Error>().is_some_and(|error| error.kind == Kind::NotFound)
 }
 
 /// Serves a run until it is final or `stop` is set. Waits while another coordinator has it.
@@ -112,7 +146,6 @@ impl Run {
             message: None,
             empty_checks: 0,
             n_held: 0,
-            written: HashSet::new(),
             watch,
         };
         if read_status(&this.blobs, run).await?.is_some_and(|status| status.state == RunState::Paused) {
@@ -145,58 +178,83 @@ impl Run {
     }
 
     async fn serve(&mut self, office: &str, stop: &CancellationToken) -> anyhow::Result<Option<RunStatus>> {
-        let started = Instant::now();
-        let (mut swept, mut asked, mut led) = (started, started, started);
-        let mut reported: Option<Instant> = None;
-        // Before anything else: a run that is over may have been asked to replay something.
-        self.obey(started).await?;
+        let mut clock = Clock::default();
         loop {
-            let now = Instant::now();
-            let n_events = self.hear(now).await?;
-            self.open_lots().await?;
-            if now.duration_since(asked) >= COMMANDS_EVERY {
-                asked = now;
-                self.obey(now).await?;
-            }
-            if now.duration_since(swept) >= SWEEP_EVERY {
-                swept = now;
-                self.sweep(now).await?;
-            }
-            let n_published = if self.state == RunState::Running || self.state == RunState::Preparing {
-                self.feed(now).await?
-            } else {
-                0
+            // A server that is silent must not make us deaf. Whatever is cut off here is found again
+            // by whoever serves the run next.
+            let pause = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                step = self.step(office, &mut clock) => match step? {
+                    Step::Over(status) => return Ok(Some(status)),
+                    Step::Pause(pause) => pause,
+                },
             };
-            self.judge();
-            self.meter.sample(now, &self.board);
-            let status = tally::status(&self.board, &self.meter, self.state, self.message.clone());
-            self.watch.send_replace(Some(status.clone()));
-            if self.state.is_final() {
-                if self.state == RunState::Failed {
-                    self.ledger.set_gate(self.board.run(), Gate::Closed).await?;
-                }
-                conclude::evaluation(&self.board, &self.blobs).await?;
-                self.report(&status).await?;
-                return Ok(Some(status));
-            }
-            if reported.is_none_or(|at| now.duration_since(at) >= STATUS_EVERY) {
-                reported = Some(now);
-                self.report(&status).await?;
-            }
-            if now.duration_since(led) >= LEASE / 3 {
-                led = now;
-                let leads = self.ledger.lead(office, &self.me, LEASE).await?;
-                anyhow::ensure!(leads, "another coordinator has taken over run {}", self.board.run());
-            }
-            let pause = if n_events + n_published > 0 { BUSY } else { IDLE };
             tokio::select! {
-                () = stop.cancelled() => {
-                    self.report(&status).await?;
-                    return Ok(None);
-                }
+                () = stop.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}
             }
         }
+        if tokio::time::timeout(LAST_WORDS, self.report(&self.status())).await.is_err() {
+            tracing::debug!("status.json stays as it was: the root is silent");
+        }
+        Ok(None)
+    }
+
+    async fn step(&mut self, office: &str, clock: &mut Clock) -> anyhow::Result<Step> {
+        let now = Instant::now();
+        // First of all: whoever has lost the office must not touch anything.
+        if clock.led.is_due(now, LEASE / 3) {
+            let leads = self.ledger.lead(office, &self.me, LEASE).await?;
+            anyhow::ensure!(leads, "another coordinator has taken over run {}", self.board.run());
+        }
+        let n_events = self.hear(now).await?;
+        self.open_lots().await?;
+        if clock.asked.is_due(now, COMMANDS_EVERY) {
+            self.obey(now).await?;
+        }
+        if clock.swept.is_due(now, SWEEP_EVERY) {
+            self.sweep(now).await?;
+        }
+        let n_published = if self.state == RunState::Running || self.state == RunState::Preparing {
+            self.feed(now).await?
+        } else {
+            0
+        };
+        self.judge();
+        if self.state.is_final() && !self.conclude().await? {
+            return Ok(Step::Pause(BUSY));
+        }
+        self.meter.sample(now, &self.board);
+        let status = self.status();
+        self.watch.send_replace(Some(status.clone()));
+        if self.state.is_final() {
+            self.report(&status).await?;
+            return Ok(Step::Over(status));
+        }
+        if clock.reported.is_due(now, STATUS_EVERY) {
+            self.report(&status).await?;
+        }
+        Ok(Step::Pause(if n_events + n_published > 0 { BUSY } else { IDLE }))
+    }
+
+    /// The last words of a run. False: what they need is gone and is made again first.
+    async fn conclude(&mut self) -> anyhow::Result<bool> {
+        if self.state == RunState::Failed {
+            self.ledger.set_gate(self.board.run(), Gate::Closed).await?;
+        }
+        let gone = conclude::evaluation(&self.board, &self.blobs).await?;
+        if gone.is_empty() || !matches!(self.state, RunState::Done | RunState::DoneWithFailures) {
+            return Ok(true);
+        }
+        tracing::warn!(run = %self.board.run(), scores = gone.len(), "scores are gone and will be made again");
+        self.ledger.reset(self.board.run(), &gone).await?;
+        self.state = RunState::Running;
+        Ok(false)
+    }
+
+    fn status(&self) -> RunStatus {
+        tally::status(&self.board, &self.meter, self.state, self.message.clone())
     }
 
     /// Applies what has happened since the last time.
@@ -223,7 +281,10 @@ impl Run {
     async fn open_lots(&mut self) -> anyhow::Result<()> {
         if self.board.take_probe_news() {
             let mut record = self.board.record.clone();
-            rebuild::pin(&mut record, &self.blobs).await?;
+            match rebuild::pin(&mut record, &self.blobs).await {
+                Err(error) if is_gone(&error) => return self.make_again(plan::probe(&record).place).await,
+                pinned => pinned?,
+            }
             self.board.record = record;
         }
         let record = &self.board.record;
@@ -231,7 +292,13 @@ impl Run {
             return Ok(());
         }
         for lot in self.board.to_open() {
-            let surveyed = rebuild::surveyed(&self.board.record, lot, &self.blobs).await?;
+            let surveyed = match rebuild::surveyed(&self.board.record, lot, &self.blobs).await {
+                Err(error) if is_gone(&error) => {
+                    self.make_again(plan::survey(&self.board.record, lot).place).await?;
+                    continue;
+                }
+                surveyed => surveyed?,
+            };
             self.board.open(lot, surveyed);
             let Some(opened) = self.board.lots().find(|opened| opened.lot == lot) else { continue };
             let found = self.existing.of_lot(&self.board.record, opened, &self.blobs).await?;
@@ -239,41 +306,68 @@ impl Run {
             self.ledger.restore(self.board.run(), &new).await?;
             self.board.found(new);
         }
+        if self.board.lots().count() as u32 == self.board.record.lots() {
+            // Every lot has been looked up in it.
+            self.existing = Existing::default();
+        }
         if self.state == RunState::Preparing && self.board.lots().next().is_some() {
             self.state = RunState::Running;
         }
         Ok(())
     }
 
+    /// Its output is gone, though its bit says that it was made.
+    async fn make_again(&mut self, place: Place) -> anyhow::Result<()> {
+        tracing::warn!(run = %self.board.run(), %place, "an output is gone and will be made again");
+        Ok(self.ledger.reset(self.board.run(), &[place]).await?)
+    }
+
     async fn obey(&mut self, now: Instant) -> anyhow::Result<()> {
+        for (key, command) in commands::pending(&self.blobs, self.board.run()).await? {
+            tracing::info!(run = %self.board.run(), ?command, "command");
+            self.obey_one(command, now).await?;
+            // What was decided outlives this process before the wish for it goes.
+            self.report(&self.status()).await?;
+            self.blobs.delete(&key).await?;
+        }
+        Ok(())
+    }
+
+    async fn obey_one(&mut self, command: Command, now: Instant) -> anyhow::Result<()> {
         let run = self.board.run().clone();
-        for command in commands::take(&self.blobs, &run).await? {
-            tracing::info!(%run, ?command, "command");
-            match command {
-                Command::Pause if !self.state.is_final() => {
-                    self.ledger.set_gate(&run, Gate::Closed).await?;
-                    self.state = RunState::Paused;
+        match command {
+            Command::Pause => {
+                self.ledger.set_gate(&run, Gate::Closed).await?;
+                self.state = RunState::Paused;
+            }
+            Command::Resume => {
+                self.ledger.set_gate(&run, Gate::Open).await?;
+                self.state = RunState::Preparing;
+                // Deliveries that met a closed gate were settled: publish them again.
+                let out = self.board.out_for(Duration::ZERO, now);
+                self.board.give_back(out, now);
+            }
+            Command::Cancel => {
+                self.ledger.set_gate(&run, Gate::Closed).await?;
+                self.state = RunState::Cancelled;
+            }
+            Command::Replay(Some(places)) => {
+                for place in &places {
+                    self.blobs.delete(&keys::buried(&run, *place)).await?;
                 }
-                Command::Resume if self.state == RunState::Paused => {
-                    self.ledger.set_gate(&run, Gate::Open).await?;
-                    self.state = RunState::Preparing;
-                    // Deliveries that met a closed gate were settled: publish them again.
-                    let out = self.board.out_for(Duration::ZERO, now);
-                    self.board.give_back(out, now);
+                self.ledger.reset(&run, &places).await?;
+            }
+            Command::Replay(None) => {
+                let places: Vec<Place> = self.board.buried().keys().copied().collect();
+                for place in &places {
+                    self.blobs.delete(&keys::buried(&run, *place)).await?;
                 }
-                Command::Cancel => {
-                    self.ledger.set_gate(&run, Gate::Closed).await?;
-                    self.state = RunState::Cancelled;
+                self.ledger.reset(&run, &places).await?;
+                if self.board.lots().any(|lot| !lot.unreadable.is_empty()) {
+                    // Their lots are surveyed and planned anew; everything else is found again.
+                    self.ledger.forget(&run).await?;
+                    self.reload().await?;
                 }
-                Command::Replay(places) => {
-                    let all = || self.board.buried().keys().copied().collect();
-                    let places: Vec<Place> = places.unwrap_or_else(all);
-                    for place in &places {
-                        self.blobs.delete(&keys::buried(&run, *place)).await?;
-                    }
-                    self.ledger.reset(&run, &places).await?;
-                }
-                Command::Pause | Command::Resume => {}
             }
         }
         Ok(())
@@ -316,7 +410,8 @@ impl Run {
             n_published += batch.len();
             self.write_inputs(&batch).await?;
             // One queue for all kinds until a run asks for GPUs.
-            let messages = batch.iter().map(|publish| envelope::encode(&publish.item)).collect();
+            let messages = batch.iter().map(|publish| envelope::encode(&publish.item));
+            let messages = messages.collect::<Result<_, _>>().context("publishing")?;
             if let Err(error) = self.queue.publish(Lane::Cpu, messages).await {
                 // What did arrive is claimed at most once; the rest is published again.
                 tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "publishing failed");
@@ -328,15 +423,11 @@ impl Run {
         Ok(n_published)
     }
 
+    /// Each time, though most lie there already: somebody may have deleted them.
     async fn write_inputs(&mut self, batch: &[Publish]) -> anyhow::Result<()> {
         for (digest, inputs) in batch.iter().filter_map(|publish| publish.inputs.as_ref()) {
             let key = keys::assemble_inputs(self.board.run(), digest);
-            if self.written.insert(key.clone()) {
-                self.blobs
-                    .put(&key, inputs.clone().into())
-                    .await
-                    .with_context(|| format!("writing {key}"))?;
-            }
+            self.blobs.put(&key, inputs.clone().into()).await.with_context(|| format!("writing {key}"))?;
         }
         Ok(())
     }
@@ -346,7 +437,10 @@ impl Run {
         if self.state.is_final() || self.state == RunState::Paused {
             return;
         }
-        if let Some(failure) = self.board.fatal() {
+        // Without a numeric class there is nothing to begin with.
+        let probe = self.board.buried().iter().find(|(place, _)| place.stage == Stage::Probe);
+        let fatal = self.board.fatal().or(probe.map(|(_, grave)| &grave.failure));
+        if let Some(failure) = fatal {
             self.message = Some(failure.message.clone());
             self.state = RunState::Failed;
         } else if self.board.is_at_rest() {
@@ -367,7 +461,7 @@ impl Run {
 pub async fn read_status(blobs: &SharedBlobs, run: &RunId) -> anyhow::Result<Option<RunStatus>> {
     match blobs.get(&keys::status(run)).await {
         Ok(json) => Ok(Some(serde_json::from_slice(&json).context("reading status.json")?)),
-        Err(error) if error.kind == swath_backends::Kind::NotFound => Ok(None),
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -1,27 +1,33 @@
 //! Watches a root and serves every run under it that is not over.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
 
 use swath_backends::open::Doors;
-use swath_proto::{
-    ids::{RunId, WorkerId},
-    keys,
-};
+use swath_proto::ids::{RunId, WorkerId};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::run;
+use crate::{commands, run};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// A run that can't be served is tried again after 2, 4, 8, ... seconds, and this at most.
+const REST: Duration = Duration::from_secs(60);
 
 pub async fn serve(doors: Doors, me: WorkerId, stop: CancellationToken) -> anyhow::Result<()> {
     let mut serving = HashSet::new();
     let mut over = HashSet::new();
+    let mut resting: HashMap<RunId, (u32, Instant)> = HashMap::new();
     let mut tasks: JoinSet<(RunId, anyhow::Result<bool>)> = JoinSet::new();
     loop {
         match open_runs(&doors, &mut over).await {
             Ok(runs) => {
-                for id in runs.into_iter().filter(|id| !serving.contains(id)).collect::<Vec<_>>() {
+                let rests = |id: &RunId| resting.get(id).is_some_and(|(_, until)| Instant::now() < *until);
+                for id in
+                    runs.into_iter().filter(|id| !serving.contains(id) && !rests(id)).collect::<Vec<_>>()
+                {
                     tracing::info!(run = %id, "serving");
                     serving.insert(id.clone());
                     let (doors, me, stop) = (doors.clone(), me.clone(), stop.clone());
@@ -43,9 +49,17 @@ pub async fn serve(doors: Doors, me: WorkerId, stop: CancellationToken) -> anyho
                 Ok((id, end)) => {
                     serving.remove(&id);
                     match end {
-                        Ok(_) => tracing::info!(run = %id, "over"),
-                        // The next look takes it up again: whatever it needs lies outside this process.
-                        Err(error) => tracing::warn!(run = %id, error = format!("{error:#}"), "interrupted"),
+                        Ok(_) => {
+                            resting.remove(&id);
+                            tracing::info!(run = %id, "over");
+                        }
+                        // A later look takes it up again: whatever it needs lies outside this process.
+                        Err(error) => {
+                            tracing::warn!(run = %id, error = format!("{error:#}"), "interrupted");
+                            let (n, until) = resting.entry(id).or_insert((0, Instant::now()));
+                            *n += 1;
+                            *until = Instant::now() + Duration::from_secs(1 << (*n).min(6)).min(REST);
+                        }
                     }
                 }
                 Err(panic) => anyhow::bail!("serving a run panicked: {panic}"),
@@ -62,10 +76,10 @@ pub async fn serve(doors: Doors, me: WorkerId, stop: CancellationToken) -> anyho
 
 /// Runs that are not over, or that somebody has put a command down for.
 async fn open_runs(doors: &Doors, over: &mut HashSet<RunId>) -> anyhow::Result<Vec<RunId>> {
-    use futures::TryStreamExt as _;
+    let asked = commands::asked_of(&doors.blobs).await?;
     let mut open = Vec::new();
     for id in run::list(&doors.blobs).await? {
-        let commanded = doors.blobs.list(&keys::commands(&id)).try_next().await?.is_some();
+        let commanded = asked.contains(&id);
         if over.contains(&id) && !commanded {
             continue;
         }

@@ -12,11 +12,17 @@ pub const MAX_BYTES: usize = 256 * 1024;
 pub enum BadEnvelope {
     #[error("message of {0} bytes is longer than the {MAX_BYTES} that an item may take")]
     TooLong(usize),
-    #[error("message is not an item that this version can read: {0}")]
+    #[error(
+        "message is of version {0}, which this program does not know: it is older than the coordinator's"
+    )]
+    Newer(u32),
+    #[error("message is not an item: {0}")]
     Malformed(#[from] serde_json::Error),
     #[error("item {place} says id {said}, but its work hashes to {is}")]
     Forged { place: String, said: String, is: String },
 }
+
+const NEWEST: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "version")]
@@ -25,15 +31,22 @@ enum Envelope {
     V1 { item: Item },
 }
 
-pub fn encode(item: &Item) -> Vec<u8> {
-    serde_json::to_vec(&Envelope::V1 { item: item.clone() }).expect("an item has only string keys")
+pub fn encode(item: &Item) -> Result<Vec<u8>, BadEnvelope> {
+    let bytes = serde_json::to_vec(&Envelope::V1 { item: item.clone() })?;
+    if bytes.len() > MAX_BYTES {
+        return Err(BadEnvelope::TooLong(bytes.len()));
+    }
+    Ok(bytes)
 }
 
 pub fn decode(bytes: &[u8]) -> Result<Item, BadEnvelope> {
     if bytes.len() > MAX_BYTES {
         return Err(BadEnvelope::TooLong(bytes.len()));
     }
-    let Envelope::V1 { item } = serde_json::from_slice(bytes)?;
+    let item = match serde_json::from_slice(bytes) {
+        Ok(Envelope::V1 { item }) => item,
+        Err(error) => return Err(newer(bytes).map_or(BadEnvelope::Malformed(error), BadEnvelope::Newer)),
+    };
     let is = item.work.id();
     if is != item.id || item.work.stage() != item.place.stage {
         return Err(BadEnvelope::Forged {
@@ -43,6 +56,15 @@ pub fn decode(bytes: &[u8]) -> Result<Item, BadEnvelope> {
         });
     }
     Ok(item)
+}
+
+fn newer(bytes: &[u8]) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Tag {
+        version: String,
+    }
+    let Tag { version } = serde_json::from_slice(bytes).ok()?;
+    version.parse().ok().filter(|version| *version > NEWEST)
 }
 
 #[cfg(test)]
@@ -58,7 +80,7 @@ mod tests {
     #[test]
     fn every_frozen_message_still_reads_and_the_newest_is_still_written() {
         let newest: Item = decode(include_bytes!("../samples/envelope-v1.json")).unwrap();
-        let written = String::from_utf8(encode(&newest)).unwrap();
+        let written = String::from_utf8(encode(&newest).unwrap()).unwrap();
         assert_eq!(written, include_str!("../samples/envelope-v1.json").trim_end());
     }
 
@@ -66,14 +88,15 @@ mod tests {
     fn an_item_whose_id_does_not_match_its_work_is_refused() {
         let mut item = noop();
         item.work = Work::Noop(Noop { nonce: 8 });
-        assert!(matches!(decode(&encode(&item)), Err(BadEnvelope::Forged { .. })));
+        assert!(matches!(decode(&encode(&item).unwrap()), Err(BadEnvelope::Forged { .. })));
     }
 
     #[test]
     fn unknown_versions_and_fields_are_refused() {
-        let good = String::from_utf8(encode(&noop())).unwrap();
+        let good = String::from_utf8(encode(&noop()).unwrap()).unwrap();
         assert!(decode(good.as_bytes()).is_ok());
-        assert!(decode(good.replace("\"1\"", "\"99\"").as_bytes()).is_err());
+        let newer = good.replace("\"1\"", "\"99\"");
+        assert!(matches!(decode(newer.as_bytes()), Err(BadEnvelope::Newer(99))));
         assert!(decode(good.replace("\"nonce\"", "\"nonse\"").as_bytes()).is_err());
         assert!(decode(&vec![b' '; MAX_BYTES + 1]).is_err());
     }

@@ -18,12 +18,15 @@ pub fn status(run: &RunId) -> String {
 }
 
 /// A wish that somebody with access to the root has put down: `pause`, `cancel`, ...
+/// What people ask of all runs.
+pub const COMMANDS: &str = "commands/";
+
 pub fn command(run: &RunId, name: &str) -> String {
-    format!("runs/{run}/commands/{name}")
+    format!("{COMMANDS}{run}/{name}")
 }
 
 pub fn commands(run: &RunId) -> String {
-    format!("runs/{run}/commands/")
+    format!("{COMMANDS}{run}/")
 }
 
 pub const RUNS: &str = "runs/";

@@ -17,6 +17,8 @@ pub enum FailureClass {
     Preempted,
     /// Too little memory or disk: fewer items at a time, or another worker.
     Capacity,
+    /// This worker could not do it (no such file here, no permission, a bug): another may.
+    Fault,
     /// The input is bad: the same error will come again. Buried with its cause.
     Data,
     /// The set-up is wrong: every item would fail in this way. The run stops.

@@ -123,6 +123,17 @@ impl Pipeline {
         if self.name.len() > 60 {
             return bad("name: must be at most 60 characters, since the run's hash is added to it".into());
         }
+        for (stage, needs) in [
+            (Stage::Predict, Stage::Survey),
+            (Stage::Assemble, Stage::Predict),
+            (Stage::Eval, Stage::Assemble),
+        ] {
+            if self.stages.contains(&stage) && !self.stages.contains(&needs) {
+                return bad(format!(
+                    "stages: {stage} needs what {needs} makes: name both (what exists is not made again)"
+                ));
+            }
+        }
         if self.scenes.is_empty() {
             return bad("scenes: name at least one [[scenes]] entry with an image".into());
         }

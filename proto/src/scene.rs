@@ -64,3 +64,15 @@ pub enum SurveyedScene {
     Readable(SceneHeader),
     Unreadable { id: SceneId, message: String },
 }
+
+impl SurveyedScene {
+    pub const fn id(&self) -> &SceneId {
+        match self {
+            Self::Readable(SceneHeader { id, .. }) | Self::Unreadable { id, .. } => id,
+        }
+    }
+
+    pub const fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Unreadable { .. })
+    }
+}

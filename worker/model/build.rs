@@ -8,24 +8,38 @@ const WANTED: &str = "2.11.0";
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
+    println!("cargo:rerun-if-changed=src/engine.cpp");
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else {
         panic!(
             "libtorch was not found: run `make setup`, then `eval \"$(setup/env)\"` where you call cargo yourself"
         );
     };
-    let version = version(Path::new(&lib)).unwrap_or_else(|| "an unknown version".into());
+    let home = Path::new(&lib).parent().unwrap_or(Path::new("/"));
+    println!("cargo:rerun-if-changed={}", home.join("version.py").display());
+    let version = version(home).unwrap_or_else(|| "an unknown version".into());
     assert!(
-        version.starts_with(WANTED),
+        version.split('+').next() == Some(WANTED),
         "libtorch {WANTED} is needed, {lib} holds {version}: run `make setup`"
     );
     println!("cargo:rustc-env=SWATH_LIBTORCH_VERSION={WANTED}");
     println!("cargo:rustc-link-arg=-Wl,--enable-new-dtags,-rpath,{lib}");
     println!("cargo:libtorch={lib}");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .warnings(false)
+        .include(home.join("include"))
+        .define("_GLIBCXX_USE_CXX11_ABI", "1")
+        .file("src/engine.cpp")
+        .compile("swath_engine");
+    println!("cargo:rustc-link-search=native={lib}");
+    println!("cargo:rustc-link-lib=torch_cpu");
+    println!("cargo:rustc-link-lib=c10");
 }
 
 /// `__version__ = '2.11.0+cu130'` beside the libraries.
-fn version(lib: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(lib.parent()?.join("version.py")).ok()?;
+fn version(home: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(home.join("version.py")).ok()?;
     let line = text.lines().find(|line| line.starts_with("__version__"))?;
     Some(line.split('\'').nth(1)?.to_owned())
 }

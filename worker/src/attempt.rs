@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use swath_backends::{
     Result,
     blobs::Put,
@@ -14,18 +14,18 @@ use swath_backends::{
     queue::Delivery,
 };
 use swath_proto::{
-    envelope,
-    ids::{Digest, WorkerId},
+    envelope::{self, BadEnvelope},
+    ids::Digest,
     item::{Item, Stage},
     keys,
     outcome::{Buried, Failure, FailureClass, Report},
 };
 
 use crate::{
-    context::Context,
+    context::{Claimed, Context},
     failure::JobError,
     jobs::{self, Output},
-    keeper::{keep, patiently},
+    keeper::{NO_END, keep, patiently},
     native::Suspect,
 };
 
@@ -42,11 +42,19 @@ fn max_attempts(item: &Item) -> u32 {
 pub async fn attempt(cx: &Context, delivery: Delivery) -> anyhow::Result<()> {
     let item = match envelope::decode(&delivery.body) {
         Ok(item) => item,
+        // Written by a newer program: others may read it, this worker is in the way.
+        Err(error @ BadEnvelope::Newer(_)) => {
+            cx.declare_unfit(error.into());
+            delivery.hand_back().await?;
+            return Ok(());
+        }
         Err(error) => return set_aside(cx, delivery, &error.to_string()).await,
     };
     let claim = || cx.ledger.claim(&item.run, item.place, &cx.me, cx.lease);
     match patiently(cx, "claiming", claim).await {
-        Ok(Claim::Go { attempts, failures }) => go(cx, item, delivery, attempts, failures).await,
+        Ok(Claim::Go { attempts, failures }) => {
+            go(cx, Claimed { item, attempt: attempts, failures }, delivery).await
+        }
         // Done, buried, closed: nothing to do. Held: its holder does it, or the coordinator sees
         // the holder's lease run out.
         Ok(Claim::Done | Claim::Held | Claim::Buried | Claim::Closed) => {
@@ -60,152 +68,156 @@ pub async fn attempt(cx: &Context, delivery: Delivery) -> anyhow::Result<()> {
     }
 }
 
-async fn go(
-    cx: &Context,
-    item: Item,
-    delivery: Delivery,
-    attempts: u32,
-    failures: u32,
-) -> anyhow::Result<()> {
-    tracing::debug!(run = %item.run, place = %item.place, attempts, failures, "claimed");
-    let started = Instant::now();
-    let redone = attempts > 1 || delivery.redelivered;
+async fn go(cx: &Context, claimed: Claimed, delivery: Delivery) -> anyhow::Result<()> {
+    let Claimed { item, attempt, failures } = &claimed;
+    tracing::debug!(run = %item.run, place = %item.place, attempt, failures, "claimed");
     let mut delivery = Some(delivery);
-    let ended = {
-        let work = pin!(work(cx, &item, attempts, failures, redone));
-        let keep = pin!(keep(cx, &item, &mut delivery));
+    {
+        // The lease is kept to the very end: a verdict may have to wait for a server as well.
+        let see_through = pin!(see_through(cx, &claimed));
+        let keep = pin!(keep(cx, item, &mut delivery));
         tokio::select! {
-            ended = work => Some(ended),
-            () = cx.abort.cancelled() => None,
-            never = keep => never,
+            ended = see_through => ended?,
+            () = keep => give_up(cx, &claimed).await?,
         }
+    }
+    // The ledger knows what became of the item, and the coordinator publishes again what has to be.
+    if let Some(delivery) = delivery
+        && !delivery.done().await?
+    {
+        tracing::debug!(run = %item.run, place = %item.place, "the broker had taken the delivery back");
+    }
+    Ok(())
+}
+
+/// Works, and tells the ledger how it ended.
+async fn see_through(cx: &Context, claimed: &Claimed) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let ended = tokio::select! {
+        ended = work(cx, claimed) => ended,
+        () = cx.abort.cancelled() => Err(JobError::new(FailureClass::Preempted, anyhow!("the worker has to go"))),
     };
-    let settle_as_done = match ended {
-        Some(Ok(output)) => {
+    match ended {
+        Ok(output) => {
             let report = Report {
                 seconds: started.elapsed().as_secs_f64(),
                 pixels: output.pixels,
                 bytes: output.body.len() as u64,
             };
-            let finish = || cx.ledger.finish(&item.run, item.place, report);
+            let finish = || cx.ledger.finish(&claimed.run, claimed.place, report);
             patiently(cx, "finishing", finish).await.context("finishing")?;
-            true
+            Ok(())
         }
-        Some(Err(error)) => fail(cx, &item, attempts, error).await?,
-        None => {
-            let release = || cx.ledger.release(&item.run, item.place, &cx.me, Release::Uncounted);
-            patiently(cx, "releasing", release).await.context("releasing")?;
-            false
-        }
-    };
-    if let Some(delivery) = delivery {
-        let in_time = if settle_as_done { delivery.done().await? } else { delivery.hand_back().await? };
-        if !in_time {
-            tracing::debug!(run = %item.run, place = %item.place, "the broker had taken the delivery back");
-        }
+        Err(error) => fail(cx, claimed, error).await,
     }
-    Ok(())
 }
 
 /// From claim to output in place.
-async fn work(
-    cx: &Context,
-    item: &Item,
-    attempts: u32,
-    failures: u32,
-    redone: bool,
-) -> std::result::Result<Output, JobError> {
-    if attempts > max_attempts(item) {
-        let text = format!("{attempts} workers in a row have died with this item, without a trace");
-        return Err(JobError::data(anyhow::anyhow!(text)));
+async fn work(cx: &Context, claimed: &Claimed) -> std::result::Result<Output, JobError> {
+    let Claimed { item, attempt, failures } = claimed;
+    if *attempt > max_attempts(item) {
+        let text = format!("{attempt} workers in a row have died with this item, without a trace");
+        return Err(JobError::data(anyhow!(text)));
     }
     let key = keys::item_output(item);
-    // Whoever had it before may have died between output and finish. An assembly is looked at
-    // again, since it is sent back when its file (not its record) has gone missing.
+    // Whoever had it before may have died between output and finish, and another run may have made the
+    // same. An assembly is looked at again, since it is sent back when its file (not its record) has
+    // gone missing.
     let is_kept = !matches!(item.place.stage, Stage::Assemble | Stage::Noop);
-    if redone && is_kept && cx.blobs.head(&key).await?.is_some() {
+    if is_kept && cx.blobs.head(&key).await?.is_some() {
         return Ok(Output { body: bytes::Bytes::new(), pixels: 0 });
     }
     // A suspect works alone; everyone else works side by side.
     let (mut alone, mut shared) = (None, None);
-    if failures > 0 {
+    if *failures > 0 {
         alone = Some(cx.alone.write().await);
     } else {
         shared = Some(cx.alone.read().await);
     }
-    let output = with_pauses(cx, item, &key).await;
+    let output = with_pauses(cx, claimed, &key).await;
     drop((alone.take(), shared.take()));
     output
 }
 
 /// A server that is away is waited for with the item in hand: giving it back would not bring the
 /// server back.
-async fn with_pauses(cx: &Context, item: &Item, key: &str) -> std::result::Result<Output, JobError> {
+async fn with_pauses(cx: &Context, claimed: &Claimed, key: &str) -> std::result::Result<Output, JobError> {
     for pause_s in PAUSES_S {
-        match make(cx, item, key).await {
+        match make(cx, claimed, key).await {
             Err(JobError::Failed { class: FailureClass::Transient, source }) if !cx.stop.is_cancelled() => {
                 let error = format!("{source:#}");
-                tracing::warn!(run = %item.run, place = %item.place, error, pause_s, "trying again after a pause");
+                tracing::warn!(run = %claimed.run, place = %claimed.place, error, pause_s, "trying again after a pause");
                 tokio::time::sleep(Duration::from_secs(pause_s)).await;
             }
             ended => return ended,
         }
     }
-    make(cx, item, key).await
+    make(cx, claimed, key).await
 }
 
 /// The job, and its output under the item's key.
-async fn make(cx: &Context, item: &Item, key: &str) -> std::result::Result<Output, JobError> {
-    let output = jobs::run(cx, item).await?;
+async fn make(cx: &Context, claimed: &Claimed, key: &str) -> std::result::Result<Output, JobError> {
+    // Boxed: the futures of all jobs, one inside another, are too deep for the compiler.
+    let output = Box::pin(jobs::run(cx, claimed)).await?;
     // A no-op leaves nothing behind: it measures control, not the store.
-    if item.place.stage == Stage::Noop {
+    if claimed.place.stage == Stage::Noop {
         return Ok(output);
     }
     if cx.blobs.put_new(key, output.body.clone()).await? == Put::Exists {
-        tracing::debug!(run = %item.run, place = %item.place, "somebody else was first");
+        tracing::debug!(run = %claimed.run, place = %claimed.place, "somebody else was first");
     }
     Ok(output)
 }
 
-/// Decides what becomes of a failed item. Returns whether its message may go.
-async fn fail(cx: &Context, item: &Item, attempts: u32, error: JobError) -> anyhow::Result<bool> {
-    let (run, place) = (&item.run, item.place);
+/// Decides what becomes of a failed item: the exhaustive map from class to outcome.
+async fn fail(cx: &Context, claimed: &Claimed, error: JobError) -> anyhow::Result<()> {
+    let (run, place) = (&claimed.run, claimed.place);
     match error {
         JobError::Failed { class, source } => {
-            let failure = failure(cx, item, class, format!("{source:#}"));
+            let failure = failure(cx, claimed, class, format!("{source:#}"));
             match class {
-                FailureClass::Preempted => {
-                    release(cx, item, Release::Uncounted).await?;
-                    return Ok(false);
-                }
-                FailureClass::Data => bury(cx, item, attempts, failure).await?,
+                FailureClass::Preempted => release(cx, claimed, Release::Uncounted).await?,
+                FailureClass::Data => bury(cx, claimed, failure).await?,
                 FailureClass::Config => {
                     tracing::error!(%run, %place, error = failure.message, "the run's set-up is wrong");
-                    release(cx, item, Release::Counted(failure)).await?;
+                    release(cx, claimed, claimed.counted(failure)).await?
                 }
-                FailureClass::Transient | FailureClass::Capacity => {
+                // The root does not answer either: no item is to blame for that.
+                FailureClass::Transient if cx.blobs.head(&keys::run_record(run)).await.is_err() => {
+                    tracing::warn!(%run, %place, error = failure.message, "handed back: the root is away");
+                    release(cx, claimed, Release::Uncounted).await?
+                }
+                FailureClass::Transient | FailureClass::Capacity | FailureClass::Fault => {
                     tracing::warn!(%run, %place, error = failure.message, "failed");
-                    let failures = release(cx, item, Release::Counted(failure.clone())).await?;
-                    if failures >= item.max_failures {
-                        bury(cx, item, attempts, failure).await?;
+                    let failures = release(cx, claimed, claimed.counted(failure.clone())).await?;
+                    if failures >= claimed.max_failures {
+                        bury(cx, claimed, failure).await?
+                    } else {
+                        failures
                     }
                 }
-            }
-            Ok(true)
+            };
         }
         JobError::MissingInputs { places, message } => {
             tracing::warn!(%run, %place, inputs = places.len(), message, "inputs are gone and will be made again");
             let reset = || cx.ledger.reset(run, &places);
             patiently(cx, "resetting", reset).await.context("resetting")?;
-            release(cx, item, Release::Uncounted).await?;
-            Ok(true)
+            release(cx, claimed, Release::Uncounted).await?;
         }
         JobError::Unfit(why) => {
-            release(cx, item, Release::Uncounted).await?;
+            release(cx, claimed, Release::Uncounted).await?;
             cx.declare_unfit(why);
-            Ok(false)
         }
     }
+    Ok(())
+}
+
+/// Work that does not end holds threads that nobody can take back: the worker has to go with it.
+async fn give_up(cx: &Context, claimed: &Claimed) -> anyhow::Result<()> {
+    let message = format!("it did not end within {} hours", NO_END.as_secs() / 3600);
+    fail(cx, claimed, JobError::new(FailureClass::Fault, anyhow!(message.clone()))).await?;
+    cx.declare_unfit(anyhow!("{} of run {}: {message}", claimed.place, claimed.run));
+    Ok(())
 }
 
 fn failure(cx: &Context, item: &Item, class: FailureClass, message: String) -> Failure {
@@ -218,9 +230,10 @@ async fn release(cx: &Context, item: &Item, release: Release) -> Result<u32> {
     patiently(cx, "releasing", call).await
 }
 
-async fn bury(cx: &Context, item: &Item, attempts: u32, failure: Failure) -> Result<()> {
-    tracing::error!(run = %item.run, place = %item.place, error = failure.message, "buried");
-    bury_place(cx, &item.run, item.place, attempts, failure).await
+async fn bury(cx: &Context, claimed: &Claimed, failure: Failure) -> Result<u32> {
+    tracing::error!(run = %claimed.run, place = %claimed.place, error = failure.message, "buried");
+    bury_place(cx, &claimed.run, claimed.place, claimed.attempt, failure).await?;
+    Ok(claimed.failures)
 }
 
 /// The object first: the ledger may be lost, the verdict must not be.
@@ -240,11 +253,12 @@ async fn bury_place(
 
 /// Books a crash on the item that was inside native code when it happened.
 pub async fn blame(cx: &Context, suspect: &Suspect, signal: &str, max_failures: u32) -> anyhow::Result<()> {
-    let Suspect { run, place, worker } = suspect;
+    let Suspect { run, place, worker, attempt } = suspect;
     let message = format!("its worker was ended by {signal} while it was inside native code");
     let failure =
-        Failure { class: FailureClass::Capacity, message, scene: None, rect: None, worker: worker.clone() };
-    let release = || cx.ledger.release(run, *place, worker as &WorkerId, Release::Counted(failure.clone()));
+        Failure { class: FailureClass::Fault, message, scene: None, rect: None, worker: worker.clone() };
+    let counted = || Release::Counted { attempt: *attempt, failure: failure.clone() };
+    let release = || cx.ledger.release(run, *place, worker, counted());
     let failures = patiently(cx, "reporting a crash", release).await.context("reporting a crash")?;
     tracing::warn!(%run, %place, signal, failures, "an item has crashed its worker");
     if failures >= max_failures {

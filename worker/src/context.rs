@@ -1,9 +1,25 @@
 //! What a job may touch.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    ops::Deref,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use swath_backends::{blobs::SharedBlobs, ledger::Ledger};
-use swath_proto::{ids::WorkerId, item::Item};
+use anyhow::anyhow;
+use swath_backends::{
+    blobs::SharedBlobs,
+    ledger::{Ledger, Release},
+    outside::Outside,
+};
+use swath_proto::{
+    ids::{Digest, WorkerId},
+    item::Item,
+    outcome::Failure,
+    scene::FileRef,
+};
 use tokio::sync::{RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -16,10 +32,13 @@ use crate::{
 pub struct Context {
     pub blobs: SharedBlobs,
     pub ledger: Arc<dyn Ledger>,
+    pub outside: Outside,
     pub me: WorkerId,
     pub device: Device,
     /// Holds model files by their digest.
     pub cache: PathBuf,
+    /// Those whose content this process has seen to be what their name says.
+    pub cached: Mutex<HashSet<Digest>>,
     pub lease: Duration,
     /// Threads of the engine, for runs that have none pinned yet.
     pub threads: u32,
@@ -32,18 +51,65 @@ pub struct Context {
     /// Threads that read and encode pixels.
     pub native: Semaphore,
     /// Why this worker must end: it can't do the work that there is.
-    pub unfit: std::sync::Mutex<Option<String>>,
+    pub unfit: Mutex<Option<anyhow::Error>>,
+}
+
+/// An item in this worker's hands.
+pub struct Claimed {
+    pub item: Item,
+    /// Counts its claims, this one included.
+    pub attempt: u32,
+    /// Of the attempts before this one.
+    pub failures: u32,
+}
+
+impl Claimed {
+    /// Gives it up, and books a failure on it.
+    pub fn counted(&self, failure: Failure) -> Release {
+        Release::Counted { attempt: self.attempt, failure }
+    }
+
+    /// One more failure buries it.
+    pub fn is_last_try(&self) -> bool {
+        self.failures + 1 >= self.item.max_failures
+    }
+}
+
+impl Deref for Claimed {
+    type Target = Item;
+
+    fn deref(&self) -> &Item {
+        &self.item
+    }
 }
 
 impl Context {
-    pub fn suspect(&self, item: &Item) -> Suspect {
-        Suspect { run: item.run.clone(), place: item.place, worker: self.me.clone() }
+    pub fn suspect(&self, item: &Claimed) -> Suspect {
+        Suspect { run: item.run.clone(), place: item.place, worker: self.me.clone(), attempt: item.attempt }
+    }
+
+    /// To be called after a file was read: another content would make other bytes under the same id.
+    pub async fn check_unchanged(&self, file: &FileRef) -> Result<(), JobError> {
+        let found = match self.outside.tag(&file.uri).await {
+            Ok(found) => found,
+            // What may not be looked at could be read all the same.
+            Err(error) if error.kind == swath_backends::Kind::Refused => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        if found.as_deref() == Some(file.tag.as_str()) {
+            return Ok(());
+        }
+        let what = if found.is_some() { "has changed" } else { "has gone" };
+        Err(JobError::data(anyhow!(
+            "{} {what} since the run began: put it back, or begin a new run with what is there now",
+            file.uri
+        )))
     }
 
     /// Runs native code for an item on a thread of its own, marked so that a crash finds its culprit.
     pub async fn native<T: Send + 'static>(
         &self,
-        item: &Item,
+        item: &Claimed,
         work: impl FnOnce() -> Result<T, JobError> + Send + 'static,
     ) -> Result<T, JobError> {
         let _permit = self.native.acquire().await.map_err(JobError::internal)?;
@@ -55,8 +121,9 @@ impl Context {
         done.await.map_err(JobError::internal)?
     }
 
-    pub fn declare_unfit(&self, why: String) {
-        let mut unfit = self.unfit.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    /// No new work is taken, and the process leaves with this error.
+    pub fn declare_unfit(&self, why: anyhow::Error) {
+        let mut unfit = self.unfit.lock().unwrap_or_else(PoisonError::into_inner);
         unfit.get_or_insert(why);
         self.stop.cancel();
     }

@@ -79,7 +79,9 @@ impl Models {
             let used = self.loaded.remove(at);
             self.loaded.push(used);
         } else {
-            self.loaded.truncate(KEEP - 1);
+            if self.loaded.len() == KEEP {
+                self.loaded.remove(0);
+            }
             let predictor =
                 swath_model::load(&key.model, file.as_deref(), key.window, key.batch, key.threads)?;
             self.loaded.push((key.clone(), predictor));

@@ -12,8 +12,8 @@ pub enum JobError {
     #[error("{message}")]
     MissingInputs { places: Vec<Place>, message: String },
     /// Not the item's fault: this worker can't do this run's items at all.
-    #[error("{0}")]
-    Unfit(String),
+    #[error("{0:#}")]
+    Unfit(anyhow::Error),
 }
 
 impl JobError {
@@ -27,7 +27,7 @@ impl JobError {
 
     /// A bug of ours: tried again, and buried if it persists.
     pub fn internal(source: impl Into<anyhow::Error>) -> Self {
-        Self::new(FailureClass::Transient, source)
+        Self::new(FailureClass::Fault, source)
     }
 }
 
@@ -36,8 +36,9 @@ impl From<swath_backends::Error> for JobError {
         let class = match error.kind {
             Kind::Transient => FailureClass::Transient,
             // What should be there is not: it may be on its way, or gone for good.
-            Kind::NotFound => FailureClass::Transient,
-            Kind::Refused | Kind::Config => FailureClass::Config,
+            Kind::NotFound => FailureClass::Fault,
+            // The root is everybody's: whoever can't use it is wrongly set up.
+            Kind::Refused | Kind::Config => return Self::Unfit(error.into()),
             Kind::Full => FailureClass::Capacity,
             Kind::Corrupt => FailureClass::Data,
         };
@@ -50,10 +51,9 @@ impl From<swath_raster::RasterError> for JobError {
         use swath_raster::Kind;
         let class = match error.kind {
             Kind::Transient => FailureClass::Transient,
-            Kind::Refused => FailureClass::Config,
-            Kind::Missing | Kind::Unreadable | Kind::BandMissing | Kind::BadLabels | Kind::Unsupported => {
-                FailureClass::Data
-            }
+            // Another worker may have the mount, or the right.
+            Kind::Missing | Kind::Refused => FailureClass::Fault,
+            Kind::Unreadable | Kind::BandMissing | Kind::BadLabels | Kind::Unsupported => FailureClass::Data,
             Kind::Full => FailureClass::Capacity,
         };
         Self::new(class, error)
@@ -67,7 +67,7 @@ impl From<swath_model::ModelError> for JobError {
             Kind::Config => FailureClass::Config,
             Kind::Data => FailureClass::Data,
             Kind::Capacity => FailureClass::Capacity,
-            Kind::Internal => FailureClass::Transient,
+            Kind::Internal => FailureClass::Fault,
         };
         Self::new(class, error)
     }

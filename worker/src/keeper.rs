@@ -15,10 +15,13 @@ use crate::context::Context;
 /// is settled early and lives on the ledger's lease alone.
 const SETTLE_EARLY: Duration = Duration::from_secs(15 * 60);
 
-/// Never returns by itself: race it against the work.
-pub async fn keep(cx: &Context, item: &Item, delivery: &mut Option<Delivery>) -> ! {
+/// Far more than any item takes: work that goes on for so long will not end.
+pub const NO_END: Duration = Duration::from_secs(6 * 3600);
+
+/// Race it against the work: it returns only when the work has gone on for too long.
+pub async fn keep(cx: &Context, item: &Item, delivery: &mut Option<Delivery>) {
     let started = Instant::now();
-    loop {
+    while started.elapsed() < NO_END {
         tokio::time::sleep(cx.lease / 3).await;
         match cx.ledger.extend(&item.run, &[item.place], &cx.me, cx.lease).await {
             Ok(lost) if lost.is_empty() => {}
@@ -55,7 +58,8 @@ where
     let mut pause = Duration::from_millis(100);
     loop {
         match call().await {
-            Err(error) if error.kind == Kind::Transient && !cx.abort.is_cancelled() => {
+            // A ledger without memory may have some again.
+            Err(error) if matches!(error.kind, Kind::Transient | Kind::Full) && !cx.abort.is_cancelled() => {
                 tracing::warn!(
                     error = format!("{:#}", anyhow::Error::from(error)),
                     "{what} failed; trying again"

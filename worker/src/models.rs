@@ -1,12 +1,13 @@
 //! Model files: fetched once into a local cache, under the name of their content.
 
-use std::path::PathBuf;
+use std::{io::ErrorKind, path::PathBuf, sync::PoisonError};
 
 use anyhow::anyhow;
 use swath_proto::{
     ids::Digest,
     item::{ModelRef, Weights},
     keys,
+    outcome::FailureClass,
 };
 
 use crate::{context::Context, failure::JobError};
@@ -18,7 +19,16 @@ pub async fn file(cx: &Context, model: &ModelRef) -> Result<Option<PathBuf>, Job
         return Ok(None);
     };
     let path = cx.cache.join(format!("{sha256}.{extension}"));
-    if tokio::fs::try_exists(&path).await.unwrap_or(false) {
+    let is_known = || cx.cached.lock().unwrap_or_else(PoisonError::into_inner).contains(sha256);
+    let know = || cx.cached.lock().unwrap_or_else(PoisonError::into_inner).insert(*sha256);
+    if is_known() {
+        return Ok(Some(path));
+    }
+    // Others write there too: a name is believed once its content was seen.
+    if let Ok(bytes) = tokio::fs::read(&path).await
+        && Digest::of(&bytes) == *sha256
+    {
+        know();
         return Ok(Some(path));
     }
     let bytes = cx.blobs.get(&key).await?;
@@ -37,13 +47,10 @@ pub async fn file(cx: &Context, model: &ModelRef) -> Result<Option<PathBuf>, Job
         Ok(())
     };
     tokio::task::spawn_blocking(write).await.map_err(JobError::internal)?.map_err(|error| {
-        let full = error.kind() == std::io::ErrorKind::StorageFull;
-        let class = if full {
-            swath_proto::outcome::FailureClass::Capacity
-        } else {
-            swath_proto::outcome::FailureClass::Config
-        };
-        JobError::new(class, anyhow!(error).context(format!("writing the model to {}", path.display())))
+        let is_full = error.kind() == ErrorKind::StorageFull;
+        let error = anyhow!(error).context(format!("writing the model to {}", path.display()));
+        if is_full { JobError::new(FailureClass::Capacity, error) } else { JobError::Unfit(error) }
     })?;
+    know();
     Ok(Some(path))
 }

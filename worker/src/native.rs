@@ -37,11 +37,13 @@ pub struct Suspect {
     pub run: RunId,
     pub place: Place,
     pub worker: WorkerId,
+    /// Number of the claim, which the ledger books blame by.
+    pub attempt: u32,
 }
 
 impl Suspect {
     fn to_text(&self) -> String {
-        format!("{}\n{}\n{}", self.run, self.place, self.worker)
+        format!("{}\n{}\n{}\n{}", self.run, self.place, self.worker, self.attempt)
     }
 
     fn from_text(text: &str) -> Option<Self> {
@@ -50,6 +52,7 @@ impl Suspect {
             run: lines.next()?.parse().ok()?,
             place: lines.next()?.parse().ok()?,
             worker: lines.next()?.parse().ok()?,
+            attempt: lines.next()?.parse().ok()?,
         })
     }
 }
@@ -134,6 +137,7 @@ mod tests {
             run: "r".parse().unwrap(),
             place: Place::new(Stage::Predict, 0, index),
             worker: "w".parse().unwrap(),
+            attempt: 2,
         };
         let stays = Inside::enter(&suspect(1));
         drop(Inside::enter(&suspect(2)));

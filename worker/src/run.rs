@@ -1,10 +1,16 @@
 //! THE loop: take a slot, take an item, see it through; until told to stop.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use swath_backends::{
+    Kind,
     open::Doors,
+    outside::Outside,
     queue::{Lane, Queue},
 };
 use swath_proto::ids::WorkerId;
@@ -43,19 +49,29 @@ pub async fn run(
     inheritance: Inheritance,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    // Its own: a worker that has to leave does not stop what else there is in the process.
+    let stop = stop.child_token();
     let cx = Arc::new(Context {
         blobs: doors.blobs,
         ledger: doors.ledger,
+        outside: Outside::default(),
         me: config.me,
         device: Device::start().context("starting the device thread")?,
         cache: config.cache,
+        cached: Mutex::default(),
         lease: config.lease,
         threads: config.threads,
-        stop: stop.clone(),
+        stop,
         abort: CancellationToken::new(),
         alone: RwLock::new(()),
         native: Semaphore::new(config.native_threads.max(1)),
-        unfit: std::sync::Mutex::default(),
+        unfit: Mutex::default(),
+    });
+    let (aborter, grace) = (cx.clone(), config.grace);
+    let timer = tokio::spawn(async move {
+        aborter.stop.cancelled().await;
+        tokio::time::sleep(grace).await;
+        aborter.abort.cancel();
     });
     if let Some(crash) = &inheritance.crash {
         for suspect in &crash.suspects {
@@ -67,23 +83,15 @@ pub async fn run(
         let (cx, queue) = (cx.clone(), doors.queue.clone());
         lanes.spawn(async move { serve(cx, queue, lane, config.slots, config.idle_exit).await });
     }
-    let grace = config.grace;
-    let aborter = cx.clone();
-    let timer = tokio::spawn(async move {
-        aborter.stop.cancelled().await;
-        tokio::time::sleep(grace).await;
-        aborter.abort.cancel();
-    });
-    let mut result = Ok(());
     while let Some(ended) = lanes.join_next().await {
-        result = result.and(ended.context("a lane panicked").flatten());
+        if let Err(error) = ended.context("a lane panicked").flatten() {
+            tracing::error!(error = format!("{error:#}"), "a lane has failed: the worker leaves");
+            cx.declare_unfit(error);
+        }
     }
     timer.abort();
-    let unfit = cx.unfit.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-    match unfit {
-        Some(why) => result.and(Err(anyhow::anyhow!(why))),
-        None => result,
-    }
+    let unfit = cx.unfit.lock().unwrap_or_else(PoisonError::into_inner).take();
+    unfit.map_or(Ok(()), Err)
 }
 
 /// One lane of the queue.
@@ -104,7 +112,7 @@ async fn serve(
             () = cx.stop.cancelled() => break,
             Some(ended) = attempts.join_next(), if !attempts.is_empty() => {
                 idle_since = Instant::now();
-                report(ended);
+                report(&cx, ended);
             }
             delivery = receiver.next() => {
                 let cx = cx.clone();
@@ -119,7 +127,7 @@ async fn serve(
     }
     // The receiver lives until its deliveries are settled, for dropping it hands them back.
     while let Some(ended) = attempts.join_next().await {
-        report(ended);
+        report(&cx, ended);
     }
     drop(receiver);
     Ok(())
@@ -132,10 +140,16 @@ async fn until(time: Option<Instant>) {
     }
 }
 
-fn report(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) {
-    match ended {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(error = format!("{error:#}"), "an attempt ended early"),
-        Err(panic) => tracing::error!(%panic, "an attempt panicked; its lease will run out"),
+fn report(cx: &Context, ended: Result<anyhow::Result<()>, tokio::task::JoinError>) {
+    let error = match ended {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error,
+        Err(panic) => return tracing::error!(%panic, "an attempt panicked; its lease will run out"),
+    };
+    // A server that says no, says no to every item: whoever goes on only turns the queue over.
+    let kind = error.downcast_ref::<swath_backends::Error>().map(|error| error.kind);
+    if let Some(Kind::Refused | Kind::Config | Kind::Corrupt) = kind {
+        return cx.declare_unfit(error);
     }
+    tracing::warn!(error = format!("{error:#}"), "an attempt ended early");
 }

@@ -45,22 +45,32 @@ pub fn supervise() -> std::io::Result<Inheritance> {
     let page = Page::share()?;
     let mut inheritance = Inheritance::default();
     let mut hopeless = 0;
+    let parent = std::process::id();
     loop {
         let started = Instant::now();
-        // SAFETY: no other thread exists yet, so the child may go on as a full process.
-        match unsafe { libc::fork() } {
-            -1 => return Err(std::io::Error::last_os_error()),
-            0 => {
-                die_with_parent();
-                return Ok(inheritance);
-            }
-            child => CHILD.store(child, Ordering::Release),
-        }
-        // The terminal sends Ctrl-C to parent and child alike: the child sees to it.
+        // Before there is a child: what comes early is not lost. The terminal sends Ctrl-C to parent and
+        // child alike, and the child sees to it.
         // SAFETY: plain calls with a valid handler.
         unsafe {
             libc::signal(libc::SIGTERM, pass_on as *const () as libc::sighandler_t);
             libc::signal(libc::SIGINT, libc::SIG_IGN);
+        }
+        // SAFETY: no other thread exists yet, so the child may go on as a full process.
+        match unsafe { libc::fork() } {
+            -1 => return Err(std::io::Error::last_os_error()),
+            0 => {
+                // SAFETY: plain calls; the child sets its own handlers.
+                unsafe {
+                    libc::signal(libc::SIGTERM, libc::SIG_DFL);
+                    libc::signal(libc::SIGINT, libc::SIG_DFL);
+                }
+                die_with_parent(parent);
+                return Ok(inheritance);
+            }
+            child => CHILD.store(child, Ordering::Release),
+        }
+        if STOPPING.load(Ordering::Acquire) {
+            pass_on(libc::SIGTERM); // it came between the fork and the line above
         }
         let status = wait(CHILD.load(Ordering::Acquire));
         CHILD.store(0, Ordering::Release);
@@ -69,7 +79,8 @@ pub fn supervise() -> std::io::Result<Inheritance> {
             std::process::exit(libc::WEXITSTATUS(status));
         }
         let signal = libc::WTERMSIG(status);
-        if STOPPING.load(Ordering::Acquire) {
+        // Ctrl-C may come before the child has handlers.
+        if STOPPING.load(Ordering::Acquire) || signal == libc::SIGINT {
             std::process::exit(128 + signal);
         }
         let crash = crash_name(signal).map(|signal| Crash { signal, suspects });
@@ -80,11 +91,6 @@ pub fn supervise() -> std::io::Result<Inheritance> {
         if hopeless >= HOPELESS {
             eprintln!("swath worker: ended {HOPELESS} times without having touched an item; giving up");
             std::process::exit(128 + signal);
-        }
-        // SAFETY: plain calls; the child sets its own handlers.
-        unsafe {
-            libc::signal(libc::SIGTERM, libc::SIG_DFL);
-            libc::signal(libc::SIGINT, libc::SIG_DFL);
         }
         inheritance = Inheritance { crash };
     }
@@ -120,7 +126,13 @@ pub fn leave(code: i32) -> ! {
 }
 
 /// A worker without its parent would work on unseen.
-pub fn die_with_parent() {
-    // SAFETY: a plain call.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+fn die_with_parent(parent: u32) {
+    // SAFETY: plain calls.
+    let orphaned = unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        libc::getppid() as u32 != parent
+    };
+    if orphaned {
+        std::process::exit(0); // the parent died before it could be watched
+    }
 }

@@ -49,8 +49,7 @@ impl Folder {
     }
 
     fn path(&self, key: &str) -> Result<PathBuf> {
-        let part_is_safe = |part: &str| !part.is_empty() && part != "." && part != ".." && part != TEMPORARY;
-        if !key.split('/').all(part_is_safe) || key.contains('\0') {
+        if !key.split('/').all(is_name) || key.contains('\0') {
             let why = anyhow!("keys are names separated by single slashes");
             return Err(Error::new(Kind::Config, format!("using the key '{key}'"), why));
         }
@@ -80,6 +79,8 @@ impl Folder {
     /// Gives a finished file its name, if nobody was first.
     fn publish(file: NamedTempFile, path: &Path) -> io::Result<Put> {
         make_parent(path)?;
+        // A name must not outlive a power cut without its bytes: whoever finds it believes them.
+        file.as_file().sync_data()?;
         match fs::hard_link(file.path(), path) {
             Ok(()) => Ok(Put::Created),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Put::Exists),
@@ -104,6 +105,7 @@ impl Blobs for Folder {
             let mut file = folder.temporary()?;
             file.write_all(&body)?;
             make_parent(&path)?;
+            file.as_file().sync_data()?;
             file.persist(&path).map(drop).map_err(|error| error.error)
         };
         self.blocking("writing", key, write).await
@@ -115,8 +117,9 @@ impl Blobs for Folder {
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes> {
         let read = move |_, path: PathBuf| {
+            let file = File::open(path)?;
             let mut bytes = vec![0; (range.end - range.start) as usize];
-            File::open(path)?.read_exact_at(&mut bytes, range.start)?;
+            file.read_exact_at(&mut bytes, range.start)?;
             Ok(Bytes::from(bytes))
         };
         self.blocking("reading", key, read).await
@@ -146,6 +149,9 @@ impl Blobs for Folder {
         tokio::task::spawn_blocking(move || {
             // Begin in the deepest folder that the prefix names whole.
             let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
+            if !folder.is_empty() && !folder.split('/').all(is_name) || prefix.starts_with('/') {
+                return; // no key begins like this
+            }
             let mut emit = |listed: io::Result<Listed>| {
                 let doing = || format!("listing {}/{prefix}", root.display());
                 send.blocking_send(listed.map_err(|error| Error::new(kind(&error), doing(), error))).is_ok()
@@ -164,6 +170,11 @@ impl Blobs for Folder {
     }
 
     async fn compose_new(&self, key: &str, pieces: Vec<Piece>) -> Result<Put> {
+        for piece in &pieces {
+            if let Piece::Range { key, .. } = piece {
+                self.path(key)?;
+            }
+        }
         let compose = move |folder: Folder, path: PathBuf| {
             let mut target = folder.temporary()?;
             // Neighbouring pieces often come from one file.
@@ -240,20 +251,30 @@ fn walk(root: &Path, folder: &str, prefix: &str, emit: &mut impl FnMut(io::Resul
     true
 }
 
+/// What may stand between two slashes of a key.
+fn is_name(part: &str) -> bool {
+    !part.is_empty() && part != "." && part != ".." && part != TEMPORARY
+}
+
 fn make_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)
 }
 
+/// A folder is not an object either.
 fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    use io::ErrorKind as Of;
+    matches!(error.kind(), Of::NotFound | Of::NotADirectory | Of::IsADirectory)
 }
 
 fn kind(error: &io::Error) -> Kind {
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Kind::NotFound,
+        _ if is_absent(error) => Kind::NotFound,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Kind::Refused,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::OutOfMemory => Kind::Full,
         io::ErrorKind::UnexpectedEof => Kind::Corrupt,
         _ => Kind::Transient,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
 //! Blobs in S3 and in stores that speak like it. A new object is written on the condition that there
 //! is none; composed objects go up in parts and become visible at once, on the same condition.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use anyhow::anyhow;
 use async_trait::async_trait;
 use aws_sdk_s3::{
     Client,
+    config::timeout::TimeoutConfig,
     error::{ProvideErrorMetadata, SdkError},
     primitives::ByteStream,
     types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart},
@@ -24,6 +25,12 @@ const READS: usize = 8;
 /// A longer range is read in pieces of this length.
 const READ: u64 = 4 << 20;
 
+/// A server that has taken a request and says nothing is given up, and asked again by the SDK.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// With its body: a part at a slow hundred KiB/s.
+const TRANSFER_WITHIN: Duration = Duration::from_secs(180);
+
 #[derive(Clone)]
 pub struct S3Blobs {
     client: Client,
@@ -35,7 +42,12 @@ pub struct S3Blobs {
 impl S3Blobs {
     pub async fn open(bucket: &str, prefix: &str) -> Result<Self> {
         let config = aws_config::load_from_env().await;
-        let mut s3 = aws_sdk_s3::config::Builder::from(&config);
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_WITHIN)
+            .read_timeout(ANSWER_WITHIN)
+            .operation_attempt_timeout(TRANSFER_WITHIN)
+            .build();
+        let mut s3 = aws_sdk_s3::config::Builder::from(&config).timeout_config(timeouts);
         let has_endpoint =
             ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"].iter().any(|name| std::env::var(name).is_ok());
         if has_endpoint {
@@ -296,7 +308,8 @@ where
     let code = error.code().unwrap_or_default().to_owned();
     let kind = match (status(&error), code.as_str()) {
         (_, "NoSuchBucket" | "PermanentRedirect" | "InvalidBucketName") => Kind::Config,
-        (_, "SlowDown" | "RequestTimeout" | "InternalError") => Kind::Transient,
+        // Credentials that have run out are fetched anew.
+        (_, "SlowDown" | "RequestTimeout" | "InternalError" | "ExpiredToken") => Kind::Transient,
         (_, "InvalidRange") | (Some(416), _) => Kind::Corrupt,
         (Some(404), _) => Kind::NotFound,
         (Some(401 | 403), _) => Kind::Refused,

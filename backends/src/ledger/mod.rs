@@ -43,9 +43,10 @@ pub trait Ledger: Send + Sync {
     /// un-buries. An event is recorded for the first finish only.
     async fn finish(&self, run: &RunId, place: Place, report: Report) -> Result<Finish>;
 
-    /// The worker gives the item up. A counted failure raises the item's failures by one; an
-    /// uncounted one leaves them as they were. Does nothing if another worker holds the item
-    /// or nobody does, except that blame is recorded all the same. Returns the failures so far.
+    /// The worker gives the item up. A counted failure raises the item's failures by one, once for
+    /// each attempt, however often it is told; an uncounted one takes its attempt back. Does nothing if
+    /// another worker holds the item or nobody does, except that blame is recorded all the same.
+    /// Returns the failures so far.
     async fn release(&self, run: &RunId, place: Place, worker: &WorkerId, release: Release) -> Result<u32>;
 
     /// Sets the item aside with its cause, whoever holds it. Claims answer `Buried` from now on.
@@ -69,8 +70,9 @@ pub trait Ledger: Send + Sync {
     /// ledger has lost events since then (trimmed, flushed, replaced): take a snapshot.
     async fn events(&self, run: &RunId, cursor: &Cursor) -> Result<Events>;
 
-    /// Marks the run as known, and these places as done: how a flushed ledger is filled again from
-    /// the keys under the root. No events are recorded. A run is only `known` after this.
+    /// Marks these places as done, and then the run as known: how a flushed ledger is filled again from
+    /// the keys under the root. No events are recorded. A run is only `known` after this. Atomic for each
+    /// place, not for all, and so is `reset`: others are let in between.
     async fn restore(&self, run: &RunId, done: &[Place]) -> Result<()>;
 
     /// Whether claims are answered with `Go` at all.
@@ -112,8 +114,8 @@ pub enum Finish {
 pub enum Release {
     /// Not the item's fault: preempted, a server away, a missing input.
     Uncounted,
-    /// The item's fault, so far as one can tell.
-    Counted(Failure),
+    /// The item's fault, so far as one can tell. `attempt` is the number that its claim was given.
+    Counted { attempt: u32, failure: Failure },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use tokio::sync::Notify;
 
 use super::{Delivery, Lane, Queue, Receiver, Settle};
-use crate::{Result, embedded::File};
+use crate::{Kind, Result, embedded::File};
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS message (
@@ -120,24 +120,38 @@ impl Receiver for EmbeddedReceiver {
     async fn next(&mut self) -> Result<Delivery> {
         let mut pause = LOOK.0;
         loop {
-            let settled = self.out.settled.notified();
-            if self.out.count.load(Ordering::Acquire) >= self.slots {
+            let (queue, out) = (self.queue.clone(), self.out.clone());
+            let settled = out.settled.notified();
+            if out.count.load(Ordering::Acquire) >= self.slots {
                 settled.await;
                 continue;
             }
-            if self.last_look.elapsed() >= LOOK_FOR_DEAD {
-                self.last_look = tokio::time::Instant::now();
-                self.queue.file.run("looking for the dead", take_back_from_the_dead).await?;
-            }
-            let news = self.queue.news.notified();
-            if let Some(delivery) = self.take().await? {
-                return Ok(delivery);
-            }
-            tokio::select! {
-                () = news => pause = LOOK.0,
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LOOK.1),
+            let news = queue.news.notified();
+            match self.look().await {
+                Ok(Some(delivery)) => return Ok(delivery),
+                Ok(None) => tokio::select! {
+                    () = news => pause = LOOK.0,
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(LOOK.1),
+                },
+                // Locked for very long, or no room left on the disk: both may pass.
+                Err(error) if matches!(error.kind, Kind::Transient | Kind::Full) => {
+                    let error = format!("{:#}", anyhow::Error::from(error));
+                    tracing::warn!(error, "receiving goes on in a moment");
+                    tokio::time::sleep(LOOK_FOR_DEAD).await;
+                }
+                Err(error) => return Err(error),
             }
         }
+    }
+}
+
+impl EmbeddedReceiver {
+    async fn look(&mut self) -> Result<Option<Delivery>> {
+        if self.last_look.elapsed() >= LOOK_FOR_DEAD {
+            self.last_look = tokio::time::Instant::now();
+            self.queue.file.run("looking for the dead", take_back_from_the_dead).await?;
+        }
+        self.take().await
     }
 }
 
@@ -285,3 +299,6 @@ fn now_ms() -> i64 {
 fn random() -> u32 {
     rand::random()
 }
+
+#[cfg(test)]
+mod tests;

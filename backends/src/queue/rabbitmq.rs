@@ -21,6 +21,9 @@ use super::{Delivery, Lane, Queue, Receiver, Settle};
 use crate::{Error, Kind, Result};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// A broker that is there but says nothing (its memory or disk alarm is on, its host is gone) is given
+/// up after this, and the connection with it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// How long a publish goes on trying while the broker is away.
 const PUBLISH_WITHIN: Duration = Duration::from_secs(5);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -63,6 +66,10 @@ impl RabbitMq {
             url.query_pairs_mut().extend_pairs(rest);
         }
         let prefix = prefix.unwrap_or_else(|| "swath".into());
+        url.as_str().parse::<lapin::uri::AMQPUri>().map_err(|why| {
+            let doing = format!("reading {}", crate::open::redacted(url.as_str()));
+            Error::new(Kind::Config, doing, anyhow!(why))
+        })?;
         let this =
             Self { broker: Arc::new(Broker { uri: url.to_string(), prefix }), channel: Arc::default() };
         let open = this.broker.open().await?;
@@ -80,6 +87,17 @@ impl RabbitMq {
         let channel = open.channel.clone();
         *slot = Some(open);
         Ok(channel)
+    }
+
+    /// One call on the common channel. An answer that does not come takes the connection with it.
+    async fn answered<T>(&self, verb: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
+        match tokio::time::timeout(ANSWER_WITHIN, call).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.channel.lock().await.take();
+                Err(self.broker.silent(verb, ANSWER_WITHIN))
+            }
+        }
     }
 
     async fn publish_once(&self, lane: Lane, messages: &[Vec<u8>]) -> Result<()> {
@@ -126,16 +144,26 @@ impl Broker {
         let connecting = Connection::connect(&self.uri, properties);
         match tokio::time::timeout(CONNECT_WITHIN, connecting).await {
             Ok(connected) => connected.map_err(|error| self.failed("connecting", error)),
-            Err(_) => {
-                let doing = format!("connecting at {}", crate::open::redacted(&self.uri));
-                let why = anyhow!("no answer within {} s", CONNECT_WITHIN.as_secs());
-                Err(Error::new(Kind::Transient, doing, why))
-            }
+            Err(_) => Err(self.silent("connecting", CONNECT_WITHIN)),
         }
+    }
+
+    fn silent(&self, verb: &str, waited: Duration) -> Error {
+        let doing = format!("{verb} at {}", crate::open::redacted(&self.uri));
+        let why = anyhow!(
+            "no answer within {} s: is the broker up, and has it raised an alarm (rabbitmq-diagnostics alarms)?",
+            waited.as_secs()
+        );
+        Error::new(Kind::Transient, doing, why)
     }
 
     /// A connection with a channel that confirms what is published, and all queues in place.
     async fn open(&self) -> Result<Open> {
+        let open = tokio::time::timeout(CONNECT_WITHIN, self.open_patiently()).await;
+        open.unwrap_or_else(|_| Err(self.silent("connecting", CONNECT_WITHIN)))
+    }
+
+    async fn open_patiently(&self) -> Result<Open> {
         let failed = |error| self.failed("opening a channel", error);
         let connection = self.connection().await?;
         let channel = connection.create_channel().await.map_err(failed)?;
@@ -172,7 +200,7 @@ impl Queue for RabbitMq {
         let started = tokio::time::Instant::now();
         let mut pause = PAUSE.0;
         loop {
-            match self.publish_once(lane, &messages).await {
+            match self.answered("publishing", self.publish_once(lane, &messages)).await {
                 Err(error) if error.kind == Kind::Transient && started.elapsed() < PUBLISH_WITHIN => {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
@@ -191,18 +219,23 @@ impl Queue for RabbitMq {
 
     async fn waiting(&self, lane: Lane) -> Result<u64> {
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let channel = self.channel().await?;
-        let declared =
-            channel.queue_declare(self.broker.queue(lane).as_str().into(), passive, FieldTable::default());
-        let queue = declared.await.map_err(|error| self.broker.failed("counting", error))?;
-        Ok(u64::from(queue.message_count()))
+        let queue = self.broker.queue(lane);
+        let count = async {
+            let channel = self.channel().await?;
+            let declared = channel.queue_declare(queue.as_str().into(), passive, FieldTable::default());
+            declared.await.map_err(|error| self.broker.failed("counting", error))
+        };
+        Ok(u64::from(self.answered("counting", count).await?.message_count()))
     }
 
     async fn purge(&self, lane: Lane) -> Result<()> {
-        let channel = self.channel().await?;
-        let purged =
-            channel.queue_purge(self.broker.queue(lane).as_str().into(), QueuePurgeOptions::default());
-        purged.await.map(drop).map_err(|error| self.broker.failed("purging", error))
+        let queue = self.broker.queue(lane);
+        let purge = async {
+            let channel = self.channel().await?;
+            let purged = channel.queue_purge(queue.as_str().into(), QueuePurgeOptions::default());
+            purged.await.map_err(|error| self.broker.failed("purging", error))
+        };
+        self.answered("purging", purge).await.map(drop)
     }
 }
 
@@ -248,7 +281,8 @@ impl Receiver for RabbitReceiver {
         let mut pause = PAUSE.0;
         loop {
             let Some(open) = &mut self.open else {
-                match self.consume().await {
+                let consume = tokio::time::timeout(CONNECT_WITHIN, self.consume()).await;
+                match consume.unwrap_or_else(|_| Err(self.broker.silent("receiving", CONNECT_WITHIN))) {
                     Ok(open) => self.open = Some(open),
                     Err(error) if error.kind == Kind::Transient => {
                         tracing::warn!(
@@ -331,22 +365,13 @@ impl Drop for RabbitSettle {
     }
 }
 
-/// The broker says what it refuses in words.
+/// By the broker's own code (AMQP 0-9-1, chapter 1.2).
 fn kind(error: &lapin::Error) -> Kind {
-    let text = error.to_string();
-    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    if says(&["ACCESS_REFUSED", "ACCESS-REFUSED", "access refused"]) {
-        Kind::Refused
-    } else if says(&[
-        "vhost",
-        "NOT_ALLOWED",
-        "NOT-ALLOWED",
-        "PRECONDITION_FAILED",
-        "PRECONDITION-FAILED",
-        "parse",
-    ]) {
-        Kind::Config
-    } else {
-        Kind::Transient
+    let lapin::ErrorKind::ProtocolError(refusal) = error.kind() else { return Kind::Transient };
+    match refusal.get_id() {
+        403 => Kind::Refused,
+        // Precondition failed: a queue of that name has other arguments. Not allowed: no such vhost.
+        406 | 530 => Kind::Config,
+        _ => Kind::Transient,
     }
 }

@@ -86,7 +86,7 @@ async fn latency(doors: &Doors, backend: &str) -> anyhow::Result<()> {
     for index in 0..SINGLES {
         let item = plan::noop(&record, index);
         let published = Instant::now();
-        doors.queue.publish(Lane::Cpu, vec![envelope::encode(&item)]).await?;
+        doors.queue.publish(Lane::Cpu, vec![envelope::encode(&item)?]).await?;
         loop {
             let events = doors.ledger.events(&record.run, &cursor).await?;
             let Events::Some { events, next } = events else { anyhow::bail!("the ledger lost its events") };

@@ -5,7 +5,7 @@ use swath_coordinator::{
     commands::{self, Command},
     run::read_status,
 };
-use swath_proto::{ids::RunId, keys};
+use swath_proto::{ids::RunId, keys, status::RunState};
 
 use crate::{
     args::DoorArgs,
@@ -17,10 +17,14 @@ pub(super) async fn run(run: RunId, wish: Command, doors: DoorArgs) -> anyhow::R
     if root.head(&keys::run_record(&run)).await?.is_none() {
         return Err(Usage(format!("there is no run '{run}' under {}; see: swath status", doors.root)).into());
     }
-    if let Some(status) = read_status(&root, &run).await?
-        && status.state.is_final()
-    {
-        return Err(Usage(format!("{run} is over already")).into());
+    let state = read_status(&root, &run).await?.map(|status| status.state);
+    let refusal = match (&wish, state) {
+        (Command::Resume, Some(RunState::Done)) => Some("is done: there is nothing to resume"),
+        (Command::Pause | Command::Cancel, Some(state)) if state.is_final() => Some("is over already"),
+        _ => None,
+    };
+    if let Some(why) = refusal {
+        return Err(Usage(format!("{run} {why}")).into());
     }
     commands::give(&root, &run, &wish).await?;
     println!("asked; the coordinator takes it within seconds. See: swath status {run}");

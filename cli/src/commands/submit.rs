@@ -1,7 +1,12 @@
 //! `swath submit`: puts a run under the root, where a coordinator finds it.
 
 use swath_backends::{blobs::Put, open::open_blobs};
-use swath_coordinator::freeze;
+use swath_coordinator::{
+    commands::{self, Command},
+    freeze,
+    run::read_status,
+};
+use swath_proto::status::RunState;
 
 use crate::{
     args::{DoorArgs, FileArgs},
@@ -18,9 +23,15 @@ pub(super) async fn run(args: FileArgs, doors: DoorArgs) -> anyhow::Result<Exit>
     println!("{run}");
     match put {
         Put::Created => eprintln!("submitted; watch it with: swath status {run} --watch"),
-        Put::Exists => {
-            eprintln!("the same run is there already (--rerun begins another); see: swath status {run}")
-        }
+        Put::Exists => match read_status(&root, run).await?.map(|status| status.state) {
+            Some(RunState::Failed | RunState::Cancelled) => {
+                commands::give(&root, run, &Command::Resume).await?;
+                eprintln!(
+                    "the same run has ended early, and goes on now; watch it with: swath status {run} --watch"
+                );
+            }
+            _ => eprintln!("the same run is there already (--rerun begins another); see: swath status {run}"),
+        },
     }
     Ok(Exit::Done)
 }

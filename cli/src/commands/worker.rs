@@ -1,6 +1,6 @@
 //! `swath worker`: a supervisor, and under it the process that works.
 
-use std::time::Duration;
+use std::path::PathBuf;
 
 use swath_backends::{open::open, queue::Lane};
 use swath_worker::{run, supervise};
@@ -37,9 +37,9 @@ pub(super) fn run(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> any
             .collect(),
         slots: args.tuning.slots,
         lease: config::seconds("--lease", args.tuning.lease)?,
-        grace: Duration::from_secs_f64(args.tuning.grace.max(0.0)),
+        grace: config::seconds("--grace", args.tuning.grace)?,
         idle_exit,
-        cache: std::env::temp_dir().join("swath-models"),
+        cache: cache(),
         native_threads: 2,
         threads: args.tuning.threads,
         max_crashes: MAX_CRASHES,
@@ -54,4 +54,15 @@ pub(super) fn run(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> any
     });
     let exit = ended.map_or_else(|error| exit::explain(&error), |()| Exit::Done);
     supervise::leave(exit as i32)
+}
+
+/// Of this user: where several share a machine, nobody finds another's files in the way.
+fn cache() -> PathBuf {
+    let of_user = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let of_home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    of_user
+        .filter(|path| path.is_absolute())
+        .or_else(of_home)
+        .unwrap_or_else(std::env::temp_dir)
+        .join("swath/models")
 }

@@ -8,7 +8,7 @@ pub type Result<T> = std::result::Result<T, ModelError>;
 pub enum Kind {
     /// Weights and architecture do not belong together, or the file is damaged.
     Config,
-    /// The network's output is not a number.
+    /// The network's output is no number: the pixels are at fault.
     Data,
     /// No memory left.
     Capacity,
@@ -25,6 +25,14 @@ pub struct ModelError {
 impl ModelError {
     pub(crate) fn config(text: impl Into<String>) -> Self {
         Self { kind: Kind::Config, text: text.into() }
+    }
+
+    pub(crate) fn data(text: impl Into<String>) -> Self {
+        Self { kind: Kind::Data, text: text.into() }
+    }
+
+    pub(crate) fn capacity(text: impl Into<String>) -> Self {
+        Self { kind: Kind::Capacity, text: text.into() }
     }
 
     pub(crate) fn internal(text: impl Into<String>) -> Self {
@@ -45,7 +53,8 @@ impl From<tch::TchError> for ModelError {
         let text = error.to_string();
         // The engine's own texts go on with a stack of C++ frames that help nobody here.
         let text = text.split("\nException raised from").next().unwrap_or_default().to_owned();
-        let no_memory = text.contains("not enough memory") || text.contains("out of memory");
+        let no_memory =
+            ["not enough memory", "out of memory", "bad_alloc"].iter().any(|told| text.contains(told));
         Self { kind: if no_memory { Kind::Capacity } else { Kind::Internal }, text }
     }
 }

@@ -11,6 +11,8 @@ mod engine;
 mod error;
 mod predictor;
 mod process;
+#[cfg(test)]
+mod reference;
 mod tiny;
 mod torchscript;
 mod unet;

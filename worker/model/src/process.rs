@@ -1,17 +1,108 @@
 //! What has to be set once a process, before the engine is used.
 
-/// Keeps the engine's blocks in the process. The C library would give every
-/// large block back to the kernel after each layer and fetch it again, page by page: a third of the
-/// time of a forward pass.
+use std::sync::Once;
+
+/// Keeps the engine's blocks in the process: the C library would give every large block back to the
+/// kernel after each layer and fetch it again, page by page, which can take a third of the time of a
+/// forward pass. To be called before there are other threads; calling it again changes nothing.
 pub fn init_process() {
-    const KEEP: libc::c_int = 1 << 30;
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        keep_blocks();
+        tch::set_num_interop_threads(1);
+    });
+}
+
+fn keep_blocks() {
     // SAFETY: mallopt only sets the allocator's parameters.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, KEEP);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, KEEP);
+        // No block has a mapping of its own. (Older C libraries refuse a high M_MMAP_THRESHOLD.)
+        libc::mallopt(libc::M_MMAP_MAX, 0);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
         libc::mallopt(libc::M_TOP_PAD, 64 << 20);
         // Other arenas have a limit of their own, which large blocks of the device thread would pass.
         libc::mallopt(libc::M_ARENA_MAX, 1);
     }
-    tch::set_num_interop_threads(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use swath_proto::item::{Architecture, WindowShape};
+
+    use super::*;
+    use crate::{determinism::network, load};
+
+    const CHILD: &str = "SWATH_PROCESS_CHILD";
+    const FORWARDS: i64 = 10;
+
+    /// What a thread beside the main one costs in a process that was or was not set up: page faults
+    /// a forward pass, and kilobytes by which the process grew over all of them.
+    #[derive(Debug)]
+    struct Cost {
+        faults: i64,
+        grown_kb: i64,
+    }
+
+    fn measure() -> Cost {
+        let work = || {
+            let (model, file) = network(Architecture::Tiny);
+            // Its hidden layer is larger than any block that the C library keeps by itself.
+            let shape = WindowShape { core_px: 512, margin_px: 0 };
+            let mut predictor = load(&model, file.as_deref(), shape, 8, 1).unwrap();
+            let input = vec![0.5; 8 * 512 * 512 * 4];
+            let mut forward = || predictor.forward(&input, 8).map(|_| ()).unwrap();
+            (0..3).for_each(|_| forward());
+            let (faults, resident) = (faults(), resident_kb());
+            (0..FORWARDS).for_each(|_| forward());
+            Cost { faults: (self::faults() - faults) / FORWARDS, grown_kb: resident_kb() - resident }
+        };
+        std::thread::spawn(work).join().unwrap()
+    }
+
+    /// Of this thread.
+    fn faults() -> i64 {
+        // SAFETY: zeroes are a valid rusage, and the call only writes into it.
+        unsafe {
+            let mut usage: libc::rusage = std::mem::zeroed();
+            libc::getrusage(libc::RUSAGE_THREAD, &mut usage);
+            usage.ru_minflt
+        }
+    }
+
+    fn resident_kb() -> i64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    fn child(setup: &str) -> Cost {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "process::tests::blocks_are_kept_by_other_threads_too", "--nocapture"])
+            .env(CHILD, setup)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let line =
+            text.lines().find_map(|line| line.split_once("cost ")).unwrap_or_else(|| panic!("{text}")).1;
+        let mut numbers = line.split(' ').map(|number| number.parse().unwrap());
+        Cost { faults: numbers.next().unwrap(), grown_kb: numbers.next().unwrap() }
+    }
+
+    #[test]
+    fn blocks_are_kept_by_other_threads_too() {
+        if let Ok(setup) = std::env::var(CHILD) {
+            if setup == "set up" {
+                init_process();
+                init_process();
+            }
+            let cost = measure();
+            println!("\ncost {} {}", cost.faults, cost.grown_kb);
+            return;
+        }
+        let (kept, given_back) = (child("set up"), child("as it comes"));
+        println!("{kept:?} {given_back:?}");
+        assert!(kept.faults < 10, "{kept:?}");
+        assert!(kept.grown_kb < 4096, "{kept:?}");
+        assert!(given_back.faults > 1000, "without the set-up there is nothing to see: {given_back:?}");
+    }
 }

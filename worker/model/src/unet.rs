@@ -77,12 +77,11 @@ impl Block {
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let mut output = self.second.forward(&self.first.forward_relu(input)?)?;
-        let output = match &self.shortcut {
+        let mut sum = match &self.shortcut {
             Some(shortcut) => output.f_add_(&shortcut.forward(input)?)?,
             None => output.f_add_(input)?,
         };
-        let mut output = output;
-        Ok(output.f_relu_()?)
+        Ok(sum.f_relu_()?)
     }
 }
 

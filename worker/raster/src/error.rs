@@ -46,6 +46,11 @@ impl RasterError {
         Self { kind: kind(&error, &why), doing: doing.into(), why }
     }
 
+    /// By GDAL's words alone; a remote file that it says nothing about is not there.
+    pub(crate) fn told(doing: impl Into<String>, why: String) -> Self {
+        Self { kind: by_words(&why).unwrap_or(Kind::Missing), doing: doing.into(), why }
+    }
+
     pub(crate) fn io(doing: impl Into<String>, error: std::io::Error) -> Self {
         let kind = match error.kind() {
             std::io::ErrorKind::NotFound => Kind::Missing,
@@ -61,6 +66,13 @@ impl RasterError {
 const OUT_OF_MEMORY: i32 = 2;
 
 fn kind(error: &GdalError, why: &str) -> Kind {
+    by_words(why).unwrap_or(match error {
+        GdalError::CplError { number, .. } if *number == OUT_OF_MEMORY => Kind::Full,
+        _ => Kind::Unreadable,
+    })
+}
+
+fn by_words(why: &str) -> Option<Kind> {
     let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
     if says(&[
         "No such file",
@@ -70,7 +82,7 @@ fn kind(error: &GdalError, why: &str) -> Kind {
         "not recognized as being in",
     ]) && !says(&["not recognized as a supported"])
     {
-        return Kind::Missing;
+        return Some(Kind::Missing);
     }
     if says(&[
         "AccessDenied",
@@ -80,10 +92,10 @@ fn kind(error: &GdalError, why: &str) -> Kind {
         "Permission denied",
         "AWS_SECRET_ACCESS_KEY",
     ]) {
-        return Kind::Refused;
+        return Some(Kind::Refused);
     }
     if says(&["No space left"]) {
-        return Kind::Full;
+        return Some(Kind::Full);
     }
     if says(&[
         "HTTP response code: 5",
@@ -94,19 +106,16 @@ fn kind(error: &GdalError, why: &str) -> Kind {
         "CURL error",
         "Could not resolve",
     ]) {
-        return Kind::Transient;
+        return Some(Kind::Transient);
     }
     // "HTTP response code on URL: 503"; 0 is no answer at all.
     if why.contains("HTTP response code") {
         let code = why.rsplit(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty());
-        return match code.and_then(|digits| digits.parse::<u16>().ok()) {
+        return Some(match code.and_then(|digits| digits.parse::<u16>().ok()) {
             Some(404) => Kind::Missing,
             Some(401 | 403) => Kind::Refused,
             _ => Kind::Transient,
-        };
+        });
     }
-    match error {
-        GdalError::CplError { number, .. } if *number == OUT_OF_MEMORY => Kind::Full,
-        _ => Kind::Unreadable,
-    }
+    None
 }

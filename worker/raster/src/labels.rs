@@ -12,6 +12,7 @@ use swath_proto::{geometry::RectPx, scene::SceneHeader};
 use crate::{
     error::{Kind, RasterError, Result},
     geojson,
+    settings::forget,
 };
 
 pub struct Labels {
@@ -110,8 +111,12 @@ fn read_text(uri: &str) -> Result<Vec<u8>> {
     let (mut data, mut length) = (std::ptr::null_mut(), 0);
     // SAFETY: on success GDAL hands over a buffer of `length` bytes, which is copied and freed.
     unsafe {
+        gdal_sys::CPLErrorReset();
         if gdal_sys::VSIIngestFile(std::ptr::null_mut(), path.as_ptr(), &mut data, &mut length, -1) == 0 {
-            return Err(RasterError::new(Kind::Missing, doing(), "it can't be opened"));
+            let why = std::ffi::CStr::from_ptr(gdal_sys::CPLGetLastErrorMsg()).to_string_lossy().into_owned();
+            forget(&path.to_string_lossy());
+            let why = if why.is_empty() { "it can't be opened".into() } else { why };
+            return Err(RasterError::told(doing(), why));
         }
         let text = std::slice::from_raw_parts(data, length as usize).to_vec();
         gdal_sys::VSIFree(data.cast());

@@ -10,7 +10,10 @@ use swath_proto::{
     scene::{FileRef, Georeference, SceneHeader},
 };
 
-use crate::error::{Kind, RasterError, Result};
+use crate::{
+    error::{Kind, RasterError, Result},
+    settings::forget,
+};
 
 /// An open raster: to be used on one thread at a time.
 pub struct Raster {
@@ -66,7 +69,10 @@ impl Raster {
                 uri.to_owned()
             }
         };
-        let dataset = Dataset::open(&path).map_err(|error| RasterError::gdal(doing(), error))?;
+        let dataset = Dataset::open(&path).map_err(|error| {
+            forget(&path);
+            RasterError::gdal(doing(), error)
+        })?;
         let (width, height) = dataset.raster_size();
         let (Ok(width), Ok(height)) = (u32::try_from(width), u32::try_from(height)) else {
             return Err(RasterError::new(

@@ -18,6 +18,10 @@ pub fn configure(settings: &Settings) {
     set("CPL_VSIL_CURL_CACHE_SIZE", "16777216");
     set("GDAL_HTTP_MAX_RETRY", "5");
     set("GDAL_HTTP_RETRY_DELAY", "0.5");
+    // A server that says nothing any more is given up: whoever waits for it holds a thread.
+    set("GDAL_HTTP_CONNECTTIMEOUT", "10");
+    set("GDAL_HTTP_LOW_SPEED_TIME", "30");
+    set("GDAL_HTTP_LOW_SPEED_LIMIT", "1");
     // The SDK and GDAL spell an endpoint of one's own in different ways.
     let endpoint =
         ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].into_iter().find_map(|name| std::env::var(name).ok());
@@ -30,6 +34,17 @@ pub fn configure(settings: &Settings) {
         set("AWS_HTTPS", https);
         set("AWS_S3_ENDPOINT", host.trim_end_matches('/'));
         set("AWS_VIRTUAL_HOSTING", "FALSE");
+    }
+}
+
+/// GDAL remembers what it has heard of a remote file for as long as the process lives, failures too: whoever
+/// tries again has to make it ask again.
+pub(crate) fn forget(path: &str) {
+    if path.starts_with("/vsi")
+        && let Ok(path) = std::ffi::CString::new(path)
+    {
+        // SAFETY: a plain call with a string that ends in a zero byte.
+        unsafe { gdal_sys::VSICurlPartialClearCache(path.as_ptr()) };
     }
 }
 

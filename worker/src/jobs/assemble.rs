@@ -15,12 +15,15 @@ use swath_geo::{
     tiles::{Predictor, Tiling},
 };
 use swath_proto::{
-    item::{Assemble, AssembleInputs, AssemblePart, Item, Place, Stage},
+    item::{Assemble, AssembleInputs, AssemblePart, Place, Stage},
     keys,
 };
 
 use super::{Output, json};
-use crate::{context::Context, failure::JobError};
+use crate::{
+    context::{Claimed, Context},
+    failure::JobError,
+};
 
 /// Reads under way at a time, each of a few kilobytes.
 const READS: usize = 16;
@@ -47,7 +50,7 @@ struct Part {
     header: PackHeader,
 }
 
-pub(super) async fn run(cx: &Context, item: &Item, work: &Assemble) -> Result<Output, JobError> {
+pub(super) async fn run(cx: &Context, item: &Claimed, work: &Assemble) -> Result<Output, JobError> {
     let key = keys::assemble_inputs(&item.run, &work.inputs);
     let inputs: AssembleInputs = serde_json::from_slice(&cx.blobs.get(&key).await?)
         .with_context(|| format!("reading {key}"))
@@ -112,7 +115,7 @@ async fn header(cx: &Context, part: &AssemblePart) -> Result<Part, JobError> {
 /// Writes one file of a scene.
 async fn product(
     cx: &Context,
-    item: &Item,
+    item: &Claimed,
     inputs: &AssembleInputs,
     parts: &[Part],
     name: &str,
@@ -204,7 +207,7 @@ fn class_list(inputs: &AssembleInputs) -> String {
 #[expect(clippy::too_many_arguments, reason = "all of it describes one product of one scene")]
 async fn top_levels(
     cx: &Context,
-    item: &Item,
+    item: &Claimed,
     inputs: &AssembleInputs,
     parts: &[Part],
     name: &str,

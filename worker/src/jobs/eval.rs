@@ -4,21 +4,25 @@ use anyhow::anyhow;
 use swath_geo::confusion::Confusion;
 use swath_proto::{
     geometry::{RectPx, SizePx},
-    item::{Eval, Item},
+    item::Eval,
     score::SceneScore,
 };
 use swath_raster::{Kind, Pixels, Raster, labels};
 
 use super::{Output, json};
-use crate::{context::Context, failure::JobError};
+use crate::{
+    context::{Claimed, Context},
+    failure::JobError,
+};
 
 /// Edge of what is compared at a time: bounds the memory, whatever the scene.
 const BLOCK_PX: u32 = 2048;
 
-pub(super) async fn run(cx: &Context, item: &Item, work: &Eval) -> Result<Output, JobError> {
+pub(super) async fn run(cx: &Context, item: &Claimed, work: &Eval) -> Result<Output, JobError> {
     let prediction = cx.blobs.uri(&work.prediction);
     let wanted = work.clone();
     let score = cx.native(item, move || count(&wanted, &prediction)).await?;
+    cx.check_unchanged(&work.labels).await?;
     json(&score, work.scene.size.pixels())
 }
 

@@ -7,9 +7,12 @@ mod probe;
 mod survey;
 
 use bytes::Bytes;
-use swath_proto::item::{Item, Work};
+use swath_proto::item::Work;
 
-use crate::{context::Context, failure::JobError};
+use crate::{
+    context::{Claimed, Context},
+    failure::JobError,
+};
 
 /// What a job gives: the bytes that go under the item's key, and how much of the scene they cover.
 #[derive(Clone, Debug)]
@@ -19,7 +22,7 @@ pub struct Output {
 }
 
 /// The registry.
-pub async fn run(cx: &Context, item: &Item) -> Result<Output, JobError> {
+pub async fn run(cx: &Context, item: &Claimed) -> Result<Output, JobError> {
     match &item.work {
         Work::Probe(work) => probe::run(cx, item, work).await,
         Work::Survey(work) => survey::run(cx, item, work).await,

@@ -8,15 +8,12 @@ use swath_geo::{
     pyramid::{self, Reduction},
     tiles::Predictor,
 };
-use swath_proto::{
-    geometry::SizePx,
-    item::{Item, Predict},
-};
+use swath_proto::{geometry::SizePx, item::Predict};
 use swath_raster::{Pixels, Raster};
 
 use super::Output;
 use crate::{
-    context::Context,
+    context::{Claimed, Context},
     device::{Key, Models},
     failure::JobError,
     models,
@@ -37,11 +34,12 @@ struct Block {
     row: i64,
 }
 
-pub(super) async fn run(cx: &Context, item: &Item, work: &Predict) -> Result<Output, JobError> {
+pub(super) async fn run(cx: &Context, item: &Claimed, work: &Predict) -> Result<Output, JobError> {
     let file = models::file(cx, &work.model).await?;
     let wanted = work.clone();
     let block = cx.native(item, move || read(&wanted)).await?;
     let wanted = work.clone();
+    cx.check_unchanged(&work.scene.image).await?;
     let planes = cx.device.run(cx.suspect(item), move |models| infer(models, &wanted, file, &block)).await?;
     let wanted = work.clone();
     let body = cx.native(item, move || encode(&wanted, planes)).await?;
@@ -77,7 +75,7 @@ fn infer(
     let predictor = models.get(&key, file)?;
     let here = predictor.class().id();
     if here != work.class {
-        return Err(JobError::Unfit(format!(
+        return Err(JobError::Unfit(anyhow!(
             "this worker computes in numeric class {here}, the run is pinned to {}: the two would not give the same \
              bytes. Start the run's workers on machines of one kind, or begin a new run with --rerun",
             work.class

@@ -2,15 +2,17 @@
 
 use std::time::Instant;
 
-use swath_proto::{
-    item::{Item, Probe},
-    numeric::Probed,
-};
+use swath_proto::{item::Probe, numeric::Probed};
 
 use super::{Output, json};
-use crate::{context::Context, device::Key, failure::JobError, models};
+use crate::{
+    context::{Claimed, Context},
+    device::Key,
+    failure::JobError,
+    models,
+};
 
-pub(super) async fn run(cx: &Context, item: &Item, work: &Probe) -> Result<Output, JobError> {
+pub(super) async fn run(cx: &Context, item: &Claimed, work: &Probe) -> Result<Output, JobError> {
     let file = models::file(cx, &work.model).await?;
     let key = Key { model: work.model.clone(), window: work.window, batch: work.batch, threads: cx.threads };
     let probed = cx.device.run(cx.suspect(item), move |models| {

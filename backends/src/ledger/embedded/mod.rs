@@ -1,6 +1,8 @@
 //! The ledger of one machine: tables in a file, shared by all processes.
 
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -22,8 +24,7 @@ use crate::{Result, embedded::File};
 const SCHEMA: &str = "
     -- A run is known once it was restored; its incarnation tells one life of this file from another.
     CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, incarnation TEXT, closed INTEGER NOT NULL DEFAULT 0,
-        trimmed INTEGER NOT NULL DEFAULT 0)
-        WITHOUT ROWID;
+        last INTEGER NOT NULL DEFAULT 0, trimmed INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
     -- Bits lie in chunks, so that setting one of ten million rewrites a kilobyte.
     CREATE TABLE IF NOT EXISTS done (run TEXT, stage TEXT, lot INTEGER, chunk INTEGER, bits BLOB NOT NULL,
         PRIMARY KEY (run, stage, lot, chunk)) WITHOUT ROWID;
@@ -31,16 +32,20 @@ const SCHEMA: &str = "
         PRIMARY KEY (run, place)) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS hold_until ON hold (run, until_ms);
     CREATE TABLE IF NOT EXISTS tries (run TEXT, place TEXT, attempts INTEGER NOT NULL DEFAULT 0,
-        failures INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (run, place)) WITHOUT ROWID;
+        failures INTEGER NOT NULL DEFAULT 0, blamed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (run, place))
+        WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS grave (run TEXT, place TEXT, attempts INTEGER NOT NULL, failure TEXT NOT NULL,
         PRIMARY KEY (run, place)) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, body TEXT NOT NULL);
-    CREATE INDEX IF NOT EXISTS event_run ON event (run, id);
+    -- Every run has a history of its own, numbered from 1, so that a busy one does not trim a quiet one's.
+    CREATE TABLE IF NOT EXISTS event (run TEXT, number INTEGER, body TEXT NOT NULL, PRIMARY KEY (run, number))
+        WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS office (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL)
         WITHOUT ROWID;
 ";
 
 const EVENTS_A_CALL: i64 = 4096;
+/// Places that are written in one go, so that others are let in between.
+const AT_ONCE: usize = 2000;
 
 #[derive(Clone)]
 pub struct EmbeddedLedger {
@@ -144,22 +149,28 @@ impl Ledger for EmbeddedLedger {
                 return failures(db);
             }
             let held_by_other = hold(db, &run, place)?.is_some_and(|(holder, _)| holder != worker.as_str());
-            if let Release::Counted(_) = &release {
-                db.prepare_cached(
-                    "INSERT INTO tries (run, place, failures) VALUES (?, ?, 1)
-                     ON CONFLICT DO UPDATE SET failures = failures + 1",
-                )?
-                .execute([run.as_str(), &key])?;
-            }
-            let failures = failures(db)?;
             let dropped = db
                 .prepare_cached("DELETE FROM hold WHERE run = ? AND place = ? AND worker = ?")?
-                .execute([run.as_str(), &key, worker.as_str()])?;
-            let failure = match release {
-                Release::Counted(failure) => Some(failure),
-                Release::Uncounted => None,
+                .execute([run.as_str(), &key, worker.as_str()])?
+                > 0;
+            let (failure, is_news) = match release {
+                Release::Counted { attempt, failure } => {
+                    let blame = "INSERT INTO tries (run, place, failures, blamed) VALUES (?1, ?2, 1, ?3)
+                         ON CONFLICT DO UPDATE SET failures = failures + 1, blamed = ?3 WHERE blamed < ?3";
+                    let blamed = db.prepare_cached(blame)?.execute(params![run.as_str(), key, attempt])? > 0;
+                    (Some(failure), dropped || (blamed && !held_by_other))
+                }
+                Release::Uncounted => {
+                    if dropped {
+                        let back = "UPDATE tries SET attempts = attempts - 1
+                             WHERE run = ? AND place = ? AND attempts > 0";
+                        db.prepare_cached(back)?.execute([run.as_str(), &key])?;
+                    }
+                    (None, dropped)
+                }
             };
-            if dropped > 0 || (failure.is_some() && !held_by_other) {
+            let failures = failures(db)?;
+            if is_news {
                 record(db, &run, &Event::Released { place, failures, failure })?;
             }
             Ok(failures)
@@ -187,19 +198,19 @@ impl Ledger for EmbeddedLedger {
     }
 
     async fn reset(&self, run: &RunId, places: &[Place]) -> Result<()> {
-        let (run, places) = (run.clone(), places.to_vec());
-        let reset = move |db: &Db<'_>| {
-            for place in places {
-                let was_buried = grave(db, &run, place)?;
-                let was_done = set_bit(db, &run, place, false)?;
-                forget_place(db, &run, place)?;
-                if was_done || was_buried {
-                    record(db, &run, &Event::Reset { place })?;
-                }
-            }
-            Ok(())
-        };
-        self.file.run("resetting", reset).await
+        for places in places.chunks(AT_ONCE) {
+            let (run, places) = (run.clone(), places.to_vec());
+            let reset = move |db: &Db<'_>| {
+                places.into_iter().try_for_each(|place| {
+                    let was_buried = grave(db, &run, place)?;
+                    let was_done = set_bit(db, &run, place, false)?;
+                    forget_place(db, &run, place)?;
+                    if was_done || was_buried { record(db, &run, &Event::Reset { place }) } else { Ok(()) }
+                })
+            };
+            self.file.run("resetting", reset).await?;
+        }
+        Ok(())
     }
 
     async fn reap(&self, run: &RunId) -> Result<Vec<Place>> {
@@ -258,16 +269,15 @@ impl Ledger for EmbeddedLedger {
             let buried = buried.into_iter().map(|(place, attempts, failure)| {
                 Ok((parse(&place)?, attempts, serde_json::from_str(&failure).map_err(not_json)?))
             });
-            let last: i64 = db.query_row(
-                "SELECT coalesce(max(id), 0) FROM event WHERE run = ?",
-                [run.as_str()],
-                |row| row.get(0),
-            )?;
+            let last: Option<i64> = db
+                .prepare_cached("SELECT last FROM run WHERE name = ?")?
+                .query_row([run.as_str()], |row| row.get(0))
+                .optional()?;
             Ok(Snapshot {
                 known: incarnation.is_some(),
                 done,
                 buried: buried.collect::<Sql<_>>()?,
-                cursor: cursor(incarnation.as_deref(), last),
+                cursor: cursor(incarnation.as_deref(), last.unwrap_or_default()),
             })
         };
         self.file.run("taking a snapshot", snapshot).await
@@ -281,19 +291,20 @@ impl Ledger for EmbeddedLedger {
                 return Ok(Events::Gone);
             };
             let trimmed: i64 = db
-                .prepare_cached("SELECT coalesce(trimmed, 0) FROM run WHERE name = ?")?
+                .prepare_cached("SELECT trimmed FROM run WHERE name = ?")?
                 .query_row([run.as_str()], |row| row.get(0))?;
             if life != incarnation || after < trimmed {
                 return Ok(Events::Gone);
             }
-            let mut query =
-                db.prepare_cached("SELECT id, body FROM event WHERE run = ? AND id > ? ORDER BY id LIMIT ?")?;
+            let mut query = db.prepare_cached(
+                "SELECT number, body FROM event WHERE run = ? AND number > ? ORDER BY number LIMIT ?",
+            )?;
             let rows = query
                 .query_map(params![run.as_str(), after, EVENTS_A_CALL], |row| {
                     Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
                 })?
                 .collect::<Sql<Vec<_>>>()?;
-            let last = rows.last().map_or(after, |(id, _)| *id);
+            let last = rows.last().map_or(after, |(number, _)| *number);
             let events = rows.iter().map(|(_, body)| serde_json::from_str(body).map_err(not_json));
             Ok(Events::Some { events: events.collect::<Sql<_>>()?, next: cursor(Some(&incarnation), last) })
         };
@@ -301,21 +312,28 @@ impl Ledger for EmbeddedLedger {
     }
 
     async fn restore(&self, run: &RunId, done: &[Place]) -> Result<()> {
-        let (run, done) = (run.clone(), done.to_vec());
-        let restore = move |db: &Db<'_>| {
+        // The bits first: a run is known only when all of them are there.
+        for places in done.chunks(AT_ONCE) {
+            let (run, places) = (run.clone(), places.to_vec());
+            let restore = move |db: &Db<'_>| {
+                places.into_iter().try_for_each(|place| {
+                    forget_place(db, &run, place)?;
+                    set_bit(db, &run, place, true).map(drop)
+                })
+            };
+            self.file.run("restoring", restore).await?;
+        }
+        let run = run.clone();
+        let know = move |db: &Db<'_>| {
             let life = format!("{:016x}", rand::random::<u64>());
             db.prepare_cached(
                 "INSERT INTO run (name, incarnation) VALUES (?1, ?2)
                  ON CONFLICT DO UPDATE SET incarnation = coalesce(incarnation, ?2)",
             )?
-            .execute([run.as_str(), &life])?;
-            for place in done {
-                set_bit(db, &run, place, true)?;
-                forget_place(db, &run, place)?;
-            }
-            Ok(())
+            .execute([run.as_str(), &life])
+            .map(drop)
         };
-        self.file.run("restoring", restore).await
+        self.file.run("restoring", know).await
     }
 
     async fn set_gate(&self, run: &RunId, gate: Gate) -> Result<()> {

@@ -97,13 +97,19 @@ pub(super) fn set_bit(db: &Db<'_>, run: &RunId, place: Place, value: bool) -> Sq
 
 pub(super) fn record(db: &Db<'_>, run: &RunId, event: &Event) -> Sql<()> {
     let json = serde_json::to_string(event).map_err(not_json)?;
-    db.prepare_cached("INSERT INTO event (run, body) VALUES (?, ?)")?.execute([run.as_str(), &json])?;
-    let last = db.last_insert_rowid();
+    let last: i64 = db
+        .prepare_cached(
+            "INSERT INTO run (name, last) VALUES (?, 1) ON CONFLICT DO UPDATE SET last = last + 1 RETURNING last",
+        )?
+        .query_row([run.as_str()], |row| row.get(0))?;
+    db.prepare_cached("INSERT INTO event VALUES (?, ?, ?)")?.execute(params![run.as_str(), last, json])?;
     // Now and then: a trim an event would cost more than the events.
-    if last % 1024 == 0 {
-        let oldest = last - KEEP_EVENTS;
-        db.prepare_cached("DELETE FROM event WHERE id <= ?")?.execute([oldest])?;
-        db.prepare_cached("UPDATE run SET trimmed = max(trimmed, ?)")?.execute([oldest])?;
+    if last % 1024 == 0 && last > KEEP_EVENTS {
+        let trimmed = last - KEEP_EVENTS;
+        db.prepare_cached("DELETE FROM event WHERE run = ? AND number <= ?")?
+            .execute(params![run.as_str(), trimmed])?;
+        db.prepare_cached("UPDATE run SET trimmed = ? WHERE name = ?")?
+            .execute(params![trimmed, run.as_str()])?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::anyhow;
 use async_trait::async_trait;
 use redis::{
-    ErrorKind, RedisError, Script, ScriptInvocation, ServerErrorKind,
+    ErrorKind, IntoConnectionInfo as _, RedisError, Script, ScriptInvocation, ServerErrorKind,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,10 @@ use url::Url;
 use super::{Claim, Cursor, Event, Events, Finish, Gate, Ledger, Release, Snapshot};
 use crate::{Error, Kind, Result};
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes that nobody has acknowledged for so long end the connection: its other end is gone.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
 /// Tries of a verb whose connection was lost; between them the connection is made again.
 const TRIES: u32 = 3;
 const EVENTS_A_CALL: usize = 4096;
@@ -84,8 +86,10 @@ impl RedisLedger {
     pub async fn connect(url: &Url) -> Result<Self> {
         let doing = || format!("connecting to {}", crate::open::redacted(url.as_str()));
         let failed = |error: RedisError| Error::new(kind(&error), doing(), error);
-        let client = redis::Client::open(url.as_str())
-            .map_err(|error| Error::new(Kind::Config, doing(), anyhow!("{error}")))?;
+        let wrong = |error: RedisError| Error::new(Kind::Config, doing(), anyhow!("{error}"));
+        let info = url.as_str().into_connection_info().map_err(wrong)?;
+        let tcp = info.tcp_settings().clone().set_user_timeout(ACKNOWLEDGED_WITHIN);
+        let client = redis::Client::open(info.set_tcp_settings(tcp)).map_err(wrong)?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT_WITHIN))
             .set_response_timeout(Some(ANSWER_WITHIN))
@@ -100,7 +104,10 @@ impl RedisLedger {
             let mut connection = self.connection.clone();
             match script.invoke_async(&mut connection).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) if kind(&error) == Kind::Transient && tries < TRIES => tries += 1,
+                // A server that is silent is not asked again at once: callers have a patience of their own.
+                Err(error) if kind(&error) == Kind::Transient && !error.is_timeout() && tries < TRIES => {
+                    tries += 1;
+                }
                 Err(error) => return Err(Error::new(kind(&error), format!("{doing} in Redis"), error)),
             }
         }
@@ -176,11 +183,10 @@ impl Ledger for RedisLedger {
     async fn release(&self, run: &RunId, place: Place, worker: &WorkerId, release: Release) -> Result<u32> {
         let mut script = of_run(&self.scripts.release, run);
         add_place(&mut script, place);
-        let failure = match &release {
-            Release::Counted(failure) => json(failure)?,
-            Release::Uncounted => String::new(),
-        };
-        script.arg(worker.as_str()).arg(failure);
+        script.arg(worker.as_str());
+        if let Release::Counted { attempt, failure } = &release {
+            script.arg(attempt).arg(json(failure)?);
+        }
         self.call("releasing", &script).await
     }
 

@@ -3,7 +3,7 @@
 local base = KEYS[1]
 local meta, holds, holders = base .. 'meta', base .. 'holds', base .. 'holders'
 local attempts, failures, graves, events = base .. 'attempts', base .. 'failures', base .. 'graves', base .. 'events'
-local bitmaps = base .. 'bitmaps'
+local bitmaps, blamed = base .. 'bitmaps', base .. 'blamed'
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -33,6 +33,7 @@ local function forget_place(place)
   drop_hold(place)
   redis.call('HDEL', attempts, place)
   redis.call('HDEL', failures, place)
+  redis.call('HDEL', blamed, place)
   redis.call('HDEL', graves, place)
 end
 

@@ -1,0 +1,74 @@
+use super::*;
+
+fn urls(root: &str, queue: &str, ledger: &str) -> Urls {
+    Urls { root: root.into(), queue: queue.into(), ledger: ledger.into() }
+}
+
+async fn refusal(urls: Urls) -> String {
+    let error = open(&urls).await.err().expect("it was opened");
+    assert_eq!(error.kind, Kind::Config, "{error}");
+    format!("{:#}", anyhow::Error::from(error))
+}
+
+#[tokio::test]
+async fn a_folder_holds_all_three_doors() {
+    let outer = tempfile::tempdir().expect("a folder");
+    for root in [outer.path().join("plain"), outer.path().join("deep/er")] {
+        open(&urls(&root.display().to_string(), "local:", "local:")).await.expect("opening");
+        assert!(root.join("local/queue.db").is_file() && root.join("local/ledger.db").is_file());
+    }
+    let root = format!("file://{}/with%20blank", outer.path().display());
+    open(&urls(&root, "local:", "local:")).await.expect("opening");
+    assert!(outer.path().join("with blank/local/queue.db").is_file());
+}
+
+#[tokio::test]
+async fn a_wrong_url_says_what_there_is() {
+    let outer = tempfile::tempdir().expect("a folder");
+    let root = outer.path().display().to_string();
+    let words = refusal(urls("", "local:", "local:")).await;
+    assert!(words.contains("folder") && words.contains("s3://"), "{words}");
+    let words = refusal(urls("gs://bucket/x", "local:", "local:")).await;
+    assert!(words.contains("folder") && words.contains("s3://"), "{words}");
+    let words = refusal(urls(&root, "kafka://host", "local:")).await;
+    assert!(words.contains("local:") && words.contains("amqp://"), "{words}");
+    let words = refusal(urls(&root, "local:", "memcached://host")).await;
+    assert!(words.contains("local:") && words.contains("redis://"), "{words}");
+    let words = refusal(urls(&root, "rabbit", "local:")).await;
+    assert!(words.contains("amqp://"), "{words}");
+}
+
+#[tokio::test]
+async fn local_twins_need_a_folder_and_say_so() {
+    for opened in [
+        open_queue("local:", "s3://bucket/x").await.map(drop),
+        open_ledger("local:", "s3://bucket/x").await.map(drop),
+    ] {
+        let error = opened.expect_err("it was opened");
+        assert_eq!(error.kind, Kind::Config);
+        let words = format!("{:#}", anyhow::Error::from(error));
+        assert!(words.contains("no folder") && words.contains("server"), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn no_password_is_ever_shown() {
+    for (url, shown) in [
+        ("amqp://user:hunter2@host/vhost", "amqp://user:***@host/vhost"),
+        ("redis://:hunter2@host", "redis://:***@host"),
+        ("redis://host:1/2", "redis://host:1/2"),
+        // Wrong URLs have passwords too.
+        ("amqp://user:hunter2@host:port", "amqp://***@host:port"),
+        ("amqp://user:hunt er2@[host", "amqp://***@[host"),
+        ("amqp://user:p@hunter2@host:port", "amqp://***@host:port"),
+        ("user:hunter2@host:port", "***@host:port"),
+        ("/data/x", "/data/x"),
+    ] {
+        assert_eq!(redacted(url), shown);
+    }
+    let outer = tempfile::tempdir().expect("a folder");
+    for queue in ["kafka://user:hunter2@host", "amqp://user:hunter2@host:port", "user:hunter2@host"] {
+        let words = refusal(urls(&outer.path().display().to_string(), queue, "local:")).await;
+        assert!(!words.contains("hunter2"), "{words}");
+    }
+}

@@ -1,0 +1,172 @@
+//! A safetensors file: names, shapes, types and values are checked before anything is computed.
+
+use std::{collections::BTreeSet, path::Path};
+
+use safetensors::{Dtype, SafeTensors, tensor::Metadata};
+use tch::Tensor;
+
+use super::{Weights, tensor};
+use crate::error::{ModelError, Result};
+
+pub(crate) struct File {
+    name: String,
+    bytes: Vec<u8>,
+    header: Metadata,
+    /// Where the tensors begin.
+    data: usize,
+    unused: BTreeSet<String>,
+    used: BTreeSet<String>,
+}
+
+impl File {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let bytes =
+            std::fs::read(path).map_err(|error| ModelError::config(format!("reading {name}: {error}")))?;
+        let (length, header) = SafeTensors::read_metadata(&bytes)
+            .map_err(|error| ModelError::config(format!("{name} is not a safetensors file: {error}")))?;
+        let mut unused: BTreeSet<String> = header.offset_keys().into_iter().collect();
+        // PyTorch counts batches beside every batch norm; nothing computes with it.
+        unused.retain(|name| !name.ends_with("num_batches_tracked"));
+        Ok(Self { name, bytes, header, data: size_of::<u64>() + length, unused, used: BTreeSet::new() })
+    }
+
+    fn values(&self, name: &str, shape: &[i64]) -> std::result::Result<Vec<f32>, String> {
+        let Some(found) = self.header.info(name) else {
+            return Err(format!("is missing{}", nearest(name, &self.unused)));
+        };
+        if !found.shape.iter().map(|n| *n as i64).eq(shape.iter().copied()) {
+            return Err(format!("has shape {:?} where {shape:?} belongs", found.shape));
+        }
+        if found.dtype != Dtype::F32 {
+            return Err(format!("is of type {:?} where F32 belongs", found.dtype));
+        }
+        let (from, to) = found.data_offsets;
+        let Some(data) = self.bytes.get(self.data + from..self.data + to) else {
+            return Err("lies beyond the end of the file".into());
+        };
+        let values: Vec<f32> = data.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(at) => Err(format!("is {} at element {at}: these weights are broken", values[at])),
+            None => Ok(values),
+        }
+    }
+}
+
+impl Weights for File {
+    fn take(&mut self, name: &str, shape: &[i64]) -> Result<Tensor> {
+        let values = self
+            .values(name, shape)
+            .map_err(|text| ModelError::config(format!("{}: tensor '{name}' {text}", self.name)))?;
+        self.unused.remove(name);
+        self.used.insert(name.to_owned());
+        tensor(&values, shape)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        let Some(extra) = self.unused.first() else { return Ok(()) };
+        let others = match self.unused.len() - 1 {
+            0 => String::new(),
+            n => format!(", nor have {n} others"),
+        };
+        Err(ModelError::config(format!(
+            "{}: tensor '{extra}' has no place in this architecture{others}{}",
+            self.name,
+            nearest(extra, &self.used)
+        )))
+    }
+}
+
+/// Whichever shares the most characters at both ends.
+fn nearest(name: &str, among: &BTreeSet<String>) -> String {
+    let common = |other: &&String| {
+        let ahead = other.chars().zip(name.chars()).take_while(|(a, b)| a == b).count();
+        let behind = other.chars().rev().zip(name.chars().rev()).take_while(|(a, b)| a == b).count();
+        ahead + behind
+    };
+    among.iter().max_by_key(common).map_or_else(String::new, |near| format!("; the nearest is '{near}'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::tensor::TensorView;
+
+    use super::*;
+
+    type Tensors = Vec<(&'static str, Vec<usize>, f32)>;
+
+    fn good() -> Tensors {
+        vec![("head.weight", vec![2, 8, 1, 1], 0.1), ("head.bias", vec![2], 0.1)]
+    }
+
+    /// A file of these tensors, and what taking the head from it says.
+    fn take(tensors: Tensors) -> std::result::Result<(), String> {
+        let bytes: Vec<Vec<u8>> = tensors
+            .iter()
+            .map(|(_, shape, value)| value.to_le_bytes().repeat(shape.iter().product()))
+            .collect();
+        let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
+            (*name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+        });
+        take_bytes(&safetensors::serialize(views, None).unwrap())
+    }
+
+    fn take_bytes(bytes: &[u8]) -> std::result::Result<(), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        std::fs::write(&path, bytes).unwrap();
+        let all = || {
+            let mut file = File::open(&path)?;
+            let _head = (file.take("head.weight", &[2, 8, 1, 1])?, file.take("head.bias", &[2])?);
+            file.finish()
+        };
+        all().map_err(|error| {
+            assert_eq!(error.kind, crate::Kind::Config);
+            error.to_string()
+        })
+    }
+
+    fn with(at: usize, tensor: (&'static str, Vec<usize>, f32)) -> String {
+        let mut tensors = good();
+        tensors[at] = tensor;
+        take(tensors).expect_err("it was taken")
+    }
+
+    #[test]
+    fn weights_that_do_not_fit_are_named() {
+        assert_eq!(take(good()), Ok(()));
+        let misspelt = with(0, ("head.weights", vec![2, 8, 1, 1], 0.1));
+        assert!(misspelt.contains("'head.weight' is missing; the nearest is 'head.weights'"), "{misspelt}");
+        let misshaped = with(1, ("head.bias", vec![9], 0.1));
+        assert!(misshaped.contains("'head.bias' has shape [9] where [2] belongs"), "{misshaped}");
+        let broken = with(1, ("head.bias", vec![2], f32::NAN));
+        assert!(broken.contains("'head.bias' is NaN at element 0"), "{broken}");
+    }
+
+    #[test]
+    fn a_tensor_without_a_place_is_named_with_the_nearest_that_has_one() {
+        let mut extra = good();
+        extra.push(("head.bias_2", vec![2], 0.1));
+        let text = take(extra).expect_err("it was taken");
+        assert!(text.contains("'head.bias_2' has no place in this architecture; the nearest is 'head.bias'"));
+        let mut counted = good();
+        counted.push(("norm.num_batches_tracked", vec![1], 1.0));
+        assert_eq!(take(counted), Ok(()));
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_refused() {
+        for bytes in [&b""[..], b"not at all", &u64::MAX.to_le_bytes(), b"\x02\0\0\0\0\0\0\0{}tail"] {
+            assert!(take_bytes(bytes).is_err_and(|text| text.contains("is not a safetensors file")));
+        }
+    }
+
+    #[test]
+    fn half_precision_is_not_taken_for_single() {
+        let bytes = vec![0; 32];
+        let weight = TensorView::new(Dtype::F16, vec![2, 8, 1, 1], &bytes).unwrap();
+        let file = safetensors::serialize([("head.weight", weight)], None).unwrap();
+        let text = take_bytes(&file).expect_err("it was taken");
+        assert!(text.contains("'head.weight' is of type F16 where F32 belongs"), "{text}");
+    }
+}

@@ -1,0 +1,22 @@
+//! Tensors by name: from a safetensors file, every one checked, or drawn from a seed.
+
+mod file;
+mod seeded;
+
+use tch::Tensor;
+
+use crate::error::Result;
+
+pub(crate) use file::File;
+pub(crate) use seeded::{Seeded, Stream};
+
+/// Where a network takes its tensors from.
+pub(crate) trait Weights {
+    fn take(&mut self, name: &str, shape: &[i64]) -> Result<Tensor>;
+    /// Called at the end: nothing may be left over.
+    fn finish(&mut self) -> Result<()>;
+}
+
+fn tensor(values: &[f32], shape: &[i64]) -> Result<Tensor> {
+    Ok(Tensor::f_from_slice(values)?.f_reshape(shape)?)
+}
