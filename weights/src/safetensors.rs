@@ -37,7 +37,7 @@ pub(crate) fn read(source: &Source) -> Result<Contents, Located> {
     let header = source.read(LEN..LEN + len)?;
     let header: Metadata = serde_json::from_slice(&header)
         .map_err(|error| Problem::Malformed(format!("its header can't be read: {error}")))?;
-    if LEN + len + header.data_len() as u64 != source.len() {
+    if (LEN + len).checked_add(header.data_len() as u64) != Some(source.len()) {
         let text = format!("{} bytes of tensors after {}", header.data_len(), LEN + len);
         return malformed(format!("{text} in a file of {}", source.len())).map_err(Located::from);
     }
