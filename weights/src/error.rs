@@ -90,7 +90,7 @@ impl Located {
 
 impl Problem {
     pub(crate) fn within(self, member: &str) -> Located {
-        Located { member: Some(member.to_owned()), problem: self }
+        Located { member: Some(shown(member)), problem: self }
     }
 
     pub(crate) fn in_file(self, file: &Path) -> WeightsError {
@@ -106,7 +106,6 @@ pub(crate) fn malformed<T>(text: impl Into<String>) -> Result<T> {
     Err(Problem::Malformed(text.into()))
 }
 
-/// `what` is formatted only if it is too much.
 pub(crate) fn at_most(n: u64, limit: u64, what: &str) -> Result<()> {
     if n <= limit {
         return Ok(());

@@ -8,8 +8,8 @@ use std::{
 
 use crate::{
     dtype::Dtype,
-    error::{Located, Problem, Result, WeightsError, at_most, malformed, shown},
-    limits::MAX_SHARING,
+    error::{Located, Problem, Result, WeightsError, at_most},
+    limits::{MAX_SHARING, MAX_SPANS},
     safetensors::{self, write_safetensors},
     source::Source,
     torch,
@@ -137,7 +137,7 @@ impl TensorFile {
     }
 
     fn error(&self, name: &str, problem: Problem) -> WeightsError {
-        problem.within(&shown(name)).in_file(&self.path)
+        problem.within(name).in_file(&self.path)
     }
 }
 
@@ -147,18 +147,16 @@ fn info(view: &View) -> TensorInfo {
 
 /// What a tensor takes in memory is bounded by the file: strides could repeat an element for ever.
 fn check_sizes(tensors: &[(String, View)], file_len: u64) -> Result<(), Located> {
-    let mut total = 0u64;
+    let (mut total, mut spans) = (0u64, 0u64);
     for (name, view) in tensors {
         let n_bytes = view.n_bytes().unwrap_or(u64::MAX);
         at_most(n_bytes, file_len, "bytes of a tensor in a smaller file")
-            .map_err(|problem| problem.within(&shown(name)))?;
+            .map_err(|problem| problem.within(name))?;
         total = total.saturating_add(n_bytes);
+        spans = spans.saturating_add(view.span_bytes());
     }
-    if total > file_len.saturating_mul(MAX_SHARING) {
-        return malformed(format!("{total} bytes of tensors from a file of {file_len}"))
-            .map_err(Located::from);
-    }
-    Ok(())
+    at_most(total, file_len.saturating_mul(MAX_SHARING), "bytes of tensors in a smaller file")?;
+    Ok(at_most(spans, file_len.saturating_mul(MAX_SPANS), "bytes to be read from a smaller file")?)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

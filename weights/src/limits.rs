@@ -20,3 +20,6 @@ pub(crate) const MAX_SAFETENSORS_HEADER_LEN: u64 = 16 << 20;
 /// All tensors of a file together, in lengths of the file: tensors may share a storage, as tied weights
 /// do, but a file that names one storage a thousand times is not weights.
 pub(crate) const MAX_SHARING: u64 = 4;
+/// What is read for all tensors, in lengths of the file: a tensor with strides lies scattered in what it
+/// shares with others.
+pub(crate) const MAX_SPANS: u64 = 64;

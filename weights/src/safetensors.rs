@@ -43,7 +43,7 @@ pub(crate) fn read(source: &Source) -> Result<Contents, Located> {
     }
     let mut tensors = Vec::new();
     for (name, stored) in header.tensors() {
-        let view = view(stored, LEN + len).map_err(|problem| problem.within(&shown(&name)))?;
+        let view = view(stored, LEN + len).map_err(|problem| problem.within(&name))?;
         tensors.push((name, view));
     }
     at_most(tensors.len() as u64, MAX_TENSORS as u64, "tensors")?;

@@ -14,13 +14,15 @@ pub(crate) enum Source {
 impl Source {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let doing = Problem::io("it can't be opened");
-        let file = File::open(path);
-        let opened = file.and_then(|file| file.metadata().map(|metadata| (file, metadata)));
-        let (file, metadata) = opened.map_err(doing)?;
-        if !metadata.is_file() {
-            return Err(Problem::NotWeights("this is no file: give the path of a file of weights"));
+        // Asked first: to open a pipe is to wait for its writer.
+        match std::fs::metadata(path).map(|metadata| metadata.is_file()) {
+            Ok(false) => Err(Problem::NotWeights("this is no file: give the path of a file of weights")),
+            Ok(true) => {
+                let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+                opened.map(|(len, file)| Self::File { file, len }).map_err(doing)
+            }
+            Err(error) => Err(doing(error)),
         }
-        Ok(Self::File { file, len: metadata.len() })
     }
 
     pub(crate) fn len(&self) -> u64 {

@@ -111,6 +111,11 @@ impl View {
         self.layout.n_elements.checked_mul(self.dtype.size() as u64)
     }
 
+    /// Bytes of the file from the first element to the last; reading takes no more.
+    pub(crate) const fn span_bytes(&self) -> u64 {
+        self.layout.span.saturating_mul(self.dtype.size() as u64)
+    }
+
     /// Hands all elements to `take`, in order, in pieces of whole elements.
     pub(crate) fn for_each_piece(
         &self,

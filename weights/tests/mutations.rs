@@ -1,5 +1,7 @@
 //! Samples with bytes changed, moved and cut off: whatever comes of it, no panic and no flood of memory.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     sync::atomic::{AtomicUsize, Ordering::Relaxed},

@@ -1,5 +1,7 @@
 //! Files that PyTorch wrote, held against what PyTorch reads from them.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde_json::Value;

@@ -18,14 +18,10 @@ pub(crate) fn read(source: &Source) -> Result<Vec<(String, View)>, Located> {
     if is_there("constants.pkl") || zip.names().any(|name| name.starts_with(&format!("{folder}code/"))) {
         return Err(Problem::TorchScript.into());
     }
+    // PyTorch says so since 2.1; before, it wrote as the machine had it, which was little-endian.
     if is_there("byteorder") {
         let member = format!("{folder}byteorder");
-        match zip.range(&member).and_then(|range| source.read(range.start..range.end.min(range.start + 16))) {
-            Ok(order) if order == b"little" => {}
-            Ok(order) if order == b"big" => return Err(Problem::BigEndian.within(&member)),
-            Ok(_) => return malformed("neither 'little' nor 'big'").map_err(|e: Problem| e.within(&member)),
-            Err(problem) => return Err(problem.within(&member)),
-        }
+        check_byte_order(source, &zip, &member).map_err(|problem| problem.within(&member))?;
     }
     let member = format!("{folder}{PICKLE}");
     let within = |problem: Problem| problem.within(&member);
@@ -35,14 +31,22 @@ pub(crate) fn read(source: &Source) -> Result<Vec<(String, View)>, Located> {
     let unpickled = unpickle(&pickle).map_err(within)?;
     views(&unpickled, Some(&member), |storage, n_bytes| {
         let member = format!("{folder}data/{}", storage.key);
-        let range = zip.range(&member).map_err(|problem| problem.within(&member))?;
-        let len = range.end - range.start;
-        if len != n_bytes {
-            let text = format!("a storage of {n_bytes} bytes has {len}");
-            return malformed(text).map_err(|problem: Problem| problem.within(&member));
-        }
-        Ok(range)
+        let range = zip.range(&member).and_then(|range| match range.end - range.start {
+            len if len == n_bytes => Ok(range),
+            len => malformed(format!("a storage of {n_bytes} bytes has {len}")),
+        });
+        range.map_err(|problem| problem.within(&member))
     })
+}
+
+fn check_byte_order(source: &Source, zip: &Zip<'_>, member: &str) -> Result<()> {
+    const LONGEST: u64 = 16;
+    let range = zip.range(member)?;
+    match source.read(range.start..range.end.min(range.start + LONGEST))?.as_slice() {
+        b"little" => Ok(()),
+        b"big" => Err(Problem::BigEndian),
+        _ => malformed("neither 'little' nor 'big'"),
+    }
 }
 
 /// With its slash.

@@ -8,7 +8,10 @@ mod zip;
 
 use std::ops::Range;
 
-pub(crate) use self::{archive::read as read_archive, stream::read as read_stream};
+pub(crate) use self::{
+    archive::read as read_archive,
+    stream::{is_magic as is_stream, read as read_stream},
+};
 use self::{
     pickle::{Storage, Unpickled},
     state_dict::state_dict,
@@ -17,8 +20,6 @@ use crate::{
     error::{Located, Problem, Result},
     view::View,
 };
-
-pub(crate) use self::stream::is_magic as is_stream;
 
 /// The views of a state dict. `locate` finds the bytes of a storage, as many as it says.
 fn views<E: Into<Located>>(
@@ -37,7 +38,8 @@ fn views<E: Into<Located>>(
         let n_bytes = storage.len.checked_mul(storage.dtype.size() as u64).ok_or_else(overflow)?;
         let range = locate(storage, n_bytes).map_err(Into::into)?;
         let view = View::new(storage.dtype, tensor.layout.clone(), range);
-        views.push((name.clone(), view.map_err(|problem| problem.within(&name))?));
+        let view = view.map_err(|problem| problem.within(&name))?;
+        views.push((name, view));
     }
     Ok(views)
 }

@@ -192,3 +192,117 @@ fn number(bytes: &[u8], at: usize, len: usize) -> Result<u64> {
         None => malformed("a zip file that ends too early"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMBERS: [(&str, &[u8]); 3] = [("a/x", b"first"), ("a/y", b""), ("a/z", b"third member")];
+
+    /// A plain archive of stored members.
+    fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+        let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+        for (name, body) in members {
+            let at = bytes.len() as u32;
+            let sizes = [(body.len() as u32).to_le_bytes(), (body.len() as u32).to_le_bytes()].concat();
+            let name_len = (name.len() as u16).to_le_bytes();
+            bytes.extend([LOCAL, &[0; 14], &sizes, &name_len, &[0; 2], name.as_bytes(), body].concat());
+            let place = [&[0; 12], at.to_le_bytes().as_slice()].concat();
+            directory.extend([ENTRY, &[0; 16], &sizes, &name_len, &place, name.as_bytes()].concat());
+        }
+        let n = (members.len() as u16).to_le_bytes();
+        let at = (bytes.len() as u32).to_le_bytes();
+        let len = (directory.len() as u32).to_le_bytes();
+        [
+            bytes,
+            directory,
+            END.to_vec(),
+            vec![0; 4],
+            n.to_vec(),
+            n.to_vec(),
+            len.to_vec(),
+            at.to_vec(),
+            vec![0; 2],
+        ]
+        .concat()
+    }
+
+    /// All members, or what is wrong.
+    fn bodies(bytes: Vec<u8>) -> Result<Vec<Vec<u8>>, String> {
+        let source = Source::Bytes(bytes);
+        let zip = Zip::open(&source).map_err(|problem| problem.to_string())?;
+        let body = |name| zip.range(name).and_then(|range| source.read(range));
+        zip.names().map(|name| body(name).map_err(|problem| problem.to_string())).collect()
+    }
+
+    fn find(bytes: &[u8], what: &[u8]) -> usize {
+        bytes.windows(what.len()).position(|window| window == what).unwrap()
+    }
+
+    #[test]
+    fn members_are_found() {
+        let wanted: Vec<_> = MEMBERS.iter().map(|(_, body)| body.to_vec()).collect();
+        assert_eq!(bodies(zip(&MEMBERS)).unwrap(), wanted);
+        let mut commented = zip(&MEMBERS);
+        let comment_len = commented.len() - 2;
+        commented[comment_len] = 7;
+        commented.extend(b"PK\x05\x06abc");
+        assert_eq!(bodies(commented).unwrap(), wanted);
+        assert!(bodies(zip(&[])).unwrap().is_empty());
+    }
+
+    #[test]
+    fn sizes_and_places_of_64_bits_are_followed() {
+        let mut bytes = zip(&MEMBERS[..1]);
+        let end = find(&bytes, END);
+        let entry = find(&bytes, ENTRY);
+        let wide = [5u64, 5, 0].map(u64::to_le_bytes).concat();
+        bytes.truncate(end);
+        bytes[entry + 20..entry + 28].fill(0xff);
+        bytes[entry + 42..entry + 46].fill(0xff);
+        // Another field comes first.
+        bytes[entry + 30] = 4 + 2 + 4 + 24;
+        bytes.extend([&[9, 9, 2, 0, 1, 1, 1, 0, 24, 0], wide.as_slice()].concat());
+        let end_64 = bytes.len() as u64;
+        bytes.extend([END_64, &[0; 28]].concat());
+        bytes.extend([1, end_64 - entry as u64, entry as u64].map(u64::to_le_bytes).concat());
+        bytes.extend(
+            [END_64_LOCATOR, &[0; 4], &end_64.to_le_bytes(), &[0; 4], END, &[0xff; 16], &[0; 2]].concat(),
+        );
+        assert_eq!(bodies(bytes.clone()).unwrap(), [b"first"]);
+        for at in [entry + 61, entry + 69, entry + 77] {
+            let mut far = bytes.clone();
+            far[at..at + 8].fill(0xff);
+            assert!(bodies(far).is_err());
+        }
+    }
+
+    #[test]
+    fn archives_that_mislead_are_refused() {
+        let good = zip(&MEMBERS);
+        let (entry, end) = (find(&good, ENTRY), find(&good, END));
+        let refuse = |change: &dyn Fn(&mut Vec<u8>), words: &str| {
+            let mut bytes = good.clone();
+            change(&mut bytes);
+            let problem = bodies(bytes).unwrap_err();
+            assert!(problem.contains(words), "{problem}");
+        };
+        refuse(&|b| b[entry + ENTRY_LEN + 2] = b'y', "two members of one name, such as 'a/y'");
+        refuse(&|b| b[entry + ENTRY_LEN + 2] = b'w', "of another name than the directory says");
+        refuse(&|b| b[entry + ENTRY_LEN] = 0xff, "whose name is not UTF-8");
+        refuse(&|b| b[entry + 42] = 1, "not where the directory says");
+        refuse(&|b| b[entry + 45] = 0x7f, "are wanted of");
+        refuse(&|b| b[entry + 8] = 1, "compressed or encrypted");
+        refuse(&|b| b[entry + 10] = 8, "compressed or encrypted");
+        refuse(&|b| b[entry + 20] = 1, "compressed or encrypted");
+        refuse(&|b| (b[entry + 23], b[entry + 27]) = (0x7f, 0x7f), "goes on behind the end");
+        refuse(&|b| b[entry + 28] = 0xff, "directory ends within a member");
+        refuse(&|b| b[end + 10] = 2, "more of a directory than it says");
+        refuse(&|b| b[end + 10] = 4, "less of a directory than it says");
+        refuse(&|b| b[end + 15] = 1, "directory is not before its end");
+        refuse(&|b| b[end + 19] = 0xff, "directory is not before its end");
+        refuse(&|b| b.push(0), "without its end");
+        refuse(&|b| b.truncate(end), "without its end");
+        refuse(&|b| b.clear(), "without its end");
+    }
+}

@@ -5,6 +5,8 @@
 mod calls;
 mod global;
 mod machine;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub(super) use self::{
