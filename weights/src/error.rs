@@ -63,7 +63,7 @@ pub enum Problem {
     NoSuchTensor(usize),
     #[error("element {index} is {value}: the weights are broken, train or fetch them again")]
     NotFinite { index: u64, value: f64 },
-    #[error("its SHA-256 begins with {found}, not with {wanted} as its name says: fetch it again")]
+    #[error("its SHA-256 is {found}, which does not begin with {wanted} as its name says: fetch it again")]
     Hash { wanted: String, found: String },
 }
 

@@ -49,12 +49,13 @@ impl Published {
     /// Whether a file is the published one; gives its whole SHA-256.
     pub fn verify(&self, path: impl AsRef<Path>) -> Result<String, WeightsError> {
         let path = path.as_ref();
-        let wanted = sha256_prefix(self.file).unwrap_or_default();
         let checked = Source::open(path).and_then(|source| {
+            let no_hash = || Problem::Unsupported(format!("the name {} holds no hash", self.file));
+            let wanted = sha256_prefix(self.file).ok_or_else(no_hash)?;
             let found = sha256(&source)?;
             match found.starts_with(wanted) {
                 true => Ok(found),
-                false => Err(Problem::Hash { wanted: wanted.into(), found: found[..wanted.len()].into() }),
+                false => Err(Problem::Hash { wanted: wanted.into(), found }),
             }
         });
         checked.map_err(|problem| Located::from(problem).in_file(path))
@@ -107,7 +108,9 @@ mod tests {
         assert!(abc.verify(&path).unwrap().starts_with("ba7816bf8f01cfea"));
         std::fs::write(&path, "abd").unwrap();
         let error = abc.verify(&path).unwrap_err().to_string();
-        assert!(error.contains("not with ba7816bf as its name says"), "{error}");
+        assert!(error.contains("which does not begin with ba7816bf as its name says"), "{error}");
         assert!(abc.verify(folder.path().join("none")).is_err());
+        let unnamed = of("abc", "", "abc.pth").verify(&path).unwrap_err().to_string();
+        assert!(unnamed.contains("the name abc.pth holds no hash"), "{unnamed}");
     }
 }

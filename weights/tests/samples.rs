@@ -156,3 +156,18 @@ fn numbers_that_are_not_finite_are_reported_with_their_place() {
     assert_eq!(file.raw("nan").unwrap().len(), 12);
     assert!(matches!(file.f32("other").unwrap_err().problem, Problem::NoSuchTensor(4)));
 }
+
+#[test]
+fn a_tensor_that_repeats_its_elements_may_not_outgrow_its_file() {
+    let mut bytes = std::fs::read(sample("views-old.pth")).unwrap();
+    let shape = b"K\x02K\x05\x86";
+    let at = bytes.windows(shape.len()).position(|window| window == shape).unwrap();
+    bytes[at + 3] = 20;
+    assert_eq!(
+        TensorFile::from_bytes("old", bytes.clone()).unwrap().f32("expanded").unwrap()[19..21],
+        [7.0, 8.0]
+    );
+    bytes[at + 3] = 250;
+    let error = TensorFile::from_bytes("old", bytes).unwrap_err().to_string();
+    assert!(error.contains("old: 'expanded': 2000 bytes of a tensor in a smaller file"), "{error}");
+}
