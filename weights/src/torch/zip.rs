@@ -1,0 +1,308 @@
+//! A zip file's directory, as far as `torch.save` needs one: members that are stored as they are, read
+//! by range.
+//!
+//! By hand, for want of a fitting crate: nothing is to be unpacked, only ranges are wanted, and the crate
+//! `zip` gives those late, keeps one of two members of a name without a word, looks for a directory all
+//! over the file and brings more code than there is in the rest of this crate. Checksums are not
+//! held against the members: PyTorch can be told to leave them out.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use crate::{
+    error::{Problem, Result, at_most, malformed, shown},
+    limits::{MAX_DIRECTORY_LEN, MAX_MEMBERS},
+    source::Source,
+};
+
+const LOCAL: &[u8] = b"PK\x03\x04";
+const LOCAL_LEN: u64 = 30;
+const ENTRY: &[u8] = b"PK\x01\x02";
+const ENTRY_LEN: usize = 46;
+const END: &[u8] = b"PK\x05\x06";
+const END_LEN: usize = 22;
+const END_64_LOCATOR: &[u8] = b"PK\x06\x07";
+const END_64_LOCATOR_LEN: usize = 20;
+const END_64: &[u8] = b"PK\x06\x06";
+const END_64_LEN: u64 = 56;
+const MAX_COMMENT_LEN: usize = u16::MAX as usize;
+/// Stands for a number that is elsewhere, in 64 bits.
+const ELSEWHERE: u64 = u32::MAX as u64;
+const ENCRYPTED: u64 = 1;
+const STORED: u64 = 0;
+
+pub(super) struct Zip<'s> {
+    source: &'s Source,
+    members: BTreeMap<String, Member>,
+}
+
+struct Member {
+    flags: u64,
+    method: u64,
+    packed_len: u64,
+    len: u64,
+    header_at: u64,
+}
+
+impl<'s> Zip<'s> {
+    pub(super) fn open(source: &'s Source) -> Result<Self> {
+        let directory = directory(source)?;
+        at_most(directory.n_members, MAX_MEMBERS, "members of a zip file")?;
+        let len = directory.bytes.end.checked_sub(directory.bytes.start);
+        at_most(len.unwrap_or(u64::MAX), MAX_DIRECTORY_LEN, "bytes of a zip file's directory")?;
+        let bytes = source.read(directory.bytes)?;
+        let mut rest = bytes.as_slice();
+        let mut members = BTreeMap::new();
+        for _ in 0..directory.n_members {
+            let (name, member) = take_entry(&mut rest)?;
+            if let Some(name) = members.insert(name, member).and(members.last_key_value()) {
+                return malformed(format!("two members of one name, such as '{}'", shown(name.0)));
+            }
+        }
+        if !rest.is_empty() {
+            return malformed("a zip file with more of a directory than it says");
+        }
+        Ok(Self { source, members })
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.keys().map(String::as_str)
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
+    /// Where the bytes of a member lie.
+    pub(super) fn range(&self, name: &str) -> Result<Range<u64>> {
+        let Some(member) = self.members.get(name) else {
+            return malformed("a zip file without this member");
+        };
+        if member.flags & ENCRYPTED != 0 || member.method != STORED || member.packed_len != member.len {
+            return Err(Problem::Unsupported(
+                "it is compressed or encrypted, which torch.save does not do: \
+                 the archive was packed anew; unpack it and pack it with 'zip -0', or save it again"
+                    .into(),
+            ));
+        }
+        let name_at = member.header_at.saturating_add(LOCAL_LEN);
+        let header = self.source.read(member.header_at..name_at)?;
+        if !header.starts_with(LOCAL) {
+            return malformed("a zip member that is not where the directory says");
+        }
+        let (name_len, extra_len) = (number(&header, 26, 2)?, number(&header, 28, 2)?);
+        if self.source.read(name_at..name_at.saturating_add(name_len))? != name.as_bytes() {
+            return malformed("a zip member of another name than the directory says");
+        }
+        let from = name_at + name_len + extra_len;
+        match from.checked_add(member.len) {
+            Some(end) if end <= self.source.len() => Ok(from..end),
+            _ => malformed("a zip member that goes on behind the end of the file"),
+        }
+    }
+}
+
+struct Directory {
+    n_members: u64,
+    bytes: Range<u64>,
+}
+
+/// From the record at the end of the file, or the one of 64 bits that it leads to.
+fn directory(source: &Source) -> Result<Directory> {
+    let tail_at = source.len().saturating_sub((END_LEN + MAX_COMMENT_LEN + END_64_LOCATOR_LEN) as u64);
+    let tail = source.read(tail_at..source.len())?;
+    let is_end = |at: &usize| {
+        let comment_len = number(&tail, at + 20, 2);
+        tail[*at..].starts_with(END)
+            && comment_len.is_ok_and(|len| *at + END_LEN + len as usize == tail.len())
+    };
+    let Some(at) = (0..=tail.len().saturating_sub(END_LEN)).rev().find(is_end) else {
+        return malformed("a zip file without its end");
+    };
+    let locator = at.checked_sub(END_64_LOCATOR_LEN).filter(|at| tail[*at..].starts_with(END_64_LOCATOR));
+    let (n_members, len, from) = match locator {
+        Some(locator) => {
+            let from = number(&tail, locator + 8, 8)?;
+            let end = source.read(from..from.saturating_add(END_64_LEN))?;
+            if !end.starts_with(END_64) {
+                return malformed("a zip file whose 64 bit end is elsewhere");
+            }
+            (number(&end, 32, 8)?, number(&end, 40, 8)?, number(&end, 48, 8)?)
+        }
+        None => (number(&tail, at + 10, 2)?, number(&tail, at + 12, 4)?, number(&tail, at + 16, 4)?),
+    };
+    match from.checked_add(len) {
+        Some(end) if end <= tail_at + at as u64 => Ok(Directory { n_members, bytes: from..end }),
+        _ => malformed("a zip file whose directory is not before its end"),
+    }
+}
+
+fn take_entry(rest: &mut &[u8]) -> Result<(String, Member)> {
+    let entry = *rest;
+    if !entry.starts_with(ENTRY) {
+        return malformed("a zip file with less of a directory than it says");
+    }
+    let field = |at, len| number(entry, at, len);
+    let name_end = ENTRY_LEN + field(28, 2)? as usize;
+    let extra_end = name_end + field(30, 2)? as usize;
+    let end = extra_end + field(32, 2)? as usize;
+    let (Some(name), Some(mut extra), Some(behind)) =
+        (entry.get(ENTRY_LEN..name_end), entry.get(name_end..extra_end), entry.get(end..))
+    else {
+        return malformed("a zip file whose directory ends within a member");
+    };
+    *rest = behind;
+    let Ok(name) = std::str::from_utf8(name) else {
+        return malformed("a zip member whose name is not UTF-8");
+    };
+    let mut wide = wide_numbers(&mut extra)?;
+    let mut widened = |narrow: u64| match narrow {
+        ELSEWHERE => {
+            let value = number(wide, 0, 8)?;
+            wide = &wide[8..];
+            Ok(value)
+        }
+        _ => Ok(narrow),
+    };
+    let len = widened(field(24, 4)?)?;
+    let packed_len = widened(field(20, 4)?)?;
+    let header_at = widened(field(42, 4)?)?;
+    Ok((name.to_owned(), Member { flags: field(8, 2)?, method: field(10, 2)?, packed_len, len, header_at }))
+}
+
+/// The extra field of 64-bit numbers; empty if there is none.
+fn wide_numbers<'a>(extra: &mut &'a [u8]) -> Result<&'a [u8]> {
+    const WIDE: u64 = 1;
+    while extra.len() >= 4 {
+        let (kind, len) = (number(extra, 0, 2)?, number(extra, 2, 2)? as usize);
+        let Some(body) = extra.get(4..4 + len) else {
+            return malformed("a zip member with a field that does not end");
+        };
+        if kind == WIDE {
+            return Ok(body);
+        }
+        *extra = &extra[4 + len..];
+    }
+    Ok(&[])
+}
+
+/// The little-endian number of `len` bytes, eight at most.
+fn number(bytes: &[u8], at: usize, len: usize) -> Result<u64> {
+    match at.checked_add(len).and_then(|end| bytes.get(at..end)) {
+        Some(field) => Ok(field.iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte))),
+        None => malformed("a zip file that ends too early"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMBERS: [(&str, &[u8]); 3] = [("a/x", b"first"), ("a/y", b""), ("a/z", b"third member")];
+
+    /// A plain archive of stored members.
+    fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+        let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+        for (name, body) in members {
+            let at = bytes.len() as u32;
+            let sizes = [(body.len() as u32).to_le_bytes(), (body.len() as u32).to_le_bytes()].concat();
+            let name_len = (name.len() as u16).to_le_bytes();
+            bytes.extend([LOCAL, &[0; 14], &sizes, &name_len, &[0; 2], name.as_bytes(), body].concat());
+            let place = [&[0; 12], at.to_le_bytes().as_slice()].concat();
+            directory.extend([ENTRY, &[0; 16], &sizes, &name_len, &place, name.as_bytes()].concat());
+        }
+        let n = (members.len() as u16).to_le_bytes();
+        let at = (bytes.len() as u32).to_le_bytes();
+        let len = (directory.len() as u32).to_le_bytes();
+        [
+            bytes,
+            directory,
+            END.to_vec(),
+            vec![0; 4],
+            n.to_vec(),
+            n.to_vec(),
+            len.to_vec(),
+            at.to_vec(),
+            vec![0; 2],
+        ]
+        .concat()
+    }
+
+    /// All members, or what is wrong.
+    fn bodies(bytes: Vec<u8>) -> Result<Vec<Vec<u8>>, String> {
+        let source = Source::Bytes(bytes);
+        let zip = Zip::open(&source).map_err(|problem| problem.to_string())?;
+        let body = |name| zip.range(name).and_then(|range| source.read(range));
+        zip.names().map(|name| body(name).map_err(|problem| problem.to_string())).collect()
+    }
+
+    fn find(bytes: &[u8], what: &[u8]) -> usize {
+        bytes.windows(what.len()).position(|window| window == what).unwrap()
+    }
+
+    #[test]
+    fn members_are_found() {
+        let wanted: Vec<_> = MEMBERS.iter().map(|(_, body)| body.to_vec()).collect();
+        assert_eq!(bodies(zip(&MEMBERS)).unwrap(), wanted);
+        let mut commented = zip(&MEMBERS);
+        let comment_len = commented.len() - 2;
+        commented[comment_len] = 7;
+        commented.extend(b"PK\x05\x06abc");
+        assert_eq!(bodies(commented).unwrap(), wanted);
+        assert!(bodies(zip(&[])).unwrap().is_empty());
+    }
+
+    #[test]
+    fn sizes_and_places_of_64_bits_are_followed() {
+        let mut bytes = zip(&MEMBERS[..1]);
+        let end = find(&bytes, END);
+        let entry = find(&bytes, ENTRY);
+        let wide = [5u64, 5, 0].map(u64::to_le_bytes).concat();
+        bytes.truncate(end);
+        bytes[entry + 20..entry + 28].fill(0xff);
+        bytes[entry + 42..entry + 46].fill(0xff);
+        // Another field comes first.
+        bytes[entry + 30] = 4 + 2 + 4 + 24;
+        bytes.extend([&[9, 9, 2, 0, 1, 1, 1, 0, 24, 0], wide.as_slice()].concat());
+        let end_64 = bytes.len() as u64;
+        bytes.extend([END_64, &[0; 28]].concat());
+        bytes.extend([1, end_64 - entry as u64, entry as u64].map(u64::to_le_bytes).concat());
+        bytes.extend(
+            [END_64_LOCATOR, &[0; 4], &end_64.to_le_bytes(), &[0; 4], END, &[0xff; 16], &[0; 2]].concat(),
+        );
+        assert_eq!(bodies(bytes.clone()).unwrap(), [b"first"]);
+        for at in [entry + 61, entry + 69, entry + 77] {
+            let mut far = bytes.clone();
+            far[at..at + 8].fill(0xff);
+            assert!(bodies(far).is_err());
+        }
+    }
+
+    #[test]
+    fn archives_that_mislead_are_refused() {
+        let good = zip(&MEMBERS);
+        let (entry, end) = (find(&good, ENTRY), find(&good, END));
+        let refuse = |change: &dyn Fn(&mut Vec<u8>), words: &str| {
+            let mut bytes = good.clone();
+            change(&mut bytes);
+            let problem = bodies(bytes).unwrap_err();
+            assert!(problem.contains(words), "{problem}");
+        };
+        refuse(&|b| b[entry + ENTRY_LEN + 2] = b'y', "two members of one name, such as 'a/y'");
+        refuse(&|b| b[entry + ENTRY_LEN + 2] = b'w', "of another name than the directory says");
+        refuse(&|b| b[entry + ENTRY_LEN] = 0xff, "whose name is not UTF-8");
+        refuse(&|b| b[entry + 42] = 1, "not where the directory says");
+        refuse(&|b| b[entry + 45] = 0x7f, "are wanted of");
+        refuse(&|b| b[entry + 8] = 1, "compressed or encrypted");
+        refuse(&|b| b[entry + 10] = 8, "compressed or encrypted");
+        refuse(&|b| b[entry + 20] = 1, "compressed or encrypted");
+        refuse(&|b| (b[entry + 23], b[entry + 27]) = (0x7f, 0x7f), "goes on behind the end");
+        refuse(&|b| b[entry + 28] = 0xff, "directory ends within a member");
+        refuse(&|b| b[end + 10] = 2, "more of a directory than it says");
+        refuse(&|b| b[end + 10] = 4, "less of a directory than it says");
+        refuse(&|b| b[end + 15] = 1, "directory is not before its end");
+        refuse(&|b| b[end + 19] = 0xff, "directory is not before its end");
+        refuse(&|b| b.push(0), "without its end");
+        refuse(&|b| b.truncate(end), "without its end");
+        refuse(&|b| b.clear(), "without its end");
+    }
+}
