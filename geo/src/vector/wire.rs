@@ -1,0 +1,216 @@
+//! A fragment's bytes, read with suspicion: they come from a store that others can write to.
+//!
+//! ```text
+//! magic     8 bytes   "swathvf\0"
+//! version   u32, little-endian: 1
+//! item      column, row, width, height
+//! regions   their number; for each
+//!             pixels, sum of scores
+//!             contacts: their number; for each  from the side's start << 2 | side
+//!             chains: their number; for each
+//!               row and column of the first corner, from the item's
+//!               segments: their number; for each  length << 2 | direction
+//! ```
+//!
+//! Numbers are LEB128; sides and directions are 0 to 3: down, right, up, left. What is checked here
+//! is all that a fragment tells by itself; whether it fits its neighbours is seen when they join.
+
+use swath_proto::geometry::RectPx;
+
+use super::{
+    cells::{first_along, length_along},
+    chains::Chain,
+    corner::{Corner, Direction},
+    fragment::{Contact, Fragment, Region},
+    regions::Tally,
+};
+
+const MAGIC: &[u8; 8] = b"swathvf\0";
+const VERSION: u32 = 1;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadFragment {
+    #[error("this is no fragment of polygons")]
+    Magic,
+    #[error("version {0} of the fragment is not known; this program reads version {VERSION}")]
+    Version(u32),
+    #[error("a fragment ends within a number, or lists more than it has bytes for")]
+    Short,
+    #[error("a fragment has {0} bytes too many")]
+    Long(usize),
+    #[error("a fragment does not add up: {0}")]
+    Inconsistent(&'static str),
+}
+
+impl Fragment {
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        let mut put = |number: u64| put_number(&mut out, number);
+        let Self { item, regions } = self;
+        [item.col, item.row, item.width, item.height].into_iter().for_each(|number| put(number.into()));
+        put(regions.len() as u64);
+        for Region { tally, contacts, chains } in regions {
+            put(tally.pixels);
+            put(tally.score_sum);
+            put(contacts.len() as u64);
+            for &Contact { side, at } in contacts {
+                put(tagged(at - first_along(*item, side), side));
+            }
+            put(chains.len() as u64);
+            for Chain(corners) in chains {
+                let segments = || {
+                    corners.windows(2).filter_map(|ends| {
+                        let towards = Direction::between(ends[0], ends[1])?;
+                        Some(tagged(ends[0].distance(ends[1]), towards))
+                    })
+                };
+                put((corners[0].row - item.row).into());
+                put((corners[0].col - item.col).into());
+                put(segments().count() as u64);
+                segments().for_each(&mut put);
+            }
+        }
+        out
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadFragment> {
+        let rest = bytes.strip_prefix(MAGIC).ok_or(BadFragment::Magic)?;
+        let (version, rest) = rest.split_first_chunk().ok_or(BadFragment::Short)?;
+        match u32::from_le_bytes(*version) {
+            VERSION => {}
+            other => return Err(BadFragment::Version(other)),
+        }
+        let mut reader = Reader(rest);
+        let fragment = reader.fragment()?;
+        match reader.0.len() {
+            0 => Ok(fragment),
+            more => Err(BadFragment::Long(more)),
+        }
+    }
+}
+
+fn tagged(number: u32, direction: Direction) -> u64 {
+    u64::from(number) << 2 | direction as u64
+}
+
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// What is left to read.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn number(&mut self) -> Result<u64, BadFragment> {
+        let mut number = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let (&byte, rest) = self.0.split_first().ok_or(BadFragment::Short)?;
+            self.0 = rest;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                break;
+            }
+            number |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(BadFragment::Inconsistent("a number of more than 64 bits"))
+    }
+
+    fn small(&mut self) -> Result<u32, BadFragment> {
+        let number = self.number()?;
+        number.try_into().map_err(|_| BadFragment::Inconsistent("a coordinate of more than 32 bits"))
+    }
+
+    fn tagged(&mut self) -> Result<(u32, Direction), BadFragment> {
+        let number = self.number()?;
+        let direction = Direction::ALL[number as usize & 3];
+        let number = (number >> 2).try_into();
+        number
+            .map(|number| (number, direction))
+            .map_err(|_| BadFragment::Inconsistent("a length of more than 32 bits"))
+    }
+
+    /// As many as it says come next. Each takes a byte at least, which bounds what is allocated.
+    fn list<T>(
+        &mut self,
+        mut one: impl FnMut(&mut Self) -> Result<T, BadFragment>,
+    ) -> Result<Vec<T>, BadFragment> {
+        let len = self.number()?;
+        if len > self.0.len() as u64 {
+            return Err(BadFragment::Short);
+        }
+        (0..len).map(|_| one(self)).collect()
+    }
+
+    fn fragment(&mut self) -> Result<Fragment, BadFragment> {
+        let item = RectPx::new(self.small()?, self.small()?, self.small()?, self.small()?);
+        let ends = |at: u32, len: u32| len > 0 && at.checked_add(len).is_some();
+        if !ends(item.col, item.width) || !ends(item.row, item.height) {
+            return Err(BadFragment::Inconsistent("an item that is empty or too far out"));
+        }
+        let mut pixels_left = item.pixels();
+        let regions = self.list(|reader| reader.region(item, &mut pixels_left))?;
+        Ok(Fragment { item, regions })
+    }
+
+    fn region(&mut self, item: RectPx, pixels_left: &mut u64) -> Result<Region, BadFragment> {
+        let (pixels, score_sum) = (self.number()?, self.number()?);
+        if pixels == 0 || pixels > *pixels_left {
+            return Err(BadFragment::Inconsistent("a region with no pixels or more than its item"));
+        }
+        *pixels_left -= pixels;
+        if score_sum.div_ceil(u8::MAX.into()) > pixels {
+            return Err(BadFragment::Inconsistent("scores of more than 255 a pixel"));
+        }
+        let contacts = self.list(|reader| reader.contact(item))?;
+        let chains = self.list(|reader| reader.chain(item))?;
+        Ok(Region { tally: Tally { pixels, score_sum }, contacts, chains })
+    }
+
+    fn contact(&mut self, item: RectPx) -> Result<Contact, BadFragment> {
+        let (along, side) = self.tagged()?;
+        if along >= length_along(item, side) {
+            return Err(BadFragment::Inconsistent("a contact beyond the end of its side"));
+        }
+        Ok(Contact { side, at: first_along(item, side) + along })
+    }
+
+    fn chain(&mut self, item: RectPx) -> Result<Chain, BadFragment> {
+        let (row, col) = (self.small()?, self.small()?);
+        if row > item.height || col > item.width {
+            return Err(BadFragment::Inconsistent("an outline outside its item"));
+        }
+        let mut at = Corner::new(item.row + row, item.col + col);
+        let mut last = None;
+        let mut corners = vec![at];
+        corners.extend(self.list(|reader| {
+            let (len, towards) = reader.tagged()?;
+            let room = match towards {
+                Direction::Down => item.bottom() - at.row,
+                Direction::Right => item.right() - at.col,
+                Direction::Up => at.row - item.row,
+                Direction::Left => at.col - item.col,
+            };
+            if len == 0 || len > room {
+                return Err(BadFragment::Inconsistent("an outline outside its item"));
+            }
+            if last.is_some_and(|last: Direction| towards != last.left() && towards != last.right()) {
+                return Err(BadFragment::Inconsistent("an outline that does not turn at a corner"));
+            }
+            last = Some(towards);
+            at = at.step(towards, len);
+            Ok(at)
+        })?);
+        if corners.len() < 2 {
+            return Err(BadFragment::Inconsistent("an outline without a side"));
+        }
+        Ok(Chain(corners))
+    }
+}
