@@ -169,3 +169,139 @@ fn encloses(stretch: &[Corner], corner: Corner) -> bool {
     }
     inside
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng, rngs::StdRng};
+
+    use super::*;
+    use crate::vector::tests::Raster;
+
+    fn simplified(rows: &[&str], tolerance_px: f64) -> Vec<Vec<Vec<(u32, u32)>>> {
+        let simple = |polygon| simplify(polygon, tolerance_px).polygon;
+        let corners = |ring: &Ring| ring.corners().iter().map(|corner| (corner.row, corner.col)).collect();
+        let polygons = Raster::drawn(rows).polygons(0).into_iter().map(simple);
+        polygons.map(|polygon| polygon.rings.iter().map(corners).collect()).collect()
+    }
+
+    type Line = (Corner, Corner);
+
+    fn lines(ring: &Ring) -> Vec<Line> {
+        let corners = ring.corners();
+        corners.iter().copied().zip(corners.iter().copied().cycle().skip(1)).collect()
+    }
+
+    fn is_on((a, b): Line, corner: Corner) -> bool {
+        cross(a, b, corner) == 0 && distance2(corner, a, b) == 0.0
+    }
+
+    /// Whether two lines have a point in common that is not an end of both.
+    fn are_in_conflict(one: Line, other: Line) -> bool {
+        let ends = [one.0, one.1, other.0, other.1];
+        let touches = |line: Line, end: Corner| end != line.0 && end != line.1 && is_on(line, end);
+        if ends[2..].iter().any(|&end| touches(one, end)) || ends[..2].iter().any(|&end| touches(other, end))
+        {
+            return true;
+        }
+        let sides = |(a, b): Line, (c, d): Line| cross(a, b, c).signum() * cross(a, b, d).signum() < 0;
+        sides(one, other) && sides(other, one)
+    }
+
+    fn assert_is_valid(polygon: &Polygon) {
+        let all: Vec<_> = polygon.rings.iter().flat_map(lines).collect();
+        for (i, &one) in all.iter().enumerate() {
+            assert_ne!(one.0, one.1);
+            for &other in &all[i + 1..] {
+                assert!(one != other && one != (other.1, other.0), "{one:?} twice");
+                assert!(!are_in_conflict(one, other), "{one:?} {other:?} of {polygon:?}");
+            }
+        }
+        let (outer, holes) = polygon.rings.split_first().unwrap();
+        assert!(outer.twice_area_px() > 0 && outer.corners().len() >= 3);
+        for (i, hole) in holes.iter().enumerate() {
+            assert!(hole.twice_area_px() < 0 && hole.corners().len() >= 3);
+            let is_in = |ring: &Ring| {
+                let free = |corner: &&Corner| !ring.corners().contains(corner);
+                encloses(ring.corners(), *hole.corners().iter().find(free).unwrap())
+            };
+            assert!(is_in(outer), "a hole outside of {polygon:?}");
+            assert!(!holes.iter().enumerate().any(|(j, other)| i != j && is_in(other)), "a hole in a hole");
+        }
+    }
+
+    #[test]
+    fn a_staircase_becomes_a_slope() {
+        let stairs = ["#......", "##.....", "###....", "####...", "#####..", "######.", "#######"];
+        assert_eq!(simplified(&stairs, 1.0), [[[(0, 0), (7, 0), (7, 7)]]]);
+        assert_eq!(simplified(&stairs, 0.4), simplified(&stairs, 0.0));
+    }
+
+    #[test]
+    fn bumps_go_and_corners_stay() {
+        let bumpy = ["##.####", "#######", "#######", "######.", "#######", "#######"];
+        assert_eq!(simplified(&bumpy, 1.0), [[[(0, 0), (6, 0), (6, 7), (0, 7)]]]);
+        assert_eq!(simplified(&bumpy, 0.6), simplified(&bumpy, 0.0));
+    }
+
+    #[test]
+    fn a_tolerance_of_nothing_changes_nothing_and_a_huge_one_leaves_triangles() {
+        let shape = ["#####", "#.###", "#.#.#", "#####"];
+        for nothing in [0.0, -1.0, f64::NAN] {
+            assert_eq!(simplified(&shape, nothing), simplified(&shape, 1e-9));
+        }
+        assert_eq!(simplified(&["##", "##"], 1e300), [[[(0, 0), (2, 0), (2, 2)]]]);
+        assert_eq!(simplified(&["##", "##"], f64::INFINITY), [[[(0, 0), (2, 0), (2, 2)]]]);
+    }
+
+    #[test]
+    fn an_edge_does_not_jump_over_a_hole() {
+        let (edge, bump) = ("...#########", "############");
+        let mut rows = [edge; 12];
+        rows[2..5].fill(bump);
+        assert_eq!(simplified(&rows, 3.0), [[[(0, 3), (12, 3), (12, 12), (0, 12)]]]);
+        rows[3] = "#.##########";
+        let Simplified { polygon, n_held } = simplify(Raster::drawn(&rows).polygons(0).remove(0), 3.0);
+        assert_is_valid(&polygon);
+        assert_eq!(polygon.rings.len(), 2);
+        assert!(n_held > 0 && polygon.rings[0].corners().len() > 4);
+    }
+
+    #[test]
+    fn simplified_polygons_of_random_rasters_are_valid_and_near() {
+        let mut rng = StdRng::seed_from_u64(5);
+        let (mut n_held, mut n_before, mut n_after) = (0, 0, 0);
+        for case in 0..500 {
+            let tolerance_px = [0.5, 0.8, 1.0, 1.5, 3.0, 10.0][case % 6];
+            let raster = Raster::random(&mut rng);
+            for before in raster.polygons([0, 2, 4][case % 3]) {
+                let after = simplify(before.clone(), tolerance_px);
+                n_held += after.n_held;
+                let polygon = after.polygon;
+                assert_is_valid(&polygon);
+                assert_eq!((polygon.area_px, polygon.rings.len()), (before.area_px, before.rings.len()));
+                for (ring, old) in polygon.rings.iter().zip(&before.rings) {
+                    n_before += old.corners().len();
+                    n_after += ring.corners().len();
+                    assert_eq!(ring.corners()[0], old.corners()[0]);
+                    let mut olds = old.corners().iter();
+                    assert!(ring.corners().iter().all(|corner| olds.any(|old| old == corner)));
+                    let is_near = |corner: &Corner| {
+                        let distances = lines(ring).into_iter().map(|(a, b)| distance2(*corner, a, b).sqrt());
+                        distances.fold(f64::INFINITY, f64::min) <= tolerance_px + 1e-9
+                    };
+                    assert!(old.corners().iter().all(is_near));
+                }
+            }
+        }
+        assert!(n_held > 100 && n_after * 4 < n_before * 3, "{n_held} {n_before} {n_after}");
+    }
+
+    #[test]
+    fn corners_far_out_do_not_overflow() {
+        let far = u32::MAX;
+        let corners = [(0, 0), (far, 0), (far, far), (1, far), (1, far - 1), (0, far - 1)];
+        let ring = Ring(corners.map(|(row, col)| Corner::new(row, col)).to_vec());
+        let polygon = Polygon { rings: vec![ring], area_px: 0, score_sum: 0 };
+        assert_eq!(simplify(polygon, 2.0).polygon.rings[0].corners().len(), 4);
+    }
+}

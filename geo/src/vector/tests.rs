@@ -26,7 +26,7 @@ impl Raster {
     }
 
     /// Blobs of many sizes, and specks.
-    fn random(rng: &mut StdRng) -> Self {
+    pub(super) fn random(rng: &mut StdRng) -> Self {
         let size = SizePx::new(rng.random_range(1..40), rng.random_range(1..40));
         let n = size.pixels() as usize;
         let share = [0.05, 0.3, 0.5, 0.6, 0.7, 0.95, 1.0][rng.random_range(0..7)];
@@ -133,7 +133,7 @@ fn random_cuts(rng: &mut StdRng, len: u32) -> Vec<u32> {
     }
 }
 
-pub(super) fn burnt(polygon: &Polygon, size: SizePx) -> Vec<bool> {
+fn burnt(polygon: &Polygon, size: SizePx) -> Vec<bool> {
     let rings = polygon.rings.iter().map(|ring| {
         ring.corners().iter().map(|corner| [f64::from(corner.col), f64::from(corner.row)]).collect()
     });
@@ -149,7 +149,7 @@ fn corners_of(ring: &Ring) -> Vec<(u32, u32)> {
 
 fn assert_is_canonical(ring: &Ring, is_outer: bool) {
     let corners = ring.corners();
-    assert!(corners.len() >= 4 && corners.len() % 2 == 0);
+    assert!(corners.len() >= 4 && corners.len().is_multiple_of(2));
     assert_eq!(corners.iter().min(), corners.first());
     assert_eq!(corners.iter().collect::<HashSet<_>>().len(), corners.len(), "a corner twice");
     assert_eq!(ring.twice_area_px() > 0, is_outer);

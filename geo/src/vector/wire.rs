@@ -214,3 +214,157 @@ impl Reader<'_> {
         Ok(Chain(corners))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+    use swath_proto::geometry::SizePx;
+
+    use super::*;
+    use crate::vector::{join::polygons, tests::Raster};
+
+    const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/fragment-v1.bin");
+
+    fn raster() -> Raster {
+        Raster::drawn(&["####.#", "#..#.#", "#.##..", "##...#", "..####", "####.."])
+    }
+
+    /// The one in the middle, with chains and contacts of all kinds.
+    fn sample() -> Fragment {
+        raster().fragments(0, &[1, 5], &[1, 5]).swap_remove(4)
+    }
+
+    fn bytes_of(numbers: &[u64]) -> Vec<u8> {
+        let mut bytes = [&MAGIC[..], &VERSION.to_le_bytes()].concat();
+        numbers.iter().for_each(|&number| put_number(&mut bytes, number));
+        bytes
+    }
+
+    fn read(numbers: &[u64]) -> Result<Fragment, BadFragment> {
+        Fragment::from_bytes(&bytes_of(numbers))
+    }
+
+    #[test]
+    fn a_fragment_written_by_version_1_still_reads() {
+        let bytes = std::fs::read(SAMPLE).unwrap();
+        assert_eq!(Fragment::from_bytes(&bytes).unwrap(), sample());
+        assert_eq!(sample().to_bytes(), bytes);
+    }
+
+    #[test]
+    #[ignore = "writes the sample of a new version; those that exist are frozen"]
+    fn freeze_the_sample() {
+        assert!(!std::path::Path::new(SAMPLE).exists(), "{SAMPLE} is frozen");
+        std::fs::write(SAMPLE, sample().to_bytes()).unwrap();
+    }
+
+    #[test]
+    fn one_pixel_takes_this_many_bytes() {
+        let (down, right, up, left) = (1 << 2, 1 << 2 | 1, 1 << 2 | 2, 1 << 2 | 3);
+        let bytes = bytes_of(&[300, 7, 1, 1, 1, 1, 200, 0, 1, 0, 0, 4, down, right, up, left]);
+        let fragment = Fragment::from_bytes(&bytes).unwrap();
+        assert_eq!(fragment.item(), RectPx::new(300, 7, 1, 1));
+        let corners = [(7, 300), (8, 300), (8, 301), (7, 301), (7, 300)];
+        assert_eq!(fragment.regions[0].chains[0].0, corners.map(|(row, col)| Corner::new(row, col)));
+        assert_eq!((fragment.to_bytes(), bytes.len()), (bytes, 30));
+    }
+
+    #[test]
+    fn what_is_cut_off_or_goes_on_is_an_error() {
+        let bytes = sample().to_bytes();
+        for len in 0..bytes.len() {
+            assert!(Fragment::from_bytes(&bytes[..len]).is_err(), "{len} bytes");
+        }
+        let longer = [&bytes[..], &[0, 0]].concat();
+        assert_eq!(Fragment::from_bytes(&longer), Err(BadFragment::Long(2)));
+    }
+
+    #[test]
+    fn another_magic_or_version_is_an_error() {
+        let mut bytes = sample().to_bytes();
+        bytes[8] = 2;
+        assert_eq!(Fragment::from_bytes(&bytes), Err(BadFragment::Version(2)));
+        bytes[0] ^= 1;
+        assert_eq!(Fragment::from_bytes(&bytes), Err(BadFragment::Magic));
+    }
+
+    #[test]
+    fn numbers_that_do_not_add_up_are_errors() {
+        let far = u64::from(u32::MAX);
+        let right = |len: u64| len << 2 | 1;
+        for (numbers, wanted) in [
+            (&[0, 0, 0, 1, 0][..], "an item that is empty or too far out"),
+            (&[0, 0, 1, 0, 0], "an item that is empty or too far out"),
+            (&[far, 0, 1, 1, 0], "an item that is empty or too far out"),
+            (&[0, far + 1, 1, 1, 0], "a coordinate of more than 32 bits"),
+            (&[0, 0, 2, 1, 1, 0, 0, 0, 0], "a region with no pixels or more than its item"),
+            (&[0, 0, 2, 1, 1, 3, 0, 0, 0], "a region with no pixels or more than its item"),
+            (&[0, 0, 2, 1, 2, 1, 0, 0, 0, 2, 0, 0, 0], "a region with no pixels or more than its item"),
+            (&[0, 0, 2, 1, 1, 2, 511, 0, 0], "scores of more than 255 a pixel"),
+            (&[0, 0, far, far, 1, 1, u64::MAX, 0, 0], "scores of more than 255 a pixel"),
+            (&[0, 0, 2, 1, 1, 2, 0, 1, 2 << 2, 0], "a contact beyond the end of its side"),
+            (&[0, 0, 2, 1, 1, 2, 0, 1, right(1), 0], "a contact beyond the end of its side"),
+            (&[0, 0, 2, 1, 1, 2, 0, 1, 1 << 34, 0], "a length of more than 32 bits"),
+            (&[0, 0, 2, 1, 1, 2, 0, 0, 1, 0, 0, 0], "an outline without a side"),
+            (&[0, 0, 2, 1, 1, 2, 0, 0, 1, 2, 0, 1, right(1)], "an outline outside its item"),
+            (&[0, 0, 2, 1, 1, 2, 0, 0, 1, 0, 3, 1, right(1)], "an outline outside its item"),
+            (&[0, 0, 2, 1, 1, 2, 0, 0, 1, 0, 0, 1, right(3)], "an outline outside its item"),
+            (&[0, 0, 2, 1, 1, 2, 0, 0, 1, 0, 0, 1, right(0)], "an outline outside its item"),
+            (&[0, 0, 2, 1, 1, 2, 0, 0, 1, 0, 0, 1, 1 << 2 | 2], "an outline outside its item"),
+            (&[0, 0, 2, 1, 1, 2, 0, 0, 1, 0, 0, 1, 1 << 2 | 3], "an outline outside its item"),
+            (&[0, 0, 2, 1, 1, 2, 0, 0, 1, 0, 0, 1, 2 << 2], "an outline outside its item"),
+            (
+                &[0, 0, 2, 1, 1, 2, 0, 0, 1, 0, 0, 2, right(1), right(1)],
+                "an outline that does not turn at a corner",
+            ),
+        ] {
+            assert_eq!(read(numbers), Err(BadFragment::Inconsistent(wanted)), "{numbers:?}");
+        }
+        assert!(read(&[0, 0, 2, 1, 1, 2, 510, 1, 1 << 2, 1, 0, 0, 1, right(2)]).is_ok());
+        assert!(read(&[0, 0, far, far, 1, 1 << 60, u64::MAX, 0, 0]).is_ok());
+        assert!(read(&[0, 0, 2, 1, 2, 1, 0, 0, 0, 1, 0, 0, 0]).is_ok());
+    }
+
+    #[test]
+    fn numbers_that_do_not_end_or_count_too_much_are_errors() {
+        let mut bytes = bytes_of(&[0, 0, 2]);
+        bytes.extend([0xff; 9]);
+        assert_eq!(Fragment::from_bytes(&bytes), Err(BadFragment::Short));
+        for last in [0x02, 0x7f, 0xff] {
+            bytes.truncate(bytes_of(&[0, 0, 2]).len() + 9);
+            bytes.extend([last, 0, 0]);
+            let wanted = BadFragment::Inconsistent("a number of more than 64 bits");
+            assert_eq!(Fragment::from_bytes(&bytes), Err(wanted));
+        }
+        assert_eq!(read(&[0, 0, 1, 1, u64::MAX]), Err(BadFragment::Short));
+        assert_eq!(read(&[0, 0, 1, 1, 1]), Err(BadFragment::Short));
+    }
+
+    /// Whatever is still read must join or fail, too.
+    #[test]
+    fn bytes_that_were_tampered_with_never_panic() {
+        let mut rng = StdRng::seed_from_u64(3);
+        let all = raster().fragments(0, &[1, 5], &[1, 5]);
+        let bytes = sample().to_bytes();
+        let mut n_read = 0;
+        for case in 0..60_000 {
+            let mut bytes = bytes.clone();
+            for _ in 0..rng.random_range(1..4) {
+                let at = rng.random_range(12..bytes.len());
+                match case % 3 {
+                    0 => bytes[at] ^= 1 << rng.random_range(0..8),
+                    1 => bytes[at] = rng.random_range(0..32),
+                    _ => bytes.insert(at, rng.random()),
+                }
+            }
+            if let Ok(fragment) = Fragment::from_bytes(&bytes) {
+                n_read += 1;
+                assert_eq!(Fragment::from_bytes(&fragment.to_bytes()).as_ref(), Ok(&fragment));
+                let mut changed = all.clone();
+                changed[4] = fragment;
+                let _ = polygons(SizePx::new(6, 6), 0, changed);
+            }
+        }
+        assert!(n_read > 500, "only {n_read} were read");
+    }
+}
