@@ -25,8 +25,8 @@ pub enum BadPlane {
 pub struct Tracing {
     pub scene: SizePx,
     pub class: u8,
-    /// The edge of the square that must fit into what is kept (see [`super::opening`]); 0 and 1
-    /// keep all.
+    /// The edge of a square. A pixel is kept if it lies in some square that is all of the class and
+    /// inside the scene; 0 and 1 keep all.
     pub denoise_px: u32,
 }
 

@@ -47,7 +47,7 @@ fn next(chains: &[Chain], at: usize) -> Option<usize> {
     let [.., before, end] = chains[at].0[..] else { return None };
     let first = chains.partition_point(|Chain(corners)| corners[0] < end);
     let found = chains[first..].iter().take_while(|Chain(corners)| corners[0] == end);
-    match found.count() {
+    match found.take(3).count() {
         1 => Some(first),
         2 => {
             let right = Direction::between(before, end)?.right();
@@ -62,7 +62,8 @@ impl Ring {
         &self.0
     }
 
-    /// From corners in whose midst a line may run straight on.
+    /// From corners of a closed line that may run straight on at some of them. As it turns at all
+    /// that are left, there are four at least.
     fn of_corners(corners: Vec<Corner>) -> Result<Self, &'static str> {
         let before = corners.iter().cycle().skip(corners.len() - 1);
         let after = corners.iter().cycle().skip(1);
@@ -76,7 +77,7 @@ impl Ring {
         }
         let first = turns.iter().enumerate().min_by_key(|(_, corner)| **corner).map_or(0, |(i, _)| i);
         turns.rotate_left(first);
-        if turns.len() < 4 { Err("an outline without an inside") } else { Ok(Self(turns)) }
+        Ok(Self(turns))
     }
 
     /// Twice the area, in pixels, exactly. Positive for outer rings, which run counter-clockwise as

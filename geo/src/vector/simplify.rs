@@ -267,10 +267,24 @@ mod tests {
     }
 
     #[test]
+    fn a_hole_at_the_far_end_of_a_bump_holds_it() {
+        let (edge, bump) = ("........".to_owned() + &"#".repeat(40), "#".repeat(48));
+        let mut rows = [edge.as_str(); 40];
+        rows[10..13].fill(&bump);
+        let plain = Raster::drawn(&rows).polygons(0).remove(0);
+        assert_eq!(simplify(plain, 8.0).polygon.rings[0].corners().len(), 4);
+        let holed = "#.".to_owned() + &"#".repeat(46);
+        rows[11] = &holed;
+        let Simplified { polygon, n_held } = simplify(Raster::drawn(&rows).polygons(0).remove(0), 8.0);
+        assert_is_valid(&polygon);
+        assert!(n_held > 0);
+    }
+
+    #[test]
     fn simplified_polygons_of_random_rasters_are_valid_and_near() {
         let mut rng = StdRng::seed_from_u64(5);
         let (mut n_held, mut n_before, mut n_after) = (0, 0, 0);
-        for case in 0..500 {
+        for case in 0..2000 {
             let tolerance_px = [0.5, 0.8, 1.0, 1.5, 3.0, 10.0][case % 6];
             let raster = Raster::random(&mut rng);
             for before in raster.polygons([0, 2, 4][case % 3]) {

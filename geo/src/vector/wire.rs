@@ -34,7 +34,7 @@ pub enum BadFragment {
     Magic,
     #[error("version {0} of the fragment is not known; this program reads version {VERSION}")]
     Version(u32),
-    #[error("a fragment ends within a number, or lists more than it has bytes for")]
+    #[error("a fragment ends before all that it lists")]
     Short,
     #[error("a fragment has {0} bytes too many")]
     Long(usize),
@@ -137,16 +137,13 @@ impl Reader<'_> {
             .map_err(|_| BadFragment::Inconsistent("a length of more than 32 bits"))
     }
 
-    /// As many as it says come next. Each takes a byte at least, which bounds what is allocated.
+    /// As many as it says come next. Room is made as they come, and each takes a byte at
+    /// least: a wrong number can't ask for much.
     fn list<T>(
         &mut self,
         mut one: impl FnMut(&mut Self) -> Result<T, BadFragment>,
     ) -> Result<Vec<T>, BadFragment> {
-        let len = self.number()?;
-        if len > self.0.len() as u64 {
-            return Err(BadFragment::Short);
-        }
-        (0..len).map(|_| one(self)).collect()
+        (0..self.number()?).map(|_| one(self)).collect()
     }
 
     fn fragment(&mut self) -> Result<Fragment, BadFragment> {
