@@ -32,14 +32,14 @@ pub(super) struct Cells {
 }
 
 impl Cells {
-    /// Cuts an item and its border out of a plane of class pixels; what lies outside the plane is
-    /// not of the class.
+    /// Cuts an item and its border out of a plane of class pixels. The plane has the border, but for
+    /// where the scene ends; what is beyond that is not of the class.
     pub(super) fn cut(item: RectPx, window: RectPx, plane: &[bool]) -> Self {
         let (width, height) = (item.width as usize, item.height as usize);
         let stride = width + 2;
         let mut of_class = vec![false; stride * (height + 2)];
-        let first_row = item.row.saturating_sub(1).max(window.row);
-        let first_col = item.col.saturating_sub(1).max(window.col);
+        let first_row = item.row.saturating_sub(1);
+        let first_col = item.col.saturating_sub(1);
         let n_cols = (item.right().saturating_add(1).min(window.right()) - first_col) as usize;
         for row in first_row..item.bottom().saturating_add(1).min(window.bottom()) {
             let to = (row + 1 - item.row) as usize * stride + (first_col + 1 - item.col) as usize;

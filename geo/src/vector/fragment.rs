@@ -57,7 +57,7 @@ impl Tracing {
     /// How far around an item pixels are needed: what decides on the item's own, and one more to
     /// see the neighbours'.
     pub const fn halo_px(&self) -> u32 {
-        opening::reach_px(self.denoise_px).saturating_add(1)
+        opening::reach_px(self.denoise_px) + 1
     }
 
     /// The pixels to read for an item: it and the halo around it, so far as there is a scene.

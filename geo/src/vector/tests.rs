@@ -204,6 +204,23 @@ fn any_cut_in_any_order_gives_the_polygons_of_the_whole() {
     }
 }
 
+/// Near the share at which regions begin to span a scene they wind most.
+#[test]
+fn winding_regions_stay_together() {
+    let mut rng = StdRng::seed_from_u64(4);
+    for _ in 0..20 {
+        let size = SizePx::new(150, 150);
+        let classes: Vec<_> = (0..size.pixels()).map(|_| CLASS * u8::from(rng.random_bool(0.59))).collect();
+        let raster = Raster { size, scores: classes.clone(), classes };
+        let whole = raster.polygons(0);
+        let found: Vec<_> = whole.iter().map(|polygon| polygon.area_px as usize).collect();
+        let regions = raster.regions(&raster.denoised(0));
+        assert_eq!(found, regions.values().map(|(pixels, _)| pixels.len()).collect::<Vec<_>>());
+        let fragments = raster.fragments(0, &[64, 128], &[64, 128]);
+        assert_eq!(polygons(size, 0, fragments).unwrap(), whole);
+    }
+}
+
 #[test]
 fn small_regions_are_left_out_by_their_pixels_in_all_items() {
     let raster = Raster::drawn(&["##..#", "##...", ".....", "###.."]);
