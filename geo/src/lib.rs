@@ -5,7 +5,8 @@
 //! into items and windows, [`decide`] turns a network's logits into classes and scores, [`blend`]
 //! joins overlapping windows, [`pyramid`] makes overviews, [`tiles`] cuts and compresses, [`pack`]
 //! is the blob that a predict item leaves, [`cog`] lays out the file that all packs become,
-//! [`rasterize`] burns labels, [`confusion`] counts agreement.
+//! [`rasterize`] burns labels, [`confusion`] counts agreement, [`vector`] makes
+//! polygons.
 
 pub mod blend;
 pub mod cog;
@@ -18,3 +19,4 @@ pub mod pyramid;
 pub mod rasterize;
 mod softmax;
 pub mod tiles;
+pub mod vector;
