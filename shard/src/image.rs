@@ -74,7 +74,7 @@ impl Shape {
     }
 
     /// Length of the image's bytes.
-    pub fn len(self) -> Result<u64, BadImage> {
+    pub fn byte_len(self) -> Result<u64, BadImage> {
         let edges = 1..=MAX_EDGE_PX;
         let ok = edges.contains(&self.width)
             && edges.contains(&self.height)
@@ -102,7 +102,7 @@ pub struct Image {
 
 impl Image {
     pub fn new(shape: Shape, bytes: Vec<u8>) -> Result<Self, BadImage> {
-        if bytes.len() as u64 == shape.len()? {
+        if bytes.len() as u64 == shape.byte_len()? {
             Ok(Self { shape, bytes })
         } else {
             Err(BadImage::Length { got: bytes.len(), shape })

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BLOCK, TAR_END, chip::ClassCounts, image::Shape, key::ChipKey};
 
-/// A shard of a million chips has an index of some 300 MB; sensible ones have a few thousand.
-const MAX_INDEX_LEN: usize = 1 << 29;
+/// A chip takes some 230 bytes: these are the entries of 290,000, and a sensible shard has a few
+/// thousand.
+const MAX_INDEX_LEN: usize = 1 << 26;
 /// No encoder makes an image larger than this.
 const fn max_encoded(len: u64) -> u64 {
     2 * len + (1 << 16)
@@ -17,7 +18,7 @@ pub(crate) const MAX_META_LEN: u64 = 1 << 16;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BadIndex {
-    #[error("an index of {0} bytes; at most {MAX_INDEX_LEN} are read")]
+    #[error("an index of {0} bytes; at most {MAX_INDEX_LEN} are read and written")]
     TooLong(usize),
     #[error("the index of a shard can't be read: {0}")]
     Json(#[from] serde_json::Error),
@@ -111,7 +112,7 @@ impl Entry {
 
     /// `Ok` is where the chip ends, given where it must begin.
     fn check(&self, begin: u64) -> Result<u64, String> {
-        let image_len = self.shape.len().map_err(|e| e.to_string())?;
+        let image_len = self.shape.byte_len().map_err(|e| e.to_string())?;
         if self.key.window.size().pixels() == 0 {
             return Err("a window without pixels".into());
         }
@@ -161,7 +162,8 @@ impl Index {
 
     pub fn to_bytes(&self) -> Result<Vec<u8>, BadIndex> {
         let document = Document { version: Version::V1, tar_len: self.tar_len, chips: &self.chips };
-        Ok(serde_json::to_vec(&document)?)
+        let bytes = serde_json::to_vec(&document)?;
+        if bytes.len() > MAX_INDEX_LEN { Err(BadIndex::TooLong(bytes.len())) } else { Ok(bytes) }
     }
 
     /// Holds the index against the length of the tar that lies beside it.

@@ -3,7 +3,7 @@
 //! format.
 //!
 //! Nothing here performs IO but what a caller's sink does. Read in this order: [`image`] and [`chip`]
-//! are what is stored, [`key`] is how it is named, [`write`] lays it out, [`index`] says where
+//! are what is stored, [`key`] is how it is named, [`mod@write`] lays it out, [`index`] says where
 //! it lies, [`read`] gets it back. What is read comes from a store that others can write to: nothing
 //! in it is believed before it is checked.
 

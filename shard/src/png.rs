@@ -79,7 +79,7 @@ pub(crate) fn decode(file: &[u8], shape: Shape) -> Result<Image, BadPng> {
         return Err(BadPng::Shape { width, height, color, depth, wanted: shape });
     }
     let mut reader = decoder.read_info()?;
-    let mut bytes = vec![0; shape.len()? as usize];
+    let mut bytes = vec![0; shape.byte_len()? as usize];
     // The first frame of an animation may be smaller than the picture.
     let frame = reader.next_frame(&mut bytes)?;
     if (frame.width, frame.height) != (width, height) {

@@ -1,5 +1,7 @@
 //! What is written reads back, by us and by others, in this version and the next.
 
+#![expect(clippy::unwrap_used, reason = "what shows a failure in a test is a panic")]
+
 mod chips;
 
 use std::io::Read;
@@ -132,4 +134,12 @@ fn what_no_shard_can_hold_is_refused() {
     assert!(refused(|chip| chip.labels.truncate(9)).contains("9 labels for an image of 960 pixels"));
     assert!(refused(|chip| chip.window.width = 0).contains("a window without pixels"));
     assert!(refused(|chip| chip.source_pixel_crs = Some([1.0, f64::NAN])).contains("NaN"));
+}
+
+#[test]
+fn the_index_on_the_format_s_page_is_one() {
+    let page = include_str!("../../docs/shard-format.md");
+    let (_, index) = page.split_once("## The index").unwrap();
+    let json = index.split("```").nth(1).unwrap().strip_prefix("json").unwrap();
+    assert_eq!(Index::parse(json.as_bytes()).unwrap().chips().len(), 1);
 }

@@ -127,7 +127,8 @@ mod tests {
     }
 
     /// The lists were made by Raster Vision's own code: `Box.get_windows` of v0.13.1 and
-    /// `SlidingWindows` of master at 3c18a7a, run over `Box(0, 0, height, width)`.
+    /// `SlidingWindows` of master at 3c18a7a, run over `Box(0, 0, height, width)`; where that counts fewer
+    /// than no rows or columns, the list is empty.
     #[test]
     fn windows_are_those_of_raster_vision() {
         let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(SAMPLE).unwrap()).unwrap();

@@ -5,13 +5,13 @@ use swath_shard::{Chip, Draw, Image, Index, SampleType, Shape, ShardWriter};
 
 /// Bytes that a filter can do something with, and some that it can't.
 fn pattern(len: u64, step: u64) -> Vec<u8> {
-    (0..len).map(|i| ((i * step / 7) ^ (i * i * 2_654_435_761 >> 29 & 7)) as u8).collect()
+    (0..len).map(|i| ((i * step / 7) ^ (((i * i * 2_654_435_761) >> 29) & 7)) as u8).collect()
 }
 
 pub fn chip(scene: &str, window: WindowPx, size: SizePx, bands: u32, samples: SampleType) -> Chip {
     let shape = Shape::new(size, bands, samples);
-    let image = Image::new(shape, pattern(shape.len().unwrap(), u64::from(bands))).unwrap();
-    let label = |i: u64| if i % 97 == 0 { 255 } else { u8::from(i / 31 % 3 == 1) };
+    let image = Image::new(shape, pattern(shape.byte_len().unwrap(), u64::from(bands))).unwrap();
+    let label = |i: u64| if i.is_multiple_of(97) { 255 } else { u8::from(i / 31 % 3 == 1) };
     let labels = (0..size.pixels()).map(label).collect();
     Chip { scene: scene.parse().unwrap(), window, draw: None, source_pixel_crs: None, image, labels }
 }
@@ -35,7 +35,7 @@ pub fn all_kinds() -> Vec<Chip> {
     for (index, attempt) in [(17, 0), (18, 3)] {
         let mut drawn = chip("plain", WindowPx::new(0, 0, 61, 50), size, 3, Uint8);
         drawn.draw = Some(Draw { seed: u64::MAX, index, attempt });
-        drawn.source_pixel_crs = Some([0.1, 0.299_999_999_999_999_99]);
+        drawn.source_pixel_crs = Some([0.1, 0.3]);
         chips.push(drawn);
     }
     chips
