@@ -59,3 +59,29 @@ impl std::fmt::Display for RectPx {
         write!(f, "{}x{} px at column {}, row {}", self.width, self.height, self.col, self.row)
     }
 }
+
+/// A rectangle on a scene's pixels that may begin before the scene and end beyond it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowPx {
+    pub col: i64,
+    pub row: i64,
+    pub width: u32,
+    pub height: u32,
+}
+
+impl WindowPx {
+    pub const fn new(col: i64, row: i64, width: u32, height: u32) -> Self {
+        Self { col, row, width, height }
+    }
+
+    pub const fn size(self) -> SizePx {
+        SizePx::new(self.width, self.height)
+    }
+}
+
+impl std::fmt::Display for WindowPx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{} px at column {}, row {}", self.width, self.height, self.col, self.row)
+    }
+}

@@ -1,10 +1,11 @@
 //! The words of the wire: what coordinator, workers and stores say to each other.
 //!
 //! Nothing here performs IO. Read in this order: [`ids`] name things, [`geometry`] places them in
-//! pixels, [`item`] is the unit of work, [`envelope`] is an item on the queue, [`outcome`] is how
+//! pixels, [`chips`] says which windows become training samples, [`item`] is the unit of work, [`envelope`] is an item on the queue, [`outcome`] is how
 //! it ended, [`scene`] and [`run`] are what was frozen when a run began, [`pipeline`] is the file a
 //! person writes, [`keys`] is where everything lies under the root.
 
+pub mod chips;
 pub mod envelope;
 pub mod geometry;
 pub mod ids;
