@@ -54,7 +54,7 @@ pub enum Command {
     /// Give a pipeline to the coordinator that watches the root; prints the run's id.
     Submit(FileArgs),
     /// Serve every run under the root.
-    Coordinator,
+    Coordinator(CoordinatorArgs),
     /// Work on items until told to stop.
     #[cfg(feature = "worker")]
     Worker(WorkerArgs),
@@ -151,6 +151,13 @@ pub struct WorkerArgs {
 pub enum Kind {
     Cpu,
     Gpu,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CoordinatorArgs {
+    /// Another coordinator takes a run over when this one has been dead for so long.
+    #[arg(long, default_value_t = 15.0, value_name = "SECONDS")]
+    pub lease: f64,
 }
 
 #[derive(Debug, ClapArgs)]

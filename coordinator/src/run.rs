@@ -39,7 +39,6 @@ use crate::{
 /// How often the ledger is asked for news: rarely when nothing happens, since every run does it.
 const BUSY: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_millis(250);
-const LEASE: Duration = Duration::from_secs(15);
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const COMMANDS_EVERY: Duration = Duration::from_secs(2);
@@ -53,7 +52,7 @@ pub struct Run {
     blobs: SharedBlobs,
     queue: Arc<dyn Queue>,
     ledger: Arc<dyn Ledger>,
-    me: WorkerId,
+    me: Me,
     board: Board,
     existing: Existing,
     cursor: Cursor,
@@ -64,6 +63,16 @@ pub struct Run {
     n_held: usize,
     watch: watch::Sender<Option<RunStatus>>,
 }
+
+/// Who serves: of several coordinators one has the run, and the others wait until its lease is out.
+#[derive(Clone, Debug)]
+pub struct Me {
+    pub name: WorkerId,
+    pub lease: Duration,
+}
+
+/// How long the others wait for a coordinator that has died, where nothing else is asked for.
+pub const LEASE: Duration = Duration::from_secs(15);
 
 enum Step {
     Over(RunStatus),
@@ -101,21 +110,21 @@ fn is_gone(error: &anyhow::Error) -> bool {
 pub async fn serve(
     run: &RunId,
     doors: &Doors,
-    me: WorkerId,
+    me: &Me,
     watch: watch::Sender<Option<RunStatus>>,
     stop: CancellationToken,
 ) -> anyhow::Result<Option<RunStatus>> {
     let office = format!("run/{run}");
-    while !doors.ledger.lead(&office, &me, LEASE).await? {
+    while !doors.ledger.lead(&office, &me.name, me.lease).await? {
         tracing::debug!(%run, "another coordinator serves this run");
         tokio::select! {
             () = stop.cancelled() => return Ok(None),
-            () = tokio::time::sleep(LEASE / 10) => {}
+            () = tokio::time::sleep(me.lease / 10) => {}
         }
     }
     let mut this = Run::load(run, doors, me.clone(), watch).await?;
     let status = this.serve(&office, &stop).await;
-    if let Err(error) = doors.ledger.resign(&office, &me).await {
+    if let Err(error) = doors.ledger.resign(&office, &me.name).await {
         tracing::debug!(%run, error = format!("{error:#}"), "the office runs out by itself");
     }
     status
@@ -125,7 +134,7 @@ impl Run {
     async fn load(
         run: &RunId,
         doors: &Doors,
-        me: WorkerId,
+        me: Me,
         watch: watch::Sender<Option<RunStatus>>,
     ) -> anyhow::Result<Self> {
         let json =
@@ -204,8 +213,8 @@ impl Run {
     async fn step(&mut self, office: &str, clock: &mut Clock) -> anyhow::Result<Step> {
         let now = Instant::now();
         // First of all: whoever has lost the office must not touch anything.
-        if clock.led.is_due(now, LEASE / 3) {
-            let leads = self.ledger.lead(office, &self.me, LEASE).await?;
+        if clock.led.is_due(now, self.me.lease / 3) {
+            let leads = self.ledger.lead(office, &self.me.name, self.me.lease).await?;
             anyhow::ensure!(leads, "another coordinator has taken over run {}", self.board.run());
         }
         let n_events = self.hear(now).await?;
@@ -329,6 +338,8 @@ impl Run {
             // What was decided outlives this process before the wish for it goes.
             self.report(&self.status()).await?;
             self.blobs.delete(&key).await?;
+            // What it has changed in the ledger is to be known before anybody judges.
+            self.hear(now).await?;
         }
         Ok(())
     }

@@ -6,17 +6,20 @@ use std::{
 };
 
 use swath_backends::open::Doors;
-use swath_proto::ids::{RunId, WorkerId};
+use swath_proto::ids::RunId;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{commands, run};
+use crate::{
+    commands,
+    run::{self, Me},
+};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A run that can't be served is tried again after 2, 4, 8, ... seconds, and this at most.
 const REST: Duration = Duration::from_secs(60);
 
-pub async fn serve(doors: Doors, me: WorkerId, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Result<()> {
     let mut serving = HashSet::new();
     let mut over = HashSet::new();
     let mut resting: HashMap<RunId, (u32, Instant)> = HashMap::new();
@@ -33,7 +36,7 @@ pub async fn serve(doors: Doors, me: WorkerId, stop: CancellationToken) -> anyho
                     let (doors, me, stop) = (doors.clone(), me.clone(), stop.clone());
                     tasks.spawn(async move {
                         let (watch, _) = watch::channel(None);
-                        let end = run::serve(&id, &doors, me, watch, stop).await;
+                        let end = run::serve(&id, &doors, &me, watch, stop).await;
                         (id, end.map(|status| status.is_some()))
                     });
                 }

@@ -37,6 +37,21 @@ impl Server {
         }
     }
 
+    /// It is there, and says nothing any more; until [`Self::go_on`].
+    pub fn freeze(&self) {
+        self.signal(libc::SIGSTOP);
+    }
+
+    pub fn go_on(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        let child = self.child.as_ref().expect("a running server");
+        // SAFETY: our own child, not yet waited for.
+        assert_eq!(unsafe { libc::kill(child.id() as libc::pid_t, signal) }, 0, "signalling a server");
+    }
+
     /// Starts it where it was, and waits until it answers.
     pub fn restart(&mut self) {
         self.kill();

@@ -16,6 +16,7 @@ use crate::{
 pub struct RabbitMq {
     pub server: Server,
     port: u16,
+    epmd: u16,
     /// Erlang's name server: the node would start one that outlives it.
     _names: Server,
     _folder: tempfile::TempDir,
@@ -37,9 +38,24 @@ impl RabbitMq {
         Self {
             server: Server::start(&log, make, move || answers(amqp)),
             port: amqp,
+            epmd,
             _names: names,
             _folder: folder,
         }
+    }
+
+    /// From now on the broker keeps no more than `most` messages a queue, and refuses the others.
+    pub fn keep_at_most(&self, most: usize) {
+        let mut command = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
+        command
+            .args(["-n", "tests@localhost", "set_policy", "few", ".*"])
+            .arg(format!(r#"{{"max-length":{most},"overflow":"reject-publish"}}"#))
+            .args(["--apply-to", "queues"])
+            .env("HOME", self._folder.path().join("home"))
+            .env("ERL_EPMD_PORT", self.epmd.to_string())
+            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null");
+        let output = command.output().expect("starting rabbitmqctl");
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// All queues begin with `prefix`.

@@ -32,6 +32,9 @@ use crate::{
 /// Pauses before a job that met a server that was away is tried again, lease in hand.
 const PAUSES_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
 
+/// How long a message of a newer program is kept from others.
+const NEWER: Duration = Duration::from_secs(5);
+
 /// Claims after which an item is buried though nobody saw it fail: whatever ends its workers ends
 /// their supervisors too.
 fn max_attempts(item: &Item) -> u32 {
@@ -42,9 +45,14 @@ fn max_attempts(item: &Item) -> u32 {
 pub async fn attempt(cx: &Context, delivery: Delivery) -> anyhow::Result<()> {
     let item = match envelope::decode(&delivery.body) {
         Ok(item) => item,
-        // Written by a newer program: others may read it, this worker is in the way.
+        // Written by a newer program: a newer worker reads it. The pause keeps the two of us from
+        // throwing it to and fro.
         Err(error @ BadEnvelope::Newer(_)) => {
-            cx.declare_unfit(error.into());
+            tracing::error!(%error, "handed back: update this worker");
+            tokio::select! {
+                () = cx.stop.cancelled() => {}
+                () = tokio::time::sleep(NEWER) => {}
+            }
             delivery.hand_back().await?;
             return Ok(());
         }

@@ -9,7 +9,10 @@ use swath_backends::{
     open::{Doors, open},
     queue::Lane,
 };
-use swath_coordinator::{plan, run};
+use swath_coordinator::{
+    plan,
+    run::{self, LEASE, Me},
+};
 use swath_proto::{
     envelope,
     ids::Digest,
@@ -69,8 +72,8 @@ async fn throughput(doors: &Doors, items: u32, backend: &str) -> anyhow::Result<
 
 async fn serve(doors: &Doors, record: &RunRecord) -> anyhow::Result<()> {
     let (watch, _) = watch::channel(None);
-    let me = config::process_name("bench");
-    let status = run::serve(&record.run, doors, me, watch, CancellationToken::new()).await?;
+    let me = Me { name: config::process_name("bench"), lease: LEASE };
+    let status = run::serve(&record.run, doors, &me, watch, CancellationToken::new()).await?;
     let state = status.map(|status| status.state);
     anyhow::ensure!(state == Some(RunState::Done), "the run ended as {state:?}");
     Ok(())

@@ -1,15 +1,20 @@
 //! `swath coordinator`: serves every run under the root.
 
 use swath_backends::open::open;
-use swath_coordinator::serve::serve;
+use swath_coordinator::{run::Me, serve::serve};
 
 use super::stop_on_signals;
-use crate::{args::DoorArgs, config, exit::Exit};
+use crate::{
+    args::{CoordinatorArgs, DoorArgs},
+    config,
+    exit::Exit,
+};
 
-pub(super) async fn run(doors: DoorArgs) -> anyhow::Result<Exit> {
+pub(super) async fn run(args: CoordinatorArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
+    let me = Me { name: config::process_name("coordinator"), lease: config::seconds("--lease", args.lease)? };
     let stop = stop_on_signals()?;
     let doors = open(&config::urls(&doors)).await?;
     tracing::info!("watching the root for runs");
-    serve(doors, config::process_name("coordinator"), stop).await?;
+    serve(doors, me, stop).await?;
     Ok(Exit::Done)
 }

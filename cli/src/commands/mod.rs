@@ -36,7 +36,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         return worker::run(worker, &args.doors, args.log_format);
     }
     let default = match &args.command {
-        Command::Coordinator => "info",
+        Command::Coordinator(_) => "info",
         _ => "warn",
     };
     logging::start(args.log_format, default);
@@ -52,7 +52,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Run(args) if args.dry_run => block_on(plan::run(&args.file, false, doors)),
         Command::Run(args) => block_on(run::run(args, doors)),
         Command::Submit(args) => block_on(submit::run(args, doors)),
-        Command::Coordinator => block_on(coordinator::run(doors)),
+        Command::Coordinator(args) => block_on(coordinator::run(args, doors)),
         Command::Status(args) => block_on(status::run(args, doors)),
         Command::Items(args) => block_on(items::run(args, doors)),
         Command::Pause(name) => block_on(steer::run(name.run, Wish::Pause, doors)),

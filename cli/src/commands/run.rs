@@ -4,7 +4,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use swath_backends::open::{Doors, open};
-use swath_coordinator::{freeze, run};
+use swath_coordinator::{
+    freeze,
+    run::{self, LEASE, Me},
+};
 use swath_proto::{
     keys,
     run::RunRecord,
@@ -71,9 +74,9 @@ async fn serve(
             halt.cancel();
         })
     };
-    let me = config::process_name("run");
+    let me = Me { name: config::process_name("run"), lease: LEASE };
     let end = loop {
-        match run::serve(&record.run, doors, me.clone(), sender.clone(), halt.clone()).await {
+        match run::serve(&record.run, doors, &me, sender.clone(), halt.clone()).await {
             Err(error) if is_transient(&error) && !halt.is_cancelled() => {
                 tracing::warn!(error = format!("{error:#}"), "interrupted; going on in a moment");
                 tokio::time::sleep(TRY_AGAIN).await;

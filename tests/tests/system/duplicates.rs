@@ -51,8 +51,8 @@ async fn to_the_end(site: &Site, doors: &Doors) -> String {
         .into();
     let (watch, _) = watch::channel(None);
     let id = frozen.record.run;
-    let me = "coordinator".parse().expect("a name");
-    let served = run::serve(&id, doors, me, watch, CancellationToken::new());
+    let me = run::Me { name: "coordinator".parse().expect("a name"), lease: run::LEASE };
+    let served = run::serve(&id, doors, &me, watch, CancellationToken::new());
     let status = tokio::time::timeout(Duration::from_secs(120), served).await;
     let status = status.expect("it comes to no end").expect("serving").expect("it was not stopped");
     assert_eq!(status.state, RunState::Done, "{status:?}");
@@ -86,7 +86,7 @@ fn every_item_twice_makes_the_same_bytes() {
 #[test]
 fn a_message_that_is_no_item_is_set_aside_and_holds_up_nobody() {
     let site = Site::new(Kind::Embedded);
-    let nonsense = b"{\"version\":\"99\"}".to_vec();
+    let nonsense = b"{\"version\":\"1\"}".to_vec();
     let run = multi_thread().block_on(async {
         let doors = site.doors().await;
         doors
@@ -98,4 +98,18 @@ fn a_message_that_is_no_item_is_set_aside_and_holds_up_nobody() {
     });
     assert_eq!(site.object(&keys::unreadable(&Digest::of(&nonsense))), nonsense);
     Made::of(&site, &run).assert_same(reference(), "nonsense in the queue");
+}
+
+#[test]
+fn a_message_of_a_newer_program_waits_for_a_newer_worker() {
+    let site = Site::new(Kind::Embedded);
+    let newer = b"{\"version\":\"99\"}".to_vec();
+    multi_thread().block_on(async {
+        let doors = site.doors().await;
+        doors.queue.publish(Lane::Cpu, vec![newer.clone()]).await.expect("publishing");
+        to_the_end(&site, &doors).await;
+        let mut receiver = doors.queue.receive(Lane::Cpu, 1).await.expect("receiving");
+        let next = tokio::time::timeout(Duration::from_secs(30), receiver.next()).await;
+        assert_eq!(next.expect("it is gone").expect("receiving").body, newer);
+    });
 }

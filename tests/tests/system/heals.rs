@@ -43,20 +43,16 @@ impl Busy {
     /// Waits until some outputs are there, and more are to come.
     fn wait_for_some(&self) {
         let started = Instant::now();
-        let doors = block_on(self.site.doors());
-        let run = self.run.parse().expect("a run's name");
-        loop {
-            let snapshot = block_on(doors.ledger.snapshot(&run)).expect("a snapshot");
-            let bits = snapshot
-                .done
-                .get(&(Stage::Predict, 0))
-                .map_or(0, |bits| bits.iter().map(|byte| byte.count_ones()).sum());
-            if bits > 20 {
-                return;
-            }
+        while self.site.predicted(&self.run) <= 20 {
             assert!(started.elapsed() < PATIENCE, "nothing gets done");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The fault has struck a run at work, not one that was over.
+    fn is_at_work(&self, what: &str) {
+        let status = self.site.status(&self.run);
+        assert!(!status.is_some_and(|status| status.state.is_final()), "{what}: too late to matter");
     }
 
     fn ends_with_the_same_bytes(&self, what: &str) {
@@ -72,6 +68,7 @@ fn a_broker_that_is_killed_and_started_again_loses_nothing() {
     let busy = Busy::start(Site::on(&servers));
     busy.wait_for_some();
     servers.rabbitmq.server.kill();
+    busy.is_at_work("the broker was killed");
     std::thread::sleep(Duration::from_secs(1));
     servers.rabbitmq.server.restart();
     busy.ends_with_the_same_bytes("the broker was killed");
@@ -86,6 +83,7 @@ fn a_queue_that_is_purged_is_filled_again() {
             let queue = busy.site.doors().await.queue;
             queue.purge(swath_backends::queue::Lane::Cpu).await.expect("purging");
         });
+        busy.is_at_work("the queue was purged");
         busy.ends_with_the_same_bytes("the queue was purged");
     }
 }
@@ -96,6 +94,7 @@ fn a_redis_that_forgets_everything_is_filled_again() {
     let busy = Busy::start(Site::on(&servers));
     busy.wait_for_some();
     servers.redis.flush();
+    busy.is_at_work("Redis was flushed");
     busy.ends_with_the_same_bytes("Redis was flushed");
 }
 
@@ -105,6 +104,7 @@ fn a_redis_that_is_killed_and_comes_back_empty_is_filled_again() {
     let busy = Busy::start(Site::on(&servers));
     busy.wait_for_some();
     servers.redis.server.kill();
+    busy.is_at_work("Redis was killed");
     std::thread::sleep(Duration::from_secs(1));
     servers.redis.server.restart();
     busy.ends_with_the_same_bytes("Redis was killed");
@@ -128,7 +128,9 @@ fn an_output_that_vanishes_before_assembly_is_made_again() {
             blobs.delete(&found.key).await.expect("deleting");
             found.key
         });
+        busy.is_at_work("an output was deleted");
         busy.ends_with_the_same_bytes(&format!("{deleted} was deleted"));
+        assert!(!busy.site.object(&deleted).is_empty(), "{deleted} was not made again");
     }
 }
 

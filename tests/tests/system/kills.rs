@@ -12,10 +12,13 @@ use crate::{
 };
 
 const LEASE: &str = "2";
+/// A fleet that has got nothing done for so long is disturbed all the same.
+const STUCK: Duration = Duration::from_secs(4);
 
 struct Fleet<'a> {
     site: &'a Site,
     workers: Vec<Process>,
+    /// Two, so that one takes over from the other while that one may still believe it leads.
     coordinators: Vec<Process>,
 }
 
@@ -23,7 +26,7 @@ impl<'a> Fleet<'a> {
     fn start(site: &'a Site) -> Self {
         let mut fleet = Self { site, workers: Vec::new(), coordinators: Vec::new() };
         (0..3).for_each(|_| fleet.add_worker());
-        fleet.add_coordinator();
+        (0..2).for_each(|_| fleet.add_coordinator());
         fleet
     }
 
@@ -32,10 +35,10 @@ impl<'a> Fleet<'a> {
     }
 
     fn add_coordinator(&mut self) {
-        self.coordinators.push(self.site.start(&["coordinator"]));
+        self.coordinators.push(self.site.start(&["coordinator", "--lease", LEASE]));
     }
 
-    /// Kills one process and starts another in its place. One kill in four hits the coordinator.
+    /// Kills one process and starts another in its place. One kill in four hits a coordinator.
     fn kill_one(&mut self, draw: &mut StdRng) {
         if draw.random_bool(0.25) {
             let at = draw.random_range(0..self.coordinators.len());
@@ -49,38 +52,54 @@ impl<'a> Fleet<'a> {
     }
 }
 
-/// Kills until there were `kills`, beginning run after run so that there is always work to disturb.
+/// Kills until there were `kills` that hit a run at work: a new root for every round, some 570 items each.
 fn survive(kind: Kind, kills: u32) {
     let mut draw = StdRng::seed_from_u64(20_261_121);
-    let site = Site::new(kind);
-    let file = pipeline(&site, "item_px = 64", "");
-    let file = file.to_str().expect("UTF-8");
-    let mut fleet = Fleet::start(&site);
     let (mut killed, mut rounds) = (0, 0);
     while killed < kills {
         rounds += 1;
-        // Items of 64 px: some 570 of them a run. Each round has items of its own by its network's seed.
-        let seed = format!("model.seed={}", 3 + 1000 * (rounds - 1));
-        let output = site.swath(&["submit", file, "--set", &seed], 0);
-        let run = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        let started = Instant::now();
-        while !site.status(&run).is_some_and(|status| status.state.is_final()) && killed < kills {
-            std::thread::sleep(Duration::from_millis(draw.random_range(100..900)));
-            fleet.kill_one(&mut draw);
-            killed += 1;
-            assert!(started.elapsed() < Duration::from_secs(300), "{run} does not come to an end");
-        }
-        let status = site.wait(&run, Duration::from_secs(180));
-        assert_eq!(status.state, RunState::Done, "{status:?}");
-        for (stage, count) in &status.stages {
-            assert_eq!((count.done, count.buried), (count.items, 0), "{stage} after {killed} kills");
-        }
-        exact(&site, &run, status.stages[Stage::Predict.name()].items);
-        if rounds == 1 {
-            Made::of(&site, &run).assert_same(reference(), &format!("{kind:?} after {killed} kills"));
-        }
+        killed += round(kind, kills - killed, &mut draw);
+        assert!(rounds <= kills, "the rounds end before anything can be killed");
     }
     eprintln!("{kind:?}: {killed} kills in {rounds} rounds");
+}
+
+/// One run from beginning to end. Returns how often it was hit.
+fn round(kind: Kind, most: u32, draw: &mut StdRng) -> u32 {
+    let site = Site::new(kind);
+    let file = pipeline(&site, "item_px = 64", "");
+    let output = site.swath(&["submit", file.to_str().expect("UTF-8")], 0);
+    let run = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let mut fleet = Fleet::start(&site);
+    let mut killed = 0;
+    while killed < most && wait_for_progress(&site, &run, draw.random_range(20..120)) {
+        std::thread::sleep(Duration::from_millis(draw.random_range(0..60)));
+        fleet.kill_one(draw);
+        killed += 1;
+    }
+    let status = site.wait(&run, Duration::from_secs(180));
+    assert_eq!(status.state, RunState::Done, "{status:?}");
+    for (stage, count) in &status.stages {
+        assert_eq!((count.done, count.buried), (count.items, 0), "{stage} after {killed} kills");
+    }
+    exact(&site, &run, status.stages[Stage::Predict.name()].items);
+    Made::of(&site, &run).assert_same(reference(), &format!("{kind:?} after {killed} kills"));
+    killed
+}
+
+/// Waits until so many items more are done. False: the run is over.
+fn wait_for_progress(site: &Site, run: &str, items: u32) -> bool {
+    let done = || site.predicted(run);
+    let (started, before) = (Instant::now(), done());
+    loop {
+        if site.status(run).is_some_and(|status| status.state.is_final()) {
+            return false;
+        }
+        if done() >= before + items || started.elapsed() > STUCK {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// The ledger's bits say what is true: every predict item once, and nobody holds anything.

@@ -8,4 +8,5 @@ mod kills;
 mod same_bytes;
 mod shape;
 mod shared_servers;
+mod silence;
 mod site;

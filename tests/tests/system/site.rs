@@ -8,7 +8,7 @@ use std::{
 };
 
 use swath_backends::open::{Doors, Urls, open};
-use swath_proto::status::RunStatus;
+use swath_proto::{item::Stage, status::RunStatus};
 
 /// The embedded twins in a folder, or the real servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +119,18 @@ impl Site {
     pub fn status(&self, run: &str) -> Option<RunStatus> {
         let output = self.command(&["status", run, "--json"]).output().expect("starting swath");
         serde_json::from_slice(&output.stdout).ok()
+    }
+
+    /// Predict items of the first lot that the ledger counts as done.
+    pub fn predicted(&self, run: &str) -> u32 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let ledger =
+                swath_backends::open::open_ledger(&self.ledger, &self.root).await.expect("the ledger");
+            let snapshot = ledger.snapshot(&run.parse().expect("a run's name")).await.expect("a snapshot");
+            let bits = snapshot.done.get(&(Stage::Predict, 0));
+            bits.map_or(0, |bits| bits.iter().map(|byte| byte.count_ones()).sum())
+        })
     }
 
     /// Waits until a run is over.
