@@ -75,7 +75,7 @@ pub struct Me {
 pub const LEASE: Duration = Duration::from_secs(15);
 
 enum Step {
-    Over(RunStatus),
+    Over(Box<RunStatus>),
     Pause(Duration),
 }
 
@@ -195,7 +195,7 @@ impl Run {
                 biased;
                 () = stop.cancelled() => break,
                 step = self.step(office, &mut clock) => match step? {
-                    Step::Over(status) => return Ok(Some(status)),
+                    Step::Over(status) => return Ok(Some(*status)),
                     Step::Pause(pause) => pause,
                 },
             };
@@ -239,7 +239,7 @@ impl Run {
         self.watch.send_replace(Some(status.clone()));
         if self.state.is_final() {
             self.report(&status).await?;
-            return Ok(Step::Over(status));
+            return Ok(Step::Over(Box::new(status)));
         }
         if clock.reported.is_due(now, STATUS_EVERY) {
             self.report(&status).await?;
