@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use swath_zip::ZipError;
+
 /// A problem, and where it is.
 #[derive(Debug)]
 pub struct WeightsError {
@@ -74,6 +76,29 @@ pub(crate) type Result<T, E = Problem> = std::result::Result<T, E>;
 pub(crate) struct Located {
     pub(crate) member: Option<String>,
     pub(crate) problem: Problem,
+}
+
+impl From<ZipError> for Problem {
+    fn from(error: ZipError) -> Self {
+        match error {
+            ZipError::Io { doing, error } => Self::Io { doing, error },
+            ZipError::NotAFile => Self::NotWeights("this is no file: give the path of a file of weights"),
+            ZipError::Malformed(text) => Self::Malformed(text),
+            ZipError::Changed => Self::Malformed(error.to_string()),
+            ZipError::TooMuch { what, limit } => Self::TooMuch { what, limit },
+            ZipError::Packed => Self::Unsupported(
+                "it is compressed or encrypted, which torch.save does not do: \
+                 the archive was packed anew; unpack it and pack it with 'zip -0', or save it again"
+                    .into(),
+            ),
+        }
+    }
+}
+
+impl From<ZipError> for Located {
+    fn from(error: ZipError) -> Self {
+        Problem::from(error).into()
+    }
 }
 
 impl From<Problem> for Located {

@@ -6,12 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use swath_zip::Source;
+
 use crate::{
     dtype::Dtype,
     error::{Located, Problem, Result, WeightsError, at_most},
     limits::{MAX_SHARING, MAX_SPANS},
     safetensors::{self, write_safetensors},
-    source::Source,
     torch,
     view::View,
 };
@@ -55,7 +56,16 @@ impl TensorFile {
     /// As [`open`], from memory. `name` is for messages.
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, WeightsError> {
         let path = Path::new(name);
-        Self::read(path, Source::Bytes(bytes)).map_err(|located| located.in_file(path))
+        Self::read(path, Source::from(bytes)).map_err(|located| located.in_file(path))
+    }
+
+    /// As [`open`], within another file and of one format only. `name` is for messages.
+    pub fn safetensors(name: &Path, source: Source) -> Result<Self, WeightsError> {
+        let read = || match safetensors::is_start(&source.prefix(16)?, source.len()) {
+            true => Self::read(name, source.clone()),
+            false => Err(Problem::NotWeights("this is not a safetensors file").into()),
+        };
+        read().map_err(|located| located.in_file(name))
     }
 
     fn read(path: &Path, source: Source) -> Result<Self, Located> {
@@ -71,6 +81,11 @@ impl TensorFile {
         };
         check_sizes(&tensors, source.len())?;
         Ok(Self { path: path.to_owned(), source, views: tensors.into_iter().collect(), metadata })
+    }
+
+    /// As it was opened, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// In alphabetical order.

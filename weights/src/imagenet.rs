@@ -3,11 +3,9 @@
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
+use swath_zip::Source;
 
-use crate::{
-    error::{Located, Problem, WeightsError},
-    source::Source,
-};
+use crate::error::{Located, Problem, WeightsError};
 
 /// Where torchvision fetches from.
 pub const MIRROR: &str = "https://download.pytorch.org/models/";
@@ -49,7 +47,7 @@ impl Published {
     /// Whether a file is the published one; gives its whole SHA-256.
     pub fn verify(&self, path: impl AsRef<Path>) -> Result<String, WeightsError> {
         let path = path.as_ref();
-        let checked = Source::open(path).and_then(|source| {
+        let checked = Source::open(path).map_err(Problem::from).and_then(|source| {
             let no_hash = || Problem::Unsupported(format!("the name {} holds no hash", self.file));
             let wanted = sha256_prefix(self.file).ok_or_else(no_hash)?;
             let found = sha256(&source)?;
@@ -70,11 +68,11 @@ pub fn sha256_prefix(file: &str) -> Option<&str> {
 }
 
 fn sha256(source: &Source) -> Result<String, Problem> {
-    const PIECE: u64 = 1 << 20;
     let mut hash = Sha256::new();
-    for at in (0..source.len()).step_by(PIECE as usize) {
-        hash.update(source.read(at..source.len().min(at + PIECE))?);
-    }
+    source.for_each_piece(|piece| -> Result<(), Problem> {
+        hash.update(piece);
+        Ok(())
+    })?;
     Ok(hex::encode(hash.finalize()))
 }
 

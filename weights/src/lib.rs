@@ -20,7 +20,6 @@ mod fuzz;
 pub mod imagenet;
 mod limits;
 mod safetensors;
-mod source;
 mod torch;
 mod view;
 
@@ -29,5 +28,5 @@ pub use crate::{
     error::{Problem, WeightsError},
     file::{TensorFile, TensorInfo, open},
     fuzz::fuzz,
-    safetensors::write_safetensors,
+    safetensors::{safetensors_bytes, write_safetensors},
 };

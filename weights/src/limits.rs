@@ -1,5 +1,7 @@
 //! How much a file may ask for. Each is an order of magnitude above what models have.
 
+use swath_zip::Limits;
+
 /// A state dict of 65 536 tensors pickles to 10 MB.
 pub(crate) const MAX_PICKLE_LEN: u64 = 16 << 20;
 /// Instructions of a pickle; some 45 make a tensor.
@@ -13,9 +15,7 @@ pub(crate) const MAX_TENSORS: usize = 1 << 16;
 pub(crate) const MAX_DEPTH: usize = 16;
 pub(crate) const MAX_RANK: usize = 32;
 pub(crate) const MAX_NAME_LEN: usize = 1024;
-pub(crate) const MAX_MEMBERS: u64 = MAX_TENSORS as u64 + 1024;
-/// The directory of a zip file.
-pub(crate) const MAX_DIRECTORY_LEN: u64 = 16 << 20;
+pub(crate) const ZIP: Limits = Limits { members: MAX_TENSORS as u64 + 1024, directory_len: 16 << 20 };
 pub(crate) const MAX_SAFETENSORS_HEADER_LEN: u64 = 16 << 20;
 /// All tensors of a file together, in lengths of the file: tensors may share a storage, as tied weights
 /// do, but a file that names one storage a thousand times is not weights.

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, fs::File, io::Write, os::unix::fs::PermissionsE
 
 use safetensors::tensor::{Metadata, TensorInfo as Stored};
 use serde::Serialize;
+use swath_zip::Source;
 
 use crate::{
     dtype::Dtype,
     error::{Located, Problem, Result, WeightsError, at_most, malformed, shown},
     file::TensorInfo,
     limits::{MAX_NAME_LEN, MAX_SAFETENSORS_HEADER_LEN, MAX_TENSORS},
-    source::Source,
     view::{Layout, View},
 };
 
@@ -82,12 +82,9 @@ pub fn write_safetensors(
     path: &Path,
     tensors: &BTreeMap<String, TensorInfo>,
     metadata: &BTreeMap<String, String>,
-    mut write: impl FnMut(&str, &mut dyn Write) -> Result<(), WeightsError>,
+    write: impl FnMut(&str, &mut dyn Write) -> Result<(), WeightsError>,
 ) -> Result<(), WeightsError> {
-    let in_file = |problem: Problem| problem.in_file(path);
-    let Plan { sizes, header } = plan(tensors, metadata).map_err(in_file)?;
-    let doing = "it can't be written";
-    let io = |error| Problem::io(doing)(error).in_file(path);
+    let io = |error| Problem::io(WRITING)(error).in_file(path);
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -97,20 +94,47 @@ pub fn write_safetensors(
         .permissions(std::fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)
         .map_err(io)?;
-    temporary.write_all(&(header.len() as u64).to_le_bytes()).map_err(io)?;
-    temporary.write_all(&header).map_err(io)?;
+    write_into(temporary.as_file_mut(), path, tensors, metadata, write)?;
+    temporary.as_file().sync_all().map_err(io)?;
+    temporary.persist(path).map_err(|error| io(error.error))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+}
+
+/// The same bytes in memory. `name` is for messages. `E` is what `write` may fail with.
+pub fn safetensors_bytes<E: From<WeightsError>>(
+    name: &str,
+    tensors: &BTreeMap<String, TensorInfo>,
+    metadata: &BTreeMap<String, String>,
+    write: impl FnMut(&str, &mut dyn Write) -> Result<(), E>,
+) -> Result<Vec<u8>, E> {
+    let mut bytes = Vec::new();
+    write_into(&mut bytes, Path::new(name), tensors, metadata, write)?;
+    Ok(bytes)
+}
+
+const WRITING: &str = "it can't be written";
+
+fn write_into<E: From<WeightsError>>(
+    into: &mut dyn Write,
+    path: &Path,
+    tensors: &BTreeMap<String, TensorInfo>,
+    metadata: &BTreeMap<String, String>,
+    mut write: impl FnMut(&str, &mut dyn Write) -> Result<(), E>,
+) -> Result<(), E> {
+    let Plan { sizes, header } = plan(tensors, metadata).map_err(|problem| problem.in_file(path))?;
+    let io = |error| E::from(Problem::io(WRITING)(error).in_file(path));
+    into.write_all(&(header.len() as u64).to_le_bytes()).map_err(io)?;
+    into.write_all(&header).map_err(io)?;
     for (name, n_bytes) in sizes {
-        let mut tensor = Counting { inner: std::io::BufWriter::new(temporary.as_file_mut()), n_bytes: 0 };
+        let mut tensor = Counting { inner: std::io::BufWriter::new(&mut *into), n_bytes: 0 };
         write(name, &mut tensor)?;
         tensor.flush().map_err(io)?;
         if tensor.n_bytes != n_bytes {
             let text = format!("{n_bytes} bytes were announced and {} written", tensor.n_bytes);
-            return Err(Problem::Malformed(text).within(name).in_file(path));
+            return Err(Problem::Malformed(text).within(name).in_file(path).into());
         }
     }
-    temporary.as_file().sync_all().map_err(io)?;
-    temporary.persist(path).map_err(|error| io(error.error))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+    Ok(())
 }
 
 struct Plan<'a> {

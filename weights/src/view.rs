@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use swath_zip::Source;
+
 use crate::{
     dtype::Dtype,
     error::{Result, at_most, malformed},
     limits::MAX_RANK,
-    source::Source,
 };
 
 /// Elements read at a time.
@@ -171,7 +172,7 @@ mod tests {
     use super::*;
 
     fn elements(shape: &[u64], stride: &[u64], offset: u64) -> Vec<u8> {
-        let source = Source::Bytes((0..24).collect());
+        let source = Source::from((0..24).collect::<Vec<u8>>());
         let layout = Layout::check(shape.to_vec(), stride.to_vec(), offset, 24).unwrap();
         let view = View::new(Dtype::U8, layout, 0..24).unwrap();
         let mut all = Vec::new();

@@ -1,18 +1,19 @@
 //! `torch.save` since PyTorch 1.6: a zip file of the pickle, one member for each storage, and words about
 //! them, all below one folder.
 
-use super::{pickle::unpickle, views, zip::Zip};
+use swath_zip::{Source, Zip};
+
+use super::{pickle::unpickle, views};
 use crate::{
     error::{Located, Problem, Result, at_most, malformed},
-    limits::MAX_PICKLE_LEN,
-    source::Source,
+    limits::{MAX_PICKLE_LEN, ZIP},
     view::View,
 };
 
 const PICKLE: &str = "data.pkl";
 
 pub(crate) fn read(source: &Source) -> Result<Vec<(String, View)>, Located> {
-    let zip = Zip::open(source)?;
+    let zip = Zip::open(source, ZIP)?;
     let folder = folder(&zip)?;
     let is_there = |member: &str| zip.contains(&format!("{folder}{member}"));
     if is_there("constants.pkl") || zip.names().any(|name| name.starts_with(&format!("{folder}code/"))) {
@@ -25,16 +26,17 @@ pub(crate) fn read(source: &Source) -> Result<Vec<(String, View)>, Located> {
     }
     let member = format!("{folder}{PICKLE}");
     let within = |problem: Problem| problem.within(&member);
-    let range = zip.range(&member).map_err(within)?;
+    let range = zip.range(&member).map_err(Problem::from).map_err(within)?;
     at_most(range.end - range.start, MAX_PICKLE_LEN, "bytes of pickle").map_err(within)?;
-    let pickle = source.read(range).map_err(within)?;
+    let pickle = source.read(range).map_err(Problem::from).map_err(within)?;
     let unpickled = unpickle(&pickle).map_err(within)?;
     views(&unpickled, Some(&member), |storage, n_bytes| {
         let member = format!("{folder}data/{}", storage.key);
-        let range = zip.range(&member).and_then(|range| match range.end - range.start {
-            len if len == n_bytes => Ok(range),
-            len => malformed(format!("a storage of {n_bytes} bytes has {len}")),
-        });
+        let range =
+            zip.range(&member).map_err(Problem::from).and_then(|range| match range.end - range.start {
+                len if len == n_bytes => Ok(range),
+                len => malformed(format!("a storage of {n_bytes} bytes has {len}")),
+            });
         range.map_err(|problem| problem.within(&member))
     })
 }

@@ -4,7 +4,6 @@ mod archive;
 mod pickle;
 mod state_dict;
 mod stream;
-mod zip;
 
 use std::ops::Range;
 

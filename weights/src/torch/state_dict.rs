@@ -72,7 +72,7 @@ impl Search<'_, '_> {
         self.step(entries.len())?;
         for &(key, value) in entries {
             let Value::Str(key) = key else { continue };
-            let name = || {
+            let name = || -> Result<String> {
                 at_most((prefix.len() + key.len()) as u64, MAX_NAME_LEN as u64, "bytes of a tensor's name")?;
                 Ok(format!("{prefix}{key}"))
             };

@@ -4,6 +4,8 @@
 
 use std::{collections::HashMap, ops::Range};
 
+use swath_zip::Source;
+
 use super::{
     pickle::{Storage, Unpickled, Value, unpickle},
     views,
@@ -11,7 +13,6 @@ use super::{
 use crate::{
     error::{Located, Problem, Result, malformed, shown},
     limits::MAX_PICKLE_LEN,
-    source::Source,
     view::View,
 };
 

@@ -1,24 +1,16 @@
-//! A zip file's directory, as far as `torch.save` needs one: members that are stored as they are, read
-//! by range.
-//!
-//! By hand, for want of a fitting crate: nothing is to be unpacked, only ranges are wanted, and the crate
-//! `zip` gives those late, keeps one of two members of a name without a word, looks for a directory all
-//! over the file and brings more code than there is in the rest of this crate. Checksums are not
-//! held against the members: PyTorch can be told to leave them out.
+//! A zip file's directory, as far as stored members need one. Check sums are handed out, and not held
+//! against the members: PyTorch can be told to leave them out.
 
 use std::{collections::BTreeMap, ops::Range};
 
 use crate::{
-    error::{Problem, Result, at_most, malformed, shown},
-    limits::{MAX_DIRECTORY_LEN, MAX_MEMBERS},
+    END, ENTRY, LOCAL,
+    error::{Result, ZipError, at_most, malformed, shown},
     source::Source,
 };
 
-const LOCAL: &[u8] = b"PK\x03\x04";
 const LOCAL_LEN: u64 = 30;
-const ENTRY: &[u8] = b"PK\x01\x02";
 const ENTRY_LEN: usize = 46;
-const END: &[u8] = b"PK\x05\x06";
 const END_LEN: usize = 22;
 const END_64_LOCATOR: &[u8] = b"PK\x06\x07";
 const END_64_LOCATOR_LEN: usize = 20;
@@ -30,33 +22,50 @@ const ELSEWHERE: u64 = u32::MAX as u64;
 const ENCRYPTED: u64 = 1;
 const STORED: u64 = 0;
 
-pub(super) struct Zip<'s> {
+/// What kind of file a mode is of, and the kind that leads to another.
+const KIND: u64 = 0o170_000;
+const LINK: u64 = 0o120_000;
+
+/// How much a directory may ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub members: u64,
+    pub directory_len: u64,
+}
+
+/// The members of a zip file, by name.
+#[derive(Debug)]
+pub struct Zip<'s> {
     source: &'s Source,
     members: BTreeMap<String, Member>,
 }
 
+#[derive(Debug)]
 struct Member {
     flags: u64,
     method: u64,
+    crc32: u32,
     packed_len: u64,
     len: u64,
+    mode: u64,
     header_at: u64,
 }
 
 impl<'s> Zip<'s> {
-    pub(super) fn open(source: &'s Source) -> Result<Self> {
+    pub fn open(source: &'s Source, limits: Limits) -> Result<Self> {
         let directory = directory(source)?;
-        at_most(directory.n_members, MAX_MEMBERS, "members of a zip file")?;
+        at_most(directory.n_members, limits.members, "members of a zip file")?;
         let len = directory.bytes.end.checked_sub(directory.bytes.start);
-        at_most(len.unwrap_or(u64::MAX), MAX_DIRECTORY_LEN, "bytes of a zip file's directory")?;
+        at_most(len.unwrap_or(u64::MAX), limits.directory_len, "bytes of a zip file's directory")?;
         let bytes = source.read(directory.bytes)?;
         let mut rest = bytes.as_slice();
         let mut members = BTreeMap::new();
         for _ in 0..directory.n_members {
             let (name, member) = take_entry(&mut rest)?;
-            if let Some(name) = members.insert(name, member).and(members.last_key_value()) {
-                return malformed(format!("two members of one name, such as '{}'", shown(name.0)));
+            if members.contains_key(&name) {
+                return malformed(format!("two members of one name, such as '{}'", shown(&name)));
             }
+            members.insert(name, member);
         }
         if !rest.is_empty() {
             return malformed("a zip file with more of a directory than it says");
@@ -64,25 +73,31 @@ impl<'s> Zip<'s> {
         Ok(Self { source, members })
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.members.keys().map(String::as_str)
     }
 
-    pub(super) fn contains(&self, name: &str) -> bool {
+    pub fn contains(&self, name: &str) -> bool {
         self.members.contains_key(name)
     }
 
+    /// Whether a member is a symbolic link.
+    pub fn is_link(&self, name: &str) -> bool {
+        self.members.get(name).is_some_and(|member| member.mode & KIND == LINK)
+    }
+
+    /// What the directory says that a member's check sum is.
+    pub fn crc32(&self, name: &str) -> Option<u32> {
+        self.members.get(name).map(|member| member.crc32)
+    }
+
     /// Where the bytes of a member lie.
-    pub(super) fn range(&self, name: &str) -> Result<Range<u64>> {
+    pub fn range(&self, name: &str) -> Result<Range<u64>> {
         let Some(member) = self.members.get(name) else {
             return malformed("a zip file without this member");
         };
         if member.flags & ENCRYPTED != 0 || member.method != STORED || member.packed_len != member.len {
-            return Err(Problem::Unsupported(
-                "it is compressed or encrypted, which torch.save does not do: \
-                 the archive was packed anew; unpack it and pack it with 'zip -0', or save it again"
-                    .into(),
-            ));
+            return Err(ZipError::Packed);
         }
         let name_at = member.header_at.saturating_add(LOCAL_LEN);
         let header = self.source.read(member.header_at..name_at)?;
@@ -166,7 +181,16 @@ fn take_entry(rest: &mut &[u8]) -> Result<(String, Member)> {
     let len = widened(field(24, 4)?)?;
     let packed_len = widened(field(20, 4)?)?;
     let header_at = widened(field(42, 4)?)?;
-    Ok((name.to_owned(), Member { flags: field(8, 2)?, method: field(10, 2)?, packed_len, len, header_at }))
+    let member = Member {
+        flags: field(8, 2)?,
+        method: field(10, 2)?,
+        crc32: field(16, 4)? as u32,
+        packed_len,
+        len,
+        mode: field(40, 2)?,
+        header_at,
+    };
+    Ok((name.to_owned(), member))
 }
 
 /// The extra field of 64-bit numbers; empty if there is none.
@@ -199,6 +223,8 @@ mod tests {
 
     const MEMBERS: [(&str, &[u8]); 3] = [("a/x", b"first"), ("a/y", b""), ("a/z", b"third member")];
 
+    const LIMITS: Limits = Limits { members: 100, directory_len: 10_000 };
+
     /// A plain archive of stored members.
     fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
         let (mut bytes, mut directory) = (Vec::new(), Vec::new());
@@ -229,8 +255,8 @@ mod tests {
 
     /// All members, or what is wrong.
     fn bodies(bytes: Vec<u8>) -> Result<Vec<Vec<u8>>, String> {
-        let source = Source::Bytes(bytes);
-        let zip = Zip::open(&source).map_err(|problem| problem.to_string())?;
+        let source = Source::from(bytes);
+        let zip = Zip::open(&source, LIMITS).map_err(|problem| problem.to_string())?;
         let body = |name| zip.range(name).and_then(|range| source.read(range));
         zip.names().map(|name| body(name).map_err(|problem| problem.to_string())).collect()
     }
@@ -249,6 +275,29 @@ mod tests {
         commented.extend(b"PK\x05\x06abc");
         assert_eq!(bodies(commented).unwrap(), wanted);
         assert!(bodies(zip(&[])).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let mut writer = crate::ZipWriter::new(Vec::new());
+        for (name, body) in MEMBERS {
+            writer.member(name, &Source::from(body.to_vec())).unwrap();
+        }
+        let bytes = writer.finish().unwrap();
+        let source = Source::from(bytes.clone());
+        let zip = Zip::open(&source, LIMITS).unwrap();
+        assert_eq!((zip.crc32("a/x"), zip.crc32("b")), (Some(crc32fast::hash(b"first")), None));
+        assert!(!zip.is_link("a/x"));
+        let wanted: Vec<_> = MEMBERS.iter().map(|(_, body)| body.to_vec()).collect();
+        assert_eq!(bodies(bytes).unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_directory_that_asks_for_much_is_refused() {
+        let source = Source::from(zip(&MEMBERS));
+        for limits in [Limits { members: 2, ..LIMITS }, Limits { directory_len: 140, ..LIMITS }] {
+            assert!(matches!(Zip::open(&source, limits), Err(ZipError::TooMuch { .. })), "{limits:?}");
+        }
     }
 
     #[test]
