@@ -5,19 +5,21 @@
 //! into items and windows, [`decide`] turns a network's logits into classes and scores, [`blend`]
 //! joins overlapping windows, [`pyramid`] makes overviews, [`tiles`] cuts and compresses, [`pack`]
 //! is the blob that a predict item leaves, [`cog`] lays out the file that all packs become,
-//! [`rasterize`] burns labels, [`confusion`] counts agreement, [`chips`] says which windows are trained
-//! on, [`vector`] makes polygons.
+//! [`stats`] measures pixels, [`rasterize`] burns labels, [`confusion`] counts agreement, [`evaluation`] makes scores of
+//! it, [`chips`] says which windows are trained on, [`vector`] makes polygons.
 
 pub mod blend;
 pub mod chips;
 pub mod cog;
 pub mod confusion;
 pub mod decide;
+pub mod evaluation;
 pub mod grid;
 pub mod morton;
 pub mod pack;
 pub mod pyramid;
 pub mod rasterize;
 mod softmax;
+pub mod stats;
 pub mod tiles;
 pub mod vector;

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use swath_proto::geometry::RectPx;
+use swath_proto::geometry::{RectPx, WindowPx};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPolygon {
@@ -19,13 +19,35 @@ const FARTHEST: f64 = 1e12;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Polygon {
     rings: Vec<Vec<[f64; 2]>>,
+    /// Of polygons with many edges.
+    near: Option<Near>,
 }
+
+/// The edges of a polygon by the rows that they cross, so that a small rectangle does not pay for the whole
+/// outline.
+#[derive(Clone, Debug, PartialEq)]
+struct Near {
+    first_row: i64,
+    /// Where each band of rows begins in `edges`, and the end.
+    starts: Vec<u32>,
+    edges: Vec<Edge>,
+}
+
+const BAND_ROWS: i64 = 256;
+/// Fewer edges are looked at one by one.
+const FEW_EDGES: usize = 128;
+/// A polygon far larger than any scene is not sorted into bands.
+const MAX_BANDS: i64 = 1 << 16;
 
 impl Polygon {
     /// Rings of (column, row). The last point is joined to the first, whether or not it repeats it.
     pub fn new(rings: Vec<Vec<[f64; 2]>>) -> Result<Self, BadPolygon> {
         if rings.iter().flatten().flatten().all(|c| c.abs() <= FARTHEST) {
-            Ok(Self { rings })
+            let mut polygon = Self { rings, near: None };
+            if polygon.rings.iter().map(Vec::len).sum::<usize>() > FEW_EDGES {
+                polygon.near = Near::of(polygon.edges());
+            }
+            Ok(polygon)
         } else {
             Err(BadPolygon::Coordinate)
         }
@@ -39,8 +61,62 @@ impl Polygon {
     }
 }
 
+impl Near {
+    fn of(edges: impl Iterator<Item = Edge>) -> Option<Self> {
+        let all = i64::MIN..i64::MAX;
+        let edges: Vec<(Range<i64>, Edge)> =
+            edges.map(|edge| (edge.rows(all.clone()), edge)).filter(|(rows, _)| !rows.is_empty()).collect();
+        let first_row = edges.iter().map(|(rows, _)| rows.start).min()?;
+        let end = edges.iter().map(|(rows, _)| rows.end).max()?;
+        let n_bands = (end - first_row - 1) / BAND_ROWS + 1;
+        if n_bands > MAX_BANDS {
+            return None;
+        }
+        let bands = |rows: &Range<i64>| {
+            ((rows.start - first_row) / BAND_ROWS) as usize
+                ..((rows.end - 1 - first_row) / BAND_ROWS + 1) as usize
+        };
+        let mut starts = vec![0u32; n_bands as usize + 1];
+        for (rows, _) in &edges {
+            for band in bands(rows) {
+                starts[band + 1] = starts[band + 1].checked_add(1)?;
+            }
+        }
+        for band in 1..starts.len() {
+            starts[band] = starts[band].checked_add(starts[band - 1])?;
+        }
+        let (_, first) = edges.first()?;
+        let mut sorted = vec![*first; *starts.last()? as usize];
+        let mut next = starts.clone();
+        for (rows, edge) in &edges {
+            for band in bands(rows) {
+                sorted[next[band] as usize] = *edge;
+                next[band] += 1;
+            }
+        }
+        Some(Self { first_row, starts, edges: sorted })
+    }
+
+    /// Calls `take` once with each edge that may cross one of these rows.
+    fn each(&self, rows: &Range<i64>, mut take: impl FnMut(Edge)) {
+        let n_bands = self.starts.len() as i64 - 1;
+        let band = |row: i64| (row - self.first_row).div_euclid(BAND_ROWS).clamp(0, n_bands);
+        let (first, end) = (band(rows.start), band(rows.end.saturating_sub(1)).min(n_bands - 1));
+        for number in first..=end {
+            let range = self.starts[number as usize] as usize..self.starts[number as usize + 1] as usize;
+            for edge in &self.edges[range] {
+                // Where an edge crosses several bands, the first of them has it.
+                let begins = band(edge.rows(i64::MIN..i64::MAX).start);
+                if begins == number || number == first {
+                    take(*edge);
+                }
+            }
+        }
+    }
+}
+
 /// Downwards, so that both polygons that share an edge compute the same crossings.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Edge {
     top: [f64; 2],
     bottom: [f64; 2],
@@ -77,19 +153,33 @@ impl Edge {
 /// # Panics
 /// If `out` is not as large as `rect`.
 pub fn fill<'a>(polygons: impl Iterator<Item = (&'a Polygon, u8)>, rect: RectPx, out: &mut [u8]) {
-    let width = rect.width as usize;
-    assert_eq!(out.len(), width * rect.height as usize, "the plane of {rect}");
-    let rows = i64::from(rect.row)..i64::from(rect.row) + i64::from(rect.height);
-    let first_col = i64::from(rect.col);
+    fill_window(polygons, WindowPx::new(rect.col.into(), rect.row.into(), rect.width, rect.height), out);
+}
+
+/// As [`fill`], for a rectangle that need not lie within a scene.
+///
+/// # Panics
+/// If `out` is not as large as `window`.
+pub fn fill_window<'a>(polygons: impl Iterator<Item = (&'a Polygon, u8)>, window: WindowPx, out: &mut [u8]) {
+    let width = window.width as usize;
+    assert_eq!(out.len(), width * window.height as usize, "the plane of {window}");
+    let rows = window.row..window.row.saturating_add(i64::from(window.height));
+    let first_col = window.col;
     let mut edges: Vec<(Range<i64>, Edge)> = Vec::new();
     let mut active: Vec<(i64, Edge)> = Vec::new();
     let mut columns: Vec<usize> = Vec::new();
     for (polygon, value) in polygons {
         edges.clear();
-        edges.extend(polygon.edges().filter_map(|edge| {
+        let mut take = |edge: Edge| {
             let rows = edge.rows(rows.clone());
-            (!rows.is_empty()).then_some((rows, edge))
-        }));
+            if !rows.is_empty() {
+                edges.push((rows, edge));
+            }
+        };
+        match &polygon.near {
+            Some(near) => near.each(&rows, take),
+            None => polygon.edges().for_each(&mut take),
+        }
         edges.sort_unstable_by_key(|(rows, _)| rows.start);
         let Some((first, _)) = edges.first() else { continue };
         let mut row = first.start;
@@ -108,7 +198,7 @@ pub fn fill<'a>(polygons: impl Iterator<Item = (&'a Polygon, u8)>, rect: RectPx,
                 continue;
             }
             columns.clear();
-            let clip = |col: i64| col.saturating_sub(first_col).clamp(0, i64::from(rect.width)) as usize;
+            let clip = |col: i64| col.saturating_sub(first_col).clamp(0, i64::from(window.width)) as usize;
             columns.extend(active.iter().map(|(_, edge)| clip(edge.column_after(row))));
             columns.sort_unstable();
             let line = (row - rows.start) as usize * width;
@@ -234,6 +324,29 @@ mod tests {
                 .flat_map(|r| whole[(r * 40 + part.col) as usize..(r * 40 + part.right()) as usize].to_vec())
                 .collect();
             assert_eq!(filled(&polygons, part), wanted);
+        }
+    }
+
+    #[test]
+    fn an_outline_of_many_edges_is_filled_as_one_of_few() {
+        let mut rng = StdRng::seed_from_u64(10);
+        for case in 0..20 {
+            // Rings that wind far beyond the rectangle, with short edges and long ones.
+            let mut at = |len: f64| rng.random_range(-2.0 * len..3.0 * len);
+            let ring: Vec<[f64; 2]> = (0..400).map(|_| [at(40.0), at(900.0)]).collect();
+            let sorted = Polygon::new(vec![ring]).unwrap();
+            assert!(sorted.near.is_some());
+            let plain = Polygon { near: None, ..sorted.clone() };
+            for row in [0, 200, 255, 256, 257, 700, 2000, 6000] {
+                let rect = RectPx::new(3, row, 40, 30 + case);
+                let [a, b] = [&sorted, &plain].map(|one| filled(std::slice::from_ref(one), rect));
+                assert_eq!(a, b, "row {row}");
+            }
+            let window = WindowPx::new(-20, -900, 50, 800);
+            let mut out = [vec![0; 40_000], vec![0; 40_000]];
+            fill_window([(&sorted, 1)].into_iter(), window, &mut out[0]);
+            fill_window([(&plain, 1)].into_iter(), window, &mut out[1]);
+            assert!(out[0] == out[1] && out[0].contains(&1));
         }
     }
 

@@ -77,7 +77,10 @@ impl<'de, F: FnMut(usize, &Value) -> Result<(), String>> Visitor<'de> for Featur
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
         let mut number = 0;
-        while let Some(feature) = seq.next_element::<Value>()? {
+        loop {
+            let feature = seq.next_element::<Value>();
+            let feature = feature.map_err(|error| A::Error::custom(format!("feature {number}: {error}")))?;
+            let Some(feature) = feature else { break };
             (self.0)(number, &feature).map_err(A::Error::custom)?;
             number += 1;
         }

@@ -1,19 +1,37 @@
 //! Rasters behind a seam of plain data. The only crate that names GDAL.
 //!
-//! [`raster`] opens and reads, [`labels`] turns polygons into classes, [`georeference`] carries
-//! coordinate systems over to files that GDAL does not write, [`writer`] and [`synth`] write.
+//! `source` reads a scene's pixels through `raster`, which opens one file: they come as a `block`. `mosaic` joins
+//! several files, `missing` finds what is not there, `scale` makes of pixels what networks take, `analyze` measures them.
+//! [`labels`] turns polygons and rasters into classes, and polygons into areas of interest. `georeference` carries
+//! coordinate systems over to files that GDAL does not write, [`place`] puts polygons on the ground, `writer`
+//! and [`synth`] write.
 
+mod affine;
+mod analyze;
+mod block;
 mod error;
 mod geojson;
 mod georeference;
 pub mod labels;
+mod missing;
+mod mosaic;
+mod pixels;
+pub mod place;
 mod raster;
+mod scale;
 mod settings;
+mod source;
 pub mod synth;
 mod writer;
 
+pub use analyze::{analyze, statistics};
+pub use block::{Block, Mask, Scaled, Valid};
 pub use error::{Kind, RasterError, Result};
 pub use georeference::geo_tags;
-pub use raster::{Pixels, Raster};
+pub use labels::{Aoi, Coverage, Labels};
+pub use pixels::Pixels;
+pub use raster::Raster;
+pub use scale::Scaler;
 pub use settings::{Settings, configure, version};
+pub use source::Source;
 pub use writer::{Layout, Writer};

@@ -2,16 +2,16 @@
 
 use std::ffi::c_void;
 
-use gdal::{Dataset, raster::GdalDataType};
-use gdal_sys::GDALDataType;
+use gdal::{Dataset, raster::ColorInterpretation};
 use swath_proto::{
-    geometry::SizePx,
+    geometry::{RectPx, SizePx, WindowPx},
     ids::SceneId,
     scene::{FileRef, Georeference, SceneHeader},
 };
 
 use crate::{
     error::{Kind, RasterError, Result},
+    pixels::{DataType, Pixels, Value, with_type},
     settings::forget,
 };
 
@@ -20,39 +20,6 @@ pub struct Raster {
     dataset: Dataset,
     uri: String,
     size: SizePx,
-}
-
-/// Pixels row by row, their bands side by side.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Pixels {
-    U8(Vec<u8>),
-    U16(Vec<u16>),
-    F32(Vec<f32>),
-}
-
-impl Pixels {
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Pixels::U8(_) => "u8",
-            Pixels::U16(_) => "u16",
-            Pixels::F32(_) => "f32",
-        }
-    }
-}
-
-/// Something that GDAL can write into.
-trait Value: Copy + Default {
-    const TYPE: GDALDataType::Type;
-}
-
-impl Value for u8 {
-    const TYPE: GDALDataType::Type = GDALDataType::GDT_Byte;
-}
-impl Value for u16 {
-    const TYPE: GDALDataType::Type = GDALDataType::GDT_UInt16;
-}
-impl Value for f32 {
-    const TYPE: GDALDataType::Type = GDALDataType::GDT_Float32;
 }
 
 impl Raster {
@@ -93,19 +60,25 @@ impl Raster {
 
     pub fn header(&self, id: SceneId, image: FileRef) -> Result<SceneHeader> {
         let band = self.dataset.rasterband(1).map_err(|error| self.failed(error))?;
-        let (width, height) = band.block_size();
         Ok(SceneHeader {
             id,
             image,
             size: self.size,
             bands: self.dataset.raster_count() as u32,
             data_type: band.band_type().name(),
-            block: SizePx::new(width as u32, height as u32),
+            block: self.block()?,
             georeference: self.georeference()?,
         })
     }
 
-    fn georeference(&self) -> Result<Option<Georeference>> {
+    /// Of its tiles or strips.
+    pub(crate) fn block(&self) -> Result<SizePx> {
+        let band = self.dataset.rasterband(1).map_err(|error| self.failed(error))?;
+        let (width, height) = band.block_size();
+        Ok(SizePx::new(width as u32, height as u32))
+    }
+
+    pub(crate) fn georeference(&self) -> Result<Option<Georeference>> {
         // Without a transform there is none: GDAL then answers with an error or with the identity.
         let Ok(crs_from_pixel) = self.dataset.geo_transform() else { return Ok(None) };
         if crs_from_pixel == [0.0, 1.0, 0.0, 0.0, 0.0, 1.0] {
@@ -121,66 +94,159 @@ impl Raster {
             let why = format!("band {missing} is asked for, but it has {available}");
             return Err(RasterError::new(Kind::BandMissing, format!("reading {}", self.uri), why));
         }
-        let kind = self.dataset.rasterband(1).map_err(|error| self.failed(error))?.band_type();
-        match kind {
-            GdalDataType::UInt8 => Ok(Pixels::U8(self.read_as(col, row, size, bands)?)),
-            GdalDataType::UInt16 => Ok(Pixels::U16(self.read_as(col, row, size, bands)?)),
-            _ => Ok(Pixels::F32(self.read_as(col, row, size, bands)?)),
-        }
+        let window = WindowPx { col, row, width: size.width, height: size.height };
+        with_type!(self.data_type(bands)?, T => {
+            let mut out = vec![T::default(); size.pixels() as usize * bands.len()];
+            self.read_into::<T>(window, bands, &mut out)?;
+            Ok(T::wrap(out))
+        })
     }
 
-    fn read_as<T: Value>(&self, col: i64, row: i64, size: SizePx, bands: &[usize]) -> Result<Vec<T>> {
-        let n = bands.len();
-        let (width, height) = (i64::from(size.width), i64::from(size.height));
-        let mut out = vec![T::default(); (width * height) as usize * n];
-        let clip = |from: i64, length: i64, end: u32| (from.max(0), (from + length).min(i64::from(end)));
-        let (left, right) = clip(col, width, self.size.width);
-        let (top, bottom) = clip(row, height, self.size.height);
-        if left >= right || top >= bottom {
-            return Ok(out);
+    /// The smallest type that holds the pixels of all these bands.
+    pub(crate) fn data_type(&self, bands: &[usize]) -> Result<DataType> {
+        let mut all = gdal_sys::GDALDataType::GDT_Unknown;
+        for &band in bands {
+            let band = self.dataset.rasterband(band).map_err(|error| self.failed(error))?;
+            // SAFETY: a getter of a band that lives as long as `band`.
+            let of_band = unsafe { gdal_sys::GDALGetRasterDataType(band.c_rasterband()) };
+            all = match all {
+                gdal_sys::GDALDataType::GDT_Unknown => of_band,
+                // SAFETY: a function of plain values.
+                all => unsafe { gdal_sys::GDALDataTypeUnion(all, of_band) },
+            };
         }
-        let at = ((top - row) * width + (left - col)) as usize * n;
+        DataType::of_gdal(all).ok_or_else(|| {
+            let why = format!("its pixels are of type {}, which is no image", data_type_name(all));
+            RasterError::new(Kind::Unsupported, format!("reading {}", self.uri), why)
+        })
+    }
+
+    /// Fills the part of `out`, a window's pixels row by row, that lies on the raster, and gives back that part
+    /// in the raster's pixels. `None` if there is none.
+    pub(crate) fn read_into<T: Value>(
+        &self,
+        window: WindowPx,
+        bands: &[usize],
+        out: &mut [T],
+    ) -> Result<Option<RectPx>> {
+        let n = bands.len();
+        assert_eq!(out.len() as u64, window.size().pixels() * n as u64, "the window's pixels");
+        let Some(rect) = clipped(window, self.size) else { return Ok(None) };
+        let at = first_pixel(rect, window) * n;
         let mut band_list: Vec<i32> = bands.iter().map(|band| *band as i32).collect();
         let value = size_of::<T>() as i64;
-        let (columns, rows) = ((right - left) as i32, (bottom - top) as i32);
-        // SAFETY: the last pixel that is written, row `bottom - 1` and column `right - 1`, lies within
-        // `out` by the clipping above; the dataset is open, and this thread alone has it.
+        let (columns, rows) = (rect.width as i32, rect.height as i32);
+        // SAFETY: `rect` lies within the window by the clipping above, and `out` holds the window's pixels: so
+        // does the last that is written. The dataset is open, and this thread alone has it.
         let result = unsafe {
+            gdal_sys::CPLErrorReset();
             gdal_sys::GDALDatasetRasterIOEx(
                 self.dataset.c_dataset(),
                 gdal_sys::GDALRWFlag::GF_Read,
-                left as i32,
-                top as i32,
+                rect.col as i32,
+                rect.row as i32,
                 columns,
                 rows,
                 out.as_mut_ptr().add(at).cast::<c_void>(),
                 columns,
                 rows,
-                T::TYPE,
+                T::CODE,
                 n as i32,
                 band_list.as_mut_ptr(),
                 value * n as i64,
-                value * n as i64 * width,
+                value * n as i64 * i64::from(window.width),
                 value,
                 std::ptr::null_mut(),
             )
         };
-        if result == gdal_sys::CPLErr::CE_None {
-            return Ok(out);
-        }
+        if result == gdal_sys::CPLErr::CE_None { Ok(Some(rect)) } else { Err(self.read_failed(result, rect)) }
+    }
+
+    /// Reads the mask of a band (counted from 1): 0 where a pixel is not valid.
+    pub(crate) fn read_mask(&self, band: usize, rect: RectPx, out: &mut [u8]) -> Result<()> {
+        assert_eq!(out.len() as u64, rect.pixels(), "the rectangle's pixels");
+        let band = self.dataset.rasterband(band).map_err(|error| self.failed(error))?;
+        let (columns, rows) = (rect.width as i32, rect.height as i32);
+        // SAFETY: the mask band belongs to the open dataset; `out` holds the rectangle's bytes.
+        let result = unsafe {
+            gdal_sys::CPLErrorReset();
+            gdal_sys::GDALRasterIO(
+                gdal_sys::GDALGetMaskBand(band.c_rasterband()),
+                gdal_sys::GDALRWFlag::GF_Read,
+                rect.col as i32,
+                rect.row as i32,
+                columns,
+                rows,
+                out.as_mut_ptr().cast::<c_void>(),
+                columns,
+                rows,
+                gdal_sys::GDALDataType::GDT_Byte,
+                0,
+                0,
+            )
+        };
+        if result == gdal_sys::CPLErr::CE_None { Ok(()) } else { Err(self.read_failed(result, rect)) }
+    }
+
+    fn read_failed(&self, class: gdal_sys::CPLErr::Type, rect: RectPx) -> RasterError {
         // SAFETY: a string of GDAL's own, valid until this thread's next error.
         let message = unsafe { std::ffi::CStr::from_ptr(gdal_sys::CPLGetLastErrorMsg()) };
         let error = gdal::errors::GdalError::CplError {
-            class: result,
+            class,
             // SAFETY: a plain getter.
             number: unsafe { gdal_sys::CPLGetLastErrorNo() },
             msg: message.to_string_lossy().into_owned(),
         };
-        let doing = format!("reading {} ({columns}x{rows} px at column {left}, row {top})", self.uri);
-        Err(RasterError::gdal(doing, error))
+        RasterError::gdal(format!("reading {} ({rect})", self.uri), error)
     }
 
-    fn failed(&self, error: gdal::errors::GdalError) -> RasterError {
+    /// Counted from 1.
+    pub(crate) fn alpha_band(&self) -> Result<Option<usize>> {
+        for i in 1..=self.dataset.raster_count() {
+            let band = self.dataset.rasterband(i).map_err(|error| self.failed(error))?;
+            if band.color_interpretation() == ColorInterpretation::AlphaBand {
+                return Ok(Some(i));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    pub(crate) fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    pub(crate) fn failed(&self, error: gdal::errors::GdalError) -> RasterError {
         RasterError::gdal(format!("reading {}", self.uri), error)
     }
+}
+
+/// The part of a window that lies on a raster.
+pub(crate) fn clipped(window: WindowPx, size: SizePx) -> Option<RectPx> {
+    let clip = |from: i64, length: u32, end: u32| {
+        let (first, end) = (from.max(0), from.saturating_add(i64::from(length)).min(i64::from(end)));
+        (first < end).then(|| (first as u32, (end - first) as u32))
+    };
+    let (col, width) = clip(window.col, window.width, size.width)?;
+    let (row, height) = clip(window.row, window.height, size.height)?;
+    Some(RectPx::new(col, row, width, height))
+}
+
+/// Where a rectangle begins among the pixels of a window around it.
+pub(crate) fn first_pixel(rect: RectPx, window: WindowPx) -> usize {
+    let (col, row) = (i64::from(rect.col) - window.col, i64::from(rect.row) - window.row);
+    row as usize * window.width as usize + col as usize
+}
+
+fn data_type_name(code: gdal_sys::GDALDataType::Type) -> String {
+    // SAFETY: a string of GDAL's own that stays; null of unknown types.
+    let name = unsafe { gdal_sys::GDALGetDataTypeName(code) };
+    if name.is_null() {
+        return code.to_string();
+    }
+    // SAFETY: checked above.
+    unsafe { std::ffi::CStr::from_ptr(name) }.to_string_lossy().into_owned()
 }
