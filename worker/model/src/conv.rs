@@ -1,11 +1,16 @@
-//! A convolution with its batch norm folded in, in the memory order that CPUs compute fastest.
+//! A convolution and its batch norm, in the memory order that CPUs compute fastest. To predict, the
+//! norm is folded into the convolution.
 
 use tch::{Kind, Tensor};
 
-use crate::{error::Result, weights::Weights};
+use crate::{
+    error::Result,
+    network::{Layers, Pass, channels_last},
+};
 
 /// torchvision's.
 const BATCH_NORM_EPSILON: f64 = 1e-5;
+const BATCH_NORM_MOMENTUM: f64 = 0.1;
 
 /// What a convolution is called and how large it is.
 pub(crate) struct Spec<'a> {
@@ -15,53 +20,70 @@ pub(crate) struct Spec<'a> {
     pub(crate) channels: (i64, i64),
     pub(crate) kernel: i64,
     pub(crate) stride: i64,
+    pub(crate) dilation: i64,
 }
 
 pub(crate) struct Conv {
     weight: Tensor,
-    bias: Tensor,
+    bias: Option<Tensor>,
+    norm: Option<Norm>,
     stride: i64,
+    dilation: i64,
     padding: i64,
 }
 
+struct Norm {
+    gamma: Tensor,
+    beta: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+}
+
 impl Conv {
-    pub(crate) fn load(weights: &mut dyn Weights, spec: &Spec<'_>) -> Result<Self> {
-        let (from, to) = spec.channels;
-        let name = spec.name;
-        let weight = weights.take(&format!("{name}.weight"), &[to, from, spec.kernel, spec.kernel])?;
-        let (weight, bias) = match spec.norm {
-            None => (weight, weights.take(&format!("{name}.bias"), &[to])?),
+    pub(crate) fn load(layers: &mut Layers<'_>, spec: &Spec<'_>) -> Result<Self> {
+        let Spec { name, norm, channels: (from, to), kernel, stride, dilation } = *spec;
+        let weight = layers.parameter(format!("{name}.weight"), &[to, from, kernel, kernel])?;
+        let mut conv =
+            Self { weight, bias: None, norm: None, stride, dilation, padding: dilation * (kernel / 2) };
+        match norm {
+            None => conv.bias = Some(layers.parameter(format!("{name}.bias"), &[to])?),
             Some(norm) => {
-                let mut part = |part: &str| weights.take(&format!("{norm}.{part}"), &[to]);
-                let parts = [part("weight")?, part("bias")?, part("running_mean")?, part("running_var")?];
-                fold(&weight, &parts)?
+                conv.norm = Some(Norm {
+                    gamma: layers.parameter(format!("{norm}.weight"), &[to])?,
+                    beta: layers.parameter(format!("{norm}.bias"), &[to])?,
+                    mean: layers.statistic(format!("{norm}.running_mean"), &[to])?,
+                    variance: layers.statistic(format!("{norm}.running_var"), &[to])?,
+                });
             }
-        };
-        Ok(Self { weight: channels_last(&weight)?, bias, stride: spec.stride, padding: spec.kernel / 2 })
+        }
+        if layers.learnt.is_none() { conv.folded() } else { Ok(conv) }
     }
 
-    pub(crate) fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        Ok(input.f_conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1)?)
+    /// Batch norm in evaluation is a scale and a shift a channel; both go into the convolution. In
+    /// doubles, so that folding costs no more than one rounding.
+    fn folded(mut self) -> Result<Self> {
+        let Some(Norm { gamma, beta, mean, variance }) = self.norm.take() else { return Ok(self) };
+        let double = |tensor: &Tensor| tensor.f_to_kind(Kind::Double);
+        let deviation = double(&variance)?.f_add_scalar(BATCH_NORM_EPSILON)?.f_sqrt()?;
+        let scale = double(&gamma)?.f_div(&deviation)?;
+        let weight = double(&self.weight)?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
+        let bias = double(&beta)?.f_sub(&double(&mean)?.f_mul(&scale)?)?;
+        self.weight = channels_last(&weight.f_to_kind(Kind::Float)?)?;
+        self.bias = Some(bias.f_to_kind(Kind::Float)?);
+        Ok(self)
     }
 
-    pub(crate) fn forward_relu(&self, input: &Tensor) -> Result<Tensor> {
-        Ok(self.forward(input)?.f_relu_()?)
+    pub(crate) fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
+        let [stride, padding, dilation] = [self.stride, self.padding, self.dilation].map(|n| [n; 2]);
+        let output = input.f_conv2d(&self.weight, self.bias.as_ref(), stride, padding, dilation, 1)?;
+        let Some(Norm { gamma, beta, mean, variance }) = &self.norm else { return Ok(output) };
+        let [gamma, beta, mean, variance] = [gamma, beta, mean, variance].map(Some);
+        let learn = pass == Pass::Learn;
+        let (momentum, epsilon) = (BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON);
+        Ok(output.f_batch_norm(gamma, beta, mean, variance, learn, momentum, epsilon, false)?)
     }
-}
 
-/// Batch norm in evaluation is a scale and a shift a channel; both go into the convolution. In
-/// doubles, so that folding costs no more than one rounding.
-fn fold(weight: &Tensor, [gamma, beta, mean, variance]: &[Tensor; 4]) -> Result<(Tensor, Tensor)> {
-    let double = |tensor: &Tensor| tensor.f_to_kind(Kind::Double);
-    let deviation = double(variance)?.f_add_scalar(BATCH_NORM_EPSILON)?.f_sqrt()?;
-    let scale = double(gamma)?.f_div(&deviation)?;
-    let weight = double(weight)?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
-    let bias = double(beta)?.f_sub(&double(mean)?.f_mul(&scale)?)?;
-    Ok((weight.f_to_kind(Kind::Float)?, bias.f_to_kind(Kind::Float)?))
-}
-
-/// The same tensor with its channels innermost in memory.
-pub(crate) fn channels_last(tensor: &Tensor) -> Result<Tensor> {
-    Ok(tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
+    pub(crate) fn forward_relu(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
+        Ok(self.forward(input, pass)?.f_relu_()?)
+    }
 }

@@ -15,18 +15,24 @@ const BANDS: u32 = 4;
 const SMALL: WindowShape = WindowShape { core_px: 64, margin_px: 16 };
 const LARGE: WindowShape = WindowShape { core_px: 256, margin_px: 32 };
 
-const NETWORKS: [Architecture; 3] =
-    [Architecture::Tiny, Architecture::UnetResnet18, Architecture::Torchscript];
+/// One of each kind of block, decoder and engine.
+const NETWORKS: [Architecture; 5] = [
+    Architecture::Tiny,
+    Architecture::UnetResnet18,
+    Architecture::UnetResnet50,
+    Architecture::Deeplabv3Resnet50,
+    Architecture::Torchscript,
+];
 
 /// A network of four bands and three classes, with the file that it comes from.
 pub(crate) fn network(architecture: Architecture) -> (ModelRef, Option<PathBuf>) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/module.pt");
     let (weights, file) = match architecture {
-        Architecture::Tiny | Architecture::UnetResnet18 => (Weights::Seed(11), None),
         Architecture::Torchscript => {
             let sha256 = Digest::of(&std::fs::read(&file).unwrap());
             (Weights::File { sha256, extension: "pt".into() }, Some(file))
         }
+        _ => (Weights::Seed(11), None),
     };
     (ModelRef { architecture, weights, bands: BANDS, classes: 3 }, file)
 }

@@ -48,6 +48,12 @@ impl fmt::Display for ModelError {
 
 impl std::error::Error for ModelError {}
 
+impl From<swath_weights::WeightsError> for ModelError {
+    fn from(error: swath_weights::WeightsError) -> Self {
+        Self::config(error.to_string())
+    }
+}
+
 impl From<tch::TchError> for ModelError {
     fn from(error: tch::TchError) -> Self {
         let text = error.to_string();

@@ -13,9 +13,9 @@ use tch::{Device, Tensor};
 use crate::{
     engine,
     error::{Kind, ModelError, Result},
-    tiny::Tiny,
+    network::{Layers, Network, Pass, build},
+    process::use_threads,
     torchscript::Module,
-    unet::Unet,
     weights::{File, Seeded, Stream, Weights},
 };
 
@@ -26,11 +26,6 @@ pub trait Predictor: Send {
     fn forward(&mut self, input: &[f32], n: usize) -> Result<&[f32]>;
 
     fn class(&self) -> &NumericClass;
-}
-
-/// What a network is inside this crate.
-pub(crate) trait Network: Send {
-    fn forward(&self, input: &Tensor) -> Result<Tensor>;
 }
 
 /// Loads a network and finds its numeric class by running it once.
@@ -95,19 +90,14 @@ fn network(model: &ModelRef, file: Option<&Path>) -> Result<Box<dyn Network>> {
         }
         (WeightsRef::File { .. }, Some(path)) => Box::new(File::open(path)?),
         (WeightsRef::Seed(seed), _) => Box::new(Seeded { seed: *seed }),
+        (WeightsRef::Trained, _) => {
+            return Err(ModelError::config("the weights are not trained yet"));
+        }
         (WeightsRef::File { sha256, .. }, None) => {
             return Err(ModelError::config(format!("the file of the weights {sha256} was not given")));
         }
     };
-    let network: Box<dyn Network> = match model.architecture {
-        Architecture::Tiny => Box::new(Tiny::load(&mut *weights, bands, classes)?),
-        Architecture::UnetResnet18 => Box::new(Unet::load(&mut *weights, bands, classes)?),
-        Architecture::Torchscript => {
-            return Err(ModelError::config("a TorchScript module can't be drawn from a seed"));
-        }
-    };
-    weights.finish()?;
-    Ok(network)
+    build(model.architecture, &mut Layers { weights: &mut *weights, learnt: None }, (bands, classes))
 }
 
 struct TchPredictor {
@@ -122,14 +112,6 @@ impl TchPredictor {
     fn shape(&self) -> [i64; 3] {
         let edge = i64::from(self.class.window.edge_px());
         [i64::from(self.class.batch), edge, i64::from(self.class.model.bands)]
-    }
-
-    /// Other models of this process may have set another number.
-    fn use_threads(&self) {
-        let threads = self.class.threads.max(1) as i32;
-        if tch::get_num_threads() != threads {
-            tch::set_num_threads(threads);
-        }
     }
 
     /// Hash of the logits of one full batch of fixed noise.
@@ -154,7 +136,7 @@ impl Predictor for TchPredictor {
         self.input[..input.len()].copy_from_slice(input);
         self.input[input.len()..].fill(0.0);
         let classes = i64::from(self.class.model.classes);
-        self.use_threads();
+        use_threads(self.class.threads);
         let output = tch::no_grad(|| -> Result<Tensor> {
             let bytes = self.input.as_mut_ptr().cast_const().cast();
             // Pixels with their bands side by side are a channels-last tensor as they lie.
@@ -164,7 +146,7 @@ impl Predictor for TchPredictor {
             // may write to its input: nobody else looks at the buffer, and it is filled anew each time.
             let input =
                 unsafe { Tensor::f_from_blob(bytes, &shape, &strides, tch::Kind::Float, Device::Cpu)? };
-            let output = self.network.forward(&input)?;
+            let output = self.network.forward(&input, Pass::Predict)?;
             let (size, kind) = (output.size(), output.f_kind()?);
             if size != [batch, classes, edge, edge] || kind != tch::Kind::Float {
                 return Err(ModelError::config(format!(

@@ -13,6 +13,14 @@ pub fn init_process() {
     });
 }
 
+/// Other models of this process may have set another number.
+pub(crate) fn use_threads(threads: u32) {
+    let threads = threads.max(1) as i32;
+    if tch::get_num_threads() != threads {
+        tch::set_num_threads(threads);
+    }
+}
+
 fn keep_blocks() {
     // SAFETY: mallopt only sets the allocator's parameters.
     unsafe {

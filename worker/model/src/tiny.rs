@@ -5,8 +5,7 @@ use tch::Tensor;
 use crate::{
     conv::{Conv, Spec},
     error::Result,
-    predictor::Network,
-    weights::Weights,
+    network::{Layers, Network, Pass},
 };
 
 const HIDDEN: i64 = 8;
@@ -17,15 +16,16 @@ pub(crate) struct Tiny {
 }
 
 impl Tiny {
-    pub(crate) fn load(weights: &mut dyn Weights, bands: i64, classes: i64) -> Result<Self> {
-        let hidden = Spec { name: "hidden", norm: None, channels: (bands, HIDDEN), kernel: 3, stride: 1 };
-        let head = Spec { name: "head", norm: None, channels: (HIDDEN, classes), kernel: 1, stride: 1 };
-        Ok(Self { hidden: Conv::load(weights, &hidden)?, head: Conv::load(weights, &head)? })
+    pub(crate) fn load(layers: &mut Layers<'_>, bands: i64, classes: i64) -> Result<Self> {
+        let mut conv = |name, channels, kernel| {
+            Conv::load(layers, &Spec { name, norm: None, channels, kernel, stride: 1, dilation: 1 })
+        };
+        Ok(Self { hidden: conv("hidden", (bands, HIDDEN), 3)?, head: conv("head", (HIDDEN, classes), 1)? })
     }
 }
 
 impl Network for Tiny {
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        self.head.forward(&self.hidden.forward_relu(input)?)
+    fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
+        self.head.forward(&self.hidden.forward_relu(input, pass)?, pass)
     }
 }

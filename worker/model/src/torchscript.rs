@@ -6,7 +6,7 @@ use tch::{CModule, Device, Tensor};
 
 use crate::{
     error::{ModelError, Result},
-    predictor::Network,
+    network::{Network, Pass},
 };
 
 pub(crate) struct Module(CModule);
@@ -26,7 +26,7 @@ impl Module {
 }
 
 impl Network for Module {
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+    fn forward(&self, input: &Tensor, _: Pass) -> Result<Tensor> {
         Ok(self.0.forward_ts(&[input])?)
     }
 }

@@ -1,9 +1,9 @@
 """What PyTorch's eager mode computes: the reference of this crate's networks.
 
-Writes the logits in `reference.json`, and `module.pt`, a scripted network as users export theirs.
-The seeded weights are drawn here a second time, from their description alone. `--weights FILE` instead
-writes the U-Net with batch norms as after training (safetensors), and prints its logits. Takes the
-packages torch 2.11, numpy and safetensors.
+Writes logits of freshly drawn networks (`reference.json`), of networks whose batch norms are as after
+training (`settled.json`), and steps of learning (`steps.json`); and `module.pt`, a scripted network as
+users export theirs. The seeded weights are drawn here a second time, from their description alone.
+Takes the packages torch 2.11, torchvision and numpy.
 """
 
 import argparse
@@ -13,18 +13,20 @@ import pathlib
 
 import numpy as np
 import torch
+import torchvision.models.resnet
 from torch import nn
 from torch.nn import functional as F
+from torchvision.models.segmentation import deeplabv3
 
 HERE = pathlib.Path(__file__).parent
 EDGE, BANDS, CLASSES, SEED = 96, 4, 3, 11
 
 
-def uniform(seed, name, n):
+def uniform(seed, name, n, first=0):
     """SplitMix64 from a hash of seed and name; the upper 24 bits, from 0 to 1."""
     start = np.frombuffer(hashlib.sha256(seed.to_bytes(8, "little") + name.encode()).digest()[:8], "<u8")
     with np.errstate(over="ignore"):
-        z = start + np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = start + np.arange(first + 1, first + n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z = z ^ (z >> np.uint64(31))
@@ -32,10 +34,12 @@ def uniform(seed, name, n):
 
 
 def normal(seed, name, n):
-    terms = uniform(seed, name, 12 * n).reshape(n, 12)
     total = np.zeros(n, np.float32)
-    for term in range(12):
-        total += terms[:, term]
+    for first in range(0, n, 1 << 16):
+        piece = total[first : first + (1 << 16)]
+        terms = uniform(seed, name, 12 * len(piece), 12 * first).reshape(-1, 12)
+        for term in range(12):
+            piece += terms[:, term]
     return total - np.float32(6)
 
 
@@ -48,8 +52,18 @@ def seed_(net, seed):
             if name in ("hidden.weight", "head.weight") and tensor[0, 0].numel() > 1:
                 values = values - values.mean(axis=(2, 3), keepdims=True)
             tensor.copy_(torch.from_numpy(values))
-        elif name in ("head.bias", "hidden.bias"):
+        elif name.endswith(".bias"):
             tensor.zero_()
+    return net.eval()
+
+
+def settle_(net, seed):
+    """As after training: batch norms have something to fold, and biases are not zero."""
+    for name, tensor in net.state_dict().items():
+        if tensor.dim() == 1:
+            values = uniform(seed, name, tensor.numel())
+            offset, scale = {"weight": (0.25, 0.5), "running_var": (0.5, 1)}.get(name.split(".")[-1], (-0.5, 1))
+            tensor.copy_(torch.from_numpy(values * np.float32(scale) + np.float32(offset)))
     return net.eval()
 
 
@@ -57,32 +71,20 @@ def conv(i, o, k, stride=1, bias=False):
     return nn.Conv2d(i, o, k, stride, k // 2, bias=bias)
 
 
-class Block(nn.Module):
-    def __init__(self, i, o, stride):
-        super().__init__()
-        self.conv1, self.bn1 = conv(i, o, 3, stride), nn.BatchNorm2d(o)
-        self.conv2, self.bn2 = conv(o, o, 3), nn.BatchNorm2d(o)
-        changes = stride != 1 or i != o
-        self.downsample = nn.Sequential(conv(i, o, 1, stride), nn.BatchNorm2d(o)) if changes else None
-
-    def forward(self, x):
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        return F.relu(y + (self.downsample(x) if self.downsample else x))
+def resnet(depth, bands, **options):
+    """torchvision's, for any number of bands and without its classifier."""
+    net = getattr(torchvision.models.resnet, depth)(**options)
+    net.conv1 = conv(bands, 64, 7, 2)
+    del net.fc, net.avgpool
+    return net
 
 
-class Encoder(nn.Module):
-    def __init__(self, bands):
-        super().__init__()
-        self.conv1, self.bn1 = conv(bands, 64, 7, 2), nn.BatchNorm2d(64)
-        for k, (i, o, stride) in enumerate([(64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)], 1):
-            setattr(self, f"layer{k}", nn.Sequential(Block(i, o, stride), Block(o, o, 1)))
-
-    def forward(self, x):
-        stem = F.relu(self.bn1(self.conv1(x)))
-        levels = [stem, self.layer1(F.max_pool2d(stem, 3, 2, 1))]
-        for layer in (self.layer2, self.layer3, self.layer4):
-            levels.append(layer(levels[-1]))
-        return levels
+def levels(net, x):
+    stem = F.relu(net.bn1(net.conv1(x)))
+    found = [stem, net.layer1(F.max_pool2d(stem, 3, 2, 1))]
+    for layer in (net.layer2, net.layer3, net.layer4):
+        found.append(layer(found[-1]))
+    return found
 
 
 class Stage(nn.Module):
@@ -96,19 +98,35 @@ class Stage(nn.Module):
 
 
 class Unet(nn.Module):
-    def __init__(self, bands, classes):
+    def __init__(self, depth, bands, classes):
         super().__init__()
-        self.encoder = Encoder(bands)
-        for k, (i, o) in enumerate([(768, 256), (384, 128), (192, 64), (128, 32), (32, 16)]):
-            setattr(self, f"d{k}", Stage(i, o))
+        self.encoder = resnet(depth, bands)
+        widths = [2048, 1024, 512, 256, 64] if depth == "resnet50" else [512, 256, 128, 64, 64]
+        below = widths[0]
+        for k, (skip, o) in enumerate(zip(widths[1:] + [0], [256, 128, 64, 32, 16])):
+            setattr(self, f"d{k}", Stage(below + skip, o))
+            below = o
         self.head = conv(16, classes, 3, bias=True)
 
     def forward(self, x):
-        *skips, y = self.encoder(x)
+        *skips, y = levels(self.encoder, x)
         for stage in (self.d0, self.d1, self.d2, self.d3, self.d4):
             y = F.interpolate(y, scale_factor=2.0, mode="nearest")
             y = stage(torch.cat([y, skips.pop()], 1) if skips else y)
         return self.head(y)
+
+
+class Deeplab(nn.Module):
+    """torchvision's, whose state dict has the same names."""
+
+    def __init__(self, depth, bands, classes):
+        super().__init__()
+        self.backbone = resnet(depth, bands, replace_stride_with_dilation=[False, True, True])
+        self.classifier = deeplabv3.DeepLabHead(2048, classes)
+
+    def forward(self, x):
+        y = self.classifier(levels(self.backbone, x)[-1])
+        return F.interpolate(y, size=x.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class Tiny(nn.Module):
@@ -144,35 +162,99 @@ def sample(logits):
     return [float(value) for value in flat[::997]]
 
 
+NETWORKS = {
+    "tiny": lambda: Tiny(BANDS, CLASSES),
+    "unet-resnet18": lambda: Unet("resnet18", BANDS, CLASSES),
+    "unet-resnet34": lambda: Unet("resnet34", BANDS, CLASSES),
+    "unet-resnet50": lambda: Unet("resnet50", BANDS, CLASSES),
+    "deeplabv3-resnet50": lambda: Deeplab("resnet50", BANDS, CLASSES),
+    "deeplabv3-resnet101": lambda: Deeplab("resnet101", BANDS, CLASSES),
+}
+
+
 @torch.no_grad()
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", help="write the U-Net's weights there")
-    args = parser.parse_args()
-    torch.manual_seed(0)
-    unet, tiny = seed_(Unet(BANDS, CLASSES), SEED), seed_(Tiny(BANDS, CLASSES), SEED)
+def logits():
     exported = Exported(BANDS, CLASSES)
     exported.norm.running_mean.uniform_(-1, 1)
     exported.norm.running_var.uniform_(0.5, 2)
     # Saved as it trains: whoever loads it has to switch to evaluation.
     torch.jit.script(exported.train()).save(HERE / "module.pt")
-    exported.eval()
-    if args.weights:
-        from safetensors.torch import save_file
-
-        # Statistics as after training, so that folding has something to fold.
-        for module in unet.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.running_mean.uniform_(-1, 1)
-                module.running_var.uniform_(0.5, 2)
-                module.weight.uniform_(0.5, 1.5)
-                module.bias.uniform_(-0.5, 0.5)
-        save_file(unet.state_dict(), args.weights)
-        print(json.dumps(sample(unet(window()))))
-        return
-    nets = {"tiny": tiny, "unet-resnet18": unet, "torchscript": exported}
-    found = {name: sample(net(window())) for name, net in nets.items()}
+    nets = {"tiny": NETWORKS["tiny"](), "unet-resnet18": NETWORKS["unet-resnet18"]()}
+    found = {name: sample(seed_(net, SEED)(window())) for name, net in nets.items()}
+    found["torchscript"] = sample(exported.eval()(window()))
     (HERE / "reference.json").write_text(json.dumps(found) + "\n")
+
+
+@torch.no_grad()
+def settled():
+    found = {}
+    for name, build in NETWORKS.items():
+        net = settle_(seed_(build(), SEED), SEED)
+        found[name] = {"tensors": len(net.state_dict()), "logits": sample(net(window()))}
+    (HERE / "settled.json").write_text(json.dumps(found) + "\n")
+
+
+def some(named):
+    """Of every ninth tensor and of the last (if any): eight numbers, evenly spread, and the largest."""
+    named = list(named)
+
+    def of(tensor):
+        flat = tensor.detach().flatten()
+        numbers = [flat[at * len(flat) // 8] for at in range(8)] + [flat.abs().max()]
+        return [float(f"{float(number):.8g}") for number in numbers]
+
+    return {name: of(tensor) for name, tensor in named[::9] + named[-1:]}
+
+
+def steps():
+    """Three steps of learning: losses, gradients of the first, weights after the last."""
+    n, edge = 3, 64
+    pixels = uniform(2, "pixels", n * edge * edge * BANDS).reshape(n, edge, edge, BANDS)
+    pixels = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    draws = uniform(2, "labels", n * edge * edge).reshape(n, edge, edge)
+    labels = np.where(draws < 0.1, 255, np.minimum(draws * CLASSES, CLASSES - 1).astype(np.int64))
+    labels = torch.from_numpy(labels)
+    found = {}
+    for name, kind in [
+        ("tiny", "adam"), ("tiny", "adamw"), ("unet-resnet18", "adam"), ("unet-resnet50", "adamw"),
+        ("deeplabv3-resnet50", "adam"),
+    ]:
+        with torch.no_grad():
+            net = seed_(NETWORKS[name](), SEED)
+        net = net.train().to(memory_format=torch.channels_last)
+        for module in net.modules():
+            if isinstance(module, nn.Dropout):
+                # What is dropped is drawn in the order of memory.
+                module.register_forward_pre_hook(
+                    lambda _, x: (x[0].contiguous(memory_format=torch.channels_last),)
+                )
+        make = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind]
+        optimizer = make(net.parameters(), lr=1e-3, weight_decay=0.01)
+        loss_of = nn.CrossEntropyLoss(torch.tensor([0.5, 2.0, 1.0]), ignore_index=255)
+        losses, gradients, statistics = [], None, None
+        for step in range(3):
+            torch.manual_seed(100 + step)
+            optimizer.zero_grad()
+            loss = loss_of(net(pixels), labels)
+            loss.backward()
+            losses.append(loss.item())
+            if gradients is None:
+                gradients = some((name, p.grad) for name, p in net.named_parameters())
+                statistics = some([(name, b) for name, b in net.named_buffers() if b.dim()])
+            optimizer.step()
+        found[f"{name} {kind}"] = {"losses": losses, "gradients": gradients, "statistics": statistics}
+        if name == "tiny":
+            # Of the others, rounding decides the sign of small gradients, and so of Adam's first steps.
+            found[f"{name} {kind}"]["after"] = some(net.named_parameters())
+    (HERE / "steps.json").write_text(json.dumps(found) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", default=["logits", "settled", "steps"])
+    torch.manual_seed(0)
+    for what in parser.parse_args().what:
+        globals()[what]()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-//! A safetensors file: names, shapes, types and values are checked before anything is computed.
+//! A file of weights, safetensors or PyTorch's: names, shapes and values are checked before anything
+//! is computed.
 
 use std::{collections::BTreeSet, path::Path};
 
-use safetensors::{Dtype, SafeTensors, tensor::Metadata};
+use swath_weights::TensorFile;
 use tch::Tensor;
 
 use super::{Weights, tensor};
@@ -10,57 +11,48 @@ use crate::error::{ModelError, Result};
 
 pub(crate) struct File {
     name: String,
-    bytes: Vec<u8>,
-    header: Metadata,
-    /// Where the tensors begin.
-    data: usize,
+    file: TensorFile,
     unused: BTreeSet<String>,
     used: BTreeSet<String>,
 }
 
 impl File {
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let name = path.display().to_string();
-        let bytes =
-            std::fs::read(path).map_err(|error| ModelError::config(format!("reading {name}: {error}")))?;
-        let (length, header) = SafeTensors::read_metadata(&bytes)
-            .map_err(|error| ModelError::config(format!("{name} is not a safetensors file: {error}")))?;
-        let mut unused: BTreeSet<String> = header.offset_keys().into_iter().collect();
-        // PyTorch counts batches beside every batch norm; nothing computes with it.
-        unused.retain(|name| !name.ends_with("num_batches_tracked"));
-        Ok(Self { name, bytes, header, data: size_of::<u64>() + length, unused, used: BTreeSet::new() })
+        Ok(Self::new(swath_weights::open(path)?))
     }
 
-    fn values(&self, name: &str, shape: &[i64]) -> std::result::Result<Vec<f32>, String> {
-        let Some(found) = self.header.info(name) else {
-            return Err(format!("is missing{}", nearest(name, &self.unused)));
+    pub(crate) fn new(file: TensorFile) -> Self {
+        let mut unused: BTreeSet<String> = file.names().map(str::to_owned).collect();
+        // PyTorch counts batches beside every batch norm, and torchvision's segmentation networks come
+        // with a second classifier: nothing here computes with them.
+        unused.retain(|name| !name.ends_with("num_batches_tracked") && !name.starts_with("aux_classifier."));
+        Self { name: file.path().display().to_string(), file, unused, used: BTreeSet::new() }
+    }
+
+    /// Tensors of these names are not wanted.
+    pub(crate) fn skip(&mut self, prefix: &str) {
+        self.unused.retain(|name| !name.starts_with(prefix));
+    }
+
+    /// The elements of a tensor whose shape must be this.
+    pub(crate) fn values(&mut self, name: &str, shape: &[i64]) -> Result<Vec<f32>> {
+        let wrong = |text: String| ModelError::config(format!("{}: tensor '{name}' {text}", self.name));
+        let Some(found) = self.file.info(name) else {
+            return Err(wrong(format!("is missing{}", nearest(name, &self.unused))));
         };
         if !found.shape.iter().map(|n| *n as i64).eq(shape.iter().copied()) {
-            return Err(format!("has shape {:?} where {shape:?} belongs", found.shape));
+            return Err(wrong(format!("has shape {:?} where {shape:?} belongs", found.shape)));
         }
-        if found.dtype != Dtype::F32 {
-            return Err(format!("is of type {:?} where F32 belongs", found.dtype));
-        }
-        let (from, to) = found.data_offsets;
-        let Some(data) = self.bytes.get(self.data + from..self.data + to) else {
-            return Err("lies beyond the end of the file".into());
-        };
-        let values: Vec<f32> = data.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
-        match values.iter().position(|value| !value.is_finite()) {
-            Some(at) => Err(format!("is {} at element {at}: these weights are broken", values[at])),
-            None => Ok(values),
-        }
+        let values = self.file.f32(name)?;
+        self.unused.remove(name);
+        self.used.insert(name.to_owned());
+        Ok(values)
     }
 }
 
 impl Weights for File {
     fn take(&mut self, name: &str, shape: &[i64]) -> Result<Tensor> {
-        let values = self
-            .values(name, shape)
-            .map_err(|text| ModelError::config(format!("{}: tensor '{name}' {text}", self.name)))?;
-        self.unused.remove(name);
-        self.used.insert(name.to_owned());
-        tensor(&values, shape)
+        tensor(&self.values(name, shape)?, shape)
     }
 
     fn finish(&mut self) -> Result<()> {
@@ -89,7 +81,7 @@ fn nearest(name: &str, among: &BTreeSet<String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use safetensors::tensor::TensorView;
+    use safetensors::{Dtype, tensor::TensorView};
 
     use super::*;
 
@@ -140,7 +132,7 @@ mod tests {
         let misshaped = with(1, ("head.bias", vec![9], 0.1));
         assert!(misshaped.contains("'head.bias' has shape [9] where [2] belongs"), "{misshaped}");
         let broken = with(1, ("head.bias", vec![2], f32::NAN));
-        assert!(broken.contains("'head.bias' is NaN at element 0"), "{broken}");
+        assert!(broken.contains("'head.bias': element 0 is NaN: the weights are broken"), "{broken}");
     }
 
     #[test]
@@ -157,16 +149,18 @@ mod tests {
     #[test]
     fn a_file_that_is_none_is_refused() {
         for bytes in [&b""[..], b"not at all", &u64::MAX.to_le_bytes(), b"\x02\0\0\0\0\0\0\0{}tail"] {
-            assert!(take_bytes(bytes).is_err_and(|text| text.contains("is not a safetensors file")));
+            let text = take_bytes(bytes).expect_err("it was taken");
+            assert!(text.contains("w.safetensors: "), "{text}");
         }
     }
 
     #[test]
-    fn half_precision_is_not_taken_for_single() {
-        let bytes = vec![0; 32];
-        let weight = TensorView::new(Dtype::F16, vec![2, 8, 1, 1], &bytes).unwrap();
-        let file = safetensors::serialize([("head.weight", weight)], None).unwrap();
-        let text = take_bytes(&file).expect_err("it was taken");
-        assert!(text.contains("'head.weight' is of type F16 where F32 belongs"), "{text}");
+    fn half_precision_is_widened() {
+        let [weight, bias] = [[0; 32].as_slice(), &[0; 4]];
+        let views = [
+            ("head.weight", TensorView::new(Dtype::F16, vec![2, 8, 1, 1], weight).unwrap()),
+            ("head.bias", TensorView::new(Dtype::BF16, vec![2], bias).unwrap()),
+        ];
+        assert_eq!(take_bytes(&safetensors::serialize(views, None).unwrap()), Ok(()));
     }
 }

@@ -1,6 +1,8 @@
-//! Tensors by name: from a safetensors file, every one checked, or drawn from a seed.
+//! Tensors by name: from a file, every one checked; drawn from a seed; or partly one and partly the
+//! other.
 
 mod file;
+mod part;
 mod seeded;
 
 use tch::Tensor;
@@ -8,6 +10,7 @@ use tch::Tensor;
 use crate::error::Result;
 
 pub(crate) use file::File;
+pub(crate) use part::{Backbone, FreshHead};
 pub(crate) use seeded::{Seeded, Stream};
 
 /// Where a network takes its tensors from.

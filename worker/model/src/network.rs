@@ -1,0 +1,91 @@
+//! What a network is inside this crate, and which there are. Each has one definition, for predicting
+//! and for learning: [`Layers`] folds its batch norms away for the one and keeps them for the other.
+
+use swath_proto::item::Architecture;
+use tch::Tensor;
+
+use crate::{
+    deeplab::Deeplab,
+    error::{ModelError, Result},
+    resnet::Depth,
+    tiny::Tiny,
+    unet::Unet,
+    weights::Weights,
+};
+
+pub(crate) trait Network: Send {
+    fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor>;
+}
+
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// Batch norms use their batch's statistics and update their own; dropout drops.
+    Learn,
+    Predict,
+}
+
+/// Gives a network its tensors, one by one and by name.
+pub(crate) struct Layers<'a> {
+    pub(crate) weights: &'a mut dyn Weights,
+    /// What can be learnt is noted here; without it, the network only predicts.
+    pub(crate) learnt: Option<&'a mut Learnt>,
+}
+
+/// Tensors of a network, shared with its layers.
+#[derive(Default)]
+pub(crate) struct Learnt {
+    pub(crate) parameters: Vec<(String, Tensor)>,
+    /// Means and variances of batch norms.
+    pub(crate) statistics: Vec<(String, Tensor)>,
+}
+
+pub(crate) fn build(
+    architecture: Architecture,
+    layers: &mut Layers<'_>,
+    (bands, classes): (i64, i64),
+) -> Result<Box<dyn Network>> {
+    let network: Box<dyn Network> = match architecture {
+        Architecture::Tiny => Box::new(Tiny::load(layers, bands, classes)?),
+        Architecture::UnetResnet18 => Box::new(Unet::load(layers, Depth::D18, bands, classes)?),
+        Architecture::UnetResnet34 => Box::new(Unet::load(layers, Depth::D34, bands, classes)?),
+        Architecture::UnetResnet50 => Box::new(Unet::load(layers, Depth::D50, bands, classes)?),
+        Architecture::Deeplabv3Resnet50 => Box::new(Deeplab::load(layers, Depth::D50, bands, classes)?),
+        Architecture::Deeplabv3Resnet101 => Box::new(Deeplab::load(layers, Depth::D101, bands, classes)?),
+        Architecture::Torchscript => {
+            return Err(ModelError::config(
+                "a TorchScript module can't be drawn from a seed, nor trained: give weights = \"FILE.pt\"",
+            ));
+        }
+    };
+    layers.weights.finish()?;
+    Ok(network)
+}
+
+impl Layers<'_> {
+    /// A tensor that is learnt.
+    pub(crate) fn parameter(&mut self, name: String, shape: &[i64]) -> Result<Tensor> {
+        let mut tensor = self.weights.take(&name, shape)?;
+        if shape.len() == 4 {
+            tensor = channels_last(&tensor)?;
+        }
+        let Some(learnt) = &mut self.learnt else { return Ok(tensor) };
+        let tensor = tensor.f_set_requires_grad(true)?;
+        learnt.parameters.push((name, tensor.shallow_clone()));
+        Ok(tensor)
+    }
+
+    /// A tensor that passes of learning update by themselves.
+    pub(crate) fn statistic(&mut self, name: String, shape: &[i64]) -> Result<Tensor> {
+        let tensor = self.weights.take(&name, shape)?;
+        if let Some(learnt) = &mut self.learnt {
+            learnt.statistics.push((name, tensor.shallow_clone()));
+        }
+        Ok(tensor)
+    }
+}
+
+/// The same tensor with its channels innermost in memory.
+pub(crate) fn channels_last(tensor: &Tensor) -> Result<Tensor> {
+    Ok(tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
+}

@@ -1,0 +1,158 @@
+//! torchvision's ResNets without their classifier: tensors have its names under a prefix.
+
+use tch::Tensor;
+
+use crate::{
+    conv::{Conv, Spec},
+    error::Result,
+    network::{Layers, Pass},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    D18,
+    D34,
+    D50,
+    D101,
+}
+
+impl Depth {
+    /// Blocks of the four layers.
+    const fn blocks(self) -> [usize; 4] {
+        match self {
+            Self::D18 => [2, 2, 2, 2],
+            Self::D34 | Self::D50 => [3, 4, 6, 3],
+            Self::D101 => [3, 4, 23, 3],
+        }
+    }
+
+    /// A bottleneck's output has four times the channels of what is inside.
+    const fn is_bottleneck(self) -> bool {
+        matches!(self, Self::D50 | Self::D101)
+    }
+
+    /// Channels of the stem and of the four layers.
+    pub(crate) const fn channels(self) -> [i64; 5] {
+        if self.is_bottleneck() { [64, 256, 512, 1024, 2048] } else { [64, 64, 128, 256, 512] }
+    }
+}
+
+/// Whether layers 3 and 4 halve the image, or look further instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deep {
+    Strided,
+    Dilated,
+}
+
+pub(crate) struct Resnet {
+    stem: Conv,
+    layers: Vec<Vec<Block>>,
+}
+
+/// Convolutions and a way around them.
+struct Block {
+    convs: Vec<Conv>,
+    shortcut: Option<Conv>,
+}
+
+#[derive(Clone, Copy)]
+struct Size {
+    from: i64,
+    to: i64,
+    stride: i64,
+    dilation: i64,
+}
+
+impl Resnet {
+    pub(crate) fn load(
+        layers: &mut Layers<'_>,
+        prefix: &str,
+        (depth, deep): (Depth, Deep),
+        bands: i64,
+    ) -> Result<Self> {
+        let (conv1, bn1) = (format!("{prefix}.conv1"), format!("{prefix}.bn1"));
+        let channels = (bands, 64);
+        let stem = Spec { name: &conv1, norm: Some(&bn1), channels, kernel: 7, stride: 2, dilation: 1 };
+        let stem = Conv::load(layers, &stem)?;
+        let (mut from, mut dilation) = (64, 1);
+        let mut built = Vec::new();
+        for (number, blocks) in (1..).zip(depth.blocks()) {
+            let to = depth.channels()[number];
+            let (mut stride, before) = (if number == 1 { 1 } else { 2 }, dilation);
+            if deep == Deep::Dilated && number >= 3 {
+                (stride, dilation) = (1, dilation * stride);
+            }
+            let layer = (0..blocks).map(|block| {
+                let name = format!("{prefix}.layer{number}.{block}");
+                // A layer's first block takes what comes as the layer before left it.
+                let size = match block {
+                    0 => Size { from, to, stride, dilation: before },
+                    _ => Size { from: to, to, stride: 1, dilation },
+                };
+                Block::load(layers, &name, depth, size)
+            });
+            built.push(layer.collect::<Result<_>>()?);
+            from = to;
+        }
+        Ok(Self { stem, layers: built })
+    }
+
+    /// What the stem and the four layers give, the shallowest first.
+    pub(crate) fn levels(&self, input: &Tensor, pass: Pass) -> Result<Vec<Tensor>> {
+        let stem = self.stem.forward_relu(input, pass)?;
+        let mut output = stem.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
+        let mut levels = vec![stem];
+        for layer in &self.layers {
+            for block in layer {
+                output = block.forward(&output, pass)?;
+            }
+            levels.push(output.shallow_clone());
+        }
+        Ok(levels)
+    }
+}
+
+impl Block {
+    fn load(layers: &mut Layers<'_>, name: &str, depth: Depth, size: Size) -> Result<Self> {
+        let Size { from, to, stride, dilation } = size;
+        let mut conv = |conv: &str, norm: &str, channels, kernel, stride, dilation| {
+            let (conv, norm) = (format!("{name}.{conv}"), format!("{name}.{norm}"));
+            Conv::load(layers, &Spec { name: &conv, norm: Some(&norm), channels, kernel, stride, dilation })
+        };
+        let inside = to / 4;
+        let convs = if depth.is_bottleneck() {
+            vec![
+                conv("conv1", "bn1", (from, inside), 1, 1, 1)?,
+                conv("conv2", "bn2", (inside, inside), 3, stride, dilation)?,
+                conv("conv3", "bn3", (inside, to), 1, 1, 1)?,
+            ]
+        } else {
+            vec![
+                conv("conv1", "bn1", (from, to), 3, stride, dilation)?,
+                conv("conv2", "bn2", (to, to), 3, 1, dilation)?,
+            ]
+        };
+        let changes = stride != 1 || from != to;
+        let shortcut = if changes {
+            Some(conv("downsample.0", "downsample.1", (from, to), 1, stride, 1)?)
+        } else {
+            None
+        };
+        Ok(Self { convs, shortcut })
+    }
+
+    fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
+        let mut output = input.shallow_clone();
+        for (number, conv) in self.convs.iter().enumerate() {
+            output = conv.forward(&output, pass)?;
+            if number + 1 < self.convs.len() {
+                output = output.f_relu_()?;
+            }
+        }
+        let mut sum = match &self.shortcut {
+            Some(shortcut) => output.f_add_(&shortcut.forward(input, pass)?)?,
+            None => output.f_add_(input)?,
+        };
+        Ok(sum.f_relu_()?)
+    }
+}

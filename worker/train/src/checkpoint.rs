@@ -1,0 +1,161 @@
+//! All that is needed to go on, in one safetensors file: weights, statistics of batch norms and the
+//! optimizer's moments, and beside them where the training stood.
+
+use std::{collections::BTreeMap, io::Write};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use swath_model::{Learner, Loss};
+use swath_proto::ids::Digest;
+use swath_weights::{TensorFile, TensorInfo, safetensors_bytes};
+
+use crate::{
+    error::{Result, TrainError},
+    store::Store,
+};
+
+/// The words of the file's metadata.
+const POSITION: &str = "position";
+const SHA256: &str = "sha256";
+
+/// Where a training stands: which step is next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Position {
+    version: Version,
+    /// Of all that decides what comes out.
+    pub(crate) training: Digest,
+    /// From 0.
+    pub(crate) epoch: u32,
+    /// Within the epoch.
+    pub(crate) step: u64,
+    /// Steps of the optimizer.
+    pub(crate) updates: u64,
+    /// Over the epoch's steps so far.
+    pub(crate) loss_sum: f64,
+    pub(crate) loss_weight: f64,
+    pub(crate) best: Option<Best>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+enum Version {
+    #[serde(rename = "1")]
+    V1,
+}
+
+/// The epoch with the highest mean IoU, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    pub epoch: u32,
+    pub mean_iou: f64,
+}
+
+impl Position {
+    pub(crate) fn begin(training: Digest) -> Self {
+        let (loss_sum, loss_weight) = (0.0, 0.0);
+        Self {
+            version: Version::V1,
+            training,
+            epoch: 0,
+            step: 0,
+            updates: 0,
+            loss_sum,
+            loss_weight,
+            best: None,
+        }
+    }
+
+    pub(crate) fn end_epoch(&mut self) {
+        (self.epoch, self.step) = (self.epoch + 1, 0);
+        self.set_loss(Loss::default());
+    }
+
+    pub(crate) fn loss(&self) -> Loss {
+        Loss { sum: self.loss_sum, weight: self.loss_weight }
+    }
+
+    pub(crate) fn set_loss(&mut self, loss: Loss) {
+        (self.loss_sum, self.loss_weight) = (loss.sum, loss.weight);
+    }
+}
+
+pub(crate) fn save(store: &Store, key: &str, learner: &Learner, position: &Position) -> Result<()> {
+    let position = Position { updates: learner.n_updates(), ..position.clone() };
+    let json = serde_json::to_string(&position)
+        .map_err(|error| TrainError::data(format!("{key}: its position can't be written: {error}")))?;
+    let tensors = learner.state();
+    let mut hash = Sha256::new_with_prefix(&json);
+    for name in tensors.keys() {
+        learner.write(name, &mut Hashing(&mut hash))?;
+    }
+    let metadata = [(POSITION, json), (SHA256, Digest::from_sha256(hash).to_string())];
+    store.put(key, encode(key, learner, &tensors, metadata)?)
+}
+
+/// The network alone, as a predictor loads it.
+pub(crate) fn weights(
+    key: &str,
+    learner: &Learner,
+    metadata: impl IntoIterator<Item = (&'static str, String)>,
+) -> Result<Vec<u8>> {
+    encode(key, learner, &learner.weights(), metadata)
+}
+
+fn encode(
+    key: &str,
+    learner: &Learner,
+    tensors: &BTreeMap<String, TensorInfo>,
+    metadata: impl IntoIterator<Item = (&'static str, String)>,
+) -> Result<Vec<u8>> {
+    let metadata = metadata.into_iter().map(|(word, value)| (word.to_owned(), value)).collect();
+    safetensors_bytes(key, tensors, &metadata, |name, into| Ok::<_, TrainError>(learner.write(name, into)?))
+}
+
+/// `None` where there is no checkpoint. One that is damaged, or of another training, is refused: to
+/// begin again in silence would throw away what somebody waited for.
+pub(crate) fn load(
+    store: &Store,
+    key: &str,
+    training: Digest,
+    learner: &mut Learner,
+) -> Result<Option<Position>> {
+    let Some(bytes) = store.get(key)? else { return Ok(None) };
+    let damaged = |what: String| {
+        TrainError::data(format!("{key} is damaged: {what}; delete it to begin from the start"))
+    };
+    let file = TensorFile::from_bytes(key, bytes.into()).map_err(|error| damaged(error.to_string()))?;
+    let word = |word: &str| {
+        file.metadata().get(word).ok_or_else(|| damaged(format!("it has no '{word}' beside its tensors")))
+    };
+    let (json, sha256) = (word(POSITION)?, word(SHA256)?);
+    let mut hash = Sha256::new_with_prefix(json);
+    for name in file.names() {
+        hash.update(file.raw(name).map_err(|error| damaged(error.to_string()))?);
+    }
+    if Digest::from_sha256(hash).to_string() != *sha256 {
+        return Err(damaged("its content does not hash to what it says".into()));
+    }
+    let position: Position = serde_json::from_str(json).map_err(|error| damaged(error.to_string()))?;
+    if position.training != training {
+        return Err(TrainError::config(format!(
+            "{key} is of another training: its options or chips were others; delete it, or train under \
+             another key"
+        )));
+    }
+    learner.restore(file, position.updates)?;
+    Ok(Some(position))
+}
+
+struct Hashing<'a>(&'a mut Sha256);
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

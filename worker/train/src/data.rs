@@ -1,0 +1,126 @@
+//! The chips of a training: checked from the shards' indexes before any is fetched, then fetched one
+//! by one by their range.
+
+use sha2::{Digest as _, Sha256};
+use swath_model::Batch;
+use swath_proto::train::TrainSpec;
+use swath_shard::{Entry, Index, Shape, chip::IGNORED, read_chip};
+
+use crate::{
+    error::{Result, TrainError},
+    order::Turn,
+    sample::{append_labels, append_pixels},
+    store::Store,
+};
+
+/// A shard in the store.
+#[derive(Clone, Debug)]
+pub struct Shard {
+    /// Of the tar.
+    pub key: String,
+    pub index: Index,
+}
+
+/// Chips that make batches: all of one shape.
+pub(crate) struct Chips<'a> {
+    spec: &'a TrainSpec,
+    chips: Vec<(&'a str, &'a Entry)>,
+}
+
+impl<'a> Chips<'a> {
+    pub(crate) fn new(spec: &'a TrainSpec, shards: &'a [Shard]) -> Result<Self> {
+        let all = shards
+            .iter()
+            .flat_map(|shard| shard.index.chips().iter().map(|entry| (shard.key.as_str(), entry)));
+        let chips = Self { spec, chips: all.collect() };
+        for (key, entry) in &chips.chips {
+            chips.check(entry).map_err(|error| error.at(format!("{key}: chip {}", entry.key())))?;
+        }
+        Ok(chips)
+    }
+
+    fn check(&self, entry: &Entry) -> Result<()> {
+        let (spec, shape) = (self.spec, entry.shape());
+        let Shape { width, height, bands, .. } = shape;
+        let wrong = |text: String| Err(TrainError::config(text));
+        if bands != spec.bands {
+            return wrong(format!("{bands} bands where the network takes {}", spec.bands));
+        }
+        let multiple = spec.architecture.edge_multiple_px();
+        if !(width.is_multiple_of(multiple) && height.is_multiple_of(multiple)) {
+            return wrong(format!(
+                "{width} x {height} px: this network takes edges that are multiples of {multiple} px, and \
+                 chips are not resized"
+            ));
+        }
+        if spec.augment.rot90 && width != height {
+            return wrong(format!("{width} x {height} px: augment.rot90 takes square chips"));
+        }
+        if let Some(first) = self.shape()
+            && (width, height) != (first.width, first.height)
+        {
+            return wrong(format!(
+                "{width} x {height} px beside {} x {}: the chips of a batch must be of one size, and they \
+                 are not resized",
+                first.width, first.height
+            ));
+        }
+        let classes = entry.counts().keys().copied();
+        match classes.filter(|&class| class != IGNORED).find(|&class| u32::from(class) >= spec.classes) {
+            Some(class) => wrong(format!("has label {class}, and there are {} classes", spec.classes)),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.chips.len()
+    }
+
+    pub(crate) fn shape(&self) -> Option<Shape> {
+        self.chips.first().map(|(_, entry)| entry.shape())
+    }
+
+    /// Whether any pixel trains anything.
+    pub(crate) fn teach(&self) -> bool {
+        let ignored = [Some(IGNORED), self.spec.ignore_class];
+        self.chips
+            .iter()
+            .flat_map(|(_, entry)| entry.counts().keys())
+            .any(|&class| !ignored.contains(&Some(class)))
+    }
+
+    /// What is in them, as far as indexes tell.
+    pub(crate) fn hash(&self, into: &mut Sha256) -> Result<()> {
+        for (key, entry) in &self.chips {
+            let entry = serde_json::to_vec(&(key, entry))
+                .map_err(|error| TrainError::data(format!("{key}: {error}")))?;
+            into.update((entry.len() as u64).to_le_bytes());
+            into.update(entry);
+        }
+        Ok(())
+    }
+
+    /// Fetches some chips, each turned.
+    pub(crate) fn batch(&self, store: &Store, which: &[(usize, Turn)]) -> Result<Batch> {
+        let Some(Shape { width, height, bands, .. }) = self.shape() else {
+            return Err(TrainError::config("there are no chips"));
+        };
+        let pixels = which.len() * width as usize * height as usize;
+        let mut batch = Batch {
+            width,
+            height,
+            pixels: Vec::with_capacity(pixels * bands as usize),
+            labels: Vec::with_capacity(pixels),
+        };
+        for &(number, turn) in which {
+            let (key, entry) = self.chips[number];
+            let bytes =
+                store.read(key, entry.range()).map_err(|error| error.at(format!("chip {}", entry.key())))?;
+            let chip = read_chip(&bytes, entry)
+                .map_err(|error| TrainError::data(format!("{key}: {error}: {}", error.source)))?;
+            append_pixels(&chip, turn, self.spec.normalize.as_ref(), &mut batch.pixels);
+            append_labels(&chip, turn, self.spec.ignore_class, &mut batch.labels);
+        }
+        Ok(batch)
+    }
+}

@@ -1,0 +1,29 @@
+//! Trains a network from shards of chips, on one rank. Nothing here reads imagery, so it builds
+//! without GDAL; nothing here names a tensor, which is `swath-model`'s.
+//!
+//! Read [`mod@train`] first: it is the loop. [`data`] are the chips, checked from their indexes; [`order`]
+//! is all that is drawn, [`schedule`] the learning rate, [`sample`] what the network is given of a
+//! chip, each a pure function; [`ahead`] fetches and decodes beside the computing. [`checkpoint`] is what is
+//! needed to go on; [`log`] is what people look at, [`events`] for TensorBoard. [`mod@backbone`] fetches
+//! encoders that others trained.
+
+mod ahead;
+mod backbone;
+mod checkpoint;
+mod data;
+mod error;
+mod events;
+mod log;
+mod order;
+mod sample;
+mod schedule;
+mod store;
+mod train;
+
+pub use backbone::{MIRROR_VARIABLE, backbone};
+pub use checkpoint::Best;
+pub use data::Shard;
+pub use error::{Kind, Result, TrainError};
+pub use log::Row;
+pub use store::Store;
+pub use train::{Finished, Job, Machine, Outcome, Progress, train};

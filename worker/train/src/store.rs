@@ -1,0 +1,43 @@
+//! Blobs, for threads that compute and may wait.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use swath_backends::{Kind, blobs::SharedBlobs};
+use tokio::runtime::Handle;
+
+use crate::error::Result;
+
+#[derive(Clone)]
+pub struct Store {
+    blobs: SharedBlobs,
+    runtime: Handle,
+}
+
+impl Store {
+    /// To be used by threads that are not the runtime's own.
+    pub fn new(blobs: SharedBlobs, runtime: Handle) -> Self {
+        Self { blobs, runtime }
+    }
+
+    pub(crate) fn read(&self, key: &str, range: Range<u64>) -> Result<Bytes> {
+        Ok(self.runtime.block_on(self.blobs.get_range(key, range))?)
+    }
+
+    /// `None` where there is no such object.
+    pub(crate) fn get(&self, key: &str) -> Result<Option<Bytes>> {
+        match self.runtime.block_on(self.blobs.get(key)) {
+            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            got => Ok(Some(got?)),
+        }
+    }
+
+    pub(crate) fn exists(&self, key: &str) -> Result<bool> {
+        Ok(self.runtime.block_on(self.blobs.head(key))?.is_some())
+    }
+
+    /// Whole or not at all, in the place of what was there.
+    pub(crate) fn put(&self, key: &str, body: impl Into<Bytes>) -> Result<()> {
+        Ok(self.runtime.block_on(self.blobs.put(key, body.into()))?)
+    }
+}

@@ -1,0 +1,320 @@
+//! Trainings as a worker runs them: through the store, to weights that a predictor loads.
+
+#![expect(clippy::unwrap_used, reason = "what shows a failure in a test is a panic")]
+
+mod squares;
+
+use std::path::Path;
+
+use swath_geo::confusion::Confusion;
+use swath_proto::{
+    ids::Digest,
+    item::{Architecture, ModelRef, Weights, WindowShape},
+    train::TrainSpec,
+};
+use swath_shard::Chip;
+use swath_train::{Finished, Job, Kind, Outcome, Progress, train};
+use swath_weights::TensorFile;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+const TINY: &str = "architecture = \"tiny\"\nepochs = 3\nbatch = 4\nlr = 0.01\nseed = 3";
+
+struct Bench {
+    folder: TempDir,
+    runtime: Runtime,
+}
+
+impl Bench {
+    fn new() -> Self {
+        swath_model::init_process();
+        Self { folder: tempfile::tempdir().unwrap(), runtime: Runtime::new().unwrap() }
+    }
+
+    fn job(&self, spec: TrainSpec, chips: (u64, u64, u32)) -> Job {
+        squares::job(self.folder.path(), &self.runtime, spec, chips)
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.folder.path().join("training").join(name)).unwrap()
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.folder.path().join("training").join(name), bytes).unwrap();
+    }
+}
+
+fn run(job: &Job) -> Finished {
+    match train(job, &mut |_| {}, &CancellationToken::new()).unwrap() {
+        Outcome::Finished(finished) => finished,
+        stopped => panic!("{stopped:?}"),
+    }
+}
+
+fn error(job: &Job) -> (Kind, String) {
+    let error = train(job, &mut |_| {}, &CancellationToken::new()).unwrap_err();
+    (error.kind, error.to_string())
+}
+
+fn column(csv: &[u8], name: &str) -> Vec<f64> {
+    let text = String::from_utf8(csv.to_vec()).unwrap();
+    let mut lines = text.lines();
+    let at = lines.next().unwrap().split(',').position(|column| column == name).unwrap();
+    lines.map(|line| line.split(',').nth(at).unwrap().parse().unwrap()).collect()
+}
+
+/// All but when it was.
+fn without_times(csv: &[u8]) -> Vec<String> {
+    let text = String::from_utf8(csv.to_vec()).unwrap();
+    let line = |line: &str| {
+        let mut cells: Vec<&str> = line.split(',').collect();
+        cells.remove(1);
+        cells.join(",")
+    };
+    text.lines().map(line).collect()
+}
+
+fn assert_same(one: &[u8], other: &[u8]) {
+    let [one, other] = [one, other].map(|bytes| TensorFile::from_bytes("last", bytes.to_vec()).unwrap());
+    assert!(one.names().eq(other.names()));
+    for name in one.names() {
+        for (a, b) in one.f32(name).unwrap().iter().zip(other.f32(name).unwrap()) {
+            assert!((a - b).abs() <= 1e-6, "{name}: {a} and {b}");
+        }
+    }
+}
+
+#[test]
+fn a_unet_learns_bright_squares_and_a_predictor_loads_what_it_learnt() {
+    let bench = Bench::new();
+    let spec = squares::spec(
+        "architecture = \"unet-resnet18\"\nepochs = 8\nbatch = 4\nlr = 0.005\nseed = 1\nschedule = \"constant\"",
+    );
+    let job = bench.job(spec, (32, 8, 64));
+    let mut told: Vec<Progress> = Vec::new();
+    let outcome = train(&job, &mut |progress| told.push(progress), &CancellationToken::new()).unwrap();
+    let Outcome::Finished(finished) = outcome else { panic!("{outcome:?}") };
+    let log = bench.read("log.csv");
+    println!("{}", String::from_utf8_lossy(&log));
+    let losses = column(&log, "train_loss");
+    assert!(losses[7] < 0.1 * losses[0], "{losses:?}");
+    let best = column(&log, "iou_1").into_iter().fold(0.0, f64::max);
+    assert!(best > 0.9, "{best}");
+    assert_eq!(told.iter().filter(|progress| !progress.validates).count(), 64);
+    assert_eq!(told.iter().filter(|progress| progress.validates).count(), 16);
+    let last = told.last().unwrap();
+    assert!((last.epoch, last.step, last.steps) == (8, 2, 2) && last.samples_per_s > 0.0, "{last:?}");
+    assert!(bench.read("events.out.tfevents.swath").len() > 1000);
+
+    let weights = bench.read("weights.safetensors");
+    assert_eq!(Digest::of(&weights), finished.sha256);
+    let table = predicted(&bench.folder.path().join(&finished.weights), finished.sha256, 32..40);
+    let logged = column(&log, "iou_1")[finished.epoch as usize - 1];
+    let found = table.measures(1).iou.unwrap();
+    assert!((found - logged).abs() < 1e-3, "predicted {found}, logged {logged}");
+}
+
+/// What these weights say of some chips.
+fn predicted(path: &Path, sha256: Digest, chips: std::ops::Range<u64>) -> Confusion {
+    let model = ModelRef {
+        architecture: Architecture::UnetResnet18,
+        weights: Weights::File { sha256, extension: "safetensors".into() },
+        bands: 3,
+        classes: 2,
+    };
+    let shape = WindowShape { core_px: 64, margin_px: 0 };
+    let mut predictor = swath_model::load(&model, Some(path), shape, 1, 1).unwrap();
+    let mut table = Confusion::new(2).unwrap();
+    for Chip { image, labels, .. } in chips.map(|number| squares::chip(number, 64)) {
+        let input: Vec<f32> = image.bytes().iter().map(|&byte| f32::from(byte) * (1.0 / 255.0)).collect();
+        let logits = predictor.forward(&input, 1).unwrap();
+        let classes: Vec<u8> = logits.chunks_exact(2).map(|pixel| u8::from(pixel[1] > pixel[0])).collect();
+        table.add(&labels, &classes).unwrap();
+    }
+    table
+}
+
+/// Stops after `step` steps, as often as it is told, then goes on to the end.
+fn interrupted(bench: &Bench, spec: &TrainSpec, chips: (u64, u64, u32), every: usize) -> usize {
+    for stops in 0.. {
+        let job = bench.job(spec.clone(), chips);
+        let (stop, mut left) = (CancellationToken::new(), every);
+        let mut count = |_| {
+            left -= 1;
+            if left == 0 {
+                stop.cancel();
+            }
+            left = left.max(1);
+        };
+        if let Outcome::Finished(_) = train(&job, &mut count, &stop).unwrap() {
+            return stops;
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn a_training_that_is_stopped_at_every_step_ends_as_one_that_is_not() {
+    let chips = (12, 4, 32);
+    let whole = Bench::new();
+    run(&whole.job(squares::spec(TINY), chips));
+    for every in [1, 2, 3, 5] {
+        let bench = Bench::new();
+        let stops = interrupted(&bench, &squares::spec(TINY), chips, every);
+        assert!(stops >= 2, "{stops}");
+        assert_same(&bench.read("last.safetensors"), &whole.read("last.safetensors"));
+        assert_same(&bench.read("weights.safetensors"), &whole.read("weights.safetensors"));
+        assert_eq!(without_times(&bench.read("log.csv")), without_times(&whole.read("log.csv")));
+    }
+    // Done again, it changes nothing.
+    let before = whole.read("last.safetensors");
+    run(&whole.job(squares::spec(TINY), chips));
+    assert_eq!(whole.read("last.safetensors"), before);
+}
+
+#[test]
+fn a_unet_goes_on_with_its_batch_norms_and_moments() {
+    let spec = squares::spec(
+        "architecture = \"unet-resnet18\"\nepochs = 2\nbatch = 4\nlr = 0.001\noptimizer = \"adamw\"",
+    );
+    let (whole, cut) = (Bench::new(), Bench::new());
+    run(&whole.job(spec.clone(), (8, 2, 32)));
+    assert!(interrupted(&cut, &spec, (8, 2, 32), 3) >= 1);
+    assert_same(&cut.read("last.safetensors"), &whole.read("last.safetensors"));
+}
+
+/// Where a child of this test trains, slowly, until it is killed.
+const CHILD: &str = "SWATH_TRAINING_CHILD";
+
+#[test]
+fn a_training_that_is_killed_again_and_again_ends_as_one_that_is_not() {
+    let chips = (12, 4, 32);
+    let spec = || squares::spec(&format!("{TINY}\ncheckpoint = {{ steps = 1 }}"));
+    if let Some(root) = std::env::var_os(CHILD) {
+        swath_model::init_process();
+        let runtime = Runtime::new().unwrap();
+        let job = squares::job(Path::new(&root), &runtime, spec(), chips);
+        let mut slow = |_| std::thread::sleep(std::time::Duration::from_millis(15));
+        train(&job, &mut slow, &CancellationToken::new()).unwrap();
+        return;
+    }
+    let (whole, killed) = (Bench::new(), Bench::new());
+    run(&whole.job(spec(), chips));
+    let mut kills = 0;
+    for attempt in 0..200_u64 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_training_that_is_killed_again_and_again_ends_as_one_that_is_not"])
+            .env(CHILD, killed.folder.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // Longer each time, so that even a busy machine gets there.
+        std::thread::sleep(std::time::Duration::from_millis(60 + 37 * attempt % 111 + 15 * attempt));
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success());
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+    }
+    println!("{kills} kills");
+    assert!(kills > 2);
+    assert_same(&killed.read("last.safetensors"), &whole.read("last.safetensors"));
+    assert_eq!(without_times(&killed.read("log.csv")), without_times(&whole.read("log.csv")));
+}
+
+#[test]
+fn a_checkpoint_that_is_damaged_or_of_another_training_is_refused() {
+    let bench = Bench::new();
+    let chips = (8, 2, 32);
+    let job = bench.job(squares::spec(TINY), chips);
+    run(&job);
+    let good = bench.read("last.safetensors");
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    for (bytes, what) in [
+        (&flipped[..], "does not hash to what it says"),
+        (&good[..good.len() / 2], "damaged"),
+        (&b""[..], "the file is empty"),
+        (&bench.read("weights.safetensors")[..], "it has no 'position'"),
+    ] {
+        bench.write("last.safetensors", bytes);
+        let (kind, text) = error(&job);
+        assert_eq!(kind, Kind::Data);
+        assert!(text.starts_with("training/last.safetensors is damaged: ") && text.contains(what), "{text}");
+        assert!(text.ends_with("delete it to begin from the start"), "{text}");
+    }
+    bench.write("last.safetensors", &good);
+    let (kind, text) = error(&bench.job(squares::spec(&TINY.replace("0.01", "0.02")), chips));
+    assert_eq!(kind, Kind::Config);
+    assert!(text.contains("is of another training"), "{text}");
+    // How often it is written down is no part of it.
+    run(&bench.job(squares::spec(&format!("{TINY}\ncheckpoint = {{ steps = 7 }}")), chips));
+}
+
+#[test]
+fn chips_that_do_not_fit_are_named_before_any_is_fetched() {
+    let bench = Bench::new();
+    let small = "architecture = \"unet-resnet18\"\naugment = { rot90 = false }";
+    for (spec, edge, wanted) in [
+        (small, 40, "squares/x0_y0_40x40: 40 x 40 px: this network takes edges that are multiples of 32"),
+        ("architecture = \"tiny\"\nbands = 4", 32, "3 bands where the network takes 4"),
+        ("architecture = \"tiny\"\nignore_class = 7", 32, "ignore_class = 7"),
+    ] {
+        let (kind, text) = error(&bench.job(squares::spec(spec), (4, 0, edge)));
+        assert_eq!(kind, Kind::Config);
+        assert!(text.contains(wanted), "{text}");
+    }
+    let folder = swath_backends::blobs::folder::Folder::open(bench.folder.path()).unwrap();
+    let mut job = bench.job(squares::spec(TINY), (4, 0, 32));
+    let mut bad = squares::chip(9, 32);
+    bad.labels[5] = 2;
+    job.train.push(squares::shard(&folder, &bench.runtime, "bad.tar", &[bad]));
+    let (_, text) = error(&job);
+    assert!(
+        text.contains("bad.tar: chip squares/x288_y0_32x32: has label 2, and there are 2 classes"),
+        "{text}"
+    );
+    job.train = vec![squares::shard(
+        &folder,
+        &bench.runtime,
+        "large.tar",
+        &[squares::chip(9, 32), squares::chip(9, 64)],
+    )];
+    assert!(error(&job).1.contains("64 x 64 px beside 32 x 32"));
+    job.train = Vec::new();
+    assert!(error(&job).1.contains("there is no chip"));
+    let mut ignored = squares::chip(9, 32);
+    ignored.labels.fill(255);
+    job.train = vec![squares::shard(&folder, &bench.runtime, "ignored.tar", &[ignored])];
+    assert!(error(&job).1.contains("there is no chip with a pixel that is not ignored"));
+}
+
+#[test]
+fn a_chip_that_can_not_be_read_is_named() {
+    let bench = Bench::new();
+    let job = bench.job(squares::spec(TINY), (4, 0, 32));
+    let tar = bench.folder.path().join("shard-1.tar");
+    let mut bytes = std::fs::read(&tar).unwrap();
+    bytes[600] ^= 0xff;
+    std::fs::write(&tar, bytes).unwrap();
+    let (kind, text) = error(&job);
+    assert_eq!(kind, Kind::Data);
+    assert!(text.contains("shard-1.tar: chip squares/x64_y0_32x32: the image can't be read"), "{text}");
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_training_with_its_place() {
+    let bench = Bench::new();
+    let spec = squares::spec(
+        "architecture = \"tiny\"\nepochs = 40\nbatch = 4\nlr = 10\nschedule = \"constant\"\nnormalize = { mean = [0, 0, 0], std = [1e-38, 1e-38, 1e-38] }",
+    );
+    let (kind, text) = error(&bench.job(spec, (4, 0, 32)));
+    assert_eq!(kind, Kind::Data);
+    assert!(
+        text.starts_with("epoch 1, step 1: the loss is") && text.contains("lower the learning rate"),
+        "{text}"
+    );
+}
