@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+    parser::ValueSource,
+};
 use swath_proto::{
     ids::RunId,
     item::{Place, Stage},
@@ -33,6 +36,20 @@ pub struct DoorArgs {
     /// local: (in the root), or redis://USER:PASSWORD@HOST.
     #[arg(long, global = true, env = "SWATH_LEDGER", default_value = "local:", hide_env_values = true)]
     pub ledger: String,
+    /// What is said nowhere else: NAME.toml in $XDG_CONFIG_HOME/swath, with root, queue, ledger and
+    /// keys of pipelines.
+    #[arg(long, global = true, env = "SWATH_PROFILE", value_name = "NAME")]
+    pub profile: Option<String>,
+}
+
+impl Args {
+    /// Reads the command line, and which doors it leaves to a profile.
+    pub fn read() -> Result<(Self, Vec<&'static str>), clap::Error> {
+        let matches = Self::command().try_get_matches()?;
+        let args = Self::from_arg_matches(&matches)?;
+        let is_default = |door: &&str| matches.value_source(door) == Some(ValueSource::DefaultValue);
+        Ok((args, ["root", "queue", "ledger"].into_iter().filter(is_default).collect()))
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -73,6 +90,8 @@ pub enum Command {
     /// Measure a part of the system; prints one JSON object a line.
     #[cfg(feature = "worker")]
     Bench(BenchArgs),
+    /// Print the JSON Schema of pipeline files, for editors.
+    Schema,
     /// Print completions for a shell.
     Completions { shell: clap_complete::Shell },
 }
@@ -81,7 +100,8 @@ pub enum Command {
 pub struct FileArgs {
     /// The pipeline file.
     pub file: PathBuf,
-    /// Change a key of the file, predict.item_px=2048 for instance.
+    /// Change a key of the file, predict.item_px=2048 or scenes.0.image=b.tif for instance. Variables
+    /// such as SWATH__PREDICT__ITEM_PX win over it.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Only these stages.

@@ -1,14 +1,19 @@
 //! From what was typed to what the program needs: checked, and nothing left open.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::Context as _;
 use swath_backends::open::Urls;
 use swath_coordinator::freeze::Source;
-use swath_proto::ids::WorkerId;
+use swath_proto::{
+    ids::WorkerId,
+    pipeline::layers::{Layers, Named, ProfileDoors},
+};
 
 use crate::{
-    args::{DoorArgs, FileArgs, Tuning},
+    args::{Args, DoorArgs, FileArgs, Tuning},
     exit::Usage,
 };
 
@@ -16,50 +21,71 @@ pub fn urls(doors: &DoorArgs) -> Urls {
     Urls { root: doors.root.clone(), queue: doors.queue.clone(), ledger: doors.ledger.clone() }
 }
 
-/// Reads a pipeline file and applies what the command line changes in it.
-pub fn source(args: &FileArgs) -> anyhow::Result<Source> {
-    let read = std::fs::read_to_string(&args.file);
-    let mut text = read.map_err(|error| Usage(format!("{}: {error}", args.file.display())))?;
-    if !args.set.is_empty() || !args.stages.is_empty() {
-        let mut table: toml::Table = text
-            .parse()
-            .map_err(|error: toml::de::Error| Usage(format!("{}: {error}", args.file.display())))?;
-        for change in &args.set {
-            set(&mut table, change)?;
-        }
-        if !args.stages.is_empty() {
-            let names = args.stages.iter().map(|stage| toml::Value::String(stage.name().into()));
-            table.insert("stages".into(), toml::Value::Array(names.collect()));
-        }
-        text = toml::to_string(&table).context("writing the changed pipeline")?;
+/// Puts a pipeline together from all that has a say in it.
+pub fn source(args: &FileArgs, doors: &DoorArgs) -> anyhow::Result<Source> {
+    let name = args.file.display().to_string();
+    let text = read(&args.file)?;
+    let profile = doors.profile.as_deref().map(profile).transpose()?;
+    let stages = (!args.stages.is_empty()).then(|| {
+        let names: Vec<&str> = args.stages.iter().map(|stage| stage.name()).collect();
+        let list = names.iter().map(|name| toml::Value::from(*name)).collect();
+        (format!("--stages {}", names.join(",")), "stages", toml::Value::Array(list))
+    });
+    let env: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let layers = Layers {
+        file: Named { name: &name, text: &text },
+        profile: profile.as_ref().map(|(name, text)| Named { name, text }),
+        set: &args.set,
+        env: &env,
+        flags: stages.into_iter().collect(),
+    };
+    let whole = layers.read()?;
+    for note in &whole.notes {
+        eprintln!("note: {note}");
     }
     let folder = args.file.parent().unwrap_or(Path::new("")).to_owned();
     let rerun = args.rerun.then(|| format!("{:016x}", rand::random::<u64>()));
-    Ok(Source { text, folder, rerun })
+    Ok(Source { text: whole.text, folder, rerun })
 }
 
-/// `a.b=value`: the value is TOML where it can be read as such, else a string.
-fn set(table: &mut toml::Table, change: &str) -> anyhow::Result<()> {
-    let (path, value) = change.split_once('=').ok_or_else(|| {
-        Usage(format!("--set {change}: write it as KEY=VALUE, predict.item_px=2048 for instance"))
-    })?;
-    let value = format!("v = {value}")
-        .parse::<toml::Table>()
-        .ok()
-        .and_then(|mut parsed| parsed.remove("v"))
-        .unwrap_or_else(|| toml::Value::String(value.into()));
-    let mut keys: Vec<&str> = path.split('.').collect();
-    let last =
-        keys.pop().filter(|key| !key.is_empty()).ok_or_else(|| Usage(format!("--set {change}: no key")))?;
-    let mut table = table;
-    for key in keys {
-        let inner = table.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        table = inner
-            .as_table_mut()
-            .ok_or_else(|| Usage(format!("--set {change}: '{key}' is not a section of the file")))?;
+/// What the command line and the environment leave unsaid, a profile may say.
+pub fn fill_in(mut args: Args, unsaid: &[&str]) -> anyhow::Result<Args> {
+    let Some(name) = &args.doors.profile else { return Ok(args) };
+    let (name, text) = profile(name)?;
+    let said = ProfileDoors::read(Named { name: &name, text: &text })?;
+    let doors = &mut args.doors;
+    for (door, said, value) in [
+        ("root", said.root, &mut doors.root),
+        ("queue", said.queue, &mut doors.queue),
+        ("ledger", said.ledger, &mut doors.ledger),
+    ] {
+        if let Some(said) = said.filter(|_| unsaid.contains(&door)) {
+            *value = said;
+        }
     }
-    table.insert(last.into(), value);
-    Ok(())
+    Ok(args)
+}
+
+/// The path and text of `$XDG_CONFIG_HOME/swath/NAME.toml`.
+fn profile(name: &str) -> anyhow::Result<(String, String)> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if name.is_empty() || !name.chars().all(is_name) {
+        return Err(Usage(format!("--profile {name}: must be letters, digits, '-' and '_'")).into());
+    }
+    let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")));
+    let folder =
+        folder.ok_or_else(|| Usage(format!("--profile {name}: neither XDG_CONFIG_HOME nor HOME is set")))?;
+    let path = folder.join("swath").join(format!("{name}.toml"));
+    let text = read(&path).map_err(|error| Usage(format!("--profile {name}: {error:#}")))?;
+    Ok((path.display().to_string(), text))
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let read = std::fs::read_to_string(path);
+    Ok(read.map_err(|error| Usage(format!("{}: {error}", path.display())))?)
 }
 
 /// Names this process among all that share a ledger.

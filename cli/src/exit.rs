@@ -31,7 +31,11 @@ pub fn as_usage(error: anyhow::Error) -> anyhow::Error {
 
 /// Prints an error with its causes and picks the code.
 pub fn explain(error: &anyhow::Error) -> Exit {
-    eprintln!("swath: {error}");
+    // Lines that begin with a file's name stay as they are: editors and people jump there.
+    match error.is::<BadPipeline>() {
+        true => eprintln!("{error}"),
+        false => eprintln!("swath: {error}"),
+    }
     for cause in error.chain().skip(1) {
         eprintln!("  because: {cause}");
     }

@@ -10,12 +10,10 @@ mod pool;
 mod progress;
 mod table;
 
-use clap::Parser as _;
-
 use crate::{args::Args, exit::Exit};
 
 fn main() {
-    let args = match Args::try_parse() {
+    let (args, unsaid) = match Args::read() {
         Ok(args) => args,
         Err(error) => {
             // Help and version are answers, everything else is wrong usage.
@@ -24,6 +22,7 @@ fn main() {
             std::process::exit(code as i32);
         }
     };
-    let exit = commands::run(args).unwrap_or_else(|error| exit::explain(&error));
+    let exit =
+        config::fill_in(args, &unsaid).and_then(commands::run).unwrap_or_else(|error| exit::explain(&error));
     std::process::exit(exit as i32);
 }

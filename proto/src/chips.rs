@@ -1,5 +1,6 @@
 //! Which windows of a scene become chips: what a person asks for. `swath-geo` counts them out.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::geometry::SizePx;
@@ -22,7 +23,7 @@ pub struct SlidingSpec {
 }
 
 /// The sides of a scene that are padded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PadDirection {
     /// Right and below.
@@ -35,12 +36,12 @@ pub enum PadDirection {
 
 /// How windows are counted: as Raster Vision did up to a version, or has since. What its versions
 /// 0.20 to 0.30 did leaves the edges of a scene without windows, and is not offered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowRule {
-    /// Up to 0.13: a window begins at every stride inside the scene, overhanging or not.
+    /// As Raster Vision up to 0.13: a window begins at every stride inside the scene, overhanging or not.
     EveryStride,
-    /// Since 0.31: the fewest windows that cover the scene.
+    /// As Raster Vision since 0.31: the fewest windows that cover the scene.
     #[default]
     Cover,
 }

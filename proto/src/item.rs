@@ -2,13 +2,18 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    chips::KeepSpec,
     geometry::{RectPx, SizePx},
     ids::{Digest, ItemId, RunId, SceneId},
+    learn::ChipWindows,
     numeric::ClassId,
     scene::{FileRef, SceneFiles, SceneHeader},
+    train::TrainSpec,
+    vectors::VectorPlan,
 };
 
 /// A kind of work. The order is the order in which stages come to a scene.
@@ -19,27 +24,53 @@ pub enum Stage {
     Probe,
     /// Read the headers of scenes.
     Survey,
+    /// Sum the pixels of a scene, for scaling by statistics.
+    Analyze,
+    /// Cut a stretch of a scene's windows into a shard of training samples.
+    Chip,
+    /// Fit a network to the shards.
+    Train,
     /// Run the network over a rectangle.
     Predict,
     /// Join a scene's predicted rectangles to one file.
     Assemble,
     /// Count a scene's prediction against its labels.
     Eval,
+    /// Trace a scene's prediction into polygons.
+    Vectorize,
+    /// Pack the trained network with all that is needed to predict with it.
+    Bundle,
     /// Do nothing: what `swath bench control` measures the control path with.
     Noop,
 }
 
 impl Stage {
-    pub const ALL: [Stage; 6] =
-        [Stage::Probe, Stage::Survey, Stage::Predict, Stage::Assemble, Stage::Eval, Stage::Noop];
+    pub const ALL: [Stage; 11] = [
+        Stage::Probe,
+        Stage::Survey,
+        Stage::Analyze,
+        Stage::Chip,
+        Stage::Train,
+        Stage::Predict,
+        Stage::Assemble,
+        Stage::Eval,
+        Stage::Vectorize,
+        Stage::Bundle,
+        Stage::Noop,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
             Stage::Probe => "probe",
             Stage::Survey => "survey",
+            Stage::Analyze => "analyze",
+            Stage::Chip => "chip",
+            Stage::Train => "train",
             Stage::Predict => "predict",
             Stage::Assemble => "assemble",
             Stage::Eval => "eval",
+            Stage::Vectorize => "vectorize",
+            Stage::Bundle => "bundle",
             Stage::Noop => "noop",
         }
     }
@@ -145,9 +176,13 @@ impl Item {
 pub enum Work {
     Probe(Probe),
     Survey(Survey),
+    Chip(Chip),
+    Train(Train),
     Predict(Predict),
     Assemble(Assemble),
     Eval(Eval),
+    Vectorize(Vectorize),
+    Bundle(Bundle),
     Noop(Noop),
 }
 
@@ -156,9 +191,13 @@ impl Work {
         match self {
             Work::Probe(_) => Stage::Probe,
             Work::Survey(_) => Stage::Survey,
+            Work::Chip(_) => Stage::Chip,
+            Work::Train(_) => Stage::Train,
             Work::Predict(_) => Stage::Predict,
             Work::Assemble(_) => Stage::Assemble,
             Work::Eval(_) => Stage::Eval,
+            Work::Vectorize(_) => Stage::Vectorize,
+            Work::Bundle(_) => Stage::Bundle,
             Work::Noop(_) => Stage::Noop,
         }
     }
@@ -175,7 +214,9 @@ impl Work {
     /// The scene that a failure is to be booked on, where there is just one.
     pub fn scene(&self) -> Option<&SceneId> {
         match self {
-            Work::Probe(_) | Work::Noop(_) => None,
+            Work::Probe(_) | Work::Train(_) | Work::Bundle(_) | Work::Noop(_) => None,
+            Work::Chip(chip) => Some(&chip.scene.id),
+            Work::Vectorize(vectorize) => Some(&vectorize.scene.id),
             Work::Survey(survey) => match survey.scenes.as_slice() {
                 [one] => Some(&one.id),
                 _ => None,
@@ -204,15 +245,41 @@ pub struct ModelRef {
     pub classes: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Architecture {
     /// Two small convolutions: for trying things out, and for tests.
     Tiny,
-    /// U-Net on a ResNet-18 encoder, with torchvision's layer names.
+    /// U-Net on a ResNet encoder, with torchvision's layer names under `encoder.`.
     UnetResnet18,
+    UnetResnet34,
+    UnetResnet50,
+    /// torchvision's DeepLabV3, with its layer names.
+    Deeplabv3Resnet50,
+    Deeplabv3Resnet101,
     /// A TorchScript module; its file says what it computes.
     Torchscript,
+}
+
+impl Architecture {
+    /// Edges of windows and chips are multiples of this.
+    pub const fn edge_multiple_px(self) -> u32 {
+        match self {
+            Self::UnetResnet18 | Self::UnetResnet34 | Self::UnetResnet50 => 32,
+            Self::Tiny | Self::Deeplabv3Resnet50 | Self::Deeplabv3Resnet101 | Self::Torchscript => 1,
+        }
+    }
+
+    /// The encoder, as torchvision calls it.
+    pub const fn backbone(self) -> Option<&'static str> {
+        match self {
+            Self::UnetResnet18 => Some("resnet18"),
+            Self::UnetResnet34 => Some("resnet34"),
+            Self::UnetResnet50 | Self::Deeplabv3Resnet50 => Some("resnet50"),
+            Self::Deeplabv3Resnet101 => Some("resnet101"),
+            Self::Tiny | Self::Torchscript => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,6 +289,8 @@ pub enum Weights {
     Seed(u64),
     /// A file under the root, named by its content: `models/<sha-256>.<extension>`.
     File { sha256: Digest, extension: String },
+    /// What the run trains. Becomes a file once it is there; no item names it.
+    Trained,
 }
 
 /// How windows are laid over a scene: a core, whose pixels are kept, in a margin of context.
@@ -254,6 +323,30 @@ pub struct Probe {
 #[serde(deny_unknown_fields)]
 pub struct Survey {
     pub scenes: Vec<SceneFiles>,
+}
+
+/// A stretch of a scene's windows, cut out with their labels. What is kept of them is a shard.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chip {
+    pub scene: SceneHeader,
+    pub labels: FileRef,
+    /// Numbers of the windows: from this one to below that one.
+    pub windows: ChipWindows,
+    pub from: u64,
+    pub to: u64,
+    pub keep: KeepSpec,
+    pub bands: u32,
+    pub classes: Vec<ClassStyle>,
+    pub null_class: u32,
+}
+
+/// Fits a network to shards. Their list lies under the root, since it can be longer than a message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Train {
+    pub spec: TrainSpec,
+    pub inputs: Digest,
 }
 
 /// One rectangle of one scene through the network.
@@ -327,6 +420,36 @@ pub struct Eval {
     pub classes: Vec<ClassStyle>,
     /// The class of every pixel that no label covers.
     pub null_class: u32,
+}
+
+/// Traces a scene's prediction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vectorize {
+    pub scene: SceneHeader,
+    /// Key of the assembled class raster, and of the scores where there are any.
+    pub prediction: String,
+    pub scores: Option<String>,
+    /// The item that makes them, should they be gone.
+    pub producer: Place,
+    pub classes: Vec<ClassStyle>,
+    pub plan: VectorPlan,
+    /// The files' key without their ending.
+    pub output: String,
+}
+
+/// Packs the network with all that is needed to predict with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    pub model: ModelRef,
+    pub window: WindowShape,
+    pub batch: u32,
+    pub classes: Vec<ClassStyle>,
+    pub null_class: u32,
+    /// Key and content of the evaluation, where there is one.
+    pub eval: Option<(String, Digest)>,
+    pub output: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

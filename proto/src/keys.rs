@@ -17,7 +17,6 @@ pub fn status(run: &RunId) -> String {
     format!("runs/{run}/status.json")
 }
 
-/// A wish that somebody with access to the root has put down: `pause`, `cancel`, ...
 /// What people ask of all runs.
 pub const COMMANDS: &str = "commands/";
 
@@ -31,7 +30,8 @@ pub fn commands(run: &RunId) -> String {
 
 pub const RUNS: &str = "runs/";
 
-pub fn assemble_inputs(run: &RunId, digest: &Digest) -> String {
+/// A list of inputs that is too long for a message.
+pub fn inputs(run: &RunId, digest: &Digest) -> String {
     format!("runs/{run}/inputs/{digest}.json")
 }
 
@@ -79,6 +79,26 @@ pub fn scores(run: &RunId, scene: &SceneId) -> String {
     format!("predict/{run}/{scene}.scores.tif")
 }
 
+/// Chips of one item: a tar, and the index of its bytes beside it.
+pub fn shard(id: &ItemId) -> (String, String) {
+    let stem = format!("chips/{}/shard-{id}", &id.to_string()[..2]);
+    (format!("{stem}.tar"), format!("{stem}.idx"))
+}
+
+/// What a training leaves on its way.
+pub fn training(id: &ItemId) -> String {
+    format!("train/{id}/")
+}
+
+/// Polygons of a scene, without the ending.
+pub fn vectors(run: &RunId, scene: &SceneId) -> String {
+    format!("vectors/{run}/{scene}")
+}
+
+pub fn bundle(run: &RunId) -> String {
+    format!("bundle/{run}/bundle.zip")
+}
+
 pub fn eval(run: &RunId) -> String {
     format!("eval/{run}/eval.json")
 }
@@ -86,7 +106,7 @@ pub fn eval(run: &RunId) -> String {
 /// A model's file; weights that come from a seed have none.
 pub fn model(weights: &Weights) -> Option<String> {
     match weights {
-        Weights::Seed(_) => None,
+        Weights::Seed(_) | Weights::Trained => None,
         Weights::File { sha256, extension } => Some(format!("models/{sha256}.{extension}")),
     }
 }

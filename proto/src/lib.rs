@@ -1,20 +1,27 @@
 //! The words of the wire: what coordinator, workers and stores say to each other.
 //!
 //! Nothing here performs IO. Read in this order: [`ids`] name things, [`geometry`] places them in
-//! pixels, [`chips`] says which windows become training samples, [`item`] is the unit of work, [`envelope`] is an item on the queue, [`outcome`] is how
+//! pixels, [`source`] says how pixels and labels are read and [`filter`] which labels, [`chips`] which windows
+//! become training samples, [`train`] how a network learns from them and [`learn`] what a run trains on,
+//! [`vectors`] what polygons are drawn, [`item`] is the unit of work, [`envelope`] is an item on the queue, [`outcome`] is how
 //! it ended, [`scene`] and [`run`] are what was frozen when a run began, [`pipeline`] is the file a
 //! person writes, [`keys`] is where everything lies under the root.
 
 pub mod chips;
 pub mod envelope;
+pub mod filter;
 pub mod geometry;
 pub mod ids;
 pub mod item;
 pub mod keys;
+pub mod learn;
 pub mod numeric;
 pub mod outcome;
 pub mod pipeline;
 pub mod run;
 pub mod scene;
 pub mod score;
+pub mod source;
 pub mod status;
+pub mod train;
+pub mod vectors;

@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{Digest, RunId},
-    item::{ClassStyle, ModelRef, Stage, WindowShape},
+    item::{ClassStyle, ModelRef, Stage, Weights, WindowShape},
+    learn::{LearnPlan, LearnScene},
     numeric::NumericClass,
     scene::SceneFiles,
+    vectors::VectorPlan,
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +29,11 @@ pub struct RunRecord {
     pub classes: Vec<ClassStyle>,
     pub null_class: u32,
     pub predict: PredictPlan,
+    /// What a network is trained on before, where one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learn: Option<LearnPlan>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<VectorPlan>,
     /// Failures after which an item is buried.
     pub max_failures: u32,
     /// No-op items, for `swath bench control`.
@@ -74,15 +81,42 @@ impl RunRecord {
         Ok(record)
     }
 
-    /// Scenes of one lot.
-    pub fn lot(&self, lot: u32) -> &[SceneFiles] {
-        let from = lot as usize * self.lot_scenes as usize;
-        let to = (from + self.lot_scenes as usize).min(self.scenes.len());
-        &self.scenes[from.min(to)..to]
+    /// Scenes of one lot. Lots to learn from come first; a scene that is both learnt from and predicted
+    /// is in two.
+    pub fn lot(&self, lot: u32) -> Vec<SceneFiles> {
+        let learnt = self.learnt().iter().map(|scene| &scene.files);
+        match lot.checked_sub(self.learn_lots()) {
+            None => self.part(lot, learnt),
+            Some(lot) => self.part(lot, self.scenes.iter()),
+        }
+    }
+
+    fn part<'a>(&self, lot: u32, scenes: impl Iterator<Item = &'a SceneFiles>) -> Vec<SceneFiles> {
+        let lot_scenes = self.lot_scenes as usize;
+        scenes.skip(lot as usize * lot_scenes).take(lot_scenes).cloned().collect()
+    }
+
+    /// The scenes that chips are cut from, where this run cuts any.
+    pub fn learnt(&self) -> &[LearnScene] {
+        self.learn.as_ref().filter(|_| self.has(Stage::Chip)).map_or(&[], |learn| &learn.scenes)
+    }
+
+    /// A scene of a lot to learn from.
+    pub fn learn_scene(&self, lot: u32, ordinal: u32) -> Option<&LearnScene> {
+        self.learnt().get(lot as usize * self.lot_scenes as usize + ordinal as usize)
+    }
+
+    pub fn learn_lots(&self) -> u32 {
+        (self.learnt().len() as u32).div_ceil(self.lot_scenes)
     }
 
     pub fn lots(&self) -> u32 {
-        (self.scenes.len() as u32).div_ceil(self.lot_scenes)
+        self.learn_lots() + (self.scenes.len() as u32).div_ceil(self.lot_scenes)
+    }
+
+    /// Whether the network is there: it may have to be trained first.
+    pub fn has_weights(&self) -> bool {
+        self.predict.model.weights != Weights::Trained
     }
 
     pub fn has(&self, stage: Stage) -> bool {

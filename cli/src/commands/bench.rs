@@ -117,6 +117,8 @@ async fn submit(doors: &Doors, noops: u32) -> anyhow::Result<RunRecord> {
     let model =
         ModelRef { architecture: Architecture::Tiny, weights: Weights::Seed(0), bands: 3, classes: 2 };
     let record = RunRecord {
+        learn: None,
+        vectors: None,
         run: format!("bench-{:016x}", rand::random::<u64>()).parse().context("naming the run")?,
         created: String::new(),
         program: env!("CARGO_PKG_VERSION").into(),

@@ -7,6 +7,7 @@ mod doctor;
 mod items;
 mod plan;
 mod run;
+mod schema;
 mod status;
 mod steer;
 mod submit;
@@ -59,6 +60,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Resume(name) => block_on(steer::run(name.run, Wish::Resume, doors)),
         Command::Cancel(name) => block_on(steer::run(name.run, Wish::Cancel, doors)),
         Command::Doctor => block_on(doctor::run(doors)),
+        Command::Schema => schema::run(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "swath", &mut std::io::stdout());
             Ok(Exit::Done)
@@ -68,6 +70,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
 
 fn block_on(future: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
+}
+
+pub(crate) fn tell_left_out(frozen: &swath_coordinator::freeze::Frozen) {
+    if frozen.left_out > 0 {
+        eprintln!("note: {} scenes are left out, since files of theirs are not there", frozen.left_out);
+    }
 }
 
 /// Set by Ctrl-C or SIGTERM.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 pub(super) async fn run(args: &FileArgs, json: bool, doors: DoorArgs) -> anyhow::Result<Exit> {
-    let source = config::source(args)?;
+    let source = config::source(args, &doors)?;
     let root = open_blobs(&doors.root).await?;
     let mut record = freeze::freeze(&source, &root).await.map_err(as_usage)?.record;
     let existing = Existing::list(&root).await?;

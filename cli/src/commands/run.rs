@@ -31,9 +31,10 @@ const TRY_AGAIN: Duration = Duration::from_secs(2);
 pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Exit> {
     config::check(&args.tuning)?;
     let stop = stop_on_signals()?;
-    let source = config::source(&args.file)?;
+    let source = config::source(&args.file, &door_args)?;
     let doors = open(&config::urls(&door_args)).await?;
     let frozen = freeze::freeze(&source, &doors.blobs).await.map_err(as_usage)?;
+    super::tell_left_out(&frozen);
     freeze::submit(&frozen, &source, &doors.blobs).await?;
     let record = frozen.record;
     eprintln!("run {} under {}", record.run, door_args.root);
@@ -135,9 +136,12 @@ async fn report(record: &RunRecord, status: &RunStatus, doors: &Doors) -> anyhow
 
 fn scores(evaluation: &serde_json::Value) {
     let mut rows = vec![["CLASS", "PRECISION", "RECALL", "F1", "IOU"].map(String::from).to_vec()];
-    for class in evaluation["overall"]["classes"].as_array().into_iter().flatten() {
-        let name = class["name"].as_str().unwrap_or("-").to_owned();
-        let cells = ["precision", "recall", "f1", "iou"].map(|metric| table::share(class[metric].as_f64()));
+    let entries = evaluation["overall"].as_array().into_iter().flatten();
+    // The last entry is their average, and no class.
+    for class in entries.filter(|entry| entry.get("class_id").is_some()) {
+        let name = class["class_name"].as_str().unwrap_or("-").to_owned();
+        let share = |metric: &str| table::share(class["metrics"][metric].as_f64());
+        let cells = ["precision", "recall", "f1", "iou"].map(share);
         rows.push([vec![name], cells.to_vec()].concat());
     }
     table::print(&rows);

@@ -15,9 +15,10 @@ use crate::{
 };
 
 pub(super) async fn run(args: FileArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
-    let source = config::source(&args)?;
+    let source = config::source(&args, &doors)?;
     let root = open_blobs(&doors.root).await?;
     let frozen = freeze::freeze(&source, &root).await.map_err(as_usage)?;
+    super::tell_left_out(&frozen);
     let put = freeze::submit(&frozen, &source, &root).await?;
     let run = &frozen.record.run;
     println!("{run}");

@@ -1,0 +1,70 @@
+//! What a run trains on: labelled scenes, and how they are cut into chips.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    chips::{KeepSpec, RandomSpec, SlidingSpec},
+    ids::ItemId,
+    scene::SceneFiles,
+    train::TrainSpec,
+};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LearnPlan {
+    pub scenes: Vec<LearnScene>,
+    pub windows: ChipWindows,
+    pub keep: KeepSpec,
+    /// Windows that one item looks at; what is kept of them is one shard.
+    pub windows_per_shard: u32,
+    pub train: TrainSpec,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LearnScene {
+    pub files: SceneFiles,
+    pub set: ChipSet,
+}
+
+/// What chips are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChipSet {
+    /// Weights are fitted to them.
+    Train,
+    /// Weights are judged by them.
+    Validation,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChipWindows {
+    Sliding(SlidingSpec),
+    Random(RandomSpec),
+}
+
+/// What `Train::inputs` names: `runs/<run>/inputs/<digest>.json`. Chip items, in the order of their
+/// places.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainInputs {
+    pub train: Vec<ItemId>,
+    pub validation: Vec<ItemId>,
+}
+
+/// Output of a chip item. Without a key nothing was kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "version")]
+pub enum Chipped {
+    #[serde(rename = "1")]
+    V1 { shard: Option<String>, index: Option<String>, chips: u64, windows: u64, pixels_by_class: Vec<u64> },
+}
+
+/// Output of a train item: the file of the weights, and how well they do on the validation chips.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "version")]
+pub enum Trained {
+    #[serde(rename = "1")]
+    V1 { weights: crate::item::Weights, epochs: u32, metrics: serde_json::Value },
+}

@@ -1,0 +1,163 @@
+//! The file a person writes: TOML, in which an unknown key or a wrong value is told of with its
+//! place and the nearest right one, all of them at once.
+//!
+//! A section is a file, with its keys, its defaults and what must hold between its values. From the
+//! types comes a JSON [`schema()`], against which `shape` holds what `tree` has read and [`layers`]
+//! has put together. [`crate::run::RunRecord`] is what it all becomes.
+
+mod bundle;
+mod check;
+mod chips;
+mod classes;
+mod data;
+mod labels;
+pub mod layers;
+mod model;
+mod predict;
+mod problem;
+mod run;
+mod scenes;
+mod schema;
+mod shape;
+mod stages;
+mod steps;
+mod train;
+mod tree;
+mod vectorize;
+
+#[cfg(test)]
+mod tests;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::check::Check;
+pub use self::{
+    bundle::{BundleEntry, Checkpoint},
+    chips::{ChipWindows, ChipsEntry, SizeEntry, WindowKind},
+    classes::ClassEntry,
+    data::{
+        DataEntry, MaskUse, NanUse, NanWord, Nodata, NodataWord, Reclass, SampleType, Scale, ScaleRange,
+        ScaleWord, ValueOrRange,
+    },
+    labels::{BufferPx, LabelFilter, LabelKind, LabelsEntry, Match, Word},
+    model::ModelEntry,
+    predict::PredictEntry,
+    problem::{BadPipeline, Origin, Path, Problem},
+    run::RunEntry,
+    scenes::{Group, SceneEntry},
+    schema::schema,
+    steps::{StepEntry, StepFor},
+    train::{Augment, Backbone, ClassWeightWord, ClassWeights, Optimizer, Schedule, TrainEntry},
+    vectorize::{VectorFormat, VectorizeEntry},
+};
+use crate::{ids::RunId, item::Stage};
+
+/// A pipeline: which scenes, which network, and what is to be done with them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// Names the run, together with a hash of all that decides it.
+    #[schemars(regex(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$"))]
+    pub name: String,
+    /// What is to be done, in any order.
+    #[serde(default = "stages::default")]
+    #[schemars(with = "Vec<stages::StageWord>", length(min = 1), extend("uniqueItems" = true))]
+    pub stages: Vec<Stage>,
+    /// The images, and their labels.
+    #[schemars(length(min = 1))]
+    pub scenes: Vec<SceneEntry>,
+    /// What a pixel can be.
+    #[schemars(length(min = 2, max = 255))]
+    pub classes: Vec<ClassEntry>,
+    pub model: ModelEntry,
+    #[serde(default)]
+    pub data: DataEntry,
+    #[serde(default)]
+    pub labels: LabelsEntry,
+    #[serde(default)]
+    pub chips: ChipsEntry,
+    #[serde(default)]
+    pub train: TrainEntry,
+    #[serde(default)]
+    pub predict: PredictEntry,
+    #[serde(default)]
+    pub vectorize: VectorizeEntry,
+    #[serde(default)]
+    pub bundle: BundleEntry,
+    /// Commands of your own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepEntry>,
+    #[serde(default)]
+    pub run: RunEntry,
+}
+
+/// A word, or a list of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// A number for all bands, or one for each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum NumberOrMany {
+    One(f64),
+    Many(Vec<f64>),
+}
+
+impl NumberOrMany {
+    pub fn of(&self, band: usize) -> Option<f64> {
+        match self {
+            Self::One(one) => Some(*one),
+            Self::Many(many) => many.get(band).copied(),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &f64> {
+        match self {
+            Self::One(one) => std::slice::from_ref(one).iter(),
+            Self::Many(many) => many.iter(),
+        }
+    }
+}
+
+impl Pipeline {
+    /// Reads and checks a file's text alone. Never panics, whatever the text: this is what is fuzzed.
+    pub fn parse(text: &str) -> Result<Self, BadPipeline> {
+        Ok(layers::Layers::of_file("pipeline", text).read()?.pipeline)
+    }
+
+    fn check(&self, check: &mut Check<'_>) {
+        let trains = self.stages.contains(&Stage::Train);
+        if let Err(error) = self.name.parse::<RunId>() {
+            check.wrong("name", error.to_string());
+        } else {
+            check.need(self.name.len() <= 60, "name", || {
+                "must be at most 60 characters, since the run's hash is added to it".into()
+            });
+        }
+        classes::check_all(&self.classes, check);
+        stages::check_all(self, check);
+        scenes::check_all(&self.scenes, check);
+        self.model.check(trains, check);
+        self.data.check(self.model.bands, self.stages.contains(&Stage::Analyze), check);
+        self.labels.check(&self.classes, check);
+        self.chips.check(&self.classes, check);
+        self.train.check(&self.classes, check);
+        self.predict.check(self.model.architecture, check);
+        self.vectorize.check(&self.classes, check);
+        steps::check_all(&self.steps, &self.stages, self.predict.scores, check);
+    }
+}

@@ -1,0 +1,106 @@
+//! `[predict]`: how windows are laid over a scene.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::check::Check;
+use crate::item::Architecture;
+
+/// How the network goes over a scene.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PredictEntry {
+    /// Pixels of a window that are kept; a power of two, and a multiple of `block_px`.
+    #[schemars(range(min = 1, max = 8192))]
+    pub core_px: u32,
+    /// Context around the core that is computed and cropped.
+    #[schemars(range(min = 0, max = 8192))]
+    pub margin_px: u32,
+    /// Windows that go through the network at a time.
+    #[schemars(range(min = 1, max = 256))]
+    pub batch: u32,
+    /// Tiles of the output; a power of two.
+    #[schemars(range(min = 64, max = 4096))]
+    pub block_px: u32,
+    /// Edge of an item; chosen from the measured speed where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 64, max = 16384))]
+    pub item_px: Option<u32>,
+    /// Write a raster of scores beside the classes.
+    pub scores: bool,
+}
+
+impl Default for PredictEntry {
+    fn default() -> Self {
+        Self { core_px: 256, margin_px: 32, batch: 8, block_px: 256, item_px: None, scores: false }
+    }
+}
+
+impl PredictEntry {
+    pub(super) fn check(&self, architecture: Architecture, check: &mut Check<'_>) {
+        let Self { core_px, margin_px, block_px, item_px, .. } = *self;
+        let [core, margin, block, item] =
+            ["predict.core_px", "predict.margin_px", "predict.block_px", "predict.item_px"];
+        if check.sound(&[block]) && !block_px.is_power_of_two() {
+            check.wrong(
+                block,
+                format!("must be a power of two; {} is the nearest", power_near(block_px, 64, 4096)),
+            );
+        }
+        if check.sound(&[block, core]) {
+            let near = power_near(core_px, block_px, 8192);
+            if !core_px.is_multiple_of(block_px) {
+                let why = format!("must be a multiple of block_px ({block_px}); {near} is the nearest");
+                check.wrong(core, why);
+            } else if !core_px.is_power_of_two() {
+                let why =
+                    format!("must be a power of two, so that cores tile an item; {near} is the nearest");
+                check.wrong(core, why);
+            }
+        }
+        if check.sound(&[core, margin]) && margin_px > core_px {
+            check.wrong(margin, format!("must not be larger than core_px ({core_px})"));
+        }
+        let multiple = architecture.edge_multiple_px();
+        if check.sound(&[core, margin, "model.architecture"])
+            && !(core_px + 2 * margin_px).is_multiple_of(multiple)
+        {
+            let half = multiple / 2;
+            let below = margin_px - margin_px % half;
+            let near =
+                if margin_px % half < half / 2 || below + half > core_px { below } else { below + half };
+            let why = format!(
+                "core_px + 2 margin_px must be a multiple of {multiple} for this network; {near} is the nearest"
+            );
+            check.wrong(margin, why);
+        }
+        if check.sound(&[core, item])
+            && let Some(item_px) = item_px
+            && (!item_px.is_power_of_two() || item_px < core_px)
+        {
+            let near = power_near(item_px, core_px, 16384);
+            let why =
+                format!("must be a power of two from core_px ({core_px}) to 16384; {near} is the nearest");
+            check.wrong(item, why);
+        }
+    }
+}
+
+/// The power of two that is nearest to a number, within limits that are powers of two.
+fn power_near(number: u32, least: u32, most: u32) -> u32 {
+    let above = number.clamp(least, most).next_power_of_two();
+    let below = (above / 2).max(least);
+    if number.abs_diff(below) <= number.abs_diff(above) { below } else { above.min(most) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::power_near;
+
+    #[test]
+    fn the_nearest_power_lies_within_the_limits() {
+        for (number, near) in [(100, 256), (300, 256), (700, 512), (800, 1024), (9000, 8192), (256, 256)] {
+            assert_eq!(power_near(number, 256, 8192), near, "{number}");
+        }
+    }
+}

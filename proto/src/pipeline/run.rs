@@ -1,0 +1,28 @@
+//! `[run]`: how the run behaves.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How the run behaves; nothing here changes a pixel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunEntry {
+    /// Failures after which an item is set aside.
+    #[schemars(range(min = 1, max = 100))]
+    pub max_failures: u32,
+    /// Scenes whose headers one item reads.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub lot_scenes: u32,
+    /// Publish items in an order drawn from this seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub shuffle: Option<u64>,
+    /// Leave out scenes whose files are not there, and go on with the others.
+    pub skip_missing: bool,
+}
+
+impl Default for RunEntry {
+    fn default() -> Self {
+        Self { max_failures: 5, lot_scenes: 64, shuffle: None, skip_missing: false }
+    }
+}

@@ -1,0 +1,163 @@
+//! `[[scenes]]`: one image, or many by pattern or from a list.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{OneOrMany, check::Check};
+
+/// One scene (`image`), or many (`images` or `csv`). Paths are relative to the pipeline file;
+/// `s3://bucket/key` may stand everywhere.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SceneEntry {
+    /// Name of the scene. The image's file name without its ending, where it is left out. With
+    /// `images` a pattern of {name} (that file name) and {folder} (the folder that it lies in).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The image's file, or several files that mosaic to one scene.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<OneOrMany>,
+    /// Many scenes: a pattern of files ("tiles/**/*.tif"), or a folder or prefix that ends in "/".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<String>,
+    /// Many scenes: a CSV file with a header of image and, as wanted, id, labels, aoi, group.
+    /// Several images of a scene are separated by ";". Paths are relative to the CSV file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csv: Option<String>,
+    /// The file of labels. With `images` a pattern of {id}, {name} and {folder}.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<String>,
+    /// GeoJSON polygons; what lies outside is not chipped, predicted or evaluated. With `images` a
+    /// pattern as in `labels`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aoi: Option<String>,
+    /// What the scenes are for. Those with labels are for validation and those without for
+    /// prediction, where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+}
+
+/// What a scene is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// Its chips train the network; it is neither predicted nor evaluated.
+    Train,
+    /// Its chips choose the best checkpoint; it is predicted and evaluated.
+    Validation,
+    /// It is predicted, and evaluated if it has labels; training does not see it.
+    Predict,
+}
+
+impl Group {
+    pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Predict];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Predict => "predict",
+        }
+    }
+
+    /// Where a scene names none.
+    pub const fn of(has_labels: bool) -> Self {
+        if has_labels { Self::Validation } else { Self::Predict }
+    }
+
+    pub const fn is_predicted(self) -> bool {
+        !matches!(self, Self::Train)
+    }
+}
+
+/// The words that `{}` may hold in a pattern of file names.
+const PATTERN_WORDS: [&str; 3] = ["id", "name", "folder"];
+
+impl SceneEntry {
+    pub(super) fn check(&self, at: usize, check: &mut Check<'_>) {
+        let place = super::Path::from("scenes").index(at);
+        let given = [self.image.is_some(), self.images.is_some(), self.csv.is_some()];
+        let wants_one = "image = \"FILE\", images = \"FOLDER/*.tif\" or csv = \"FILE\"";
+        match given.iter().filter(|given| **given).count() {
+            1 => {}
+            0 => check.wrong(place.clone(), format!("names no image: give {wants_one}")),
+            _ => check.wrong(place.clone(), format!("give just one of {wants_one}")),
+        }
+        if let Some(OneOrMany::Many(files)) = &self.image {
+            check.need(!files.is_empty(), place.key("image"), || "names no file".into());
+        }
+        let is_bulk = self.images.is_some();
+        if self.csv.is_some() {
+            for (key, given) in
+                [("id", self.id.is_some()), ("labels", self.labels.is_some()), ("aoi", self.aoi.is_some())]
+            {
+                check.need(!given, place.key(key), || {
+                    format!("belongs into the CSV file, as its column {key}")
+                });
+            }
+        }
+        for (key, value) in [("id", &self.id), ("labels", &self.labels), ("aoi", &self.aoi)] {
+            let Some(value) = value else { continue };
+            if is_bulk {
+                let words = if key == "id" { &PATTERN_WORDS[1..] } else { &PATTERN_WORDS };
+                if let Some(wrong) = unknown_word(value, words) {
+                    let near = super::problem::nearest(&wrong, words.iter().copied());
+                    let near = near.map(|near| format!("; did you mean {{{near}}}?")).unwrap_or_default();
+                    let words = words.iter().map(|word| format!("{{{word}}}")).collect::<Vec<_>>().join(", ");
+                    check.wrong(
+                        place.key(key),
+                        format!("{{{wrong}}} is not known here; there are {words}{near}"),
+                    );
+                } else if key == "id" && !value.contains('{') {
+                    let why = "would give all scenes the same name; use {name} or {folder}";
+                    check.wrong(place.key(key), why);
+                }
+            } else if key == "id"
+                && let Err(error) = value.parse::<crate::ids::SceneId>()
+            {
+                check.wrong(place.key(key), error.to_string());
+            }
+        }
+        let learns = matches!(self.group, Some(Group::Train | Group::Validation));
+        if learns && self.labels.is_none() && self.csv.is_none() {
+            let group = self.group.map_or("", Group::name);
+            check.wrong(place.key("group"), format!("a scene of the group {group} needs labels"));
+        }
+    }
+}
+
+/// The first `{word}` of a pattern that is not among the known.
+fn unknown_word(pattern: &str, known: &[&str]) -> Option<String> {
+    let mut rest = pattern;
+    while let Some((_, after)) = rest.split_once('{') {
+        let (word, after) = after.split_once('}').unwrap_or((after, ""));
+        if !known.contains(&word) {
+            return Some(word.to_owned());
+        }
+        rest = after;
+    }
+    None
+}
+
+/// Scenes that one `[[scenes]]` entry of many names twice in different groups, and the like, are
+/// found when the run is frozen; what is written out is compared here.
+pub(super) fn check_all(scenes: &[SceneEntry], check: &mut Check<'_>) {
+    check.need(!scenes.is_empty(), "scenes", || "name at least one [[scenes]] entry with an image".into());
+    for (at, scene) in scenes.iter().enumerate() {
+        scene.check(at, check);
+    }
+    let group = |scene: &SceneEntry| scene.group.unwrap_or(Group::of(scene.labels.is_some()));
+    for (at, scene) in scenes.iter().enumerate() {
+        let twin = scenes[..at].iter().position(|other| scene.image.is_some() && scene.image == other.image);
+        let Some(twin) = twin else { continue };
+        let (one, other) = (group(&scenes[twin]), group(scene));
+        if [(Group::Train, Group::Validation), (Group::Validation, Group::Train)].contains(&(one, other)) {
+            let path = super::Path::from("scenes").index(at).key("image");
+            let (one, other) = (one.name(), other.name());
+            check.wrong(
+                path,
+                format!("is in the group {other} here and in {one} in scenes[{twin}]: what was trained on can't tell how good the map is"),
+            );
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! What a person is told. The words of the messages are the point.
+
+use super::{
+    layers::{Layers, Named, Whole},
+    *,
+};
+
+const RIGHT: &str = r##"name = "right"
+
+[[scenes]]
+image = "a.tif"
+labels = "a.geojson"
+
+[[classes]]
+name = "background"
+color = "#202020"
+null = true
+
+[[classes]]
+name = "building"
+color = "#ff8800"
+
+[model]
+architecture = "tiny"
+seed = 7
+"##;
+
+fn told(text: &str) -> Vec<String> {
+    match Layers::of_file("p.toml", text).read() {
+        Ok(_) => Vec::new(),
+        Err(bad) => bad.problems.iter().map(Problem::to_string).collect(),
+    }
+}
+
+/// The right file, and a wrong line after it.
+fn with(more: &str) -> Vec<String> {
+    told(&format!("{RIGHT}{more}\n"))
+}
+
+#[test]
+fn what_is_right_is_read() {
+    assert_eq!(told(RIGHT), [""; 0]);
+    assert_eq!(Pipeline::parse(RIGHT).unwrap().predict, PredictEntry::default());
+}
+
+/// A wrong piece of a file, and all that is told of it. `UPDATE_TOLD=1` writes what is told now; read
+/// it as a person would before you keep it.
+#[test]
+fn each_problem_is_told_with_its_place_and_the_nearest_right_one() {
+    let samples = include_str!("told.txt");
+    let mut now = String::new();
+    for sample in samples.split("\n\n").filter(|sample| !sample.trim().is_empty()) {
+        let wrong: Vec<&str> = sample.lines().filter_map(|line| line.strip_prefix("| ")).collect();
+        now += &wrong.iter().map(|line| format!("| {line}\n")).collect::<String>();
+        let told = with(&wrong.join("\n"));
+        assert!(!told.is_empty(), "{sample}");
+        now += &told.iter().map(|line| format!("{line}\n")).collect::<String>();
+        now += "\n";
+    }
+    if std::env::var_os("UPDATE_TOLD").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/pipeline/told.txt"), &now).unwrap();
+    } else {
+        assert_eq!(now, samples);
+    }
+}
+
+#[test]
+fn what_is_missing_is_told_without_what_follows_from_it() {
+    assert_eq!(
+        told("name = \"x\"\nmodle = 3"),
+        [
+            "p.toml:1:1: scenes: is missing (the images, and their labels)",
+            "p.toml:1:1: classes: is missing (what a pixel can be)",
+            "p.toml:2:1: modle: no such key; did you mean model?",
+        ]
+    );
+    assert_eq!(
+        told("name = 3\nscenes = []\nclasses = []\nmodel = {}"),
+        [
+            "p.toml:1:8: name = 3: must be a string, and is a whole number",
+            "p.toml:2:10: scenes = []: must have at least 1 entry, and has 0",
+            "p.toml:3:11: classes = []: must have 2 to 255 entries, and has 0",
+            "p.toml:4:9: model.architecture: is missing (which network)",
+        ]
+    );
+}
+
+fn layered(set: &[&str], env: &[(&str, &str)], profile: &str) -> Result<Whole, BadPipeline> {
+    let set: Vec<String> = set.iter().map(ToString::to_string).collect();
+    let env: Vec<_> = env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    let text = format!("{RIGHT}[predict]\nbatch = 3\n");
+    let profile = Some(Named { name: "profile.toml", text: profile });
+    Layers { profile, set: &set, env: &env, ..Layers::of_file("p.toml", &text) }.read()
+}
+
+#[test]
+fn flag_environment_set_file_profile_default_is_the_order() {
+    let batch = |set: &[&str], env: &[(&str, &str)], profile: &str| {
+        layered(set, env, profile).unwrap().pipeline.predict.batch
+    };
+    let profile = "root = \"there\"\n[predict]\nbatch = 2\nscores = true";
+    assert_eq!(batch(&[], &[], profile), 3);
+    assert_eq!(batch(&["predict.batch=4"], &[], profile), 4);
+    assert_eq!(
+        batch(&["predict.batch=4"], &[("SWATH__PREDICT__BATCH", "5"), ("SWATH_ROOT", "x")], profile),
+        5
+    );
+    let whole = layered(&["predict.batch=4"], &[("SWATH__PREDICT__BATCH", "5")], profile).unwrap();
+    assert!(whole.pipeline.predict.scores, "the profile's word");
+    assert_eq!(whole.notes, ["SWATH__PREDICT__BATCH=5 wins over --set predict.batch=4"]);
+    assert_eq!(Pipeline::parse(&whole.text).unwrap(), whole.pipeline, "what is kept is the whole");
+    let flag = ("--stages survey".to_owned(), "stages", toml::Value::Array(vec!["survey".into()]));
+    let set = ["stages=[\"survey\", \"predict\"]".to_owned()];
+    let layers = Layers { set: &set, flags: vec![flag], ..Layers::of_file("p.toml", RIGHT) };
+    assert_eq!(layers.read().unwrap().pipeline.stages, [Stage::Survey]);
+}
+
+#[test]
+fn an_override_is_toml_or_a_bare_word_and_reaches_into_lists() {
+    let set = [
+        "scenes.0.image=other.tif",
+        "scenes[0].id=0412",
+        "scenes.1.image=c.tif",
+        "model.architecture=unet-resnet18",
+        "train.class_weights={building=2}",
+        "data.bands=[3,2,1]",
+        "data.nodata=nan",
+        "data.scale=none",
+        "name=2024",
+    ];
+    let pipeline = layered(&set, &[], "").unwrap().pipeline;
+    assert_eq!(pipeline.scenes[0].image, Some(OneOrMany::One("other.tif".into())));
+    assert_eq!(pipeline.scenes[0].id.as_deref(), Some("0412"));
+    assert_eq!(pipeline.scenes.len(), 2);
+    assert_eq!(pipeline.data.bands, Some(vec![3, 2, 1]));
+    assert_eq!(pipeline.name, "2024");
+}
+
+#[test]
+fn a_problem_of_an_override_names_the_override() {
+    let set = [
+        "predict.core_px=100",
+        "predict.batch",
+        "predict.bach=3",
+        "scenes.5.image=x",
+        "scenes.image=x",
+        "name.x=1",
+        "model={}",
+        "stages=[survey]",
+        "train.optimizer=sgd",
+        "=3",
+    ];
+    let env = [("SWATH__RUN__MAX_FAILURES", "0"), ("SWATH__X", "x")];
+    let bad = layered(&set, &env, "[predict]\nbatch = 1000\nbtch = 1").unwrap_err().to_string();
+    let wanted = [
+        "profile.toml:3:1: predict.btch: no such key; did you mean batch?",
+        "--set predict.core_px=100: must be a multiple of block_px (256); 256 is the nearest",
+        "--set predict.batch: write it as KEY=VALUE, predict.batch=4 for instance",
+        "--set predict.bach=3: no such key; did you mean batch?",
+        "--set scenes.5.image=x: scenes has 1 so far, counted from 0: 1 would add one",
+        "--set scenes.image=x: scenes is a list: say which of its entries, scenes.0.image for instance",
+        "--set name.x=1: name is no section, so that nothing lies in it",
+        "--set model={}: model.architecture: is missing (which network)",
+        "--set stages=[survey]: the value is not valid TOML: string values must be quoted, expected literal string",
+        "--set train.optimizer=sgd: must be \"adam\" or \"adamw\"",
+        "--set =3: the key must be names separated by dots, predict.batch for instance",
+        "SWATH__RUN__MAX_FAILURES=0: must be 1 to 100; 1 is the nearest",
+        "SWATH__X=x: no such key; there are bundle, chips, classes, data, labels, model, name, predict, run, scenes, \
+         stages, steps, train, vectorize",
+    ];
+    for wanted in wanted {
+        assert!(bad.lines().any(|line| line == wanted), "{wanted}\n--- told:\n{bad}");
+    }
+    assert_eq!(bad.lines().count(), wanted.len(), "{bad}");
+}
+
+#[test]
+fn a_profile_has_doors_and_keys_of_pipelines() {
+    let read = |text| layers::ProfileDoors::read(Named { name: "profile.toml", text });
+    let doors = read("root = \"s3://b/p\"\nledger = \"redis://h\"\n[predict]\nbatch = 2").unwrap();
+    assert_eq!((doors.root.as_deref(), doors.queue), (Some("s3://b/p"), None));
+    let bad = read("rot = \"x\"\nqueue = 3").unwrap_err().to_string();
+    assert_eq!(
+        bad,
+        "profile.toml:1:1: rot: no such key; did you mean root?\nprofile.toml:2:9: queue: must be a string"
+    );
+}
+
+fn repository(path: &str) -> String {
+    std::fs::read_to_string(format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+#[test]
+fn the_examples_are_right_by_our_own_reading_and_by_the_schema() {
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    for example in ["examples/quickstart.toml", "examples/buildings.toml"] {
+        let text = repository(example);
+        assert_eq!(told(&text), [""; 0], "{example}");
+        let json = serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap();
+        let problems: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+        assert_eq!(problems, [""; 0], "{example}");
+    }
+    let wrong = serde_json::json!({ "name": "x", "scenes": [], "classes": [], "model": {}, "bogus": 1 });
+    assert!(!validator.is_valid(&wrong));
+}
+
+#[test]
+fn a_whole_pipeline_fits_its_schema_and_every_key_is_described() {
+    let json =
+        serde_json::to_value(Pipeline::parse(&repository("examples/buildings.toml")).unwrap()).unwrap();
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    let problems: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+    assert_eq!(problems, [""; 0]);
+    let (schema, page) = (schema(), repository("docs/pipeline.md"));
+    let definitions = schema["$defs"].as_object().unwrap().iter();
+    for (name, inner) in definitions.chain([(&"Pipeline".to_owned(), &schema)]) {
+        for key in shape::keys(inner) {
+            assert!(page.contains(&format!("| `{key}` |")), "docs/pipeline.md does not know {name}.{key}");
+        }
+        let is_closed = inner.get("properties").is_none() || inner["additionalProperties"] == false;
+        assert!(is_closed, "{name} takes unknown keys");
+    }
+}
+
+#[test]
+fn the_schema_in_the_repository_is_the_schema() {
+    if std::env::var_os("UPDATE_TOLD").is_some() {
+        let text = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/pipeline.schema.json"), text).unwrap();
+    }
+    let kept: serde_json::Value = serde_json::from_str(&repository("docs/pipeline.schema.json")).unwrap();
+    assert!(kept == schema(), "run: swath schema > docs/pipeline.schema.json");
+}
+
+/// The seeds of fuzzing: real files, cut, doubled, overwritten, with tokens of TOML strewn in.
+#[test]
+fn no_text_makes_the_reader_panic() {
+    let seeds =
+        [RIGHT.to_owned(), repository("examples/quickstart.toml"), repository("examples/buildings.toml")];
+    let tokens = "[ ] [[ ]] { } = . , \" ''' nan -inf 1e999 0x 9999999999999999999 -1 4294967296 true 1979-05-27 \
+                  \u{0} \u{feff} \u{1f980} \n[[scenes]]\n \n[predict]\n image=[] a.b.c=1 {nam \n[predict.core_px]\n";
+    let tokens: Vec<&str> = tokens.split(' ').collect();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut draw = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below.max(1) as u64) as usize
+    };
+    for round in 0..2000 {
+        let mut text: Vec<char> = seeds[round % seeds.len()].chars().collect();
+        for _ in 0..=draw(4) {
+            let (at, n) = (draw(text.len()), draw(40));
+            let end = (at + n).min(text.len());
+            match draw(4) {
+                0 => drop(text.drain(at..end)),
+                1 => {
+                    let piece: Vec<char> = text[at..end].to_vec();
+                    let to = draw(text.len());
+                    text.splice(to..to, piece);
+                }
+                2 => drop(text.splice(at..at, tokens[draw(tokens.len())].chars())),
+                _ => drop(text.splice(at..end.min(at + 1), tokens[draw(tokens.len())].chars())),
+            }
+        }
+        let text: String = text.into_iter().collect();
+        if let Err(bad) = Pipeline::parse(&text) {
+            assert!(!bad.problems.is_empty(), "{text}");
+            assert_eq!(bad.to_string().lines().count(), bad.problems.len(), "one line each: {bad}");
+        }
+        let change = [text.chars().take(60).collect::<String>()];
+        let _ = Layers { set: &change, ..Layers::of_file("p.toml", RIGHT) }.read();
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused_and_does_not_overflow() {
+    for text in ["x = [", "x = {a = ", "[a."] {
+        assert!(!told(&text.replace('[', &"[".repeat(20_000))).is_empty());
+        assert!(!told(&text.repeat(20_000)).is_empty());
+    }
+    assert!(!told(&format!("x{} = 1", ".a".repeat(20_000))).is_empty());
+}

@@ -1,0 +1,151 @@
+//! `[train]`: how the network learns.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Path, check::Check, classes, classes::ClassEntry};
+
+/// How the network of `[model]` learns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainEntry {
+    /// Times that all chips are seen.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub epochs: u32,
+    /// Chips in one step, of all ranks together.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub batch: u32,
+    /// Learning rate; the highest one of a one-cycle schedule.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 10))]
+    pub lr: f64,
+    /// How weights follow the gradient.
+    pub optimizer: Optimizer,
+    /// Decay of weights in a step.
+    #[schemars(range(min = 0, max = 1))]
+    pub weight_decay: f64,
+    /// How the learning rate goes over the epochs.
+    pub schedule: Schedule,
+    /// Weights of classes in the loss: "none", "balanced" (by how rare a class is among the chips),
+    /// one number a class, or numbers by name: { building = 3.0 }, where others weigh 1.
+    pub class_weights: ClassWeights,
+    /// Changes that are drawn for each chip each time it is seen.
+    #[schemars(extend("uniqueItems" = true))]
+    pub augment: Vec<Augment>,
+    /// Decides the order of chips, what is drawn for them, and weights that are drawn.
+    #[schemars(range(min = 0))]
+    pub seed: u64,
+    /// Weights that the encoder begins with. "imagenet" where it and `init` are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backbone: Option<Backbone>,
+    /// Weights that the whole network begins with: a safetensors file, or a PyTorch state dict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
+}
+
+impl Default for TrainEntry {
+    fn default() -> Self {
+        Self {
+            epochs: 20,
+            batch: 8,
+            lr: 1e-4,
+            optimizer: Optimizer::Adam,
+            weight_decay: 0.0,
+            schedule: Schedule::OneCycle,
+            class_weights: ClassWeights::Word(ClassWeightWord::None),
+            augment: vec![Augment::HorizontalFlip, Augment::VerticalFlip, Augment::RightAngles],
+            seed: 0,
+            backbone: None,
+            init: None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimizer {
+    Adam,
+    /// Adam with decay of weights apart from the gradient.
+    Adamw,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Up to `lr`, and down to almost nothing.
+    OneCycle,
+    /// `lr` all along.
+    Constant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Augment {
+    HorizontalFlip,
+    VerticalFlip,
+    /// Rotations by 90, 180 and 270 degrees.
+    RightAngles,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Backbone {
+    /// torchvision's weights, which are downloaded once.
+    Imagenet,
+    /// Drawn from the seed.
+    Random,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ClassWeights {
+    Word(ClassWeightWord),
+    List(Vec<f64>),
+    ByName(BTreeMap<String, f64>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassWeightWord {
+    None,
+    Balanced,
+}
+
+impl TrainEntry {
+    pub(super) fn check(&self, list: &[ClassEntry], check: &mut Check<'_>) {
+        let place = Path::from("train.class_weights");
+        let right = |weight: f64| weight.is_finite() && weight >= 0.0;
+        let why = || "must be a finite number, 0 or above".to_owned();
+        match &self.class_weights {
+            ClassWeights::Word(_) => {}
+            ClassWeights::List(weights) => {
+                for (at, weight) in weights.iter().enumerate() {
+                    check.need(right(*weight), place.index(at), why);
+                }
+                if check.sound(&["classes", "train.class_weights"]) && weights.len() != list.len() {
+                    check.wrong(
+                        place,
+                        format!(
+                            "must have one number a class, {} of them, and has {}",
+                            list.len(),
+                            weights.len()
+                        ),
+                    );
+                } else if check.sound(&["train.class_weights"]) && weights.iter().all(|weight| *weight == 0.0)
+                {
+                    check.wrong(place, "weighs every class 0, so that nothing could be learnt");
+                }
+            }
+            ClassWeights::ByName(weights) => {
+                for (name, weight) in weights {
+                    check.need(right(*weight), place.key(name.as_str()), why);
+                    classes::known(name, place.key(name.as_str()), list, check);
+                }
+            }
+        }
+        if self.init.is_some() && self.backbone.is_some() && check.sound(&["train.init", "train.backbone"]) {
+            check.wrong("train.backbone", "train.init has the encoder's weights too: give just one of both");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! How a network learns: what a person asks for. All of it decides the weights that come out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::item::{Architecture, Weights};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainSpec {
+    pub architecture: Architecture,
+    /// Where the encoder's weights come from; for whatever `weights` does not name.
+    #[serde(default)]
+    pub backbone: Backbone,
+    /// All weights to begin with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Weights>,
+    /// Draw the last convolution even so: for other classes than those of `weights`.
+    #[serde(default)]
+    pub fresh_head: bool,
+    #[serde(default = "defaults::bands")]
+    pub bands: u32,
+    pub classes: u32,
+    #[serde(default = "defaults::epochs")]
+    pub epochs: u32,
+    /// Chips a step. What does not fill a batch waits for the next epoch's order.
+    #[serde(default = "defaults::batch")]
+    pub batch: u32,
+    /// The highest learning rate.
+    #[serde(default = "defaults::lr")]
+    pub lr: f64,
+    #[serde(default)]
+    pub optimizer: Optimizer,
+    /// Adam adds it to the gradient, AdamW takes it off the weights.
+    #[serde(default)]
+    pub weight_decay: f64,
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// How much a pixel of each class counts in the loss; all the same where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<Vec<f32>>,
+    /// A class whose pixels train nothing and are not counted. Label 255 never does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore_class: Option<u8>,
+    #[serde(default)]
+    pub augment: Augment,
+    /// Subtracted and divided by after scaling; prediction must do the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalize: Option<Normalize>,
+    /// Of all that is drawn: weights, order, augmentation, dropout.
+    #[serde(default)]
+    pub seed: u64,
+    /// The weights that come out.
+    #[serde(default)]
+    pub keep: Keep,
+    #[serde(default)]
+    pub checkpoint: Checkpoint,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backbone {
+    /// Drawn from the seed.
+    #[default]
+    None,
+    /// As torchvision publishes it.
+    Imagenet,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimizer {
+    #[default]
+    Adam,
+    Adamw,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// As Raster Vision's: from a tenth of `lr` up to it for half of the epochs (rounded down), and
+    /// down again, in straight lines. A single epoch is constant.
+    #[default]
+    OneCycle,
+    Constant,
+}
+
+/// Each with a probability of one half; `rot90` by 0 to 3 right angles, all alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augment {
+    pub hflip: bool,
+    pub vflip: bool,
+    /// Takes square chips.
+    pub rot90: bool,
+}
+
+/// One number a band. `uint8` and `uint16` samples are scaled to 0..1 before, others are not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normalize {
+    pub mean: Vec<f32>,
+    pub std: Vec<f32>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// Those of the epoch with the highest mean IoU on the validation chips; the last without any.
+    #[default]
+    Best,
+    Last,
+}
+
+/// When all that is needed to go on is written down. It does not change what comes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Checkpoint {
+    /// After every so many epochs, and after the last.
+    pub epochs: u32,
+    /// And after every so many steps of an epoch; never where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u32>,
+}
+
+/// Every default of training.
+mod defaults {
+    use super::{Augment, Checkpoint};
+
+    pub(super) const fn bands() -> u32 {
+        3
+    }
+    pub(super) const fn epochs() -> u32 {
+        5
+    }
+    pub(super) const fn batch() -> u32 {
+        8
+    }
+    pub(super) const fn lr() -> f64 {
+        1e-4
+    }
+
+    impl Default for Augment {
+        fn default() -> Self {
+            Self { hflip: true, vflip: true, rot90: true }
+        }
+    }
+
+    impl Default for Checkpoint {
+        fn default() -> Self {
+            Self { epochs: 1, steps: None }
+        }
+    }
+}
+
+/// A value that can't be trained with, and what to do.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadTrainSpec(String);
+
+impl TrainSpec {
+    /// Whether each value is possible, and they go together.
+    pub fn check(&self) -> Result<(), BadTrainSpec> {
+        let bad = |text: String| Err(BadTrainSpec(text));
+        let whole = [
+            ("bands", self.bands, 64),
+            ("epochs", self.epochs, 100_000),
+            ("batch", self.batch, 4096),
+            ("checkpoint.epochs", self.checkpoint.epochs, u32::MAX),
+            ("checkpoint.steps", self.checkpoint.steps.unwrap_or(1), u32::MAX),
+        ];
+        for (key, value, most) in whole {
+            if !(1..=most).contains(&value) {
+                return bad(format!("{key} = {value}: must be 1 to {most}"));
+            }
+        }
+        if !(2..=255).contains(&self.classes) {
+            return bad(format!("classes = {}: must be 2 to 255", self.classes));
+        }
+        if self.architecture == Architecture::Torchscript {
+            return bad(
+                "architecture = \"torchscript\": can't be trained; export it after training instead".into()
+            );
+        }
+        if !(self.lr > 0.0 && self.lr <= 10.0) {
+            return bad(format!("lr = {}: must be above 0, 10 at most", self.lr));
+        }
+        if !(0.0..=1.0).contains(&self.weight_decay) {
+            return bad(format!("weight_decay = {}: must be 0 to 1", self.weight_decay));
+        }
+        if self.backbone == Backbone::Imagenet && self.architecture.backbone().is_none() {
+            return bad("backbone = \"imagenet\": this network has no encoder to be given weights".into());
+        }
+        if self.backbone == Backbone::Imagenet && self.weights.is_some() {
+            return bad("backbone, weights: give one of them; `weights` has the encoder's too".into());
+        }
+        if matches!(self.weights, Some(Weights::Seed(_))) {
+            return bad("weights: must name a file; what is drawn is drawn from `seed`".into());
+        }
+        if self.fresh_head && self.weights.is_none() {
+            return bad("fresh_head = true: means the head of `weights`, which names no file".into());
+        }
+        if let Some(ignored) = self.ignore_class
+            && u32::from(ignored) >= self.classes
+        {
+            return bad(format!("ignore_class = {ignored}: must be below classes ({})", self.classes));
+        }
+        self.check_class_weights()?;
+        self.check_normalize()
+    }
+
+    fn check_class_weights(&self) -> Result<(), BadTrainSpec> {
+        let Some(weights) = &self.class_weights else { return Ok(()) };
+        let fits = weights.len() == self.classes as usize
+            && weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0)
+            && weights.iter().any(|weight| *weight > 0.0);
+        let text = || {
+            format!(
+                "class_weights = {weights:?}: must be {} numbers, none below 0 and one above",
+                self.classes
+            )
+        };
+        fits.then_some(()).ok_or_else(|| BadTrainSpec(text()))
+    }
+
+    fn check_normalize(&self) -> Result<(), BadTrainSpec> {
+        let Some(Normalize { mean, std }) = &self.normalize else { return Ok(()) };
+        let fits = [mean, std].iter().all(|numbers| numbers.len() == self.bands as usize)
+            && mean.iter().all(|number| number.is_finite())
+            && std.iter().all(|number| number.is_finite() && *number > 0.0);
+        let text =
+            || format!("normalize: mean and std must be {} numbers each, those of std above 0", self.bands);
+        fits.then_some(()).ok_or_else(|| BadTrainSpec(text()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(more: &str) -> Result<TrainSpec, String> {
+        let text = format!("architecture = \"unet-resnet18\"\nclasses = 2\n{more}");
+        let spec: TrainSpec = toml::from_str(&text).map_err(|e| e.to_string())?;
+        spec.check().map_err(|e| e.to_string())?;
+        Ok(spec)
+    }
+
+    #[test]
+    fn what_is_left_out_is_as_in_raster_vision() {
+        let spec = parse("").unwrap();
+        assert_eq!((spec.batch, spec.epochs, spec.lr), (8, 5, 1e-4));
+        assert_eq!((spec.optimizer, spec.schedule), (Optimizer::Adam, Schedule::OneCycle));
+        assert!(spec.augment.rot90 && spec.augment.hflip && spec.augment.vflip);
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let spec = parse(
+            "backbone = \"imagenet\"\nclass_weights = [1, 0.3]\nignore_class = 0\nlr = 0.003\n\
+             normalize = { mean = [0.1, 0.2, 0.3], std = [1, 1, 0.7] }\ncheckpoint = { steps = 5 }",
+        )
+        .unwrap();
+        let json = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<TrainSpec>(&json).unwrap(), spec);
+    }
+
+    #[test]
+    fn what_can_not_be_is_refused_by_its_key() {
+        for (more, key) in [
+            ("epoch = 3", "epoch"),
+            ("epochs = 0", "epochs"),
+            ("batch = 0", "batch"),
+            ("lr = 0", "lr"),
+            ("lr = nan", "lr"),
+            ("weight_decay = -1", "weight_decay"),
+            ("class_weights = [1]", "class_weights"),
+            ("class_weights = [0, 0]", "class_weights"),
+            ("class_weights = [1, -1]", "class_weights"),
+            ("ignore_class = 2", "ignore_class"),
+            ("fresh_head = true", "fresh_head"),
+            ("normalize = { mean = [0, 0, 0], std = [1, 0, 1] }", "normalize"),
+            ("augment = { flip = true }", "flip"),
+            ("checkpoint = { steps = 0 }", "checkpoint.steps"),
+            ("optimizer = \"sgd\"", "sgd"),
+        ] {
+            let error = parse(more).unwrap_err();
+            assert!(error.contains(key), "{more}: {error}");
+        }
+        let module = "architecture = \"torchscript\"\nclasses = 2";
+        assert!(toml::from_str::<TrainSpec>(module).unwrap().check().is_err());
+    }
+}
