@@ -22,6 +22,9 @@ use crate::{
     vein::Vein,
 };
 
+const TRAIN: Place = Place::new(Stage::Train, 0, 0);
+const BUNDLE: Place = Place::new(Stage::Bundle, 0, 0);
+
 pub struct Board {
     pub record: RunRecord,
     lots: BTreeMap<u32, Lot>,
@@ -41,6 +44,9 @@ pub struct Board {
     /// Survey items that are done but whose findings are not loaded yet.
     surveyed: BTreeSet<u32>,
     probe_is_news: bool,
+    weights_are_news: bool,
+    /// Content of the run's evaluation (none where there is nothing to evaluate), once it is known.
+    evaluated: Option<Option<Digest>>,
     fatal: Option<Failure>,
     pub pixels_done: u64,
     pub pixels: u64,
@@ -79,18 +85,25 @@ impl Board {
             counts: BTreeMap::new(),
             surveyed: BTreeSet::new(),
             probe_is_news: false,
+            weights_are_news: false,
+            evaluated: None,
             fatal: None,
             pixels_done: 0,
             pixels: 0,
         };
         let record = &board.record;
-        let n_probes = u32::from(record.has(Stage::Predict));
+        let n_probes = u32::from(record.has(Stage::Predict) && record.has_weights());
         // A survey item is a lot of its own, so its index is always 0.
         let n_surveys = if record.has(Stage::Survey) { record.lots() } else { 0 };
         let n_noops = record.noops;
         board.add(Stage::Probe, n_probes, |index| Place::new(Stage::Probe, 0, index));
         board.add(Stage::Survey, n_surveys, |lot| Place::new(Stage::Survey, lot, 0));
         board.add(Stage::Noop, n_noops, |index| Place::new(Stage::Noop, 0, index));
+        for stage in [Stage::Train, Stage::Bundle] {
+            if board.record.has(stage) {
+                board.counts.entry(stage).or_default().items = 1;
+            }
+        }
         board
     }
 
@@ -131,6 +144,10 @@ impl Board {
             return;
         }
         let lot = Lot::new(&self.record, lot, surveyed);
+        if !lot.learnt.is_empty() {
+            let number = lot.lot;
+            self.add(Stage::Chip, lot.n_chip(), move |index| Place::new(Stage::Chip, number, index));
+        }
         if self.record.has(Stage::Predict) {
             let number = lot.lot;
             self.add(Stage::Predict, lot.n_predict(), move |index| Place::new(Stage::Predict, number, index));
@@ -143,7 +160,7 @@ impl Board {
             self.pixels += scene.header.size.pixels();
             self.pixels_done += done.into_iter().map(|place| scene.pixels_of(place)).sum::<u64>();
         }
-        let dependents: Vec<Place> = [Stage::Assemble, Stage::Eval]
+        let dependents: Vec<Place> = [Stage::Assemble, Stage::Eval, Stage::Vectorize]
             .into_iter()
             .flat_map(|stage| lot.dependents(&self.record, stage))
             .collect();
@@ -154,6 +171,28 @@ impl Board {
         for place in dependents {
             self.make_ready(place);
         }
+        self.make_ready(TRAIN);
+        self.make_ready(BUNDLE);
+    }
+
+    /// The record has changed: what the run waited for is pinned.
+    pub fn pin(&mut self, record: RunRecord) {
+        let had_weights = std::mem::replace(&mut self.record, record).has_weights();
+        if !had_weights && self.record.has_weights() && self.record.has(Stage::Predict) {
+            self.add(Stage::Probe, 1, |index| Place::new(Stage::Probe, 0, index));
+        }
+        self.make_ready(BUNDLE);
+    }
+
+    /// The evaluation is written, or there is none; bundles hold it.
+    pub fn evaluated(&mut self, content: Option<Digest>) {
+        self.evaluated = Some(content);
+        self.make_ready(BUNDLE);
+    }
+
+    /// Every scene that is to be evaluated has been, so far as it can be.
+    pub fn wants_evaluation(&self) -> bool {
+        self.record.has(Stage::Bundle) && self.evaluated.is_none() && self.all_settled(Stage::Eval)
     }
 
     pub fn apply(&mut self, event: Event, now: Instant) {
@@ -189,11 +228,14 @@ impl Board {
                 self.surveyed.insert(place.lot);
             }
             Stage::Predict => self.predicted(place),
+            Stage::Chip => self.make_ready(TRAIN),
+            Stage::Train => self.weights_are_news = true,
             Stage::Assemble => {
-                let eval = Place::new(Stage::Eval, place.lot, place.index);
-                self.make_ready(eval);
+                self.make_ready(Place::new(Stage::Eval, place.lot, place.index));
+                self.make_ready(Place::new(Stage::Vectorize, place.lot, place.index));
             }
-            Stage::Eval | Stage::Noop => {}
+            Stage::Eval => self.make_ready(BUNDLE),
+            Stage::Analyze | Stage::Vectorize | Stage::Bundle | Stage::Noop => {}
         }
     }
 
@@ -230,6 +272,11 @@ impl Board {
             self.out.remove(&place);
             self.ready.remove(&place);
             self.buried.insert(place, Grave { attempts, failure });
+            match place.stage {
+                Stage::Chip => self.make_ready(TRAIN),
+                Stage::Eval => self.make_ready(BUNDLE),
+                _ => {}
+            }
         }
     }
 
@@ -251,6 +298,10 @@ impl Board {
             }
             if place.stage == Stage::Assemble {
                 self.ready.remove(&Place::new(Stage::Eval, place.lot, place.index));
+                self.ready.remove(&Place::new(Stage::Vectorize, place.lot, place.index));
+            }
+            if place.stage == Stage::Chip {
+                self.ready.remove(&TRAIN);
             }
         }
         self.again(place, now);
@@ -267,17 +318,37 @@ impl Board {
             scene.is_some_and(|scene| stage != Stage::Eval || scene.files.labels.is_some())
         };
         let inputs_are_there = match place.stage {
-            Stage::Probe | Stage::Survey | Stage::Noop => true,
-            Stage::Predict => self.lots.contains_key(&place.lot),
+            Stage::Survey | Stage::Noop => true,
+            Stage::Probe => self.record.has_weights(),
+            Stage::Chip | Stage::Predict => self.lots.contains_key(&place.lot),
+            Stage::Train => self.all_settled(Stage::Chip) && self.done_of(Stage::Chip) > 0,
+            Stage::Bundle => self.record.has_weights() && self.evaluated.is_some(),
+            Stage::Analyze => false,
             Stage::Assemble => {
                 scene_has(place.stage) && self.missing.get(&(place.lot, place.index)) == Some(&0)
             }
-            Stage::Eval => {
+            Stage::Eval | Stage::Vectorize => {
                 scene_has(place.stage) && self.is_done(Place::new(Stage::Assemble, place.lot, place.index))
             }
         };
         let planned = matches!(place.stage, Stage::Probe | Stage::Noop) || self.record.has(place.stage);
         planned && inputs_are_there && !self.is_done(place) && !self.buried.contains_key(&place)
+    }
+
+    /// Every lot that has items of this stage is open, and each of them is done or buried.
+    fn all_settled(&self, stage: Stage) -> bool {
+        let lots = if stage == Stage::Chip {
+            0..self.record.learn_lots()
+        } else {
+            self.record.learn_lots()..self.record.lots()
+        };
+        let buried = self.buried.keys().filter(|place| place.stage == stage).count() as u64;
+        let count = self.counts.get(&stage).copied().unwrap_or_default();
+        lots.clone().all(|lot| self.lots.contains_key(&lot)) && count.done + buried == count.items
+    }
+
+    fn done_of(&self, stage: Stage) -> u64 {
+        self.counts.get(&stage).map_or(0, |count| count.done)
     }
 
     /// Takes up to `n` items to publish; they count as out from `now` on.
@@ -321,8 +392,16 @@ impl Board {
             Stage::Probe => Some(plain(plan::probe(record))),
             Stage::Survey => Some(plain(plan::survey(record, place.lot))),
             Stage::Noop => Some(plain(plan::noop(record, place.index))),
+            Stage::Chip => plan::chip(record, lot?, place.index).map(plain),
             Stage::Predict => plan::predict(record, lot?, place.index).map(plain),
             Stage::Eval => plan::eval(record, lot?, place.index).map(plain),
+            Stage::Vectorize => plan::vectorize(record, lot?, place.index).map(plain),
+            Stage::Bundle => Some(plain(plan::bundle(record, self.evaluated.flatten()))),
+            Stage::Analyze => None,
+            Stage::Train => {
+                let (item, inputs) = plan::train(record, self.lots.values(), |place| self.is_done(place))?;
+                Some(Publish { item, inputs: Some((Digest::of(&inputs), inputs)) })
+            }
             Stage::Assemble => {
                 let (item, inputs) = plan::assemble(record, lot?, place.index)?;
                 Some(Publish { item, inputs: Some((Digest::of(&inputs), inputs)) })
@@ -360,7 +439,33 @@ impl Board {
 
     /// Lots whose findings are to be loaded.
     pub fn to_open(&self) -> Vec<u32> {
-        self.surveyed.iter().copied().collect()
+        // Items to predict are planned for one numeric class.
+        let planned = !self.record.has(Stage::Predict) || self.record.predict.class.is_some();
+        self.surveyed.iter().copied().filter(|lot| planned || *lot < self.record.learn_lots()).collect()
+    }
+
+    /// True once after the training has finished.
+    pub fn take_weights_news(&mut self) -> bool {
+        // The training is named by its chips, and those by their lots.
+        let is_known = (0..self.record.learn_lots()).all(|lot| self.lots.contains_key(&lot));
+        is_known && std::mem::take(&mut self.weights_are_news)
+    }
+
+    /// Why the run can't go on, though nothing is out.
+    pub fn dead_end(&self) -> Option<String> {
+        let grave =
+            |stage| self.buried.iter().find(|(place, _)| place.stage == stage).map(|(_, grave)| grave);
+        // Without a numeric class, or without weights, there is nothing to begin with.
+        if let Some(grave) = grave(Stage::Probe).or(grave(Stage::Train)) {
+            return Some(grave.failure.message.clone());
+        }
+        let no_chips = self.record.has(Stage::Train)
+            && !self.is_done(TRAIN)
+            && self.all_settled(Stage::Chip)
+            && self.done_of(Stage::Chip) == 0;
+        no_chips.then(|| {
+            "there is no chip to train on: no training scene could be read, or none has windows".into()
+        })
     }
 
     /// True once after the probe has finished.

@@ -48,6 +48,8 @@ fn record() -> RunRecord {
             item_px: Some(512),
             class: Some(class),
         },
+        learn: None,
+        vectors: None,
         max_failures: 3,
         noops: 0,
         shuffle: None,
@@ -225,6 +227,108 @@ fn an_unreadable_scene_is_listed_and_stops_nobody() {
     board.open(1, vec![header("small", 300)]);
     assert_eq!(taken(&mut board), ["predict.1.0"]);
     assert_eq!(board.lots().map(|lot| lot.unreadable.len()).sum::<usize>(), 1);
+}
+
+/// One scene to learn from with five windows in three items, one to validate with, one to predict.
+fn learning() -> RunRecord {
+    use swath_proto::{
+        chips::{KeepSpec, SlidingSpec},
+        learn::{ChipSet, ChipWindows, LearnPlan, LearnScene},
+    };
+    let scene = |id: &str, set| LearnScene {
+        files: SceneFiles { id: id.parse().unwrap(), image: file(id), labels: Some(file("labels")) },
+        set,
+    };
+    let windows: SlidingSpec = serde_json::from_str(r#"{"size":{"width":200,"height":1000}}"#).unwrap();
+    let mut record = record();
+    let train = r#"{"architecture":"tiny","classes":2}"#;
+    record.learn = Some(LearnPlan {
+        scenes: vec![scene("a", ChipSet::Train), scene("b", ChipSet::Validation)],
+        windows: ChipWindows::Sliding(windows),
+        keep: KeepSpec::default(),
+        windows_per_shard: 2,
+        train: serde_json::from_str(train).unwrap(),
+    });
+    record.stages = vec![
+        Stage::Survey,
+        Stage::Chip,
+        Stage::Train,
+        Stage::Predict,
+        Stage::Assemble,
+        Stage::Eval,
+        Stage::Bundle,
+    ];
+    record.predict.model.weights = Weights::Trained;
+    record.predict.class = None;
+    record.scenes.truncate(1);
+    record
+}
+
+#[test]
+fn a_run_that_trains_predicts_with_what_it_has_learnt() {
+    let mut board = Board::new(learning());
+    assert_eq!(taken(&mut board), ["survey.0.0", "survey.1.0", "survey.2.0"], "no probe without weights");
+    for text in ["survey.0.0", "survey.1.0", "survey.2.0"] {
+        finished(&mut board, text);
+    }
+    assert_eq!(board.to_open(), [0, 1], "what is predicted waits for the class");
+    board.open(0, vec![header("a", 1000)]);
+    assert_eq!(taken(&mut board), ["chip.0.0", "chip.0.1", "chip.0.2"]);
+    for text in ["chip.0.0", "chip.0.1", "chip.0.2"] {
+        finished(&mut board, text);
+    }
+    assert_eq!(taken(&mut board), [""; 0], "the validation scene is not cut yet");
+    board.open(1, vec![header("b", 200)]);
+    assert_eq!(taken(&mut board), ["chip.1.0"]);
+    let failure = Failure {
+        class: FailureClass::Data,
+        message: "x".into(),
+        scene: None,
+        rect: None,
+        worker: "w".parse().unwrap(),
+    };
+    board.apply(Event::Buried { place: place("chip.1.0"), attempts: 1, failure }, Instant::now());
+    assert_eq!(taken(&mut board), ["train.0.0"], "a chip item that fails does not stop the training");
+    finished(&mut board, "train.0.0");
+    assert!(board.take_weights_news() && !board.is_at_rest());
+    let mut record = board.record.clone();
+    record.predict.model.weights = Weights::Seed(1);
+    board.pin(record);
+    assert_eq!(taken(&mut board), ["probe.0.0"]);
+    finished(&mut board, "probe.0.0");
+    assert!(board.take_probe_news() && board.to_open().is_empty());
+    let class = self::record().predict.class;
+    let mut record = board.record.clone();
+    record.predict.class = class;
+    board.pin(record);
+    assert_eq!(board.to_open(), [2]);
+    board.open(2, vec![header("large", 300)]);
+    for text in ["predict.2.0", "assemble.2.0", "eval.2.0"] {
+        assert_eq!(taken(&mut board), [text]);
+        assert!(!board.wants_evaluation());
+        finished(&mut board, text);
+    }
+    assert!(board.wants_evaluation());
+    assert_eq!(taken(&mut board), [""; 0], "the bundle waits for the evaluation");
+    board.evaluated(Some(Digest::of(b"eval")));
+    assert_eq!(taken(&mut board), ["bundle.0.0"]);
+    finished(&mut board, "bundle.0.0");
+    assert!(board.is_at_rest());
+}
+
+#[test]
+fn a_run_without_a_chip_comes_to_a_dead_end_and_says_so() {
+    let mut board = Board::new(learning());
+    taken(&mut board);
+    for text in ["survey.0.0", "survey.1.0", "survey.2.0"] {
+        finished(&mut board, text);
+    }
+    assert_eq!(board.dead_end(), None);
+    for lot in [0, 1] {
+        let unreadable = SurveyedScene::Unreadable { id: "a".parse().unwrap(), message: "torn".into() };
+        board.open(lot, vec![unreadable]);
+    }
+    assert!(board.dead_end().is_some_and(|why| why.contains("no chip")));
 }
 
 #[test]

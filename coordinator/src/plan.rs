@@ -1,22 +1,39 @@
 //! Which items a run has: a pure function of its record and of what the surveys found. Nothing is
 //! listed; every item is computed from its place when it is needed.
 
-use swath_geo::grid::ItemGrid;
+use swath_geo::{
+    chips::{BadChips, RandomWindows, SlidingWindows},
+    grid::ItemGrid,
+};
 use swath_proto::{
-    ids::Digest,
+    ids::{Digest, ItemId},
     item::{
-        Assemble, AssembleInputs, AssemblePart, Eval, Item, Noop, Place, Predict, Probe, Stage, Survey, Work,
+        Assemble, AssembleInputs, AssemblePart, Bundle, Chip, Eval, Item, Noop, Place, Predict, Probe, Stage,
+        Survey, Train, Vectorize, Work,
     },
     keys,
+    learn::{ChipSet, ChipWindows, LearnPlan, TrainInputs},
     run::RunRecord,
     scene::{SceneFiles, SceneHeader, SurveyedScene},
 };
 
-/// One lot of scenes after its survey.
+/// One lot of scenes after its survey: scenes to learn from, or scenes to predict.
 pub struct Lot {
     pub lot: u32,
     pub scenes: Vec<PlannedScene>,
+    pub learnt: Vec<LearntScene>,
     pub unreadable: Vec<(String, String)>,
+}
+
+/// A scene to learn from, and the places of its chip items.
+pub struct LearntScene {
+    pub header: SceneHeader,
+    pub files: SceneFiles,
+    pub set: ChipSet,
+    pub n_windows: u64,
+    /// Index of its first chip item in the lot, and how many there are.
+    pub first: u32,
+    pub n_items: u32,
 }
 
 /// A scene and the places of its items.
@@ -45,6 +62,45 @@ impl PlannedScene {
 impl Lot {
     /// Lays out a surveyed lot. Unreadable scenes are left out and listed.
     pub fn new(record: &RunRecord, lot: u32, surveyed: Vec<SurveyedScene>) -> Self {
+        match &record.learn {
+            Some(learn) if lot < record.learn_lots() => Self::to_learn(record, learn, lot, surveyed),
+            _ => Self::to_predict(record, lot, surveyed),
+        }
+    }
+
+    fn to_learn(record: &RunRecord, learn: &LearnPlan, lot: u32, surveyed: Vec<SurveyedScene>) -> Self {
+        let (mut learnt, mut unreadable, mut first) = (Vec::new(), Vec::new(), 0);
+        for (ordinal, surveyed) in (0..).zip(surveyed) {
+            let Some(scene) = record.learn_scene(lot, ordinal) else { break };
+            let header = match surveyed {
+                SurveyedScene::Readable(header) => header,
+                SurveyedScene::Unreadable { id, message } => {
+                    unreadable.push((id.to_string(), message));
+                    continue;
+                }
+            };
+            let n_windows = match n_windows(&learn.windows, &header) {
+                Ok(n_windows) => n_windows,
+                Err(error) => {
+                    unreadable.push((header.id.to_string(), error.to_string()));
+                    continue;
+                }
+            };
+            let n_items = n_windows.div_ceil(u64::from(learn.windows_per_shard)).min(1 << 24) as u32;
+            learnt.push(LearntScene {
+                header,
+                files: scene.files.clone(),
+                set: scene.set,
+                n_windows,
+                first,
+                n_items,
+            });
+            first += n_items;
+        }
+        Self { lot, scenes: Vec::new(), learnt, unreadable }
+    }
+
+    fn to_predict(record: &RunRecord, lot: u32, surveyed: Vec<SurveyedScene>) -> Self {
         let item_px = record.predict.item_px.unwrap_or(2048);
         let (mut scenes, mut unreadable, mut first) = (Vec::new(), Vec::new(), 0);
         for ((ordinal, files), surveyed) in (0..).zip(record.lot(lot)).zip(surveyed) {
@@ -57,14 +113,18 @@ impl Lot {
                             continue;
                         }
                     };
-                    let scene = PlannedScene { header, files: files.clone(), grid, first, ordinal };
+                    let scene = PlannedScene { header, files, grid, first, ordinal };
                     first += scene.grid.len();
                     scenes.push(scene);
                 }
                 SurveyedScene::Unreadable { id, message } => unreadable.push((id.to_string(), message)),
             }
         }
-        Self { lot, scenes, unreadable }
+        Self { lot, scenes, learnt: Vec::new(), unreadable }
+    }
+
+    pub fn n_chip(&self) -> u32 {
+        self.learnt.last().map_or(0, |scene| scene.first + scene.n_items)
     }
 
     pub fn n_predict(&self) -> u32 {
@@ -101,8 +161,55 @@ pub fn probe(record: &RunRecord) -> Item {
 }
 
 pub fn survey(record: &RunRecord, lot: u32) -> Item {
-    let work = Work::Survey(Survey { scenes: record.lot(lot).to_vec() });
+    let work = Work::Survey(Survey { scenes: record.lot(lot) });
     item(record, Place::new(Stage::Survey, lot, 0), work)
+}
+
+/// None before the run's plan to learn, or where the place is none of the lot's.
+pub fn chip(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
+    let learn = record.learn.as_ref()?;
+    let after = lot.learnt.partition_point(|scene| scene.first <= index);
+    let scene = lot.learnt.get(after.checked_sub(1)?).filter(|scene| index - scene.first < scene.n_items)?;
+    let per_item = u64::from(learn.windows_per_shard);
+    let from = u64::from(index - scene.first) * per_item;
+    let work = Work::Chip(Chip {
+        scene: scene.header.clone(),
+        labels: scene.files.labels.clone()?,
+        windows: learn.windows.clone(),
+        from,
+        to: (from + per_item).min(scene.n_windows),
+        keep: learn.keep.clone(),
+        bands: learn.train.bands,
+        classes: record.classes.clone(),
+        null_class: record.null_class,
+    });
+    Some(item(record, Place::new(Stage::Chip, lot.lot, index), work))
+}
+
+/// The train item, and the document that it names as its inputs: the chip items of these places.
+pub fn train<'a>(
+    record: &RunRecord,
+    lots: impl Iterator<Item = &'a Lot>,
+    is_done: impl Fn(Place) -> bool,
+) -> Option<(Item, Vec<u8>)> {
+    let learn = record.learn.as_ref()?;
+    let mut inputs = TrainInputs::default();
+    for lot in lots {
+        for scene in &lot.learnt {
+            let into = match scene.set {
+                ChipSet::Train => &mut inputs.train,
+                ChipSet::Validation => &mut inputs.validation,
+            };
+            let places = (scene.first..scene.first + scene.n_items)
+                .map(|index| Place::new(Stage::Chip, lot.lot, index));
+            let items =
+                places.filter(|place| is_done(*place)).filter_map(|place| chip(record, lot, place.index));
+            into.extend(items.map(|item| -> ItemId { item.id }));
+        }
+    }
+    let inputs = serde_json::to_vec(&inputs).ok()?;
+    let work = Work::Train(Train { spec: learn.train.clone(), inputs: Digest::of(&inputs) });
+    Some((item(record, Place::new(Stage::Train, 0, 0), work), inputs))
 }
 
 pub fn noop(record: &RunRecord, index: u32) -> Item {
@@ -167,6 +274,45 @@ pub fn eval(record: &RunRecord, lot: &Lot, ordinal: u32) -> Option<Item> {
         null_class: record.null_class,
     });
     Some(item(record, Place::new(Stage::Eval, lot.lot, ordinal), work))
+}
+
+pub fn vectorize(record: &RunRecord, lot: &Lot, ordinal: u32) -> Option<Item> {
+    let scene = lot.scene(ordinal)?;
+    let id = &scene.header.id;
+    let work = Work::Vectorize(Vectorize {
+        scene: scene.header.clone(),
+        prediction: keys::prediction(&record.run, id),
+        scores: record.predict.scores.then(|| keys::scores(&record.run, id)),
+        producer: Place::new(Stage::Assemble, lot.lot, ordinal),
+        classes: record.classes.clone(),
+        plan: record.vectors.clone()?,
+        output: keys::vectors(&record.run, id),
+    });
+    Some(item(record, Place::new(Stage::Vectorize, lot.lot, ordinal), work))
+}
+
+/// `eval`: what the run's `eval.json` holds, where it has one.
+pub fn bundle(record: &RunRecord, eval: Option<Digest>) -> Item {
+    let plan = &record.predict;
+    let work = Work::Bundle(Bundle {
+        model: plan.model.clone(),
+        window: plan.window,
+        batch: plan.batch,
+        classes: record.classes.clone(),
+        null_class: record.null_class,
+        eval: eval.map(|digest| (keys::eval(&record.run), digest)),
+        output: keys::bundle(&record.run),
+    });
+    item(record, Place::new(Stage::Bundle, 0, 0), work)
+}
+
+fn n_windows(windows: &ChipWindows, scene: &SceneHeader) -> Result<u64, BadChips> {
+    match windows {
+        ChipWindows::Sliding(spec) => SlidingWindows::new(scene.size, spec).map(|windows| windows.n()),
+        ChipWindows::Random(spec) => {
+            RandomWindows::new(scene.id.clone(), scene.size, spec.clone()).map(|windows| windows.n())
+        }
+    }
 }
 
 fn item(record: &RunRecord, place: Place, work: Work) -> Item {

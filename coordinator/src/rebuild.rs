@@ -8,12 +8,14 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use swath_backends::{blobs::SharedBlobs, ledger::Ledger};
 use swath_proto::{
     ids::ItemId,
-    item::{Place, Stage, Work},
+    item::{Item, Place, Stage, Work},
     keys,
+    learn::Trained,
     numeric::Probed,
     outcome::Buried,
     run::RunRecord,
     scene::{Surveyed, SurveyedScene},
+    vectors::VectorFormat,
 };
 
 use crate::plan::{self, Lot};
@@ -54,6 +56,12 @@ impl Existing {
         if self.0.is_empty() {
             return Ok(found);
         }
+        for index in 0..lot.n_chip() {
+            let Some(item) = plan::chip(record, lot, index) else { continue };
+            if self.has(Stage::Chip, item.id) {
+                found.push(item.place);
+            }
+        }
         if record.has(Stage::Predict) {
             for index in 0..lot.n_predict() {
                 let item = plan::predict(record, lot, index);
@@ -70,12 +78,31 @@ impl Existing {
                 found.push(place);
             }
         }
+        for place in lot.dependents(record, Stage::Vectorize) {
+            let Some(item) = plan::vectorize(record, lot, place.index) else { continue };
+            if let Work::Vectorize(work) = &item.work
+                && self.has(Stage::Vectorize, item.id)
+                && all_there(&work.output, &work.plan.formats, blobs).await?
+            {
+                found.push(place);
+            }
+        }
         for place in lot.dependents(record, Stage::Eval) {
             let item = plan::eval(record, lot, place.index);
             found.extend(item.filter(|item| self.has(Stage::Eval, item.id)).map(|item| item.place));
         }
         Ok(found)
     }
+}
+
+/// People may have taken files away since.
+async fn all_there(stem: &str, formats: &[VectorFormat], blobs: &SharedBlobs) -> anyhow::Result<bool> {
+    for format in formats {
+        if blobs.head(&format!("{stem}.{}", format.extension())).await?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Fills a ledger that has never heard of the run, or has lost it.
@@ -86,12 +113,12 @@ pub async fn restore(
     existing: &Existing,
 ) -> anyhow::Result<u64> {
     let mut done = Vec::new();
-    let probe = plan::probe(record);
-    if record.has(Stage::Predict) && existing.has(Stage::Probe, probe.id) {
-        pin(record, blobs).await?;
-        done.push(probe.place);
-    }
+    let mut learnt = Vec::new();
     for lot in 0..record.lots() {
+        if lot == record.learn_lots() {
+            // What comes now is planned with the weights that all before it have led to.
+            restore_model(record, blobs, existing, &learnt, &mut done).await?;
+        }
         let survey = plan::survey(record, lot);
         if !record.has(Stage::Survey) || !existing.has(Stage::Survey, survey.id) {
             continue;
@@ -103,10 +130,19 @@ pub async fn restore(
             continue;
         }
         done.push(survey.place);
+        if lot < record.learn_lots() {
+            let lot = Lot::new(record, lot, surveyed);
+            done.extend(existing.of_lot(record, &lot, blobs).await?);
+            learnt.push(lot);
+            continue;
+        }
         if record.predict.class.is_some() || !record.has(Stage::Predict) {
             let lot = Lot::new(record, lot, surveyed);
             done.extend(existing.of_lot(record, &lot, blobs).await?);
         }
+    }
+    if record.lots() == record.learn_lots() {
+        restore_model(record, blobs, existing, &learnt, &mut done).await?;
     }
     // The graves first: what comes after them makes the run known.
     let graves = blobs.list(&keys::buried_of(&record.run));
@@ -124,6 +160,47 @@ pub async fn restore(
     }
     ledger.restore(&record.run, &done).await?;
     Ok(done.len() as u64)
+}
+
+/// Weights that were trained, and the numeric class that was found, so far as they exist.
+async fn restore_model(
+    record: &mut RunRecord,
+    blobs: &SharedBlobs,
+    existing: &Existing,
+    learnt: &[Lot],
+    done: &mut Vec<Place>,
+) -> anyhow::Result<()> {
+    if record.has(Stage::Train) {
+        let is_done = |place| done.contains(&place);
+        let trained = plan::train(record, learnt.iter(), is_done)
+            .filter(|(item, _)| existing.has(Stage::Train, item.id));
+        if let Some((item, _)) = trained {
+            pin_weights(record, &item, blobs).await?;
+        }
+        if record.has_weights() {
+            done.push(Place::new(Stage::Train, 0, 0));
+        }
+    }
+    let probe = plan::probe(record);
+    if record.has(Stage::Predict) && record.has_weights() && existing.has(Stage::Probe, probe.id) {
+        pin(record, blobs).await?;
+        done.push(probe.place);
+    }
+    Ok(())
+}
+
+/// Pins the run to the weights that it has trained.
+pub async fn pin_weights(record: &mut RunRecord, train: &Item, blobs: &SharedBlobs) -> anyhow::Result<()> {
+    if record.has_weights() {
+        return Ok(());
+    }
+    let key = keys::item_output(train);
+    let json = blobs.get(&key).await.context("reading what the training has made")?;
+    let Trained::V1 { weights, .. } =
+        serde_json::from_slice(&json).with_context(|| format!("reading {key}"))?;
+    record.predict.model.weights = weights;
+    blobs.put(&keys::run_record(&record.run), record.to_json().into()).await.context("writing run.json")?;
+    Ok(())
 }
 
 /// What the survey of a lot has found.

@@ -30,7 +30,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     board::{Board, Publish},
     commands::{self, Command},
-    conclude, feed, plan,
+    conclude::{self, Evaluated},
+    feed, plan,
     rebuild::{self, Existing},
     sweep,
     tally::{self, Meter},
@@ -230,6 +231,9 @@ impl Run {
         } else {
             0
         };
+        if self.board.wants_evaluation() {
+            self.evaluate().await?;
+        }
         self.judge();
         if self.state.is_final() && !self.conclude().await? {
             return Ok(Step::Pause(BUSY));
@@ -252,14 +256,31 @@ impl Run {
         if self.state == RunState::Failed {
             self.ledger.set_gate(self.board.run(), Gate::Closed).await?;
         }
-        let gone = conclude::evaluation(&self.board, &self.blobs).await?;
-        if gone.is_empty() || !matches!(self.state, RunState::Done | RunState::DoneWithFailures) {
+        let is_done = matches!(self.state, RunState::Done | RunState::DoneWithFailures);
+        if self.evaluate().await? || !is_done {
             return Ok(true);
         }
-        tracing::warn!(run = %self.board.run(), scores = gone.len(), "scores are gone and will be made again");
-        self.ledger.reset(self.board.run(), &gone).await?;
         self.state = RunState::Running;
         Ok(false)
+    }
+
+    /// Sums the scores of the scenes. False: some are gone, and are made again first.
+    async fn evaluate(&mut self) -> anyhow::Result<bool> {
+        match conclude::evaluation(&self.board, &self.blobs).await? {
+            Evaluated::All(content) => {
+                self.board.evaluated(Some(content));
+                Ok(true)
+            }
+            Evaluated::Nothing => {
+                self.board.evaluated(None);
+                Ok(true)
+            }
+            Evaluated::Gone(gone) => {
+                tracing::warn!(run = %self.board.run(), scores = gone.len(), "scores are gone and will be made again");
+                self.ledger.reset(self.board.run(), &gone).await?;
+                Ok(false)
+            }
+        }
     }
 
     fn status(&self) -> RunStatus {
@@ -294,11 +315,17 @@ impl Run {
                 Err(error) if is_gone(&error) => return self.make_again(plan::probe(&record).place).await,
                 pinned => pinned?,
             }
-            self.board.record = record;
+            self.board.pin(record);
         }
-        let record = &self.board.record;
-        if record.has(Stage::Predict) && record.predict.class.is_none() {
-            return Ok(());
+        if self.board.take_weights_news() {
+            let mut record = self.board.record.clone();
+            if let Some(train) = self.board.item(Place::new(Stage::Train, 0, 0)) {
+                match rebuild::pin_weights(&mut record, &train.item, &self.blobs).await {
+                    Err(error) if is_gone(&error) => return self.make_again(train.item.place).await,
+                    pinned => pinned?,
+                }
+                self.board.pin(record);
+            }
         }
         for lot in self.board.to_open() {
             let surveyed = match rebuild::surveyed(&self.board.record, lot, &self.blobs).await {
@@ -437,7 +464,7 @@ impl Run {
     /// Each time, though most lie there already: somebody may have deleted them.
     async fn write_inputs(&mut self, batch: &[Publish]) -> anyhow::Result<()> {
         for (digest, inputs) in batch.iter().filter_map(|publish| publish.inputs.as_ref()) {
-            let key = keys::assemble_inputs(self.board.run(), digest);
+            let key = keys::inputs(self.board.run(), digest);
             self.blobs.put(&key, inputs.clone().into()).await.with_context(|| format!("writing {key}"))?;
         }
         Ok(())
@@ -448,11 +475,9 @@ impl Run {
         if self.state.is_final() || self.state == RunState::Paused {
             return;
         }
-        // Without a numeric class there is nothing to begin with.
-        let probe = self.board.buried().iter().find(|(place, _)| place.stage == Stage::Probe);
-        let fatal = self.board.fatal().or(probe.map(|(_, grave)| &grave.failure));
-        if let Some(failure) = fatal {
-            self.message = Some(failure.message.clone());
+        let fatal = self.board.fatal().map(|failure| failure.message.clone());
+        if let Some(message) = fatal.or_else(|| self.board.dead_end()) {
+            self.message = Some(message);
             self.state = RunState::Failed;
         } else if self.board.is_at_rest() {
             let failed =

@@ -129,9 +129,12 @@ async fn work(cx: &Context, claimed: &Claimed) -> std::result::Result<Output, Jo
     }
     let key = keys::item_output(item);
     // Whoever had it before may have died between output and finish, and another run may have made the
-    // same. An assembly is looked at again, since it is sent back when its file (not its record) has
-    // gone missing.
-    let is_kept = !matches!(item.place.stage, Stage::Assemble | Stage::Noop);
+    // same. Stages that write files besides are looked at again, since they are sent back when a file
+    // (not its record) has gone missing.
+    let is_kept = matches!(
+        item.place.stage,
+        Stage::Probe | Stage::Survey | Stage::Analyze | Stage::Train | Stage::Predict | Stage::Eval
+    );
     if is_kept && cx.blobs.head(&key).await?.is_some() {
         return Ok(Output { body: bytes::Bytes::new(), pixels: 0 });
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use swath_backends::{Kind, Result, queue::Delivery};
-use swath_proto::item::Item;
+use swath_proto::item::{Item, Stage};
 
 use crate::context::Context;
 
@@ -21,7 +21,8 @@ pub const NO_END: Duration = Duration::from_secs(6 * 3600);
 /// Race it against the work: it returns only when the work has gone on for too long.
 pub async fn keep(cx: &Context, item: &Item, delivery: &mut Option<Delivery>) {
     let started = Instant::now();
-    while started.elapsed() < NO_END {
+    // A training may take days; its checkpoints say whether it goes on.
+    while item.place.stage == Stage::Train || started.elapsed() < NO_END {
         tokio::time::sleep(cx.lease / 3).await;
         match cx.ledger.extend(&item.run, &[item.place], &cx.me, cx.lease).await {
             Ok(lost) if lost.is_empty() => {}

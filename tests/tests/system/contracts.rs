@@ -1,41 +1,13 @@
-//! Every backend keeps the same contract; the embedded twins first.
-
-use std::{sync::Arc, time::Duration};
+//! Every server keeps the contract that the embedded twins keep in the tests of `backends`.
 
 use swath_backends::{
-    Kind,
-    blobs::folder::Folder,
-    contract,
-    ledger::embedded::EmbeddedLedger,
+    Kind, contract,
     open::{open_blobs, open_ledger, open_queue},
-    queue::embedded::EmbeddedQueue,
 };
 
 use crate::shared_servers::{shared, urls};
 
 const ROOT: &str = "unused";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_embedded_queue_keeps_the_contract() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let lease = Duration::from_secs(2);
-    let open =
-        || Arc::new(EmbeddedQueue::open_with_lease(&folder.path().join("queue.db"), lease).expect("opening"));
-    contract::queue::all(open(), open(), Some(lease)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_embedded_ledger_keeps_the_contract() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let open = || Arc::new(EmbeddedLedger::open(&folder.path().join("ledger.db")).expect("opening"));
-    contract::ledger::all(open(), open()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_folder_keeps_the_contract() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    contract::blobs::all(Arc::new(Folder::open(folder.path()).expect("opening")), true).await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rabbitmq_keeps_the_contract() {

@@ -5,6 +5,7 @@ mod control;
 mod duplicates;
 mod heals;
 mod kills;
+mod learns;
 mod same_bytes;
 mod shape;
 mod shared_servers;

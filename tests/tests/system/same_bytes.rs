@@ -35,8 +35,10 @@ pub fn reference() -> &'static Made {
 
 fn eval_counts(made: &Made) -> Vec<u64> {
     let eval: serde_json::Value = serde_json::from_slice(&made.eval).expect("eval.json");
-    let rows = eval["overall"]["confusion"].as_array().expect("a table").iter();
-    rows.flat_map(|row| row.as_array().expect("a row").iter().filter_map(serde_json::Value::as_u64)).collect()
+    let average = eval["overall"].as_array().and_then(|scores| scores.last()).expect("an average");
+    let rows = average["conf_mat"].as_array().expect("a table").iter();
+    let counts = rows.flat_map(|row| row.as_array().expect("a row"));
+    counts.filter_map(serde_json::Value::as_f64).map(|count| count as u64).collect()
 }
 
 #[test]

@@ -201,7 +201,7 @@ pub fn scene() -> &'static Path {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let target = folder.path().to_str().expect("UTF-8");
         let output = Command::new(program())
-            .args(["synth", target, "--size", "1500"])
+            .args(["synth", target, "--size", "1500", "--count", "2"])
             .output()
             .expect("starting swath");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

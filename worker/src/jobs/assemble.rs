@@ -51,7 +51,7 @@ struct Part {
 }
 
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Assemble) -> Result<Output, JobError> {
-    let key = keys::assemble_inputs(&item.run, &work.inputs);
+    let key = keys::inputs(&item.run, &work.inputs);
     let inputs: AssembleInputs = serde_json::from_slice(&cx.blobs.get(&key).await?)
         .with_context(|| format!("reading {key}"))
         .map_err(JobError::data)?;

@@ -47,7 +47,7 @@ fn count(work: &Eval, prediction: &str) -> Result<SceneScore, JobError> {
                 return Err(JobError::data(anyhow!("{} is not an 8-bit raster", work.prediction)));
             };
             truth.resize(guess.len(), 0);
-            labels.burn(rect, null_class, &mut truth)?;
+            labels.burn(rect, &mut truth)?;
             confusion.add(&truth, &guess).map_err(JobError::data)?;
         }
     }

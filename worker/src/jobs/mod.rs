@@ -1,10 +1,14 @@
 //! What an item can ask for: one file a job, one line in the registry.
 
 mod assemble;
+mod bundle;
+mod chip;
 mod eval;
 mod predict;
 mod probe;
 mod survey;
+mod train;
+mod vectorize;
 
 use bytes::Bytes;
 use swath_proto::item::Work;
@@ -26,9 +30,13 @@ pub async fn run(cx: &Context, item: &Claimed) -> Result<Output, JobError> {
     match &item.work {
         Work::Probe(work) => probe::run(cx, item, work).await,
         Work::Survey(work) => survey::run(cx, item, work).await,
+        Work::Chip(work) => chip::run(cx, item, work).await,
+        Work::Train(work) => train::run(cx, item, work).await,
         Work::Predict(work) => predict::run(cx, item, work).await,
         Work::Assemble(work) => assemble::run(cx, item, work).await,
         Work::Eval(work) => eval::run(cx, item, work).await,
+        Work::Vectorize(work) => vectorize::run(cx, item, work).await,
+        Work::Bundle(work) => bundle::run(cx, item, work).await,
         Work::Noop(_) => Ok(Output { body: Bytes::new(), pixels: 0 }),
     }
 }

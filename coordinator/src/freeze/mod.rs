@@ -2,6 +2,14 @@
 //! model is put under the root by its content, and the run's name is a hash of all that. So the
 //! same command on the same inputs is the same run, and goes on where it was.
 
+mod learn;
+mod not_yet;
+mod pin;
+mod scenes;
+
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -12,14 +20,15 @@ use swath_backends::{
 };
 use swath_proto::{
     envelope,
-    ids::{Digest, RunId, SceneId},
+    ids::{Digest, RunId},
     item::{Architecture, ClassStyle, ModelRef, Stage, Weights, WindowShape},
     keys,
     pipeline::Pipeline,
     run::{PredictPlan, RunRecord},
-    scene::{FileRef, SceneFiles},
+    scene::SceneFiles,
 };
 
+pub use self::pin::PinnedScene;
 use crate::plan;
 
 /// A pipeline file as it was read, with what the command line changed in it.
@@ -34,6 +43,10 @@ pub struct Source {
 /// A run that is ready to begin; nothing of it is written yet.
 pub struct Frozen {
     pub record: RunRecord,
+    /// All scenes, those for training too.
+    pub scenes: Vec<PinnedScene>,
+    /// Scenes that `run.skip_missing` left out.
+    pub left_out: usize,
     /// The model's file, where it is not there yet.
     model: Option<bytes::Bytes>,
 }
@@ -42,34 +55,19 @@ pub struct Frozen {
 /// a part of the run's name, since several roots may share a ledger.
 pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Frozen> {
     let pipeline = Pipeline::parse(&source.text)?;
+    not_yet::refuse(&pipeline)?;
     let (weights, model) = weights(&pipeline, &source.folder).await?;
     let outside = Outside::default();
-    let mut scenes = Vec::with_capacity(pipeline.scenes.len());
-    for (at, entry) in pipeline.scenes.iter().enumerate() {
-        let place = || format!("scenes[{at}]");
-        let pinned = async |uri, key| {
-            file(uri, &source.folder, &outside).await.with_context(|| format!("{}.{key}", place()))
-        };
-        let image = pinned(&entry.image, "image").await?;
-        let labels = match &entry.labels {
-            Some(labels) => Some(pinned(labels, "labels").await?),
-            None => None,
-        };
-        let id = match &entry.id {
-            Some(id) => id.parse(),
-            None => stem(&entry.image).parse::<SceneId>(),
-        };
-        let id = id.with_context(|| format!("{}: give it an id", place()))?;
-        scenes.push(SceneFiles { id, image, labels });
-    }
-    let mut ids: Vec<_> = scenes.iter().map(|scene| &scene.id).collect();
-    ids.sort();
-    if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
-        bail!("scenes: two are called '{}'; give each an id of its own", twice[0]);
+    let named = scenes::name_all(&pipeline, &source.folder, &outside).await?;
+    let (scenes, left_out) = pin::pin_all(named, pipeline.run.skip_missing, &outside).await?;
+    not_yet::refuse_scenes(&scenes)?;
+    let predicted: Vec<SceneFiles> = scenes.iter().filter_map(PinnedScene::predicted).collect();
+    if predicted.is_empty() && pipeline.stages.contains(&Stage::Predict) {
+        bail!("scenes: none is to be predicted (they are in the group train)");
     }
     let classes =
-        pipeline.classes.iter().map(|class| Ok(ClassStyle { name: class.name.clone(), rgb: class.rgb()? }));
-    let classes = classes.collect::<anyhow::Result<Vec<_>>>()?;
+        pipeline.classes.iter().map(|class| Some(ClassStyle { name: class.name.clone(), rgb: class.rgb()? }));
+    let classes = classes.collect::<Option<Vec<_>>>().context("a class has no color")?;
     let null_class =
         pipeline.classes.iter().position(|class| class.null).context("no class is the null class")?;
     let predict = &pipeline.predict;
@@ -79,7 +77,7 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
         program: env!("CARGO_PKG_VERSION").into(),
         pipeline: Digest::of(source.text.as_bytes()),
         stages: pipeline.stages.clone(),
-        scenes,
+        scenes: predicted,
         lot_scenes: pipeline.run.lot_scenes,
         predict: PredictPlan {
             model: ModelRef {
@@ -95,6 +93,8 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
             item_px: predict.item_px,
             class: None,
         },
+        learn: learn::learn(&pipeline, &scenes)?,
+        vectors: learn::vectors(&pipeline),
         classes,
         null_class: null_class as u32,
         max_failures: pipeline.run.max_failures,
@@ -111,7 +111,7 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
             )
         })?;
     }
-    Ok(Frozen { record, model })
+    Ok(Frozen { record, scenes, left_out, model })
 }
 
 /// The name and eight digits of a hash of all that decides the run.
@@ -133,50 +133,41 @@ pub async fn submit(frozen: &Frozen, source: &Source, root: &SharedBlobs) -> any
 }
 
 async fn weights(pipeline: &Pipeline, folder: &Path) -> anyhow::Result<(Weights, Option<bytes::Bytes>)> {
+    if pipeline.stages.contains(&Stage::Train) {
+        return Ok((Weights::Trained, None));
+    }
     let Some(file) = &pipeline.model.weights else {
         let seed = pipeline.model.seed.context("model: give weights or a seed")?;
         return Ok((Weights::Seed(seed), None));
     };
-    let wanted = match pipeline.model.architecture {
-        Architecture::Torchscript => "pt",
-        Architecture::Tiny | Architecture::UnetResnet18 => "safetensors",
+    let wanted: &[&str] = match pipeline.model.architecture {
+        Architecture::Torchscript => &["pt"],
+        _ => &["safetensors", "pth", "pt"],
     };
-    if Path::new(file).extension().and_then(|ending| ending.to_str()) != Some(wanted) {
-        bail!("model.weights = \"{file}\": this architecture takes a .{wanted} file");
+    let ending = Path::new(file).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    if !wanted.contains(&ending) {
+        bail!("model.weights = \"{file}\": this architecture takes a .{} file", wanted.join(" or ."));
     }
     let bytes = read(file, folder).await.context("model.weights")?;
-    let weights = Weights::File { sha256: Digest::of(&bytes), extension: wanted.into() };
+    let weights = Weights::File { sha256: Digest::of(&bytes), extension: ending.into() };
     Ok((weights, Some(bytes)))
 }
 
-fn stem(uri: &str) -> &str {
-    let name = uri.rsplit('/').next().unwrap_or(uri);
-    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
-}
-
-fn absolute(path: &str, folder: &Path) -> anyhow::Result<PathBuf> {
-    let path = folder.join(path);
-    std::path::absolute(&path).with_context(|| format!("resolving {}", path.display()))
-}
-
-/// Pins a file to its present state.
-async fn file(uri: &str, folder: &Path, outside: &Outside) -> anyhow::Result<FileRef> {
-    let uri = match s3_parts(uri) {
-        Some(_) => uri.to_owned(),
-        None => {
-            let path = absolute(uri, folder)?;
-            path.to_str().with_context(|| format!("{} is not valid UTF-8", path.display()))?.to_owned()
-        }
-    };
-    let tag = outside.tag(&uri).await?.with_context(|| format!("there is no file {uri}"))?;
-    Ok(FileRef { uri, tag })
+/// Where a path of the pipeline file leads: `s3://bucket/key`, or an absolute path.
+fn resolve(uri: &str, folder: &Path) -> anyhow::Result<String> {
+    if s3_parts(uri).is_some() {
+        return Ok(uri.to_owned());
+    }
+    let path = folder.join(uri);
+    let path = std::path::absolute(&path).with_context(|| format!("resolving {}", path.display()))?;
+    Ok(path.to_str().with_context(|| format!("{} is not valid UTF-8", path.display()))?.to_owned())
 }
 
 async fn read(uri: &str, folder: &Path) -> anyhow::Result<bytes::Bytes> {
     if let Some((bucket, key)) = s3_parts(uri) {
         return open_blobs(&bucket).await?.get(key).await.with_context(|| format!("reading {uri}"));
     }
-    let path = absolute(uri, folder)?;
-    let bytes = tokio::fs::read(&path).await.with_context(|| format!("reading {}", path.display()))?;
+    let path = resolve(uri, folder)?;
+    let bytes = tokio::fs::read(&path).await.with_context(|| format!("reading {path}"))?;
     Ok(bytes.into())
 }

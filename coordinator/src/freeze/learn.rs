@@ -1,0 +1,117 @@
+//! From the words of a pipeline file to what a run learns from, and which polygons it draws.
+
+use anyhow::bail;
+use swath_proto::{
+    item::Stage,
+    learn::{ChipSet, ChipWindows, LearnPlan},
+    pipeline::{self, Pipeline},
+    train::{Augment, Backbone, Checkpoint, Keep, Optimizer, Schedule, TrainSpec},
+    vectors::{VectorFormat, VectorPlan},
+};
+
+use super::PinnedScene;
+
+/// Windows that one chip item looks at: a few seconds of work, a shard of some ten megabytes.
+const WINDOWS_PER_SHARD: u32 = 512;
+
+pub(super) fn learn(pipeline: &Pipeline, scenes: &[PinnedScene]) -> anyhow::Result<Option<LearnPlan>> {
+    if !pipeline.stages.contains(&Stage::Chip) {
+        return Ok(None);
+    }
+    let scenes: Vec<_> = scenes.iter().filter_map(PinnedScene::learnt).collect();
+    if !scenes.iter().any(|scene| scene.set == ChipSet::Train) {
+        bail!("scenes: none to train on; give some group = \"train\", and labels");
+    }
+    Ok(Some(LearnPlan {
+        scenes,
+        windows: match pipeline.chips.windows() {
+            pipeline::ChipWindows::Sliding(spec) => ChipWindows::Sliding(spec),
+            pipeline::ChipWindows::Random(spec) => ChipWindows::Random(spec),
+        },
+        keep: pipeline.chips.keep(&pipeline.classes),
+        windows_per_shard: WINDOWS_PER_SHARD,
+        train: train(pipeline)?,
+    }))
+}
+
+fn train(pipeline: &Pipeline) -> anyhow::Result<TrainSpec> {
+    let entry = &pipeline.train;
+    let has = |augment| entry.augment.contains(&augment);
+    if entry.init.is_some() {
+        bail!("train.init: can't be used yet; train.backbone = \"imagenet\" can");
+    }
+    let class_weights = match &entry.class_weights {
+        pipeline::ClassWeights::Word(pipeline::ClassWeightWord::None) => None,
+        pipeline::ClassWeights::Word(pipeline::ClassWeightWord::Balanced) => {
+            bail!("train.class_weights = \"balanced\": can't be used yet; give a number a class")
+        }
+        pipeline::ClassWeights::List(weights) => Some(weights.iter().map(|weight| *weight as f32).collect()),
+        pipeline::ClassWeights::ByName(weights) => {
+            let weight =
+                |class: &pipeline::ClassEntry| weights.get(&class.name).map_or(1.0, |weight| *weight as f32);
+            Some(pipeline.classes.iter().map(weight).collect())
+        }
+    };
+    let spec = TrainSpec {
+        architecture: pipeline.model.architecture,
+        backbone: match entry.backbone {
+            Some(pipeline::Backbone::Imagenet) => Backbone::Imagenet,
+            Some(pipeline::Backbone::Random) | None => Backbone::None,
+        },
+        weights: None,
+        fresh_head: false,
+        bands: pipeline.model.bands,
+        classes: pipeline.classes.len() as u32,
+        epochs: entry.epochs,
+        batch: entry.batch,
+        lr: entry.lr,
+        optimizer: match entry.optimizer {
+            pipeline::Optimizer::Adam => Optimizer::Adam,
+            pipeline::Optimizer::Adamw => Optimizer::Adamw,
+        },
+        weight_decay: entry.weight_decay,
+        schedule: match entry.schedule {
+            pipeline::Schedule::OneCycle => Schedule::OneCycle,
+            pipeline::Schedule::Constant => Schedule::Constant,
+        },
+        class_weights,
+        ignore_class: None,
+        augment: Augment {
+            hflip: has(pipeline::Augment::HorizontalFlip),
+            vflip: has(pipeline::Augment::VerticalFlip),
+            rot90: has(pipeline::Augment::RightAngles),
+        },
+        normalize: None,
+        seed: entry.seed,
+        keep: match pipeline.bundle.checkpoint {
+            pipeline::Checkpoint::Best => Keep::Best,
+            pipeline::Checkpoint::Last => Keep::Last,
+        },
+        checkpoint: Checkpoint::default(),
+    };
+    spec.check()?;
+    Ok(spec)
+}
+
+pub(super) fn vectors(pipeline: &Pipeline) -> Option<VectorPlan> {
+    let entry = pipeline.stages.contains(&Stage::Vectorize).then_some(&pipeline.vectorize)?;
+    let wanted = |class: &pipeline::ClassEntry| match &entry.classes {
+        Some(names) => names.contains(&class.name),
+        None => !class.null,
+    };
+    let numbered = (0_u8..).zip(&pipeline.classes);
+    Some(VectorPlan {
+        classes: numbered.filter(|(_, class)| wanted(class)).map(|(number, _)| number).collect(),
+        denoise_px: entry.denoise_px,
+        min_area_m2: entry.min_area_m2,
+        tolerance_px: entry.simplify_px,
+        formats: entry
+            .formats
+            .iter()
+            .map(|format| match format {
+                pipeline::VectorFormat::Geojson => VectorFormat::GeoJson,
+                pipeline::VectorFormat::Geoparquet => VectorFormat::GeoParquet,
+            })
+            .collect(),
+    })
+}

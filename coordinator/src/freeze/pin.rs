@@ -1,0 +1,94 @@
+//! Pins files to their present state, many at a time.
+
+use std::collections::{BTreeSet, HashMap};
+
+use anyhow::bail;
+use futures::{StreamExt as _, TryStreamExt as _};
+use swath_backends::outside::Outside;
+use swath_proto::{
+    ids::SceneId,
+    learn::{ChipSet, LearnScene},
+    pipeline::Group,
+    scene::{FileRef, SceneFiles},
+};
+
+use super::scenes::{NamedScene, first_ten};
+
+/// Files that are asked for at a time: enough to hide a store's latency (11,000 scenes in seconds),
+/// few enough for its limits and for the connections of one process.
+const AT_A_TIME: usize = 64;
+
+/// A scene whose files were all there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinnedScene {
+    pub id: SceneId,
+    pub images: Vec<FileRef>,
+    pub labels: Option<FileRef>,
+    pub aoi: Option<FileRef>,
+    pub group: Group,
+}
+
+impl PinnedScene {
+    /// As the run's record has it, if it is learnt from.
+    pub fn learnt(&self) -> Option<LearnScene> {
+        let set = match self.group {
+            Group::Train => ChipSet::Train,
+            Group::Validation => ChipSet::Validation,
+            Group::Predict => return None,
+        };
+        let (image, labels) = (self.images.first()?.clone(), Some(self.labels.clone()?));
+        Some(LearnScene { files: SceneFiles { id: self.id.clone(), image, labels }, set })
+    }
+
+    /// As the run's record has it, if it is predicted.
+    pub fn predicted(&self) -> Option<SceneFiles> {
+        let image = self.images.first().filter(|_| self.group.is_predicted())?;
+        Some(SceneFiles { id: self.id.clone(), image: image.clone(), labels: self.labels.clone() })
+    }
+}
+
+/// Returns the scenes in their order, and how many were left out.
+pub(super) async fn pin_all(
+    named: Vec<NamedScene>,
+    skip_missing: bool,
+    outside: &Outside,
+) -> anyhow::Result<(Vec<PinnedScene>, usize)> {
+    let files = named.iter().flat_map(|scene| scene.images.iter().chain(&scene.labels).chain(&scene.aoi));
+    let files: BTreeSet<String> = files.cloned().collect();
+    let tags: HashMap<String, Option<String>> = futures::stream::iter(files)
+        .map(|uri| async move { outside.tag(&uri).await.map(|tag| (uri, tag)) })
+        .buffer_unordered(AT_A_TIME)
+        .try_collect()
+        .await?;
+    let pin = |uri: &String| {
+        let tag = tags.get(uri).cloned().flatten();
+        tag.map(|tag| FileRef { uri: uri.clone(), tag }).ok_or_else(|| uri.clone())
+    };
+    let mut scenes = Vec::new();
+    let mut missing = Vec::new();
+    let n = named.len();
+    for scene in named {
+        let images = scene.images.iter().map(pin).collect::<Result<Vec<_>, _>>();
+        let labels = scene.labels.as_ref().map(pin).transpose();
+        let aoi = scene.aoi.as_ref().map(pin).transpose();
+        for (what, gone) in
+            [("image", images.as_ref().err()), ("labels", labels.as_ref().err()), ("aoi", aoi.as_ref().err())]
+        {
+            if let Some(gone) = gone {
+                missing.push(format!("{}.{what} of '{}': there is no file {gone}", scene.place, scene.id));
+            }
+        }
+        if let (Ok(images), Ok(labels), Ok(aoi)) = (images, labels, aoi) {
+            scenes.push(PinnedScene { id: scene.id, images, labels, aoi, group: scene.group });
+        }
+    }
+    let left_out = n - scenes.len();
+    if !missing.is_empty() && (!skip_missing || scenes.is_empty()) {
+        let hint = match scenes.is_empty() {
+            true => "",
+            false => "\n(run.skip_missing = true leaves such scenes out)",
+        };
+        bail!("{left_out} of {n} scenes lack a file\n{}{hint}", first_ten(&missing));
+    }
+    Ok((scenes, left_out))
+}

@@ -1,0 +1,120 @@
+//! From labelled scenes to a trained model, a map, polygons and a bundle, in one command.
+
+use swath_proto::{item::Stage, keys, status::RunState};
+
+use crate::site::{Kind, Site, scene};
+
+/// Half of the scene's polygons may be anywhere: what is learnt here is little, and that is not what is shown.
+fn pipeline(site: &Site) -> String {
+    let scene = scene().display().to_string();
+    let text = format!(
+        r##"
+name = "learn"
+stages = ["survey", "chip", "train", "predict", "assemble", "eval", "vectorize", "bundle"]
+scenes = [
+    {{ id = "seen", image = "{scene}/scene-1.tif", labels = "{scene}/scene-1.geojson", group = "train" }},
+    {{ id = "unseen", image = "{scene}/scene-2.tif", labels = "{scene}/scene-2.geojson", group = "validation" }},
+]
+classes = [
+    {{ name = "background", color = "#202020", null = true }},
+    {{ name = "building", color = "#ff8800" }},
+]
+
+[model]
+architecture = "tiny"
+
+[chips]
+size = 96
+target_classes = ["building"]
+target_count_threshold = 1
+negative_survival_prob = 0.5
+
+[train]
+epochs = 2
+lr = 0.01
+
+[predict]
+core_px = 256
+block_px = 256
+margin_px = 32
+scores = true
+
+[vectorize]
+denoise_px = 2
+formats = ["geojson", "geoparquet"]
+"##
+    );
+    let file = site.path("learn.toml");
+    std::fs::write(&file, text).expect("writing the pipeline");
+    file.to_str().expect("UTF-8").to_owned()
+}
+
+/// What a run leaves for people, and what it has learnt from.
+struct Made {
+    classes: Vec<u8>,
+    polygons: Vec<u8>,
+    bundle: Vec<u8>,
+}
+
+fn learn(kind: Kind, workers: &str) -> Made {
+    let site = Site::new(kind);
+    let output = site.swath(&["run", &pipeline(&site), "--workers", workers], 0);
+    let run = crate::same_bytes::run_name(&output.stdout);
+    let status = site.status(&run).expect("a status");
+    assert_eq!(status.state, RunState::Done, "{status:?}");
+    for stage in [Stage::Chip, Stage::Train, Stage::Predict, Stage::Eval, Stage::Vectorize, Stage::Bundle] {
+        let count = status.stages[stage.name()];
+        assert!(count.items > 0 && count.done == count.items, "{stage}: {count:?}");
+    }
+    let id = run.parse().expect("a run's name");
+    Made {
+        classes: site.object(&format!("predict/{run}/unseen.tif")),
+        polygons: site.object(&format!("vectors/{run}/unseen.geojson")),
+        bundle: site.object(&keys::bundle(&id)),
+    }
+}
+
+#[test]
+fn a_run_learns_predicts_draws_and_packs_and_does_the_same_on_servers() {
+    let (here, there) = (learn(Kind::Embedded, "1"), learn(Kind::Servers, "2"));
+    assert!(here.classes == there.classes, "the map depends on where and by how many it was made");
+    assert!(here.polygons == there.polygons, "the polygons do");
+    let collection: serde_json::Value = serde_json::from_slice(&here.polygons).expect("GeoJSON");
+    assert_eq!(collection["type"], "FeatureCollection");
+    let open = |bytes| swath_bundle::Bundle::from_bytes("bundle.zip", bytes).expect("a bundle");
+    let (here, there) = (open(here.bundle), open(there.bundle));
+    assert_eq!(here.weights_sha256(), there.weights_sha256(), "the weights do");
+    assert_eq!(here.model().classes[1].name, "building");
+    assert!(here.eval().is_some(), "a bundle says how good its model is");
+}
+
+#[test]
+fn a_run_that_is_killed_while_it_learns_goes_on_and_cuts_no_chip_twice() {
+    let site = Site::new(Kind::Embedded);
+    let file = pipeline(&site);
+    let args = ["run", &file, "--workers", "2"];
+    let mut chips = None;
+    for pause_ms in [1500, 2500, 4000] {
+        let mut process = site.start(&args);
+        std::thread::sleep(std::time::Duration::from_millis(pause_ms));
+        process.kill();
+        chips = Some(chip_files(&site));
+    }
+    site.swath(&args, 0);
+    let after = chip_files(&site);
+    assert!(chips.expect("files").is_subset(&after), "a shard was taken away");
+    let n_shards = after.iter().filter(|name| name.ends_with(".tar")).count();
+    // 16 x 16 windows of 96 px a scene of 1,500 px, and 512 a shard.
+    assert_eq!(n_shards, 2, "{after:?}");
+}
+
+fn chip_files(site: &Site) -> std::collections::BTreeSet<String> {
+    let mut found = std::collections::BTreeSet::new();
+    let folders = std::fs::read_dir(std::path::Path::new(&site.root).join("chips"));
+    for folder in folders.into_iter().flatten().flatten() {
+        for file in std::fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+            found.insert(file.file_name().to_string_lossy().into_owned());
+        }
+    }
+    found
+}

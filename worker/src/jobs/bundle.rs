@@ -1,0 +1,48 @@
+//! Packs the network with all that is needed to predict with it.
+
+use anyhow::anyhow;
+use swath_bundle::Model;
+use swath_proto::item::Bundle;
+
+use super::{Output, json};
+use crate::{
+    context::{Claimed, Context},
+    failure::JobError,
+    models,
+};
+
+/// What a bundle item leaves under its own key.
+#[derive(serde::Serialize)]
+#[serde(tag = "version")]
+enum Bundled<'a> {
+    #[serde(rename = "1")]
+    V1 { key: &'a str, bytes: u64 },
+}
+
+pub(super) async fn run(cx: &Context, item: &Claimed, work: &Bundle) -> Result<Output, JobError> {
+    let weights = models::file(cx, &work.model).await?;
+    let weights =
+        weights.ok_or_else(|| JobError::data(anyhow!("weights from a seed are no model to pack")))?;
+    let eval = match &work.eval {
+        Some((key, _)) => Some(cx.blobs.get(key).await?),
+        None => None,
+    };
+    let model = Model {
+        architecture: work.model.architecture,
+        bands: work.model.bands,
+        classes: work.classes.clone(),
+        null_class: work.null_class,
+        window: work.window,
+        batch: work.batch,
+        scaling: serde_json::json!({ "by": "cast" }),
+        metrics: None,
+    };
+    let pack = move || {
+        swath_bundle::write(Vec::new(), env!("CARGO_PKG_VERSION"), &model, &weights, eval.as_deref())
+            .map_err(JobError::data)
+    };
+    let body = cx.native(item, pack).await?;
+    let bytes = body.len() as u64;
+    cx.blobs.put(&work.output, body.into()).await?;
+    json(&Bundled::V1 { key: &work.output, bytes }, 0)
+}
