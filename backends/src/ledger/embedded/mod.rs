@@ -46,6 +46,8 @@ const SCHEMA: &str = "
 const EVENTS_A_CALL: i64 = 4096;
 /// Places that are written in one go, so that others are let in between.
 const AT_ONCE: usize = 2000;
+/// Whoever waits for the file's lock looks again only now and then, and must find it free.
+const LET_IN: Duration = Duration::from_millis(5);
 
 #[derive(Clone)]
 pub struct EmbeddedLedger {
@@ -209,6 +211,7 @@ impl Ledger for EmbeddedLedger {
                 })
             };
             self.file.run("resetting", reset).await?;
+            tokio::time::sleep(LET_IN).await;
         }
         Ok(())
     }
@@ -322,6 +325,7 @@ impl Ledger for EmbeddedLedger {
                 })
             };
             self.file.run("restoring", restore).await?;
+            tokio::time::sleep(LET_IN).await;
         }
         let run = run.clone();
         let know = move |db: &Db<'_>| {
