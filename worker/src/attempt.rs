@@ -58,6 +58,11 @@ pub async fn attempt(cx: &Context, delivery: Delivery) -> anyhow::Result<()> {
         }
         Err(error) => return set_aside(cx, delivery, &error.to_string()).await,
     };
+    let Some(_in_hand) = cx.take(&item) else {
+        // It came twice, and the one that is at work sees to it.
+        delivery.done().await?;
+        return Ok(());
+    };
     let claim = || cx.ledger.claim(&item.run, item.place, &cx.me, cx.lease);
     match patiently(cx, "claiming", claim).await {
         Ok(Claim::Go { attempts, failures }) => {

@@ -15,8 +15,8 @@ use swath_backends::{
     outside::Outside,
 };
 use swath_proto::{
-    ids::{Digest, WorkerId},
-    item::Item,
+    ids::{Digest, RunId, WorkerId},
+    item::{Item, Place},
     outcome::Failure,
     scene::FileRef,
 };
@@ -50,8 +50,22 @@ pub struct Context {
     pub alone: RwLock<()>,
     /// Threads that read and encode pixels.
     pub native: Semaphore,
+    /// What it has in hand. The ledger lets a holder claim again; it must not do the work twice at once.
+    pub in_hand: Mutex<HashSet<(RunId, Place)>>,
     /// Why this worker must end: it can't do the work that there is.
     pub unfit: Mutex<Option<anyhow::Error>>,
+}
+
+/// See [`Context::take`].
+pub struct InHand<'a> {
+    all: &'a Mutex<HashSet<(RunId, Place)>>,
+    name: (RunId, Place),
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
 }
 
 /// An item in this worker's hands.
@@ -119,6 +133,13 @@ impl Context {
             work()
         });
         done.await.map_err(JobError::internal)?
+    }
+
+    /// Takes an item in hand until what is returned is dropped; none if it is there already.
+    pub fn take(&self, item: &Item) -> Option<InHand<'_>> {
+        let name = (item.run.clone(), item.place);
+        let is_new = self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        is_new.then(|| InHand { all: &self.in_hand, name })
     }
 
     /// No new work is taken, and the process leaves with this error.

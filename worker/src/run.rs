@@ -59,6 +59,7 @@ pub async fn run(
         device: Device::start().context("starting the device thread")?,
         cache: config.cache,
         cached: Mutex::default(),
+        in_hand: Mutex::default(),
         lease: config.lease,
         threads: config.threads,
         stop,

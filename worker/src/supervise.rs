@@ -49,11 +49,11 @@ pub fn supervise() -> std::io::Result<Inheritance> {
     loop {
         let started = Instant::now();
         // Before there is a child: what comes early is not lost. The terminal sends Ctrl-C to parent and
-        // child alike, and the child sees to it.
+        // child alike; that the child then hears it twice does no harm.
         // SAFETY: plain calls with a valid handler.
         unsafe {
             libc::signal(libc::SIGTERM, pass_on as *const () as libc::sighandler_t);
-            libc::signal(libc::SIGINT, libc::SIG_IGN);
+            libc::signal(libc::SIGINT, pass_on as *const () as libc::sighandler_t);
         }
         // SAFETY: no other thread exists yet, so the child may go on as a full process.
         match unsafe { libc::fork() } {
@@ -79,8 +79,7 @@ pub fn supervise() -> std::io::Result<Inheritance> {
             std::process::exit(libc::WEXITSTATUS(status));
         }
         let signal = libc::WTERMSIG(status);
-        // Ctrl-C may come before the child has handlers.
-        if STOPPING.load(Ordering::Acquire) || signal == libc::SIGINT {
+        if STOPPING.load(Ordering::Acquire) {
             std::process::exit(128 + signal);
         }
         let crash = crash_name(signal).map(|signal| Crash { signal, suspects });

@@ -41,6 +41,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         _ => "warn",
     };
     logging::start(args.log_format, default);
+    if !matches!(args.command, Command::Run(_) | Command::Submit(_) | Command::Coordinator(_)) {
+        end_with_the_reader();
+    }
     let doors = args.doors;
     match args.command {
         #[cfg(feature = "worker")]
@@ -66,6 +69,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
     }
+}
+
+/// What only tells ends in silence when nobody reads on, as `head` does not.
+fn end_with_the_reader() {
+    // SAFETY: a plain call, before there are threads.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
 fn block_on(future: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {

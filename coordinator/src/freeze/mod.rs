@@ -137,8 +137,8 @@ async fn weights(pipeline: &Pipeline, folder: &Path) -> anyhow::Result<(Weights,
         return Ok((Weights::Trained, None));
     }
     let Some(file) = &pipeline.model.weights else {
-        let seed = pipeline.model.seed.context("model: give weights or a seed")?;
-        return Ok((Weights::Seed(seed), None));
+        // Where there are neither, no stage asks for any.
+        return Ok((pipeline.model.seed.map_or(Weights::Trained, Weights::Seed), None));
     };
     let wanted: &[&str] = match pipeline.model.architecture {
         Architecture::Torchscript => &["pt"],

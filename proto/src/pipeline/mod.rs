@@ -151,7 +151,8 @@ impl Pipeline {
         classes::check_all(&self.classes, check);
         stages::check_all(self, check);
         scenes::check_all(&self.scenes, check);
-        self.model.check(trains, check);
+        let predicts = self.stages.iter().any(|stage| matches!(stage, Stage::Predict | Stage::Bundle));
+        self.model.check(trains, predicts, check);
         self.data.check(self.model.bands, self.stages.contains(&Stage::Analyze), check);
         self.labels.check(&self.classes, check);
         self.chips.check(&self.classes, check);

@@ -30,7 +30,7 @@ const fn default_bands() -> u32 {
 }
 
 impl ModelEntry {
-    pub(super) fn check(&self, trains: bool, check: &mut Check<'_>) {
+    pub(super) fn check(&self, trains: bool, predicts: bool, check: &mut Check<'_>) {
         if !check.sound(&["model.weights", "model.seed", "model.architecture", "stages"]) {
             return;
         }
@@ -40,8 +40,8 @@ impl ModelEntry {
             (None, None) if is_script => {
                 check.wrong("model.weights", "a TorchScript module needs weights = \"FILE.pt\"");
             }
-            (None, None) if !trains => {
-                let why = "give weights = \"FILE.safetensors\", or a seed to try things out";
+            (None, None) if predicts && !trains => {
+                let why = "give weights = \"FILE.safetensors\", or a seed to try things out, or add train to stages";
                 check.wrong("model", why);
             }
             (None, Some(_)) if is_script => {
