@@ -6,13 +6,13 @@ use swath_geo::{
     grid::ItemGrid,
 };
 use swath_proto::{
-    ids::{Digest, ItemId},
+    ids::Digest,
     item::{
         Assemble, AssembleInputs, AssemblePart, Bundle, Chip, Eval, Item, Noop, Place, Predict, Probe, Stage,
         Survey, Train, Vectorize, Work,
     },
     keys,
-    learn::{ChipSet, ChipWindows, LearnPlan, TrainInputs},
+    learn::{ChipItem, ChipSet, ChipWindows, LearnPlan, TrainInputs},
     run::RunRecord,
     scene::{SceneFiles, SceneHeader, SurveyedScene},
 };
@@ -204,7 +204,7 @@ pub fn train<'a>(
                 .map(|index| Place::new(Stage::Chip, lot.lot, index));
             let items =
                 places.filter(|place| is_done(*place)).filter_map(|place| chip(record, lot, place.index));
-            into.extend(items.map(|item| -> ItemId { item.id }));
+            into.extend(items.map(|item| ChipItem { place: item.place, id: item.id }));
         }
     }
     let inputs = serde_json::to_vec(&inputs).ok()?;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     chips::{KeepSpec, RandomSpec, SlidingSpec},
     ids::ItemId,
+    item::Place,
     scene::SceneFiles,
     train::TrainSpec,
 };
@@ -49,8 +50,16 @@ pub enum ChipWindows {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainInputs {
-    pub train: Vec<ItemId>,
-    pub validation: Vec<ItemId>,
+    pub train: Vec<ChipItem>,
+    pub validation: Vec<ChipItem>,
+}
+
+/// A chip item, and where it stands, should its shard be gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChipItem {
+    pub place: Place,
+    pub id: ItemId,
 }
 
 /// Output of a chip item. Without a key nothing was kept.

@@ -108,6 +108,20 @@ fn a_run_that_is_killed_while_it_learns_goes_on_and_cuts_no_chip_twice() {
     assert_eq!(n_shards, 2, "{after:?}");
 }
 
+#[test]
+fn a_shard_that_is_gone_is_cut_again_before_the_training() {
+    let site = Site::new(Kind::Embedded);
+    let file = pipeline(&site);
+    site.swath(&["run", &file, "--workers", "1", "--stages", "survey,chip"], 0);
+    let whole = chip_files(&site);
+    let tar = whole.iter().find(|name| name.ends_with(".tar")).expect("a shard");
+    let folder = &tar["shard-".len()..][..2];
+    std::fs::remove_file(std::path::Path::new(&site.root).join("chips").join(folder).join(tar))
+        .expect("deleting");
+    site.swath(&["run", &file, "--workers", "1"], 0);
+    assert_eq!(chip_files(&site), whole);
+}
+
 fn chip_files(site: &Site) -> std::collections::BTreeSet<String> {
     let mut found = std::collections::BTreeSet::new();
     let folders = std::fs::read_dir(std::path::Path::new(&site.root).join("chips"));

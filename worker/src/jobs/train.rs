@@ -9,10 +9,9 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use swath_backends::Kind;
 use swath_proto::{
-    ids::ItemId,
     item::{Stage, Train, Weights},
     keys,
-    learn::{Chipped, TrainInputs, Trained},
+    learn::{ChipItem, Chipped, TrainInputs, Trained},
     outcome::FailureClass,
 };
 use swath_shard::Index;
@@ -81,30 +80,45 @@ async fn publish(cx: &Context, key: &str, sha256: swath_proto::ids::Digest) -> R
     Ok(weights)
 }
 
-/// What chip items have left; those that kept nothing have no shard.
-async fn shards(cx: &Context, items: &[ItemId]) -> Result<Vec<Shard>, JobError> {
-    let mut shards = Vec::new();
-    for id in items {
-        let key = keys::output(Stage::Chip, id);
-        let Chipped::V1 { shard, index, .. } = serde_json::from_slice(&get(cx, &key).await?)
-            .with_context(|| format!("reading {key}"))
-            .map_err(JobError::data)?;
-        let (Some(shard), Some(index)) = (shard, index) else { continue };
-        let parsed = Index::parse(&get(cx, &index).await?).with_context(|| format!("reading {index}"));
-        shards.push(Shard { key: shard, index: parsed.map_err(JobError::data)? });
+/// What chip items have left; those that kept nothing have no shard. Names every one whose shard is gone.
+async fn shards(cx: &Context, items: &[ChipItem]) -> Result<Vec<Shard>, JobError> {
+    let (mut shards, mut gone) = (Vec::new(), Vec::new());
+    for item in items {
+        match shard(cx, item).await {
+            Ok(shard) => shards.extend(shard),
+            Err(JobError::MissingInputs { places, .. }) => gone.extend(places),
+            Err(error) => return Err(error),
+        }
     }
-    Ok(shards)
+    if gone.is_empty() {
+        return Ok(shards);
+    }
+    let message = format!("{} of {} shards are gone", gone.len(), items.len());
+    Err(JobError::MissingInputs { places: gone, message })
 }
 
-async fn get(cx: &Context, key: &str) -> Result<bytes::Bytes, JobError> {
+async fn shard(cx: &Context, item: &ChipItem) -> Result<Option<Shard>, JobError> {
+    let key = keys::output(Stage::Chip, &item.id);
+    let Chipped::V1 { shard, index, .. } = serde_json::from_slice(&get(cx, item, &key).await?)
+        .with_context(|| format!("reading {key}"))
+        .map_err(JobError::data)?;
+    let (Some(shard), Some(index)) = (shard, index) else { return Ok(None) };
+    if cx.blobs.head(&shard).await?.is_none() {
+        return Err(gone(item, &shard));
+    }
+    let parsed = Index::parse(&get(cx, item, &index).await?).with_context(|| format!("reading {index}"));
+    Ok(Some(Shard { key: shard, index: parsed.map_err(JobError::data)? }))
+}
+
+async fn get(cx: &Context, item: &ChipItem, key: &str) -> Result<bytes::Bytes, JobError> {
     match cx.blobs.get(key).await {
-        // Which item it was is not known here; all of them look whether theirs is there.
-        Err(error) if error.kind == Kind::NotFound => Err(JobError::new(
-            FailureClass::Fault,
-            anyhow!("{key} is gone: begin the run again with --rerun to have its chips cut again"),
-        )),
+        Err(error) if error.kind == Kind::NotFound => Err(gone(item, key)),
         got => Ok(got?),
     }
+}
+
+fn gone(item: &ChipItem, key: &str) -> JobError {
+    JobError::MissingInputs { places: vec![item.place], message: format!("{key} is gone") }
 }
 
 impl From<TrainError> for JobError {
