@@ -3,8 +3,11 @@
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
-use swath_geo::evaluation::{Metrics, Scores};
-use swath_proto::item::{Architecture, ClassStyle, WindowShape};
+use swath_geo::evaluation::Metrics;
+use swath_proto::{
+    item::{Architecture, ClassStyle, WindowShape},
+    source::{Nodata, Scaling, SourceSpec},
+};
 
 use crate::error::{Problem, Result, shown};
 
@@ -26,8 +29,8 @@ pub struct Model {
     pub null_class: u32,
     pub window: WindowShape,
     pub batch: u32,
-    /// What is done with an image before the network sees it, in the words of the pipeline file. An object.
-    pub scaling: serde_json::Value,
+    /// How an image is read, and what is done with its pixels before the network sees them. Names no files.
+    pub pixels: SourceSpec,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Summary>,
 }
@@ -41,16 +44,27 @@ pub struct Summary {
     pub classes: Vec<Metrics>,
 }
 
-impl From<&Scores> for Summary {
-    fn from(scores: &Scores) -> Self {
-        let classes = scores.classes.iter().map(|class| class.metrics).collect();
-        Self { average: scores.average.metrics, classes }
+impl Summary {
+    /// Of all scenes together, as `eval.json` has it.
+    pub fn of_eval(json: &[u8]) -> serde_json::Result<Option<Self>> {
+        #[derive(Deserialize)]
+        struct Eval {
+            overall: Vec<Entry>,
+        }
+        #[derive(Deserialize)]
+        struct Entry {
+            metrics: Metrics,
+        }
+        let Eval { overall } = serde_json::from_slice(json)?;
+        let mut classes: Vec<Metrics> = overall.iter().map(|entry| entry.metrics).collect();
+        // Their average stands behind them.
+        Ok(classes.pop().map(|average| Self { average, classes }))
     }
 }
 
 impl Model {
     pub(crate) fn check(&self) -> Result<()> {
-        let Self { architecture, bands, classes, null_class, window, batch, scaling, metrics } = self;
+        let Self { architecture, bands, classes, null_class, window, batch, pixels, metrics } = self;
         let WindowShape { core_px, margin_px } = window;
         let bad = |text: String| Err(Problem::Model(text));
         if *architecture == Architecture::Torchscript {
@@ -83,12 +97,41 @@ impl Model {
         if !(1..=MAX_BATCH).contains(batch) {
             return bad(format!("batch = {batch}: must be 1 to {MAX_BATCH}"));
         }
-        if !scaling.is_object() {
-            return bad("scaling: must be an object".into());
-        }
+        check_pixels(pixels, *bands)?;
         match metrics {
             Some(metrics) => metrics.check(classes.len()),
             None => Ok(()),
+        }
+    }
+}
+
+fn check_pixels(pixels: &SourceSpec, bands: u32) -> Result<()> {
+    let bad = |text: String| Err(Problem::Model(format!("pixels.{text}")));
+    if !pixels.files.is_empty() {
+        return bad("files: a bundle names none".into());
+    }
+    let n_bands = bands as usize;
+    let of_each = |what: &str, n: usize| match n == n_bands {
+        true => Ok(()),
+        false => bad(format!("{what}: there must be one for each of {bands} bands, and there are {n}")),
+    };
+    if !pixels.bands.is_empty() {
+        of_each("bands", pixels.bands.len())?;
+    }
+    if let Some(Nodata::OfEach(values)) = &pixels.nodata
+        && !values.is_empty()
+    {
+        of_each("nodata", values.len())?;
+    }
+    match &pixels.scaling {
+        Scaling::Cast | Scaling::None => Ok(()),
+        Scaling::MinMax { min, max } => {
+            of_each("scaling.min", min.len())?;
+            of_each("scaling.max", max.len())
+        }
+        Scaling::Stats { means, stds } => {
+            of_each("scaling.means", means.len())?;
+            of_each("scaling.stds", stds.len())
         }
     }
 }

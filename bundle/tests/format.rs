@@ -5,9 +5,8 @@
 mod made;
 
 use made::{PROGRAM, bundle, eval, model, weights, zip};
-use serde_json::json;
 use swath_bundle::{Bundle, Model, fuzz, write};
-use swath_proto::{ids::Digest, item::Architecture};
+use swath_proto::{ids::Digest, item::Architecture, source::Reclass};
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/bundle-v1.zip");
 
@@ -67,8 +66,14 @@ fn nothing_is_written_that_would_not_be_read() {
         (&|m| m.window.core_px = 0, "core_px = 0: must be 1 to 8192"),
         (&|m| m.window.margin_px = 257, "margin_px = 257: must not be larger than core_px (256)"),
         (&|m| m.batch = 257, "batch = 257: must be 1 to 256"),
-        (&|m| m.scaling = json!([]), "scaling: must be an object"),
-        (&|m| m.scaling = json!({ "x": "y".repeat(1 << 20) }), "more than the 1048576 that are read"),
+        (
+            &|m| m.pixels.bands = vec![0],
+            "pixels.bands: there must be one for each of 3 bands, and there are 1",
+        ),
+        (
+            &|m| m.pixels.reclass = vec![Reclass { from: 0.0, to: 0.0, into: 0.0 }; 50_000],
+            "more than the 1048576 that are read",
+        ),
         (&|m| m.metrics.as_mut().unwrap().classes.truncate(1), "metrics of 1 classes, but there are 2"),
         (&|m| m.metrics.as_mut().unwrap().average.iou = Some(1.5), "a metric of 1.5: must be 0 to 1"),
     ];

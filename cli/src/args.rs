@@ -42,6 +42,16 @@ pub struct DoorArgs {
     pub profile: Option<String>,
 }
 
+impl DoorArgs {
+    /// Everything in a folder.
+    #[cfg(feature = "worker")]
+    pub fn of_folder(folder: &std::path::Path) -> anyhow::Result<Self> {
+        use anyhow::Context as _;
+        let root = folder.to_str().with_context(|| format!("{} is not valid UTF-8", folder.display()))?;
+        Ok(Self { root: root.into(), queue: "local:".into(), ledger: "local:".into(), profile: None })
+    }
+}
+
 impl Args {
     /// Reads the command line, and which doors it leaves to a profile.
     pub fn read() -> Result<(Self, Vec<&'static str>), clap::Error> {
@@ -68,6 +78,9 @@ pub enum Command {
     Plan(PlanArgs),
     /// Run a pipeline here, to the end.
     Run(RunArgs),
+    /// Predict one image with a bundle; nothing else is needed.
+    #[cfg(feature = "worker")]
+    Predict(PredictArgs),
     /// Give a pipeline to the coordinator that watches the root; prints the run's id.
     Submit(FileArgs),
     /// Serve every run under the root.
@@ -130,6 +143,28 @@ pub struct RunArgs {
     /// Show the plan and stop.
     #[arg(long, short = 'n')]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub tuning: Tuning,
+}
+
+#[cfg(feature = "worker")]
+#[derive(Debug, ClapArgs)]
+pub struct PredictArgs {
+    /// A bundle.zip, as a run packs it.
+    pub bundle: PathBuf,
+    /// A raster that GDAL reads: a path, or s3://bucket/key.
+    pub image: String,
+    /// The GeoTIFF to write: the class of each pixel.
+    pub out: PathBuf,
+    /// Write the classes' scores too, beside OUT as *.scores.tif.
+    #[arg(long)]
+    pub scores: bool,
+    /// Write polygons too, beside OUT as *.geojson.
+    #[arg(long)]
+    pub polygons: bool,
+    /// Worker processes. [default: one a core]
+    #[arg(long)]
+    pub workers: Option<usize>,
     #[command(flatten)]
     pub tuning: Tuning,
 }

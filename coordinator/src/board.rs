@@ -112,10 +112,27 @@ impl Board {
     }
 
     fn add(&mut self, stage: Stage, n: u32, place: impl Fn(u32) -> Place + Send + Sync + 'static) {
+        self.count(stage, n);
+        self.dig(n, place);
+    }
+
+    /// These exist, though their time may not have come.
+    fn count(&mut self, stage: Stage, n: u32) {
         if n > 0 {
             self.counts.entry(stage).or_default().items += u64::from(n);
+        }
+    }
+
+    fn dig(&mut self, n: u32, place: impl Fn(u32) -> Place + Send + Sync + 'static) {
+        if n > 0 {
             self.veins.push_back(Vein::new(n, place, self.record.shuffle));
         }
+    }
+
+    /// The items of a lot that take scaled pixels.
+    fn dig_lot(&mut self, number: u32, n_chip: u32, n_predict: u32) {
+        self.dig(n_chip, move |index| Place::new(Stage::Chip, number, index));
+        self.dig(n_predict, move |index| Place::new(Stage::Predict, number, index));
     }
 
     /// These are done already: their outputs were found under the root.
@@ -144,13 +161,13 @@ impl Board {
             return;
         }
         let lot = Lot::new(&self.record, lot, surveyed);
-        if !lot.learnt.is_empty() {
-            let number = lot.lot;
-            self.add(Stage::Chip, lot.n_chip(), move |index| Place::new(Stage::Chip, number, index));
-        }
-        if self.record.has(Stage::Predict) {
-            let number = lot.lot;
-            self.add(Stage::Predict, lot.n_predict(), move |index| Place::new(Stage::Predict, number, index));
+        let number = lot.lot;
+        self.add(Stage::Analyze, lot.n_analyze(), move |index| Place::new(Stage::Analyze, number, index));
+        let (n_chip, n_predict) = (lot.n_chip(), lot.n_predict(&self.record));
+        self.count(Stage::Chip, n_chip);
+        self.count(Stage::Predict, n_predict);
+        if self.record.has_scaling() {
+            self.dig_lot(number, n_chip, n_predict);
         }
         for scene in &lot.scenes {
             let done: Vec<Place> =
@@ -177,17 +194,36 @@ impl Board {
 
     /// The record has changed: what the run waited for is pinned.
     pub fn pin(&mut self, record: RunRecord) {
-        let had_weights = std::mem::replace(&mut self.record, record).has_weights();
-        if !had_weights && self.record.has_weights() && self.record.has(Stage::Predict) {
+        let before = std::mem::replace(&mut self.record, record);
+        if !before.has_scaling() && self.record.has_scaling() {
+            let of_lot = |lot: &Lot| (lot.lot, lot.n_chip(), lot.n_predict(&self.record));
+            let lots: Vec<_> = self.lots.values().map(of_lot).collect();
+            lots.into_iter().for_each(|(lot, n_chip, n_predict)| self.dig_lot(lot, n_chip, n_predict));
+        }
+        if !before.has_weights() && self.record.has_weights() && self.record.has(Stage::Predict) {
             self.add(Stage::Probe, 1, |index| Place::new(Stage::Probe, 0, index));
         }
         self.make_ready(BUNDLE);
+    }
+
+    /// The analyze items that are done, in the order of their places.
+    pub fn measured(&self) -> Vec<Item> {
+        let of_lot = |lot: &Lot| {
+            let items = (0..lot.n_analyze()).filter_map(|index| plan::analyze(&self.record, lot, index));
+            items.filter(|item| self.is_done(item.place)).collect::<Vec<_>>()
+        };
+        self.lots.values().flat_map(of_lot).collect()
     }
 
     /// The evaluation is written, or there is none; bundles hold it.
     pub fn evaluated(&mut self, content: Option<Digest>) {
         self.evaluated = Some(content);
         self.make_ready(BUNDLE);
+    }
+
+    /// Every scene that is to be measured has been, so far as it can be.
+    pub fn wants_statistics(&self) -> bool {
+        !self.record.has_scaling() && self.all_settled(Stage::Analyze)
     }
 
     /// Every scene that is to be evaluated has been, so far as it can be.
@@ -320,10 +356,10 @@ impl Board {
         let inputs_are_there = match place.stage {
             Stage::Survey | Stage::Noop => true,
             Stage::Probe => self.record.has_weights(),
-            Stage::Chip | Stage::Predict => self.lots.contains_key(&place.lot),
+            Stage::Analyze => self.lots.contains_key(&place.lot),
+            Stage::Chip | Stage::Predict => self.lots.contains_key(&place.lot) && self.record.has_scaling(),
             Stage::Train => self.all_settled(Stage::Chip) && self.done_of(Stage::Chip) > 0,
             Stage::Bundle => self.record.has_weights() && self.evaluated.is_some(),
-            Stage::Analyze => false,
             Stage::Assemble => {
                 scene_has(place.stage) && self.missing.get(&(place.lot, place.index)) == Some(&0)
             }
@@ -337,7 +373,8 @@ impl Board {
 
     /// Every lot that has items of this stage is open, and each of them is done or buried.
     fn all_settled(&self, stage: Stage) -> bool {
-        let lots = if stage == Stage::Chip {
+        let learns = self.record.learn_lots() > 0;
+        let lots = if stage == Stage::Chip || (stage == Stage::Analyze && learns) {
             0..self.record.learn_lots()
         } else {
             self.record.learn_lots()..self.record.lots()
@@ -397,7 +434,7 @@ impl Board {
             Stage::Eval => plan::eval(record, lot?, place.index).map(plain),
             Stage::Vectorize => plan::vectorize(record, lot?, place.index).map(plain),
             Stage::Bundle => Some(plain(plan::bundle(record, self.evaluated.flatten()))),
-            Stage::Analyze => None,
+            Stage::Analyze => plan::analyze(record, lot?, place.index).map(plain),
             Stage::Train => {
                 let (item, inputs) = plan::train(record, self.lots.values(), |place| self.is_done(place))?;
                 Some(Publish { item, inputs: Some((Digest::of(&inputs), inputs)) })
@@ -435,6 +472,7 @@ impl Board {
             && self.later.is_empty()
             && self.veins.iter().all(Vein::is_empty)
             && self.surveyed.is_empty()
+            && !self.wants_statistics()
     }
 
     /// Lots whose findings are to be loaded.
@@ -457,6 +495,12 @@ impl Board {
             |stage| self.buried.iter().find(|(place, _)| place.stage == stage).map(|(_, grave)| grave);
         // Without a numeric class, or without weights, there is nothing to begin with.
         if let Some(grave) = grave(Stage::Probe).or(grave(Stage::Train)) {
+            return Some(grave.failure.message.clone());
+        }
+        if !self.record.has_scaling()
+            && self.done_of(Stage::Analyze) == 0
+            && let Some(grave) = grave(Stage::Analyze).filter(|_| self.all_settled(Stage::Analyze))
+        {
             return Some(grave.failure.message.clone());
         }
         let no_chips = self.record.has(Stage::Train)

@@ -1,12 +1,13 @@
 use super::*;
 use swath_proto::{
-    geometry::SizePx,
+    geometry::{RectPx, SizePx},
     ids::ItemId,
     item::{Architecture, ModelRef, Weights, WindowShape},
     numeric::NumericClass,
     outcome::Report,
-    run::PredictPlan,
+    run::{PredictPlan, ScalePlan, ScaleStatistics},
     scene::{FileRef, SceneFiles, SceneHeader},
+    source::{GeoJsonLabels, LabelSpec, SourceSpec},
 };
 
 fn file(uri: &str) -> FileRef {
@@ -14,6 +15,15 @@ fn file(uri: &str) -> FileRef {
 }
 
 /// Two scenes in a lot each: 2 x 2 items with labels, and 1 item without.
+fn files(id: &str, has_labels: bool) -> SceneFiles {
+    SceneFiles {
+        id: id.parse().unwrap(),
+        source: SourceSpec::new(vec![file(id)]),
+        labels: has_labels.then(|| LabelSpec::GeoJson(GeoJsonLabels::new(file("labels")))),
+        aoi: None,
+    }
+}
+
 fn record() -> RunRecord {
     let model =
         ModelRef { architecture: Architecture::Tiny, weights: Weights::Seed(1), bands: 3, classes: 2 };
@@ -28,14 +38,14 @@ fn record() -> RunRecord {
         threads: 1,
         fingerprint: ItemId::of(b""),
     };
-    let scene = |id: &str, labels| SceneFiles { id: id.parse().unwrap(), image: file(id), labels };
+    let scene = |id: &str, has_labels: bool| files(id, has_labels);
     RunRecord {
         run: "r".parse().unwrap(),
         created: String::new(),
         program: String::new(),
         pipeline: Digest::of(b""),
         stages: vec![Stage::Survey, Stage::Predict, Stage::Assemble, Stage::Eval],
-        scenes: vec![scene("large", Some(file("labels"))), scene("small", None)],
+        scenes: vec![scene("large", true), scene("small", false)],
         lot_scenes: 1,
         classes: Vec::new(),
         null_class: 0,
@@ -48,6 +58,8 @@ fn record() -> RunRecord {
             item_px: Some(512),
             class: Some(class),
         },
+        scale: ScalePlan::Auto,
+        statistics: None,
         learn: None,
         vectors: None,
         max_failures: 3,
@@ -59,12 +71,14 @@ fn record() -> RunRecord {
 fn header(id: &str, edge_px: u32) -> SurveyedScene {
     SurveyedScene::Readable(SceneHeader {
         id: id.parse().unwrap(),
-        image: file(id),
+        source: SourceSpec::new(vec![file(id)]),
         size: SizePx::new(edge_px, edge_px),
+        places: vec![RectPx::new(0, 0, edge_px, edge_px)],
         bands: 3,
         data_type: "Byte".into(),
         block: SizePx::new(256, 256),
         georeference: None,
+        aoi: None,
     })
 }
 
@@ -235,10 +249,7 @@ fn learning() -> RunRecord {
         chips::{KeepSpec, SlidingSpec},
         learn::{ChipSet, ChipWindows, LearnPlan, LearnScene},
     };
-    let scene = |id: &str, set| LearnScene {
-        files: SceneFiles { id: id.parse().unwrap(), image: file(id), labels: Some(file("labels")) },
-        set,
-    };
+    let scene = |id: &str, set| LearnScene { files: files(id, true), set };
     let windows: SlidingSpec = serde_json::from_str(r#"{"size":{"width":200,"height":1000}}"#).unwrap();
     let mut record = record();
     let train = r#"{"architecture":"tiny","classes":2}"#;
@@ -314,6 +325,49 @@ fn a_run_that_trains_predicts_with_what_it_has_learnt() {
     assert_eq!(taken(&mut board), ["bundle.0.0"]);
     finished(&mut board, "bundle.0.0");
     assert!(board.is_at_rest());
+}
+
+#[test]
+fn nothing_is_scaled_before_all_that_is_trained_on_is_measured() {
+    let mut learning = learning();
+    learning.stages.push(Stage::Analyze);
+    learning.scale = ScalePlan::Statistics;
+    let mut board = Board::new(learning);
+    taken(&mut board);
+    for text in ["survey.0.0", "survey.1.0", "survey.2.0"] {
+        finished(&mut board, text);
+    }
+    board.open(0, vec![header("a", 9000)]);
+    assert!(!board.wants_statistics());
+    board.open(1, vec![header("b", 200)]);
+    assert_eq!(taken(&mut board), ["analyze.0.0", "analyze.0.1", "analyze.0.2", "analyze.0.3"]);
+    for text in ["analyze.0.0", "analyze.0.1", "analyze.0.2", "analyze.0.3"] {
+        assert!(!board.wants_statistics() && !board.is_at_rest());
+        finished(&mut board, text);
+    }
+    assert!(board.wants_statistics() && !board.is_at_rest());
+    assert_eq!(board.measured().len(), 4);
+    let mut record = board.record.clone();
+    record.statistics = Some(ScaleStatistics { means: vec![1.0; 3], stds: vec![2.0; 3] });
+    board.pin(record);
+    assert!(!board.wants_statistics());
+    let taken = taken(&mut board);
+    assert_eq!((taken.first().unwrap().as_str(), taken.last().unwrap().as_str()), ("chip.0.0", "chip.1.0"));
+    let chip = board.item(place("chip.1.0")).unwrap();
+    assert!(serde_json::to_string(&chip.item.work).unwrap().contains(r#""by":"stats""#));
+}
+
+#[test]
+fn pixels_that_nobody_says_how_to_scale_are_told_of() {
+    let mut board = Board::new(record());
+    let mut sixteen = header("large", 300);
+    if let SurveyedScene::Readable(header) = &mut sixteen {
+        header.data_type = "UInt16".into();
+    }
+    board.open(0, vec![sixteen]);
+    let (scene, why) = &board.lots().next().unwrap().unreadable[0];
+    assert_eq!(scene, "large");
+    assert!(why.contains("UInt16") && why.contains("analyze"), "{why}");
 }
 
 #[test]

@@ -8,8 +8,8 @@ use swath_geo::{
 use swath_proto::{
     ids::Digest,
     item::{
-        Assemble, AssembleInputs, AssemblePart, Bundle, Chip, Eval, Item, Noop, Place, Predict, Probe, Stage,
-        Survey, Train, Vectorize, Work,
+        Analyze, Assemble, AssembleInputs, AssemblePart, Bundle, Chip, Eval, Item, Noop, Place, Predict,
+        Probe, Stage, Survey, Train, Vectorize, Work,
     },
     keys,
     learn::{ChipItem, ChipSet, ChipWindows, LearnPlan, TrainInputs},
@@ -20,10 +20,23 @@ use swath_proto::{
 /// One lot of scenes after its survey: scenes to learn from, or scenes to predict.
 pub struct Lot {
     pub lot: u32,
+    /// Scenes whose pixels are measured before any is scaled.
+    pub measured: Vec<MeasuredScene>,
     pub scenes: Vec<PlannedScene>,
     pub learnt: Vec<LearntScene>,
     pub unreadable: Vec<(String, String)>,
 }
+
+/// A scene to measure, and the places of its analyze items.
+pub struct MeasuredScene {
+    pub header: SceneHeader,
+    pub grid: ItemGrid,
+    /// Index of its first analyze item in the lot.
+    pub first: u32,
+}
+
+/// Edge of what an analyze item measures: a few seconds of work.
+const ANALYZE_PX: u32 = 8192;
 
 /// A scene to learn from, and the places of its chip items.
 pub struct LearntScene {
@@ -68,14 +81,27 @@ impl Lot {
         }
     }
 
+    /// Statistics are those of the scenes that are trained on; of all scenes where nothing is trained.
+    fn measure<'a>(record: &RunRecord, headers: impl Iterator<Item = &'a SceneHeader>) -> Vec<MeasuredScene> {
+        let wanted = headers.filter(|header| record.has(Stage::Analyze) && record.needs_statistics(header));
+        let mut first = 0;
+        let measured = wanted.filter_map(|header| {
+            let grid = ItemGrid::new(header.size, ANALYZE_PX).ok()?;
+            let scene = MeasuredScene { header: header.clone(), grid, first };
+            first += scene.grid.len();
+            Some(scene)
+        });
+        measured.collect()
+    }
+
     fn to_learn(record: &RunRecord, learn: &LearnPlan, lot: u32, surveyed: Vec<SurveyedScene>) -> Self {
         let (mut learnt, mut unreadable, mut first) = (Vec::new(), Vec::new(), 0);
         for (ordinal, surveyed) in (0..).zip(surveyed) {
             let Some(scene) = record.learn_scene(lot, ordinal) else { break };
-            let header = match surveyed {
-                SurveyedScene::Readable(header) => header,
-                SurveyedScene::Unreadable { id, message } => {
-                    unreadable.push((id.to_string(), message));
+            let header = match usable(record, surveyed) {
+                Ok(header) => header,
+                Err(why) => {
+                    unreadable.push(why);
                     continue;
                 }
             };
@@ -97,15 +123,17 @@ impl Lot {
             });
             first += n_items;
         }
-        Self { lot, scenes: Vec::new(), learnt, unreadable }
+        let to_train_on = learnt.iter().filter(|scene| scene.set == ChipSet::Train);
+        let measured = Self::measure(record, to_train_on.map(|scene: &LearntScene| &scene.header));
+        Self { lot, measured, scenes: Vec::new(), learnt, unreadable }
     }
 
     fn to_predict(record: &RunRecord, lot: u32, surveyed: Vec<SurveyedScene>) -> Self {
         let item_px = record.predict.item_px.unwrap_or(2048);
         let (mut scenes, mut unreadable, mut first) = (Vec::new(), Vec::new(), 0);
         for ((ordinal, files), surveyed) in (0..).zip(record.lot(lot)).zip(surveyed) {
-            match surveyed {
-                SurveyedScene::Readable(header) => {
+            match usable(record, surveyed) {
+                Ok(header) => {
                     let grid = match ItemGrid::new(header.size, item_px) {
                         Ok(grid) => grid,
                         Err(error) => {
@@ -117,17 +145,28 @@ impl Lot {
                     first += scene.grid.len();
                     scenes.push(scene);
                 }
-                SurveyedScene::Unreadable { id, message } => unreadable.push((id.to_string(), message)),
+                Err(why) => unreadable.push(why),
             }
         }
-        Self { lot, scenes, learnt: Vec::new(), unreadable }
+        let measured = match record.learn_lots() {
+            0 => Self::measure(record, scenes.iter().map(|scene: &PlannedScene| &scene.header)),
+            _ => Vec::new(),
+        };
+        Self { lot, measured, scenes, learnt: Vec::new(), unreadable }
+    }
+
+    pub fn n_analyze(&self) -> u32 {
+        self.measured.last().map_or(0, |scene| scene.first + scene.grid.len())
     }
 
     pub fn n_chip(&self) -> u32 {
         self.learnt.last().map_or(0, |scene| scene.first + scene.n_items)
     }
 
-    pub fn n_predict(&self) -> u32 {
+    pub fn n_predict(&self, record: &RunRecord) -> u32 {
+        if !record.has(Stage::Predict) {
+            return 0;
+        }
         self.scenes.last().map_or(0, |scene| scene.first + scene.grid.len())
     }
 
@@ -149,6 +188,25 @@ impl Lot {
     }
 }
 
+/// A scene that the run can work on, or its name and what is wrong with it.
+fn usable(record: &RunRecord, surveyed: SurveyedScene) -> Result<SceneHeader, (String, String)> {
+    match surveyed {
+        SurveyedScene::Readable(header)
+            if record.needs_statistics(&header) && !record.has(Stage::Analyze) =>
+        {
+            let why = format!(
+                "{} has pixels of type {}, and it is not said how they are scaled: name analyze in stages, or the limits \
+                 as data.scale = {{ min = .., max = .. }}",
+                header.source.files.first().map_or("it", |file| file.uri.as_str()),
+                header.data_type
+            );
+            Err((header.id.to_string(), why))
+        }
+        SurveyedScene::Readable(header) => Ok(header),
+        SurveyedScene::Unreadable { id, message } => Err((id.to_string(), message)),
+    }
+}
+
 pub fn probe(record: &RunRecord) -> Item {
     let plan = &record.predict;
     let work = Work::Probe(Probe {
@@ -161,11 +219,19 @@ pub fn probe(record: &RunRecord) -> Item {
 }
 
 pub fn survey(record: &RunRecord, lot: u32) -> Item {
-    let work = Work::Survey(Survey { scenes: record.lot(lot) });
+    let work = Work::Survey(Survey { scenes: record.lot(lot), classes: record.class_list() });
     item(record, Place::new(Stage::Survey, lot, 0), work)
 }
 
-/// None before the run's plan to learn, or where the place is none of the lot's.
+pub fn analyze(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
+    let after = lot.measured.partition_point(|scene| scene.first <= index);
+    let scene = lot.measured.get(after.checked_sub(1)?)?;
+    let rect = scene.grid.rect(index - scene.first)?;
+    let work = Work::Analyze(Analyze { scene: scene.header.around(rect.into()), rect });
+    Some(item(record, Place::new(Stage::Analyze, lot.lot, index), work))
+}
+
+/// None before the run's plan to learn, before its scaling is known, or where the place is none of the lot's.
 pub fn chip(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
     let learn = record.learn.as_ref()?;
     let after = lot.learnt.partition_point(|scene| scene.first <= index);
@@ -173,7 +239,7 @@ pub fn chip(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
     let per_item = u64::from(learn.windows_per_shard);
     let from = u64::from(index - scene.first) * per_item;
     let work = Work::Chip(Chip {
-        scene: scene.header.clone(),
+        scene: record.scaled(&scene.header)?,
         labels: scene.files.labels.clone()?,
         windows: learn.windows.clone(),
         from,
@@ -217,14 +283,16 @@ pub fn noop(record: &RunRecord, index: u32) -> Item {
     item(record, place, Work::Noop(Noop { nonce: u64::from(index) }))
 }
 
-/// None before the run's numeric class is pinned.
+/// None before the run's numeric class and scaling are pinned.
 pub fn predict(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
     let scene = lot.scene_of_predict(index)?;
     let plan = &record.predict;
     let class = plan.class.as_ref()?;
+    let rect = scene.grid.rect(index - scene.first)?;
+    let header = scene.header.around(plan.window.reach(rect));
     let work = Work::Predict(Predict {
-        scene: scene.header.clone(),
-        rect: scene.grid.rect(index - scene.first)?,
+        scene: record.scaled(&header)?,
+        rect,
         item_px: plan.item_px?,
         model: plan.model.clone(),
         window: plan.window,
@@ -233,6 +301,7 @@ pub fn predict(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
         class: class.id(),
         scores: plan.scores,
         block_px: plan.block_px,
+        null_class: record.null_class,
     });
     Some(item(record, Place::new(Stage::Predict, lot.lot, index), work))
 }
@@ -294,7 +363,9 @@ pub fn vectorize(record: &RunRecord, lot: &Lot, ordinal: u32) -> Option<Item> {
 /// `eval`: what the run's `eval.json` holds, where it has one.
 pub fn bundle(record: &RunRecord, eval: Option<Digest>) -> Item {
     let plan = &record.predict;
+    let source = record.learnt().iter().map(|scene| &scene.files).chain(&record.scenes).next();
     let work = Work::Bundle(Bundle {
+        pixels: source.map(|scene| record.reading(&scene.source)).unwrap_or_default(),
         model: plan.model.clone(),
         window: plan.window,
         batch: plan.batch,

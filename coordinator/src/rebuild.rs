@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _};
-use swath_backends::{blobs::SharedBlobs, ledger::Ledger};
+use swath_backends::{Kind, blobs::SharedBlobs, ledger::Ledger};
+use swath_geo::stats::{Analyzed, PartialStats};
 use swath_proto::{
     ids::ItemId,
     item::{Item, Place, Stage, Work},
@@ -13,7 +14,7 @@ use swath_proto::{
     learn::Trained,
     numeric::Probed,
     outcome::Buried,
-    run::RunRecord,
+    run::{RunRecord, ScaleStatistics},
     scene::{Surveyed, SurveyedScene},
     vectors::VectorFormat,
 };
@@ -56,17 +57,19 @@ impl Existing {
         if self.0.is_empty() {
             return Ok(found);
         }
+        for index in 0..lot.n_analyze() {
+            let item = plan::analyze(record, lot, index);
+            found.extend(item.filter(|item| self.has(Stage::Analyze, item.id)).map(|item| item.place));
+        }
         for index in 0..lot.n_chip() {
             let Some(item) = plan::chip(record, lot, index) else { continue };
             if self.has(Stage::Chip, item.id) {
                 found.push(item.place);
             }
         }
-        if record.has(Stage::Predict) {
-            for index in 0..lot.n_predict() {
-                let item = plan::predict(record, lot, index);
-                found.extend(item.filter(|item| self.has(Stage::Predict, item.id)).map(|item| item.place));
-            }
+        for index in 0..lot.n_predict(record) {
+            let item = plan::predict(record, lot, index);
+            found.extend(item.filter(|item| self.has(Stage::Predict, item.id)).map(|item| item.place));
         }
         for place in lot.dependents(record, Stage::Assemble) {
             let Some((item, _)) = plan::assemble(record, lot, place.index) else { continue };
@@ -201,6 +204,45 @@ pub async fn pin_weights(record: &mut RunRecord, train: &Item, blobs: &SharedBlo
     record.predict.model.weights = weights;
     blobs.put(&keys::run_record(&record.run), record.to_json().into()).await.context("writing run.json")?;
     Ok(())
+}
+
+/// Pins the run to the statistics of all that was measured. Says which measurements are gone.
+pub async fn pin_statistics(
+    record: &mut RunRecord,
+    measured: &[Item],
+    blobs: &SharedBlobs,
+) -> anyhow::Result<Vec<Place>> {
+    let mut gone = Vec::new();
+    let mut whole: Option<PartialStats> = None;
+    for item in measured {
+        let key = keys::item_output(item);
+        let json = match blobs.get(&key).await {
+            Err(error) if error.kind == Kind::NotFound => {
+                gone.push(item.place);
+                continue;
+            }
+            json => json.context("reading statistics")?,
+        };
+        let Analyzed::V1 { statistics } =
+            serde_json::from_slice(&json).with_context(|| format!("reading {key}"))?;
+        match &mut whole {
+            None => whole = Some(statistics),
+            Some(whole) => whole.merge(&statistics).with_context(|| format!("merging {key}"))?,
+        }
+    }
+    if !gone.is_empty() {
+        return Ok(gone);
+    }
+    let mut pinned = ScaleStatistics::default();
+    if let Some(whole) = whole {
+        for band in whole.statistics()?.bands {
+            pinned.means.push(band.mean);
+            pinned.stds.push(band.std);
+        }
+    }
+    record.statistics = Some(pinned);
+    blobs.put(&keys::run_record(&record.run), record.to_json().into()).await.context("writing run.json")?;
+    Ok(gone)
 }
 
 /// What the survey of a lot has found.

@@ -16,6 +16,7 @@ use swath_backends::{
     open::Doors,
     queue::{Lane, Queue},
 };
+use swath_geo::stats::BadStats;
 use swath_proto::{
     envelope,
     ids::{RunId, WorkerId},
@@ -336,18 +337,48 @@ impl Run {
                 surveyed => surveyed?,
             };
             self.board.open(lot, surveyed);
-            let Some(opened) = self.board.lots().find(|opened| opened.lot == lot) else { continue };
-            let found = self.existing.of_lot(&self.board.record, opened, &self.blobs).await?;
-            let new: Vec<Place> = found.into_iter().filter(|place| !self.board.is_done(*place)).collect();
-            self.ledger.restore(self.board.run(), &new).await?;
-            self.board.found(new);
+            self.find_existing(lot).await?;
         }
-        if self.board.lots().count() as u32 == self.board.record.lots() {
+        if self.board.wants_statistics() {
+            self.pin_statistics().await?;
+        }
+        if self.board.lots().count() as u32 == self.board.record.lots() && self.board.record.has_scaling() {
             // Every lot has been looked up in it.
             self.existing = Existing::default();
         }
         if self.state == RunState::Preparing && self.board.lots().next().is_some() {
             self.state = RunState::Running;
+        }
+        Ok(())
+    }
+
+    /// Items of a lot whose outputs are there already.
+    async fn find_existing(&mut self, lot: u32) -> anyhow::Result<()> {
+        let Some(opened) = self.board.lots().find(|opened| opened.lot == lot) else { return Ok(()) };
+        let found = self.existing.of_lot(&self.board.record, opened, &self.blobs).await?;
+        let new: Vec<Place> = found.into_iter().filter(|place| !self.board.is_done(*place)).collect();
+        self.ledger.restore(self.board.run(), &new).await?;
+        self.board.found(new);
+        Ok(())
+    }
+
+    /// All is measured: how scenes are scaled is known from now on.
+    async fn pin_statistics(&mut self) -> anyhow::Result<()> {
+        let mut record = self.board.record.clone();
+        let measured = self.board.measured();
+        match rebuild::pin_statistics(&mut record, &measured, &self.blobs).await {
+            Ok(gone) if gone.is_empty() => {}
+            Ok(gone) => return Ok(self.ledger.reset(self.board.run(), &gone).await?),
+            Err(error) if error.is::<BadStats>() => {
+                self.message = Some(format!("the scenes' pixels can't be measured: {error:#}"));
+                self.state = RunState::Failed;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        self.board.pin(record);
+        for lot in self.board.lots().map(|lot| lot.lot).collect::<Vec<_>>() {
+            self.find_existing(lot).await?;
         }
         Ok(())
     }

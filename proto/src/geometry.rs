@@ -80,6 +80,12 @@ impl WindowPx {
     }
 }
 
+impl From<RectPx> for WindowPx {
+    fn from(rect: RectPx) -> Self {
+        Self::new(rect.col.into(), rect.row.into(), rect.width, rect.height)
+    }
+}
+
 impl std::fmt::Display for WindowPx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}x{} px at column {}, row {}", self.width, self.height, self.col, self.row)

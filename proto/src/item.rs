@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     chips::KeepSpec,
-    geometry::{RectPx, SizePx},
+    geometry::{RectPx, SizePx, WindowPx},
     ids::{Digest, ItemId, RunId, SceneId},
     learn::ChipWindows,
     numeric::ClassId,
-    scene::{FileRef, SceneFiles, SceneHeader},
+    scene::{SceneFiles, SceneHeader},
+    source::{ClassList, LabelSpec, SourceSpec},
     train::TrainSpec,
     vectors::VectorPlan,
 };
@@ -176,6 +177,7 @@ impl Item {
 pub enum Work {
     Probe(Probe),
     Survey(Survey),
+    Analyze(Analyze),
     Chip(Chip),
     Train(Train),
     Predict(Predict),
@@ -191,6 +193,7 @@ impl Work {
         match self {
             Work::Probe(_) => Stage::Probe,
             Work::Survey(_) => Stage::Survey,
+            Work::Analyze(_) => Stage::Analyze,
             Work::Chip(_) => Stage::Chip,
             Work::Train(_) => Stage::Train,
             Work::Predict(_) => Stage::Predict,
@@ -215,6 +218,7 @@ impl Work {
     pub fn scene(&self) -> Option<&SceneId> {
         match self {
             Work::Probe(_) | Work::Train(_) | Work::Bundle(_) | Work::Noop(_) => None,
+            Work::Analyze(analyze) => Some(&analyze.scene.id),
             Work::Chip(chip) => Some(&chip.scene.id),
             Work::Vectorize(vectorize) => Some(&vectorize.scene.id),
             Work::Survey(survey) => match survey.scenes.as_slice() {
@@ -229,6 +233,7 @@ impl Work {
 
     pub fn rect(&self) -> Option<RectPx> {
         match self {
+            Work::Analyze(analyze) => Some(analyze.rect),
             Work::Predict(predict) => Some(predict.rect),
             _ => None,
         }
@@ -306,6 +311,16 @@ impl WindowShape {
     pub const fn edge_px(self) -> u32 {
         self.core_px + 2 * self.margin_px
     }
+
+    /// What a rectangle's windows see: whole windows, and their margins.
+    pub const fn reach(self, rect: RectPx) -> WindowPx {
+        WindowPx::new(
+            rect.col as i64 - self.margin_px as i64,
+            rect.row as i64 - self.margin_px as i64,
+            rect.width.next_multiple_of(self.core_px) + 2 * self.margin_px,
+            rect.height.next_multiple_of(self.core_px) + 2 * self.margin_px,
+        )
+    }
 }
 
 /// Measures a kind of worker with one model and one window shape. Each run asks anew: its workers may
@@ -323,6 +338,16 @@ pub struct Probe {
 #[serde(deny_unknown_fields)]
 pub struct Survey {
     pub scenes: Vec<SceneFiles>,
+    /// What labels may name.
+    pub classes: ClassList,
+}
+
+/// Sums the pixels of a rectangle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Analyze {
+    pub scene: SceneHeader,
+    pub rect: RectPx,
 }
 
 /// A stretch of a scene's windows, cut out with their labels. What is kept of them is a shard.
@@ -330,7 +355,7 @@ pub struct Survey {
 #[serde(deny_unknown_fields)]
 pub struct Chip {
     pub scene: SceneHeader,
-    pub labels: FileRef,
+    pub labels: LabelSpec,
     /// Numbers of the windows: from this one to below that one.
     pub windows: ChipWindows,
     pub from: u64,
@@ -367,6 +392,8 @@ pub struct Predict {
     pub scores: bool,
     /// Edge of the tiles that the output is cut into.
     pub block_px: u32,
+    /// The class of pixels that are missing or lie outside the area of interest.
+    pub null_class: u32,
 }
 
 /// Joins a scene's predicted rectangles. The list of inputs lies under the root, since it can be
@@ -412,7 +439,7 @@ pub struct ClassStyle {
 #[serde(deny_unknown_fields)]
 pub struct Eval {
     pub scene: SceneHeader,
-    pub labels: FileRef,
+    pub labels: LabelSpec,
     /// Key of the assembled class raster.
     pub prediction: String,
     /// The item that makes it, should it be gone.
@@ -449,6 +476,8 @@ pub struct Bundle {
     pub null_class: u32,
     /// Key and content of the evaluation, where there is one.
     pub eval: Option<(String, Digest)>,
+    /// How pixels are read and scaled; without files.
+    pub pixels: SourceSpec,
     pub output: String,
 }
 

@@ -8,9 +8,13 @@ use crate::{
     item::{ClassStyle, ModelRef, Stage, Weights, WindowShape},
     learn::{LearnPlan, LearnScene},
     numeric::NumericClass,
-    scene::SceneFiles,
+    scene::{SceneFiles, SceneHeader},
+    source::{ClassList, Scaling, SourceSpec},
     vectors::VectorPlan,
 };
+
+/// GDAL's name of 8 bits without sign.
+const BYTE: &str = "Byte";
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +33,11 @@ pub struct RunRecord {
     pub classes: Vec<ClassStyle>,
     pub null_class: u32,
     pub predict: PredictPlan,
+    /// How pixels become what the network sees.
+    pub scale: ScalePlan,
+    /// Pinned once the stage analyze is over; empty where nothing had to be measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<ScaleStatistics>,
     /// What a network is trained on before, where one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learn: Option<LearnPlan>,
@@ -46,6 +55,25 @@ pub struct RunRecord {
 
 fn is_zero(n: &u32) -> bool {
     *n == 0
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScalePlan {
+    /// As the scenes' sources say.
+    Given,
+    /// 8-bit scenes are cast, all others are scaled by the run's statistics.
+    Auto,
+    /// All scenes by the run's statistics.
+    Statistics,
+}
+
+/// One of each for every band, over all scenes that were measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScaleStatistics {
+    pub means: Vec<f64>,
+    pub stds: Vec<f64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,6 +140,48 @@ impl RunRecord {
 
     pub fn lots(&self) -> u32 {
         self.learn_lots() + (self.scenes.len() as u32).div_ceil(self.lot_scenes)
+    }
+
+    pub fn class_list(&self) -> ClassList {
+        let names = self.classes.iter().map(|class| class.name.clone()).collect();
+        // There are 255 classes at most.
+        ClassList { names, null_class: u8::try_from(self.null_class).unwrap_or(u8::MAX) }
+    }
+
+    /// Whether a scene's scaling takes statistics of pixels.
+    pub fn needs_statistics(&self, header: &SceneHeader) -> bool {
+        match self.scale {
+            ScalePlan::Given => false,
+            ScalePlan::Auto => header.data_type != BYTE,
+            ScalePlan::Statistics => true,
+        }
+    }
+
+    /// Whether it is known how every scene is scaled.
+    pub fn has_scaling(&self) -> bool {
+        self.scale == ScalePlan::Given || !self.has(Stage::Analyze) || self.statistics.is_some()
+    }
+
+    /// The scene with its scaling; none before that is known.
+    pub fn scaled(&self, header: &SceneHeader) -> Option<SceneHeader> {
+        let mut header = header.clone();
+        if self.needs_statistics(&header) {
+            let ScaleStatistics { means, stds } = self.statistics.clone()?;
+            header.source.scaling = Scaling::Stats { means, stds };
+        }
+        Some(header)
+    }
+
+    /// How pixels are read where nothing is known but the run: what a bundle says.
+    pub fn reading(&self, source: &SourceSpec) -> SourceSpec {
+        let mut reading = SourceSpec { files: Vec::new(), ..source.clone() };
+        let measured = self.statistics.clone().filter(|statistics| !statistics.means.is_empty());
+        if self.scale != ScalePlan::Given
+            && let Some(ScaleStatistics { means, stds }) = measured
+        {
+            reading.scaling = Scaling::Stats { means, stds };
+        }
+        reading
     }
 
     /// Whether the network is there: it may have to be trained first.

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{geometry::SizePx, ids::SceneId};
+use crate::{
+    geometry::{RectPx, SizePx, WindowPx},
+    ids::SceneId,
+    source::{Aoi, LabelSpec, SourceLayout, SourceSpec},
+};
 
 /// A file outside the root, pinned to the state in which it was found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -14,13 +18,25 @@ pub struct FileRef {
     pub tag: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SceneFiles {
     pub id: SceneId,
-    pub image: FileRef,
+    pub source: SourceSpec,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<FileRef>,
+    pub labels: Option<LabelSpec>,
+    /// What lies outside is not learnt from, predicted or evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aoi: Option<Aoi>,
+}
+
+impl SceneFiles {
+    /// Everything that is read of the scene.
+    pub fn files(&self) -> Vec<FileRef> {
+        let labels = self.labels.iter().map(LabelSpec::file);
+        let aoi = self.aoi.iter().flat_map(|aoi| &aoi.files);
+        self.source.files.iter().chain(labels).chain(aoi).cloned().collect()
+    }
 }
 
 /// What an item has to know of a scene's image to work on a part of it.
@@ -28,8 +44,10 @@ pub struct SceneFiles {
 #[serde(deny_unknown_fields)]
 pub struct SceneHeader {
     pub id: SceneId,
-    pub image: FileRef,
+    pub source: SourceSpec,
     pub size: SizePx,
+    /// Where each of the source's files lies in the scene.
+    pub places: Vec<RectPx>,
     pub bands: u32,
     /// GDAL's name of the pixel type, `Byte` for instance.
     pub data_type: String,
@@ -37,6 +55,41 @@ pub struct SceneHeader {
     pub block: SizePx,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub georeference: Option<Georeference>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aoi: Option<Aoi>,
+}
+
+impl SceneHeader {
+    pub fn layout(&self) -> SourceLayout {
+        SourceLayout { size: self.size, georeference: self.georeference.clone(), files: self.places.clone() }
+    }
+
+    /// What is read of the scene, its labels aside.
+    pub fn files(&self) -> Vec<FileRef> {
+        let aoi = self.aoi.iter().flat_map(|aoi| &aoi.files);
+        self.source.files.iter().chain(aoi).cloned().collect()
+    }
+
+    /// The same scene with no more files than a window touches, so that an item names what it reads and a
+    /// change of another file does not concern it. At least one is left: it says how pixels are stored.
+    #[must_use]
+    pub fn around(&self, window: WindowPx) -> Self {
+        let touches = |place: &RectPx| {
+            let (col, row) = (i64::from(place.col), i64::from(place.row));
+            col < window.col + i64::from(window.width)
+                && window.col < col + i64::from(place.width)
+                && row < window.row + i64::from(window.height)
+                && window.row < row + i64::from(place.height)
+        };
+        let mut kept: Vec<usize> = (0..self.places.len()).filter(|i| touches(&self.places[*i])).collect();
+        if kept.is_empty() {
+            kept.push(0);
+        }
+        let mut header = self.clone();
+        header.source.files = kept.iter().filter_map(|i| self.source.files.get(*i).cloned()).collect();
+        header.places = kept.iter().filter_map(|i| self.places.get(*i).copied()).collect();
+        header
+    }
 }
 
 /// Where pixels lie on the ground.

@@ -1,5 +1,8 @@
 //! How a scene's pixels, labels and area of interest are read from files.
 
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,6 +18,7 @@ use crate::{
 pub struct SourceSpec {
     /// Several files make one mosaic, later ones over earlier ones. They must have one coordinate
     /// system, resolution, pixel type and number of bands, and lie on one grid of pixels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileRef>,
     /// The bands that are read, counted from 0, in the order of the network's channels. All but an alpha
     /// band where the list is empty.
@@ -34,6 +38,12 @@ pub struct SourceSpec {
     pub reclass: Vec<Reclass>,
     #[serde(default)]
     pub scaling: Scaling,
+}
+
+impl Default for SourceSpec {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
 }
 
 impl SourceSpec {
@@ -168,6 +178,10 @@ pub struct GeoJsonLabels {
     /// The property that holds a feature's class, its name or its number. Left out: `class_name`, or else `class_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub property: Option<String>,
+    /// Classes of that property's values, numbers as they are written. Of a value that is not among them, name or
+    /// number of a class.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, ClassRef>,
     /// Classes of the features that have no such property: the first rule that holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<ClassRule>,
@@ -188,6 +202,7 @@ impl GeoJsonLabels {
             crs: None,
             filter: None,
             property: None,
+            values: BTreeMap::new(),
             rules: Vec::new(),
             default_class: None,
             buffers: Vec::new(),
@@ -281,7 +296,7 @@ pub struct ClassOfColor {
 }
 
 /// How a raster of labels must fit its scene.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LabelGrid {
     /// It says where it lies, and covers the scene pixel by pixel.

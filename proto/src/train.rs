@@ -38,6 +38,9 @@ pub struct TrainSpec {
     /// How much a pixel of each class counts in the loss; all the same where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_weights: Option<Vec<f32>>,
+    /// Weighs classes by how rare they are among the chips to train on, in the place of `class_weights`.
+    #[serde(default)]
+    pub balanced: bool,
     /// A class whose pixels train nothing and are not counted. Label 255 never does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_class: Option<u8>,
@@ -210,6 +213,11 @@ impl TrainSpec {
 
     fn check_class_weights(&self) -> Result<(), BadTrainSpec> {
         let Some(weights) = &self.class_weights else { return Ok(()) };
+        if self.balanced {
+            return Err(BadTrainSpec(
+                "class_weights: balanced = true finds them: give just one of both".into(),
+            ));
+        }
         let fits = weights.len() == self.classes as usize
             && weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0)
             && weights.iter().any(|weight| *weight > 0.0);

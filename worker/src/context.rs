@@ -103,7 +103,7 @@ impl Context {
     }
 
     /// To be called after a file was read: another content would make other bytes under the same id.
-    pub async fn check_unchanged(&self, file: &FileRef) -> Result<(), JobError> {
+    async fn check_unchanged(&self, file: &FileRef) -> Result<(), JobError> {
         let found = match self.outside.tag(&file.uri).await {
             Ok(found) => found,
             // What may not be looked at could be read all the same.
@@ -118,6 +118,13 @@ impl Context {
             "{} {what} since the run began: put it back, or begin a new run with what is there now",
             file.uri
         )))
+    }
+
+    pub async fn check_all_unchanged(&self, files: &[FileRef]) -> Result<(), JobError> {
+        for file in files {
+            self.check_unchanged(file).await?;
+        }
+        Ok(())
     }
 
     /// Runs native code for an item on a thread of its own, marked so that a crash finds its culprit.

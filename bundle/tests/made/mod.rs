@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use serde_json::json;
 use swath_bundle::{Model, Summary};
 use swath_geo::{confusion::Confusion, evaluation::Evaluation};
-use swath_proto::item::{Architecture, ClassStyle, WindowShape};
+use swath_proto::{
+    item::{Architecture, ClassStyle, WindowShape},
+    source::SourceSpec,
+};
 use swath_weights::{Dtype, TensorInfo, write_safetensors};
 use swath_zip::{Source, ZipWriter};
 
@@ -30,8 +32,8 @@ pub fn model() -> Model {
         null_class: 0,
         window: WindowShape { core_px: 256, margin_px: 32 },
         batch: 8,
-        scaling: json!({ "cast": "255", "channels": [0, 1, 2] }),
-        metrics: Some(Summary::from(evaluation().overall())),
+        pixels: SourceSpec { bands: vec![0, 1, 2], ..SourceSpec::default() },
+        metrics: Some(Summary::of_eval(&eval()).unwrap().unwrap()),
     }
 }
 

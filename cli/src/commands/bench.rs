@@ -18,7 +18,7 @@ use swath_proto::{
     ids::Digest,
     item::{Architecture, ModelRef, Weights, WindowShape},
     keys,
-    run::{PredictPlan, RunRecord},
+    run::{PredictPlan, RunRecord, ScalePlan},
     status::RunState,
 };
 use tokio::sync::watch;
@@ -117,6 +117,8 @@ async fn submit(doors: &Doors, noops: u32) -> anyhow::Result<RunRecord> {
     let model =
         ModelRef { architecture: Architecture::Tiny, weights: Weights::Seed(0), bands: 3, classes: 2 };
     let record = RunRecord {
+        scale: ScalePlan::Given,
+        statistics: None,
         learn: None,
         vectors: None,
         run: format!("bench-{:016x}", rand::random::<u64>()).parse().context("naming the run")?,

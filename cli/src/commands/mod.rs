@@ -6,6 +6,8 @@ mod coordinator;
 mod doctor;
 mod items;
 mod plan;
+#[cfg(feature = "worker")]
+mod predict;
 mod run;
 mod schema;
 mod status;
@@ -55,6 +57,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Plan(args) => block_on(plan::run(&args.file, args.json, doors)),
         Command::Run(args) if args.dry_run => block_on(plan::run(&args.file, false, doors)),
         Command::Run(args) => block_on(run::run(args, doors)),
+        #[cfg(feature = "worker")]
+        Command::Predict(args) => block_on(predict::run(args)),
         Command::Submit(args) => block_on(submit::run(args, doors)),
         Command::Coordinator(args) => block_on(coordinator::run(args, doors)),
         Command::Status(args) => block_on(status::run(args, doors)),

@@ -101,8 +101,7 @@ fn scenes(record: &RunRecord) -> Vec<Scene> {
 #[cfg(feature = "worker")]
 fn survey(files: &swath_proto::scene::SceneFiles) -> SurveyedScene {
     swath_raster::configure(&swath_raster::Settings { cache_mib: 16 });
-    let raster = swath_raster::Raster::open(&files.image.uri);
-    match raster.and_then(|raster| raster.header(files.id.clone(), files.image.clone())) {
+    match swath_raster::Source::open(&files.source).and_then(|source| source.header(files.id.clone())) {
         Ok(header) => SurveyedScene::Readable(header),
         Err(error) => {
             let message = format!("{:#}", anyhow::Error::from(error));

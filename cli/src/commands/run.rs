@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{status, stop_on_signals};
 use crate::{
-    args::{DoorArgs, RunArgs},
+    args::{DoorArgs, RunArgs, Tuning},
     config,
     exit::{Exit, Usage, as_usage},
     progress::Bar,
@@ -39,7 +39,7 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
     let record = frozen.record;
     eprintln!("run {} under {}", record.run, door_args.root);
 
-    let pool = start_workers(&args, &door_args)?;
+    let pool = start_workers(args.workers, &args.tuning, &door_args)?;
     let broken = pool.broken();
     let served = serve(&record, &doors, &stop, &broken).await;
     pool.stop().await;
@@ -59,7 +59,7 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
 }
 
 /// The coordinator, with a bar; goes on when a server was away.
-async fn serve(
+pub(super) async fn serve(
     record: &RunRecord,
     doors: &Doors,
     stop: &CancellationToken,
@@ -156,36 +156,40 @@ fn pool_logs(doors: &DoorArgs) -> PathBuf {
 }
 
 #[cfg(feature = "worker")]
-fn start_workers(args: &RunArgs, doors: &DoorArgs) -> anyhow::Result<Workers> {
+pub(super) fn start_workers(
+    wanted: Option<usize>,
+    tuning: &Tuning,
+    doors: &DoorArgs,
+) -> anyhow::Result<Workers> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let n = args.workers.unwrap_or(cores);
+    let n = wanted.unwrap_or(cores);
     if n > 256 {
         return Err(Usage(format!("--workers {n}: must be 0 to 256")).into());
     }
-    Ok(Workers(Some(crate::pool::Pool::start(n, doors, &args.tuning, &pool_logs(doors))?)))
+    Ok(Workers(Some(crate::pool::Pool::start(n, doors, tuning, &pool_logs(doors))?)))
 }
 
 #[cfg(not(feature = "worker"))]
-fn start_workers(args: &RunArgs, _: &DoorArgs) -> anyhow::Result<Workers> {
-    match args.workers {
+fn start_workers(wanted: Option<usize>, _: &Tuning, _: &DoorArgs) -> anyhow::Result<Workers> {
+    match wanted {
         Some(0) => Ok(Workers(None)),
         _ => Err(Usage("this program was built as a coordinator only: use --workers 0".into()).into()),
     }
 }
 
 #[cfg(feature = "worker")]
-struct Workers(Option<crate::pool::Pool>);
+pub(super) struct Workers(Option<crate::pool::Pool>);
 
 #[cfg(not(feature = "worker"))]
 struct Workers(Option<std::convert::Infallible>);
 
 #[cfg(feature = "worker")]
 impl Workers {
-    fn broken(&self) -> CancellationToken {
+    pub(super) fn broken(&self) -> CancellationToken {
         self.0.as_ref().map(|pool| pool.broken.clone()).unwrap_or_default()
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         if let Some(pool) = self.0 {
             let _ = tokio::task::spawn_blocking(move || pool.stop()).await;
         }

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use swath_proto::{
-    item::Stage,
+    item::{Stage, Weights},
     learn::{ChipSet, ChipWindows, LearnPlan},
     pipeline::{self, Pipeline},
     train::{Augment, Backbone, Checkpoint, Keep, Optimizer, Schedule, TrainSpec},
@@ -14,11 +14,16 @@ use super::PinnedScene;
 /// Windows that one chip item looks at: a few seconds of work, a shard of some ten megabytes.
 const WINDOWS_PER_SHARD: u32 = 512;
 
-pub(super) fn learn(pipeline: &Pipeline, scenes: &[PinnedScene]) -> anyhow::Result<Option<LearnPlan>> {
+/// `init`: what the network begins with.
+pub(super) fn learn(
+    pipeline: &Pipeline,
+    scenes: &[PinnedScene],
+    init: Option<Weights>,
+) -> anyhow::Result<Option<LearnPlan>> {
     if !pipeline.stages.contains(&Stage::Chip) {
         return Ok(None);
     }
-    let scenes: Vec<_> = scenes.iter().filter_map(PinnedScene::learnt).collect();
+    let scenes: Vec<_> = scenes.iter().filter_map(|scene| scene.learnt(pipeline)).collect();
     if !scenes.iter().any(|scene| scene.set == ChipSet::Train) {
         bail!("scenes: none to train on; give some group = \"train\", and labels");
     }
@@ -30,21 +35,15 @@ pub(super) fn learn(pipeline: &Pipeline, scenes: &[PinnedScene]) -> anyhow::Resu
         },
         keep: pipeline.chips.keep(&pipeline.classes),
         windows_per_shard: WINDOWS_PER_SHARD,
-        train: train(pipeline)?,
+        train: train(pipeline, init)?,
     }))
 }
 
-fn train(pipeline: &Pipeline) -> anyhow::Result<TrainSpec> {
+fn train(pipeline: &Pipeline, init: Option<Weights>) -> anyhow::Result<TrainSpec> {
     let entry = &pipeline.train;
     let has = |augment| entry.augment.contains(&augment);
-    if entry.init.is_some() {
-        bail!("train.init: can't be used yet; train.backbone = \"imagenet\" can");
-    }
     let class_weights = match &entry.class_weights {
-        pipeline::ClassWeights::Word(pipeline::ClassWeightWord::None) => None,
-        pipeline::ClassWeights::Word(pipeline::ClassWeightWord::Balanced) => {
-            bail!("train.class_weights = \"balanced\": can't be used yet; give a number a class")
-        }
+        pipeline::ClassWeights::Word(_) => None,
         pipeline::ClassWeights::List(weights) => Some(weights.iter().map(|weight| *weight as f32).collect()),
         pipeline::ClassWeights::ByName(weights) => {
             let weight =
@@ -58,8 +57,8 @@ fn train(pipeline: &Pipeline) -> anyhow::Result<TrainSpec> {
             Some(pipeline::Backbone::Imagenet) => Backbone::Imagenet,
             Some(pipeline::Backbone::Random) | None => Backbone::None,
         },
-        weights: None,
-        fresh_head: false,
+        weights: init,
+        fresh_head: entry.fresh_head,
         bands: pipeline.model.bands,
         classes: pipeline.classes.len() as u32,
         epochs: entry.epochs,
@@ -75,6 +74,10 @@ fn train(pipeline: &Pipeline) -> anyhow::Result<TrainSpec> {
             pipeline::Schedule::Constant => Schedule::Constant,
         },
         class_weights,
+        balanced: matches!(
+            entry.class_weights,
+            pipeline::ClassWeights::Word(pipeline::ClassWeightWord::Balanced)
+        ),
         ignore_class: None,
         augment: Augment {
             hflip: has(pipeline::Augment::HorizontalFlip),

@@ -2,9 +2,11 @@
 //! model is put under the root by its content, and the run's name is a hash of all that. So the
 //! same command on the same inputs is the same run, and goes on where it was.
 
+mod bundle;
 mod learn;
 mod not_yet;
 mod pin;
+mod reading;
 mod scenes;
 
 #[cfg(test)]
@@ -21,14 +23,17 @@ use swath_backends::{
 use swath_proto::{
     envelope,
     ids::{Digest, RunId},
-    item::{Architecture, ClassStyle, ModelRef, Stage, Weights, WindowShape},
+    item::{ClassStyle, ModelRef, Stage, Weights, WindowShape},
     keys,
     pipeline::Pipeline,
     run::{PredictPlan, RunRecord},
     scene::SceneFiles,
 };
 
-pub use self::pin::PinnedScene;
+pub use self::{
+    bundle::{SCENE, Wanted, freeze_bundle},
+    pin::PinnedScene,
+};
 use crate::plan;
 
 /// A pipeline file as it was read, with what the command line changed in it.
@@ -47,8 +52,8 @@ pub struct Frozen {
     pub scenes: Vec<PinnedScene>,
     /// Scenes that `run.skip_missing` left out.
     pub left_out: usize,
-    /// The model's file, where it is not there yet.
-    model: Option<bytes::Bytes>,
+    /// Files of weights, by their keys.
+    models: Vec<(String, bytes::Bytes)>,
 }
 
 /// Checks everything that can be checked before a run begins, and freezes it for a root. The root is
@@ -56,12 +61,16 @@ pub struct Frozen {
 pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Frozen> {
     let pipeline = Pipeline::parse(&source.text)?;
     not_yet::refuse(&pipeline)?;
-    let (weights, model) = weights(&pipeline, &source.folder).await?;
+    let mut models = Vec::new();
+    let weights = weights(&pipeline, &source.folder, &mut models).await?;
+    let init = match pipeline.train.init.as_ref().filter(|_| pipeline.stages.contains(&Stage::Train)) {
+        Some(file) => Some(model(file, &source.folder, &mut models).await.context("train.init")?),
+        None => None,
+    };
     let outside = Outside::default();
     let named = scenes::name_all(&pipeline, &source.folder, &outside).await?;
     let (scenes, left_out) = pin::pin_all(named, pipeline.run.skip_missing, &outside).await?;
-    not_yet::refuse_scenes(&scenes)?;
-    let predicted: Vec<SceneFiles> = scenes.iter().filter_map(PinnedScene::predicted).collect();
+    let predicted: Vec<SceneFiles> = scenes.iter().filter_map(|scene| scene.predicted(&pipeline)).collect();
     if predicted.is_empty() && pipeline.stages.contains(&Stage::Predict) {
         bail!("scenes: none is to be predicted (they are in the group train)");
     }
@@ -93,7 +102,9 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
             item_px: predict.item_px,
             class: None,
         },
-        learn: learn::learn(&pipeline, &scenes)?,
+        scale: reading::scale(&pipeline),
+        statistics: None,
+        learn: learn::learn(&pipeline, &scenes, init)?,
         vectors: learn::vectors(&pipeline),
         classes,
         null_class: null_class as u32,
@@ -111,7 +122,7 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
             )
         })?;
     }
-    Ok(Frozen { record, scenes, left_out, model })
+    Ok(Frozen { record, scenes, left_out, models })
 }
 
 /// The name and eight digits of a hash of all that decides the run.
@@ -125,32 +136,39 @@ fn name(record: &RunRecord, source: &Source, root: &str) -> anyhow::Result<RunId
 /// Writes a frozen run under the root, its record last. Doing it again changes nothing.
 pub async fn submit(frozen: &Frozen, source: &Source, root: &SharedBlobs) -> anyhow::Result<Put> {
     let record = &frozen.record;
-    if let (Some(key), Some(model)) = (keys::model(&record.predict.model.weights), &frozen.model) {
-        root.put_new(&key, model.clone()).await.context("putting the model under the root")?;
+    for (key, model) in &frozen.models {
+        root.put_new(key, model.clone()).await.context("putting weights under the root")?;
     }
     root.put(&keys::pipeline(&record.run), source.text.clone().into()).await?;
     Ok(root.put_new(&keys::run_record(&record.run), record.to_json().into()).await?)
 }
 
-async fn weights(pipeline: &Pipeline, folder: &Path) -> anyhow::Result<(Weights, Option<bytes::Bytes>)> {
+async fn weights(
+    pipeline: &Pipeline,
+    folder: &Path,
+    models: &mut Vec<(String, bytes::Bytes)>,
+) -> anyhow::Result<Weights> {
     if pipeline.stages.contains(&Stage::Train) {
-        return Ok((Weights::Trained, None));
+        return Ok(Weights::Trained);
     }
-    let Some(file) = &pipeline.model.weights else {
+    match &pipeline.model.weights {
+        Some(file) => model(file, folder, models).await.context("model.weights"),
         // Where there are neither, no stage asks for any.
-        return Ok((pipeline.model.seed.map_or(Weights::Trained, Weights::Seed), None));
-    };
-    let wanted: &[&str] = match pipeline.model.architecture {
-        Architecture::Torchscript => &["pt"],
-        _ => &["safetensors", "pth", "pt"],
-    };
-    let ending = Path::new(file).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    if !wanted.contains(&ending) {
-        bail!("model.weights = \"{file}\": this architecture takes a .{} file", wanted.join(" or ."));
+        None => Ok(pipeline.model.seed.map_or(Weights::Trained, Weights::Seed)),
     }
-    let bytes = read(file, folder).await.context("model.weights")?;
+}
+
+/// Names a file of weights by its content, and remembers it.
+async fn model(
+    file: &str,
+    folder: &Path,
+    models: &mut Vec<(String, bytes::Bytes)>,
+) -> anyhow::Result<Weights> {
+    let ending = Path::new(file).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let bytes = read(file, folder).await?;
     let weights = Weights::File { sha256: Digest::of(&bytes), extension: ending.into() };
-    Ok((weights, Some(bytes)))
+    models.extend(keys::model(&weights).map(|key| (key, bytes)));
+    Ok(weights)
 }
 
 /// Where a path of the pipeline file leads: `s3://bucket/key`, or an absolute path.

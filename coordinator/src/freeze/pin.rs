@@ -8,11 +8,14 @@ use swath_backends::outside::Outside;
 use swath_proto::{
     ids::SceneId,
     learn::{ChipSet, LearnScene},
-    pipeline::Group,
+    pipeline::{Group, Pipeline},
     scene::{FileRef, SceneFiles},
 };
 
-use super::scenes::{NamedScene, first_ten};
+use super::{
+    reading,
+    scenes::{NamedScene, first_ten},
+};
 
 /// Files that are asked for at a time: enough to hide a store's latency (11,000 scenes in seconds),
 /// few enough for its limits and for the connections of one process.
@@ -30,20 +33,28 @@ pub struct PinnedScene {
 
 impl PinnedScene {
     /// As the run's record has it, if it is learnt from.
-    pub fn learnt(&self) -> Option<LearnScene> {
+    pub(super) fn learnt(&self, pipeline: &Pipeline) -> Option<LearnScene> {
         let set = match self.group {
             Group::Train => ChipSet::Train,
             Group::Validation => ChipSet::Validation,
             Group::Predict => return None,
         };
-        let (image, labels) = (self.images.first()?.clone(), Some(self.labels.clone()?));
-        Some(LearnScene { files: SceneFiles { id: self.id.clone(), image, labels }, set })
+        self.labels.as_ref()?;
+        Some(LearnScene { files: self.files(pipeline), set })
     }
 
     /// As the run's record has it, if it is predicted.
-    pub fn predicted(&self) -> Option<SceneFiles> {
-        let image = self.images.first().filter(|_| self.group.is_predicted())?;
-        Some(SceneFiles { id: self.id.clone(), image: image.clone(), labels: self.labels.clone() })
+    pub(super) fn predicted(&self, pipeline: &Pipeline) -> Option<SceneFiles> {
+        self.group.is_predicted().then(|| self.files(pipeline))
+    }
+
+    fn files(&self, pipeline: &Pipeline) -> SceneFiles {
+        SceneFiles {
+            id: self.id.clone(),
+            source: reading::source(pipeline, self.images.clone()),
+            labels: self.labels.clone().map(|file| reading::labels(pipeline, file)),
+            aoi: self.aoi.clone().map(reading::aoi),
+        }
     }
 }
 

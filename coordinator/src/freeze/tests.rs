@@ -3,7 +3,11 @@
 use std::{fs, path::Path, sync::Arc};
 
 use swath_backends::blobs::{SharedBlobs, folder::Folder};
-use swath_proto::pipeline::Group;
+use swath_proto::{
+    pipeline::Group,
+    run::ScalePlan,
+    source::{ClassRef, LabelSpec, Nodata, Reclass, Scaling},
+};
 use tempfile::TempDir;
 
 use super::*;
@@ -140,13 +144,38 @@ async fn eleven_thousand_scenes_are_frozen_in_seconds() {
 }
 
 #[tokio::test]
+async fn what_a_pipeline_says_of_pixels_and_labels_is_frozen() {
+    let site = Site::with(&["a.tif", "b.tif", "a.geojson", "aoi.geojson", "c.tif", "l.tif"]);
+    let scenes = "[[scenes]]\nid = \"m\"\nimage = [\"a.tif\", \"b.tif\"]\naoi = \"aoi.geojson\"\nlabels = \"a.geojson\"\n\
+                  [[scenes]]\nimage = \"c.tif\"\nlabels = \"l.tif\"\n\
+                  [data]\nbands = [4, 1, 2]\nnodata = 7\nmask = \"ignore\"\nnan = 1\nreclass = [{ from = [1, 2], to = 3 }]\n\
+                  scale = { min = 0, max = [1, 2, 3] }\n\
+                  [labels]\nproperty = \"kind\"\nbuffer_px = 3\nignore = [9]\nvalues = { 5 = \"b\" }";
+    let record = site.freeze(scenes).await.unwrap().record;
+    let [mosaic, raster] = record.scenes.as_slice() else { panic!("{:?}", record.scenes) };
+    let source = &mosaic.source;
+    assert_eq!((source.files.len(), source.bands.as_slice()), (2, [3, 0, 1].as_slice()));
+    assert_eq!(
+        (source.nodata.clone(), source.use_mask, source.nan),
+        (Some(Nodata::OfAll(7.0)), false, Some(1.0))
+    );
+    assert_eq!(source.reclass, [Reclass { from: 1.0, to: 2.0, into: 3.0 }]);
+    assert_eq!(source.scaling, Scaling::MinMax { min: vec![0.0; 3], max: vec![1.0, 2.0, 3.0] });
+    assert!(mosaic.aoi.as_ref().unwrap().files[0].uri.ends_with("aoi.geojson"));
+    let Some(LabelSpec::GeoJson(labels)) = &mosaic.labels else { panic!("{:?}", mosaic.labels) };
+    assert_eq!((labels.property.as_deref(), labels.buffers.len()), (Some("kind"), 2));
+    assert_eq!(labels.values.get("5"), Some(&ClassRef::Name("b".into())));
+    let Some(LabelSpec::ClassRaster(labels)) = &raster.labels else { panic!("{:?}", raster.labels) };
+    let class_of = |value| labels.map.iter().find(|one| one.value == value).map(|one| one.class.clone());
+    assert_eq!(class_of(0), Some(Some(ClassRef::Id(0))));
+    assert_eq!((class_of(5), class_of(9)), (Some(Some(ClassRef::Name("b".into()))), Some(None)));
+    assert_eq!(record.scale, ScalePlan::Given);
+}
+
+#[tokio::test]
 async fn what_this_version_cannot_do_is_refused() {
-    let site = Site::with(&["a.tif", "a.geojson"]);
-    let scene = "[[scenes]]\nimage = [\"a.tif\", \"b.tif\"]\naoi = \"a.geojson\"\n[data]\nnodata = 0";
-    let told = site.freeze(scene).await.err().unwrap();
-    fs::write(site.path().join("in/s.csv"), "image,aoi\na.tif;a.geojson,a.geojson\n").unwrap();
-    let of_csv = site.freeze("[[scenes]]\ncsv = \"s.csv\"").await.err().unwrap();
-    assert!(of_csv.ends_with(": aoi of [[scenes]], several files in one image"), "{of_csv}");
-    let wanted = "[data], aoi of [[scenes]], several files in one image";
-    assert_eq!(told, format!("this version can't do yet what the pipeline asks for: {wanted}"));
+    let site = Site::with(&["a.tif"]);
+    let steps = "[[scenes]]\nimage = \"a.tif\"\n[[steps]]\nname = \"s\"\nfor = \"run\"\ncommand = [\"true\"]\noutputs = [\"x\"]";
+    let told = site.freeze(steps).await.err().unwrap();
+    assert_eq!(told, "this version can't do yet what the pipeline asks for: [[steps]]");
 }

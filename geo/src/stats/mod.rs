@@ -129,6 +129,14 @@ struct Moments {
     range: Option<[f64; 2]>,
 }
 
+/// Output of an analyze item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "version")]
+pub enum Analyzed {
+    #[serde(rename = "1")]
+    V1 { statistics: PartialStats },
+}
+
 /// Statistics of a whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

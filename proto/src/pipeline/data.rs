@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{NumberOrMany, Path, check::Check};
 
 /// How pixels are read, the same for training and prediction. Applied in this order: nodata and
-/// mask, bands, nan, reclass, scale, cast.
+/// mask, bands, nan, reclass, scale.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataEntry {
@@ -26,9 +26,6 @@ pub struct DataEntry {
     /// Values that stand for others, the first rule that fits.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reclass: Vec<Reclass>,
-    /// Turn values into this type after scaling; what does not fit becomes the nearest that does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cast: Option<SampleType>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -67,20 +64,33 @@ pub enum MaskUse {
 pub enum Scale {
     Word(ScaleWord),
     Range(ScaleRange),
+    Statistics(ScaleStatistics),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScaleWord {
-    /// 8 bits as they are, all else by "stats".
+    /// "cast" of 8-bit images, "stats" of all others.
     Auto,
-    /// Mean and deviation of the stage analyze: three deviations to both sides become 0 to 255.
+    /// The largest value of the image's type (255, 65535) becomes 1; fractions stay as they are.
+    Cast,
+    /// Mean and deviation, as the stage analyze finds them: three deviations to both sides become 0 to 1.
     Stats,
     /// Values as they are.
     None,
 }
 
-/// `min` becomes 0 and `max` 255, and what lies beyond becomes the nearer of both.
+/// Mean and deviation of every band, known from elsewhere: as "stats", without the stage analyze.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScaleStatistics {
+    /// One a band.
+    pub means: Vec<f64>,
+    /// One a band.
+    pub stds: Vec<f64>,
+}
+
+/// `min` becomes 0 and `max` 1, and what lies beyond becomes the nearer of both.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScaleRange {
@@ -133,15 +143,6 @@ pub enum ValueOrRange {
     Range([f64; 2]),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SampleType {
-    Uint8,
-    Uint16,
-    Int16,
-    Float32,
-}
-
 impl DataEntry {
     pub(super) fn check(&self, bands: u32, analyzes: bool, check: &mut Check<'_>) {
         if check.sound(&["data.bands", "model.bands"])
@@ -181,6 +182,21 @@ impl DataEntry {
             {
                 check.wrong("data.scale.max", format!("must be above min: {high} is not above {low}"));
             }
+        }
+        if let Scale::Statistics(ScaleStatistics { means, stds }) = &self.scale
+            && check.sound(&["data.scale", "model.bands"])
+        {
+            for (key, list) in [("data.scale.means", means), ("data.scale.stds", stds)] {
+                check.need(list.len() == bands as usize, key, || {
+                    format!(
+                        "must have one number a band, {bands} of them (model.bands), and has {}",
+                        list.len()
+                    )
+                });
+                check.need(list.iter().all(|number| number.is_finite()), key, || "must be finite".into());
+            }
+            check
+                .need(stds.iter().all(|std| *std >= 0.0), "data.scale.stds", || "must not be below 0".into());
         }
         if let NanUse::Value(value) = self.nan {
             check.need(value.is_finite(), "data.nan", || "must be finite, or \"nodata\"".into());

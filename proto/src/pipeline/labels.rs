@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Path, check::Check, classes, classes::ClassEntry};
+use crate::source::LabelGrid;
 
 /// How labels are read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,10 +18,11 @@ pub struct LabelsEntry {
     /// features are an error. With two classes, that which is not the null class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_class: Option<String>,
-    /// GeoJSON: the property that names a feature's class.
-    pub property: String,
-    /// Values of that property, or of a class raster, and the class that each means. Where a value
-    /// is not listed, it is the class's name, or its number.
+    /// GeoJSON: the property that names a feature's class: class_name or class_id where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub property: Option<String>,
+    /// Values of that property, of a class raster, or colours ("#rrggbb") of a raster of colours, and the
+    /// class that each means. What is not listed is the class's name, its number, or its colour.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, String>,
     /// GeoJSON: classes by any property; the first rule that fits decides.
@@ -30,14 +32,16 @@ pub struct LabelsEntry {
     /// pixels. One number, or one a class: { road = 15 }.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buffer_px: Option<BufferPx>,
-    /// GeoJSON: the coordinate reference system of files that name none.
-    pub crs: String,
-    /// GeoJSON: a polygon covers each pixel that it touches, and not only those whose centre lies
-    /// in it.
-    pub all_touched: bool,
+    /// GeoJSON: the coordinate reference system, "EPSG:2193" for instance. Where it is left out, that which
+    /// the file names, or else longitude and latitude.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crs: Option<String>,
     /// Class rasters: values of pixels that count neither in training nor in evaluation.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<u32>,
+    /// Rasters: how they fit their scene: "georeference" (they say where they lie) or "size" (they are as
+    /// large as the scene).
+    pub grid: LabelGrid,
 }
 
 impl Default for LabelsEntry {
@@ -45,13 +49,13 @@ impl Default for LabelsEntry {
         Self {
             kind: LabelKind::Auto,
             default_class: None,
-            property: "class".into(),
+            property: None,
             values: BTreeMap::new(),
             filter: Vec::new(),
             buffer_px: None,
-            crs: "EPSG:4326".into(),
-            all_touched: false,
+            crs: None,
             ignore: Vec::new(),
+            grid: LabelGrid::default(),
         }
     }
 }
@@ -105,6 +109,10 @@ pub enum BufferPx {
     ByClass(BTreeMap<String, f64>),
 }
 
+fn is_color(text: &str) -> bool {
+    text.strip_prefix('#').is_some_and(|hex| hex.len() == 6 && hex.chars().all(|c| c.is_ascii_hexdigit()))
+}
+
 impl LabelsEntry {
     pub(super) fn check(&self, list: &[ClassEntry], check: &mut Check<'_>) {
         if let Some(class) = &self.default_class {
@@ -132,13 +140,25 @@ impl LabelsEntry {
                 }
             }
         }
-        check.need(!self.crs.trim().is_empty(), "labels.crs", || {
+        check.need(self.crs.as_ref().is_none_or(|crs| !crs.trim().is_empty()), "labels.crs", || {
             "must name a coordinate reference system, \"EPSG:4326\" for instance".into()
         });
-        check.need(!self.property.is_empty(), "labels.property", || "must not be empty".into());
+        check.need(self.property.as_ref().is_none_or(|name| !name.is_empty()), "labels.property", || {
+            "must not be empty".into()
+        });
+        for value in self.values.keys() {
+            let (right, wanted) = match self.kind {
+                LabelKind::Raster => (value.parse::<i64>().is_ok(), "a whole number"),
+                LabelKind::Colors => (is_color(value), "a colour, \"#ff8800\" for instance"),
+                LabelKind::Auto | LabelKind::Geojson => (true, ""),
+            };
+            check.need(right, Path::from("labels.values").key(value.as_str()), || {
+                format!("must be {wanted}, since labels.kind says what the files are")
+            });
+        }
         let not_vector = matches!(self.kind, LabelKind::Raster | LabelKind::Colors);
         if not_vector && check.sound(&["labels.kind"]) {
-            for key in ["default_class", "property", "filter", "buffer_px", "crs", "all_touched"] {
+            for key in ["default_class", "property", "filter", "buffer_px", "crs"] {
                 let path = format!("labels.{key}");
                 if check.is_given(&path) {
                     check.wrong(

@@ -37,7 +37,7 @@ pub use self::{
     chips::{ChipWindows, ChipsEntry, SizeEntry, WindowKind},
     classes::ClassEntry,
     data::{
-        DataEntry, MaskUse, NanUse, NanWord, Nodata, NodataWord, Reclass, SampleType, Scale, ScaleRange,
+        DataEntry, MaskUse, NanUse, NanWord, Nodata, NodataWord, Reclass, Scale, ScaleRange, ScaleStatistics,
         ScaleWord, ValueOrRange,
     },
     labels::{BufferPx, LabelFilter, LabelKind, LabelsEntry, Match, Word},

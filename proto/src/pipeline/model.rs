@@ -12,7 +12,8 @@ use crate::item::Architecture;
 pub struct ModelEntry {
     /// Which network.
     pub architecture: Architecture,
-    /// A safetensors file, or a TorchScript module (.pt) where that is the architecture.
+    /// A safetensors file or a PyTorch state dict (.pth, .pt); a TorchScript module (.pt) where that is the
+    /// architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
     /// Draws the weights instead: fit for trying things out, not for maps.
@@ -24,6 +25,9 @@ pub struct ModelEntry {
     #[schemars(range(min = 1, max = 64))]
     pub bands: u32,
 }
+
+/// Endings of files of named tensors.
+pub(super) const STATE_DICTS: [&str; 3] = ["safetensors", "pth", "pt"];
 
 const fn default_bands() -> u32 {
     3
@@ -58,10 +62,10 @@ impl ModelEntry {
                 check.wrong("model.weights", why);
             }
             (Some(file), None) => {
-                let wanted = if is_script { "pt" } else { "safetensors" };
+                let wanted = if is_script { &["pt"] } else { &STATE_DICTS[..] };
                 let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
-                check.need(ending == wanted, "model.weights", || {
-                    format!("this architecture takes a .{wanted} file")
+                check.need(wanted.contains(&ending), "model.weights", || {
+                    format!("this architecture takes a file that ends in .{}", wanted.join(" or ."))
                 });
             }
             _ => {}

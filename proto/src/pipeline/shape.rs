@@ -27,7 +27,7 @@ impl<'s> Shape<'s> {
     fn node(&mut self, schema: &'s Json, node: &mut Node, path: &Path, problems: &mut Vec<Problem>) {
         let branches = self.branches(schema);
         self.read_as_word(&branches, node, path);
-        let wrong = match branches.iter().find(|branch| fits(branch, &node.kind)) {
+        let wrong = match best(&branches, &node.kind) {
             None => format!("must be {}, and is {}", self.wanted(&branches), kind_name(&node.kind)),
             Some(branch) => match value_problem(&branches, branch, &node.kind) {
                 Some(wrong) => wrong,
@@ -216,6 +216,16 @@ fn words<'j>(branches: &[&'j Json]) -> impl Iterator<Item = &'j str> {
 
 fn is(branch: &Json, kind: &str) -> bool {
     branch["type"] == kind
+}
+
+/// The branch of a value's type; of several tables the one that knows most of its keys.
+fn best<'b, 's>(branches: &'b [&'s Json], kind: &Kind) -> Option<&'b &'s Json> {
+    let known = |branch: &&&Json| match kind {
+        Kind::Table(table) => table.keys().filter(|key| keys(branch).any(|known| known == *key)).count(),
+        _ => 0,
+    };
+    // Of equals the first.
+    branches.iter().rev().filter(|branch| fits(branch, kind)).max_by_key(known)
 }
 
 /// Is the value of a branch's type?

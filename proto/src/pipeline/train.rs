@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Path, check::Check, classes, classes::ClassEntry};
+use super::{Path, check::Check, classes, classes::ClassEntry, model::STATE_DICTS};
 
 /// How the network of `[model]` learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,12 +36,14 @@ pub struct TrainEntry {
     /// Decides the order of chips, what is drawn for them, and weights that are drawn.
     #[schemars(range(min = 0))]
     pub seed: u64,
-    /// Weights that the encoder begins with. "imagenet" where it and `init` are left out.
+    /// Weights that the encoder begins with: "random" where it is left out; "imagenet" makes much of few chips.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<Backbone>,
     /// Weights that the whole network begins with: a safetensors file, or a PyTorch state dict.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
+    /// Draw the last layer of `init` anew: where the file was trained on other classes.
+    pub fresh_head: bool,
 }
 
 impl Default for TrainEntry {
@@ -58,6 +60,7 @@ impl Default for TrainEntry {
             seed: 0,
             backbone: None,
             init: None,
+            fresh_head: false,
         }
     }
 }
@@ -143,6 +146,16 @@ impl TrainEntry {
                     classes::known(name, place.key(name.as_str()), list, check);
                 }
             }
+        }
+        if let Some(file) = &self.init {
+            let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
+            check.need(STATE_DICTS.contains(&ending), "train.init", || {
+                format!("must be a file of weights: .{}", STATE_DICTS.join(", ."))
+            });
+        } else {
+            check.need(!self.fresh_head, "train.fresh_head", || {
+                "is the last layer of train.init, which names no file".into()
+            });
         }
         if self.init.is_some() && self.backbone.is_some() && check.sound(&["train.init", "train.backbone"]) {
             check.wrong("train.backbone", "train.init has the encoder's weights too: give just one of both");

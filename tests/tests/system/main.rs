@@ -2,6 +2,7 @@
 
 mod contracts;
 mod control;
+mod data;
 mod duplicates;
 mod heals;
 mod kills;

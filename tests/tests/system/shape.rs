@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Runs a Python script with GDAL's bindings, and returns what it prints.
-fn python(script: &str, args: &[&str]) -> String {
+pub fn python(script: &str, args: &[&str]) -> String {
     let output = Command::new("/usr/bin/python3").arg("-c").arg(script).args(args).output();
     let output = output.expect("python3-gdal is missing: run `make setup`");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -41,6 +41,9 @@ impl RasterError {
             GdalError::CplError { msg, .. } | GdalError::NullPointer { msg, .. } if !msg.is_empty() => {
                 msg.clone()
             }
+            GdalError::NullPointer { method_name: "GDALOpenEx", .. } => {
+                "it is no raster that GDAL knows how to read".into()
+            }
             other => other.to_string(),
         };
         Self { kind: kind(&error, &why), doing: doing.into(), why }

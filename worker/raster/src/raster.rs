@@ -6,7 +6,8 @@ use gdal::{Dataset, raster::ColorInterpretation};
 use swath_proto::{
     geometry::{RectPx, SizePx, WindowPx},
     ids::SceneId,
-    scene::{FileRef, Georeference, SceneHeader},
+    scene::{Georeference, SceneHeader},
+    source::SourceSpec,
 };
 
 use crate::{
@@ -58,16 +59,19 @@ impl Raster {
         self.size
     }
 
-    pub fn header(&self, id: SceneId, image: FileRef) -> Result<SceneHeader> {
+    /// Of this file as a scene of its own.
+    pub fn header(&self, id: SceneId, source: SourceSpec) -> Result<SceneHeader> {
         let band = self.dataset.rasterband(1).map_err(|error| self.failed(error))?;
         Ok(SceneHeader {
             id,
-            image,
+            source,
             size: self.size,
+            places: vec![RectPx::new(0, 0, self.size.width, self.size.height)],
             bands: self.dataset.raster_count() as u32,
             data_type: band.band_type().name(),
             block: self.block()?,
             georeference: self.georeference()?,
+            aoi: None,
         })
     }
 

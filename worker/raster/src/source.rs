@@ -139,11 +139,16 @@ impl Source {
         &self.scaler
     }
 
-    /// Of all files as one; `image` is the first of them.
+    /// Of all files as one.
     pub fn header(&self, id: SceneId) -> Result<SceneHeader> {
-        let image = self.spec.files[0].clone();
-        let header = self.with_file(0, |raster| raster.header(id, image))?;
-        Ok(SceneHeader { size: self.size, georeference: self.georeference.clone(), ..header })
+        let header = self.with_file(0, |raster| raster.header(id, self.spec.clone()))?;
+        let SourceLayout { size, georeference, files: places } = self.layout();
+        Ok(SceneHeader { size, georeference, places, ..header })
+    }
+
+    /// The scene of an item.
+    pub fn of_scene(scene: &SceneHeader) -> Result<Self> {
+        Self::open_at(&scene.source, &scene.layout())
     }
 
     /// What the first file itself calls nodata in the first band that is read.
@@ -348,12 +353,11 @@ fn chosen(raster: &Raster, bands: &[u32]) -> Result<Vec<usize>> {
         // An alpha band alone is an image as any other.
         return Ok(if all.is_empty() { vec![1] } else { all });
     }
-    if bands.iter().any(|band| *band as usize >= available) {
+    if let Some(missing) = bands.iter().find(|band| **band as usize >= available) {
         let plural = if available == 1 { "band" } else { "bands" };
         let why = format!(
-            "bands = {bands:?}: {} has {available} {plural}, counted from 0 to {}",
-            raster.uri(),
-            available - 1
+            "band {} is asked for, and it has {available} {plural} (data.bands counts from 1)",
+            u64::from(*missing) + 1
         );
         return Err(RasterError::new(Kind::BandMissing, format!("opening {}", raster.uri()), why));
     }

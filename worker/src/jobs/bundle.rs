@@ -1,7 +1,7 @@
 //! Packs the network with all that is needed to predict with it.
 
-use anyhow::anyhow;
-use swath_bundle::Model;
+use anyhow::{Context as _, anyhow};
+use swath_bundle::{Model, Summary};
 use swath_proto::item::Bundle;
 
 use super::{Output, json};
@@ -27,6 +27,10 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Bundle) -> Result<O
         Some((key, _)) => Some(cx.blobs.get(key).await?),
         None => None,
     };
+    let metrics = match &eval {
+        Some(json) => Summary::of_eval(json).context("reading eval.json").map_err(JobError::data)?,
+        None => None,
+    };
     let model = Model {
         architecture: work.model.architecture,
         bands: work.model.bands,
@@ -34,8 +38,8 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Bundle) -> Result<O
         null_class: work.null_class,
         window: work.window,
         batch: work.batch,
-        scaling: serde_json::json!({ "by": "cast" }),
-        metrics: None,
+        pixels: work.pixels.clone(),
+        metrics,
     };
     let pack = move || {
         swath_bundle::write(Vec::new(), env!("CARGO_PKG_VERSION"), &model, &weights, eval.as_deref())

@@ -1,7 +1,6 @@
 //! Cuts a stretch of a scene's windows into chips: image, labels and where both are from. What is kept is
 //! one shard, beside the index of its bytes.
 
-use anyhow::anyhow;
 use swath_backends::blobs::Put;
 use swath_geo::chips::{Counts, Keep, RandomWindows, SlidingWindows, Verdict};
 use swath_proto::{
@@ -9,12 +8,12 @@ use swath_proto::{
     item::Chip,
     keys,
     learn::{ChipWindows, Chipped},
-    source::{ClassList, GeoJsonLabels, IGNORED, LabelSpec, SourceSpec},
+    source::{ClassList, IGNORED, Scaling},
 };
-use swath_raster::{Block, Labels, Pixels, Source};
+use swath_raster::{Aoi, Block, Coverage, Labels, Pixels, Source};
 use swath_shard::{Image, SampleType, Shape, ShardWriter, chip};
 
-use super::{Output, json};
+use super::{Output, ignore_where_zero, json};
 use crate::{
     context::{Claimed, Context},
     failure::JobError,
@@ -32,8 +31,9 @@ struct Cut {
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Chip) -> Result<Output, JobError> {
     let wanted = work.clone();
     let cut = cx.native(item, move || cut(&wanted)).await?;
-    cx.check_unchanged(&work.scene.image).await?;
-    cx.check_unchanged(&work.labels).await?;
+    let mut read = work.scene.files();
+    read.push(work.labels.file().clone());
+    cx.check_all_unchanged(&read).await?;
     let (mut shard, mut index) = (None, None);
     if cut.chips > 0 {
         // The same item makes the same bytes, so whoever was first has written these.
@@ -53,26 +53,26 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Chip) -> Result<Out
 }
 
 fn cut(work: &Chip) -> Result<Cut, JobError> {
-    let bands = (0..work.bands).collect();
-    let source = Source::open(&SourceSpec { bands, ..SourceSpec::new(vec![work.scene.image.clone()]) })?;
+    let source = Source::of_scene(&work.scene)?;
+    let aoi = work.scene.aoi.as_ref().map(|aoi| Aoi::open(aoi, &work.scene)).transpose()?;
     let names: Vec<String> = work.classes.iter().map(|class| class.name.clone()).collect();
     let n_classes = names.len();
     let null_class = u8::try_from(work.null_class).map_err(JobError::data)?;
-    let spec = LabelSpec::GeoJson(GeoJsonLabels::new(work.labels.clone()));
-    let labels = Labels::open(&spec, &work.scene, &ClassList { names, null_class })?;
+    let labels = Labels::open(&work.labels, &work.scene, &ClassList { names, null_class })?;
     let keep = Keep::new(work.keep.clone()).map_err(JobError::data)?;
     let mut writer = ShardWriter::new(Vec::new());
     let (mut chips, mut pixels, mut pixels_by_class) = (0, 0, vec![0; n_classes]);
-    for (window, draw) in windows(work)? {
+    for (window, draw) in windows(work, aoi.as_ref())? {
         let block = source.read(window)?;
-        let classes = classes(&labels, work.scene.size, &block)?;
+        let mut classes = classes(&labels, work.scene.size, &block)?;
+        if let Some(aoi) = &aoi {
+            let mut inside = vec![0; classes.len()];
+            aoi.burn(window, &mut inside);
+            ignore_where_zero(&inside, &mut classes);
+        }
         let mut by_class = vec![0_u64; usize::from(IGNORED) + 1];
         classes.iter().for_each(|class| by_class[usize::from(*class)] += 1);
-        let counts = Counts {
-            pixels: window.size().pixels(),
-            nodata: window.size().pixels() - block.n_valid(),
-            by_class: &by_class,
-        };
+        let counts = Counts { pixels: window.size().pixels(), nodata: block.n_blank(), by_class: &by_class };
         if keep.decide(&work.scene.id, window, counts) != Verdict::Kept {
             continue;
         }
@@ -83,7 +83,7 @@ fn cut(work: &Chip) -> Result<Cut, JobError> {
             let [_, a, b, _, c, d] = georeference.crs_from_pixel;
             [a.hypot(c), b.hypot(d)]
         });
-        let image = image(window.size(), work.bands, block.pixels)?;
+        let image = image(&source, block)?;
         let chip = chip::Chip {
             scene: work.scene.id.clone(),
             window,
@@ -100,20 +100,28 @@ fn cut(work: &Chip) -> Result<Cut, JobError> {
 }
 
 /// The item's windows, and how random ones were found.
-type Windows = Box<dyn Iterator<Item = (WindowPx, Option<chip::Draw>)>>;
+type Windows<'a> = Box<dyn Iterator<Item = (WindowPx, Option<chip::Draw>)> + 'a>;
 
-fn windows(work: &Chip) -> Result<Windows, JobError> {
+/// Sliding windows touch the area of interest; random ones are drawn until they lie within it.
+fn windows<'a>(work: &'a Chip, aoi: Option<&'a Aoi>) -> Result<Windows<'a>, JobError> {
+    let is_covered =
+        move |window, wanted: &[Coverage]| aoi.is_none_or(|aoi| wanted.contains(&aoi.covers(window)));
     match &work.windows {
         ChipWindows::Sliding(spec) => {
             let windows = SlidingWindows::new(work.scene.size, spec).map_err(JobError::data)?;
-            Ok(Box::new((work.from..work.to).filter_map(move |index| Some((windows.nth(index)?, None)))))
+            let all = (work.from..work.to).filter_map(move |index| windows.nth(index));
+            let touching = all.filter(move |window| is_covered(*window, &[Coverage::Part, Coverage::All]));
+            Ok(Box::new(touching.map(|window| (window, None))))
         }
         ChipWindows::Random(spec) => {
             let seed = spec.seed;
-            let windows = RandomWindows::new(work.scene.id.clone(), work.scene.size, spec.clone())
+            let mut windows = RandomWindows::new(work.scene.id.clone(), work.scene.size, spec.clone())
                 .map_err(JobError::data)?;
+            if let Some(bounds) = aoi.and_then(Aoi::bounds) {
+                windows = windows.inside(bounds);
+            }
             Ok(Box::new((work.from..work.to).filter_map(move |index| {
-                let drawn = windows.nth(index, |_| true)?;
+                let drawn = windows.nth(index, |window| is_covered(window, &[Coverage::All]))?;
                 Some((drawn.window, Some(chip::Draw { seed, index, attempt: drawn.attempt })))
             })))
         }
@@ -141,19 +149,32 @@ fn classes(labels: &Labels, scene: SizePx, block: &Block) -> Result<Vec<u8>, Job
         }
     }
     if let Some(mask) = block.mask() {
-        let missing = classes.iter_mut().zip(&mask.pixels).filter(|(_, valid)| **valid == 0);
-        missing.for_each(|(class, _)| *class = IGNORED);
+        ignore_where_zero(&mask.pixels, &mut classes);
     }
     Ok(classes)
 }
 
-fn image(size: SizePx, bands: u32, pixels: Pixels) -> Result<Image, JobError> {
-    let (samples, bytes) = match pixels {
-        Pixels::U8(values) => (SampleType::Uint8, values),
-        Pixels::U16(values) => (SampleType::Uint16, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
-        Pixels::F32(values) => (SampleType::Float32, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
-        other => {
-            return Err(JobError::data(anyhow!("pixels of type {} can't be trained on", other.type_name())));
+/// Pixels as the network will be given them, in as few bytes as hold them exactly.
+fn image(source: &Source, block: Block) -> Result<Image, JobError> {
+    let size = block.window.size();
+    let bands = block.bands as u32;
+    let (samples, bytes) = match (&source.spec().scaling, block.pixels) {
+        // What the trainer itself divides by the largest value.
+        (Scaling::Cast, Pixels::U8(values)) => (SampleType::Uint8, values),
+        (Scaling::Cast, Pixels::U16(values)) => {
+            (SampleType::Uint16, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        }
+        (scaling, pixels) => {
+            let window = block.window;
+            let mut values = vec![0.0; pixels.len()];
+            source.scaler().scale(&Block { pixels, ..block }, window, &mut values);
+            match scaling {
+                Scaling::Stats { .. } => {
+                    // 256 levels.
+                    (SampleType::Uint8, values.iter().map(|value| (value * 255.0).round() as u8).collect())
+                }
+                _ => (SampleType::Float32, values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+            }
         }
     };
     Image::new(Shape::new(size, bands, samples), bytes).map_err(JobError::data)

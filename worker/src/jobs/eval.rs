@@ -6,10 +6,11 @@ use swath_proto::{
     geometry::{RectPx, SizePx},
     item::Eval,
     score::SceneScore,
+    source::ClassList,
 };
-use swath_raster::{Kind, Pixels, Raster, labels};
+use swath_raster::{Aoi, Kind, Labels, Pixels, Raster};
 
-use super::{Output, json};
+use super::{Output, ignore_where_zero, json};
 use crate::{
     context::{Claimed, Context},
     failure::JobError,
@@ -22,7 +23,9 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Eval) -> Result<Out
     let prediction = cx.blobs.uri(&work.prediction);
     let wanted = work.clone();
     let score = cx.native(item, move || count(&wanted, &prediction)).await?;
-    cx.check_unchanged(&work.labels).await?;
+    let aoi = work.scene.aoi.iter().flat_map(|aoi| &aoi.files).cloned();
+    let read: Vec<_> = aoi.chain([work.labels.file().clone()]).collect();
+    cx.check_all_unchanged(&read).await?;
     json(&score, work.scene.size.pixels())
 }
 
@@ -34,11 +37,12 @@ fn count(work: &Eval, prediction: &str) -> Result<SceneScore, JobError> {
         },
         _ => error.into(),
     })?;
-    let names: Vec<&str> = work.classes.iter().map(|class| class.name.as_str()).collect();
-    let null_class = work.null_class as u8;
-    let labels = labels::read(&work.labels.uri, &work.scene, &names, null_class)?;
-    let mut confusion = Confusion::new(names.len() as u32).map_err(JobError::data)?;
-    let mut truth = Vec::new();
+    let names = work.classes.iter().map(|class| class.name.clone()).collect();
+    let null_class = u8::try_from(work.null_class).map_err(JobError::data)?;
+    let labels = Labels::open(&work.labels, &work.scene, &ClassList { names, null_class })?;
+    let aoi = work.scene.aoi.as_ref().map(|aoi| Aoi::open(aoi, &work.scene)).transpose()?;
+    let mut confusion = Confusion::new(work.classes.len() as u32).map_err(JobError::data)?;
+    let (mut truth, mut inside) = (Vec::new(), Vec::new());
     let SizePx { width, height } = work.scene.size;
     for row in (0..height).step_by(BLOCK_PX as usize) {
         for col in (0..width).step_by(BLOCK_PX as usize) {
@@ -48,6 +52,11 @@ fn count(work: &Eval, prediction: &str) -> Result<SceneScore, JobError> {
             };
             truth.resize(guess.len(), 0);
             labels.burn(rect, &mut truth)?;
+            if let Some(aoi) = &aoi {
+                inside.resize(guess.len(), 0);
+                aoi.burn(rect.into(), &mut inside);
+                ignore_where_zero(&inside, &mut truth);
+            }
             confusion.add(&truth, &guess).map_err(JobError::data)?;
         }
     }

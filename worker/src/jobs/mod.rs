@@ -1,5 +1,6 @@
 //! What an item can ask for: one file a job, one line in the registry.
 
+mod analyze;
 mod assemble;
 mod bundle;
 mod chip;
@@ -11,7 +12,7 @@ mod train;
 mod vectorize;
 
 use bytes::Bytes;
-use swath_proto::item::Work;
+use swath_proto::{item::Work, source::IGNORED};
 
 use crate::{
     context::{Claimed, Context},
@@ -30,6 +31,7 @@ pub async fn run(cx: &Context, item: &Claimed) -> Result<Output, JobError> {
     match &item.work {
         Work::Probe(work) => probe::run(cx, item, work).await,
         Work::Survey(work) => survey::run(cx, item, work).await,
+        Work::Analyze(work) => analyze::run(cx, item, work).await,
         Work::Chip(work) => chip::run(cx, item, work).await,
         Work::Train(work) => train::run(cx, item, work).await,
         Work::Predict(work) => predict::run(cx, item, work).await,
@@ -39,6 +41,12 @@ pub async fn run(cx: &Context, item: &Claimed) -> Result<Output, JobError> {
         Work::Bundle(work) => bundle::run(cx, item, work).await,
         Work::Noop(_) => Ok(Output { body: Bytes::new(), pixels: 0 }),
     }
+}
+
+/// Pixels that count neither in training nor in evaluation.
+fn ignore_where_zero(mask: &[u8], classes: &mut [u8]) {
+    let left_out = classes.iter_mut().zip(mask).filter(|(_, inside)| **inside == 0);
+    left_out.for_each(|(class, _)| *class = IGNORED);
 }
 
 /// An output document.

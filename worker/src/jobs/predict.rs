@@ -8,8 +8,11 @@ use swath_geo::{
     pyramid::{self, Reduction},
     tiles::Predictor,
 };
-use swath_proto::{geometry::SizePx, item::Predict};
-use swath_raster::{Pixels, Raster};
+use swath_proto::{
+    geometry::{RectPx, WindowPx},
+    item::Predict,
+};
+use swath_raster::{Aoi, Block, Scaler, Source, Valid};
 
 use super::Output;
 use crate::{
@@ -25,50 +28,69 @@ struct Planes {
     scores: Option<Vec<u8>>,
 }
 
-/// The item's pixels and the context around them.
-struct Block {
-    pixels: Vec<u8>,
-    size: SizePx,
-    /// Scene coordinates of its upper-left corner; negative at the scene's edge.
-    col: i64,
-    row: i64,
+/// The item's pixels with the context around them, and which of its own pixels are to be predicted.
+struct Read {
+    block: Block,
+    scaler: Scaler,
+    /// 0 where a pixel is missing or outside the area of interest; none where all count.
+    mask: Option<Vec<u8>>,
 }
 
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Predict) -> Result<Output, JobError> {
     let file = models::file(cx, &work.model).await?;
     let wanted = work.clone();
-    let block = cx.native(item, move || read(&wanted)).await?;
+    let read = cx.native(item, move || read(&wanted)).await?;
     let wanted = work.clone();
-    cx.check_unchanged(&work.scene.image).await?;
-    let planes = cx.device.run(cx.suspect(item), move |models| infer(models, &wanted, file, &block)).await?;
+    cx.check_all_unchanged(&work.scene.files()).await?;
+    let planes = cx.device.run(cx.suspect(item), move |models| infer(models, &wanted, file, &read)).await?;
     let wanted = work.clone();
     let body = cx.native(item, move || encode(&wanted, planes)).await?;
     Ok(Output { body: body.into(), pixels: work.rect.pixels() })
 }
 
 /// One read for all windows, up to the last window's far margin.
-fn read(work: &Predict) -> Result<Block, JobError> {
-    let (core_px, margin_px) = (work.window.core_px, i64::from(work.window.margin_px));
-    let with_margin = |length: u32| length.next_multiple_of(core_px) + 2 * work.window.margin_px;
-    let size = SizePx::new(with_margin(work.rect.width), with_margin(work.rect.height));
-    let (col, row) = (i64::from(work.rect.col) - margin_px, i64::from(work.rect.row) - margin_px);
-    let bands: Vec<usize> = (1..=work.model.bands as usize).collect();
-    let raster = Raster::open(&work.scene.image.uri)?;
-    match raster.read(col, row, size, &bands)? {
-        Pixels::U8(pixels) => Ok(Block { pixels, size, col, row }),
-        other => Err(JobError::data(anyhow!(
-            "{} has pixels of type {}; only 8-bit images can be predicted so far",
-            work.scene.image.uri,
-            other.type_name()
-        ))),
+fn read(work: &Predict) -> Result<Read, JobError> {
+    let source = Source::of_scene(&work.scene)?;
+    let block = source.read(work.window.reach(work.rect))?;
+    let mut mask = match &block.valid {
+        Valid::All => None,
+        Valid::Within(part) if contains(*part, work.rect) => None,
+        Valid::Within(_) | Valid::Each(_) => {
+            block.mask().map(|mask| cropped(&mask.pixels, block.window, work.rect))
+        }
+    };
+    if let Some(aoi) = &work.scene.aoi {
+        let mut inside = vec![0; work.rect.pixels() as usize];
+        Aoi::open(aoi, &work.scene)?.burn(work.rect.into(), &mut inside);
+        if let Some(valid) = &mask {
+            inside.iter_mut().zip(valid).for_each(|(inside, valid)| *inside &= valid);
+        }
+        mask = Some(inside);
     }
+    let mask = mask.filter(|mask| mask.contains(&0));
+    Ok(Read { block, scaler: source.scaler().clone(), mask })
+}
+
+const fn contains(outer: WindowPx, inner: RectPx) -> bool {
+    outer.col <= inner.col as i64
+        && outer.row <= inner.row as i64
+        && outer.col + outer.width as i64 >= inner.col as i64 + inner.width as i64
+        && outer.row + outer.height as i64 >= inner.row as i64 + inner.height as i64
+}
+
+/// The part of a window's plane that lies in `rect`.
+fn cropped(plane: &[u8], window: WindowPx, rect: RectPx) -> Vec<u8> {
+    let (left, top) =
+        ((i64::from(rect.col) - window.col) as usize, (i64::from(rect.row) - window.row) as usize);
+    let lines = plane.chunks_exact(window.width as usize).skip(top).take(rect.height as usize);
+    lines.flat_map(|line| &line[left..left + rect.width as usize]).copied().collect()
 }
 
 fn infer(
     models: &mut Models,
     work: &Predict,
     file: Option<std::path::PathBuf>,
-    block: &Block,
+    read: &Read,
 ) -> Result<Planes, JobError> {
     let key =
         Key { model: work.model.clone(), window: work.window, batch: work.batch, threads: work.threads };
@@ -87,11 +109,16 @@ fn infer(
     let pixels = work.rect.pixels() as usize;
     let mut classes = vec![0; pixels];
     let mut scores = work.scores.then(|| vec![0; pixels * n_classes]);
-    let windows: Vec<_> = grid::windows(work.rect, work.window).map_err(JobError::internal)?.collect();
+    // Where nothing is to be predicted the network need not look.
+    let is_wanted =
+        |window: &grid::Window| read.mask.as_ref().is_none_or(|mask| any(mask, work.rect, window.core));
+    let windows = grid::windows(work.rect, work.window).map_err(JobError::internal)?;
+    let windows: Vec<_> = windows.filter(is_wanted).collect();
     let mut input = vec![0.0; work.batch as usize * window_values];
     for batch in windows.chunks(work.batch as usize) {
         for (window, input) in batch.iter().zip(input.chunks_exact_mut(window_values)) {
-            copy_window(block, window, edge_px as usize, bands, input);
+            let seen = WindowPx::new(window.input_col, window.input_row, edge_px, edge_px);
+            read.scaler.scale(&read.block, seen, input);
         }
         let logits = predictor.forward(&input[..batch.len() * window_values], batch.len())?;
         for (window, logits) in batch.iter().zip(logits.chunks_exact((edge_px as usize).pow(2) * n_classes)) {
@@ -107,18 +134,29 @@ fn infer(
             .map_err(JobError::data)?;
         }
     }
+    if let Some(mask) = &read.mask {
+        blank(mask, work.null_class as usize, &mut classes, scores.as_deref_mut());
+    }
     Ok(Planes { classes, scores })
 }
 
-/// Bytes to the 0..1 that networks take.
-fn copy_window(block: &Block, window: &grid::Window, edge_px: usize, bands: usize, input: &mut [f32]) {
-    let (left, top) = ((window.input_col - block.col) as usize, (window.input_row - block.row) as usize);
-    let stride = block.size.width as usize * bands;
-    for (row, out) in input.chunks_exact_mut(edge_px * bands).enumerate() {
-        let from = (top + row) * stride + left * bands;
-        for (value, byte) in out.iter_mut().zip(&block.pixels[from..from + edge_px * bands]) {
-            *value = f32::from(*byte) * (1.0 / 255.0);
-        }
+/// Whether any pixel of a core counts.
+fn any(mask: &[u8], rect: RectPx, core: RectPx) -> bool {
+    let left = (core.col - rect.col) as usize;
+    let lines = mask.chunks_exact(rect.width as usize).skip((core.row - rect.row) as usize);
+    lines.take(core.height as usize).any(|line| line[left..left + core.width as usize].contains(&1))
+}
+
+/// What does not count is of the null class, and that for certain.
+fn blank(mask: &[u8], null_class: usize, classes: &mut [u8], scores: Option<&mut [u8]>) {
+    let n_classes = scores.as_ref().map_or(0, |scores| scores.len() / mask.len().max(1));
+    for (class, _) in classes.iter_mut().zip(mask).filter(|(_, counts)| **counts == 0) {
+        *class = null_class as u8;
+    }
+    let Some(scores) = scores else { return };
+    for (scores, _) in scores.chunks_exact_mut(n_classes).zip(mask).filter(|(_, counts)| **counts == 0) {
+        scores.fill(0);
+        scores[null_class] = u8::MAX;
     }
 }
 

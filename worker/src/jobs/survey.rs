@@ -1,11 +1,14 @@
-//! Reads the headers of scenes, where GDAL is. A scene that can't be read is a finding.
+//! Reads the headers of scenes, where GDAL is, and looks once at labels and area of interest. A scene
+//! that can't be read is a finding.
 
+use anyhow::anyhow;
 use swath_proto::{
     item::Survey,
     outcome::FailureClass,
-    scene::{SceneFiles, Surveyed, SurveyedScene},
+    scene::{SceneFiles, SceneHeader, Surveyed, SurveyedScene},
+    source::ClassList,
 };
-use swath_raster::Raster;
+use swath_raster::{Aoi, Labels, Source};
 
 use super::{Output, json};
 use crate::{
@@ -13,24 +16,28 @@ use crate::{
     failure::JobError,
 };
 
+/// A header goes into every item of its scene, and messages have an end.
+const MAX_HEADER_LEN: usize = 100 << 10;
+
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Survey) -> Result<Output, JobError> {
-    let scenes = work.scenes.clone();
+    let wanted = work.clone();
     let is_last_try = item.is_last_try();
-    let survey = move || scenes.iter().map(|scene| survey(scene, is_last_try)).collect::<Result<Vec<_>, _>>();
+    let survey = move || {
+        let scenes = wanted.scenes.iter().map(|scene| survey(scene, &wanted.classes, is_last_try));
+        scenes.collect::<Result<Vec<_>, _>>()
+    };
     let surveyed = cx.native(item, survey).await?;
-    for scene in &work.scenes {
-        if let Some(SurveyedScene::Readable(_)) = surveyed.iter().find(|found| found.id() == &scene.id) {
-            cx.check_unchanged(&scene.image).await?;
+    for (scene, found) in work.scenes.iter().zip(&surveyed) {
+        if !found.is_unreadable() {
+            cx.check_all_unchanged(&scene.files()).await?;
         }
     }
     json(&Surveyed::V1 { scenes: surveyed }, 0)
 }
 
 /// What no worker could open is a finding at last: the others of the item are not held up by it.
-fn survey(scene: &SceneFiles, is_last_try: bool) -> Result<SurveyedScene, JobError> {
-    let header = Raster::open(&scene.image.uri)
-        .and_then(|raster| raster.header(scene.id.clone(), scene.image.clone()));
-    match header.map_err(JobError::from) {
+fn survey(scene: &SceneFiles, classes: &ClassList, is_last_try: bool) -> Result<SurveyedScene, JobError> {
+    match header(scene, classes) {
         Ok(header) => Ok(SurveyedScene::Readable(header)),
         Err(JobError::Failed { class, source })
             if class == FailureClass::Data || (class == FailureClass::Fault && is_last_try) =>
@@ -39,4 +46,24 @@ fn survey(scene: &SceneFiles, is_last_try: bool) -> Result<SurveyedScene, JobErr
         }
         Err(error) => Err(error),
     }
+}
+
+fn header(scene: &SceneFiles, classes: &ClassList) -> Result<SceneHeader, JobError> {
+    let header = Source::open(&scene.source)?.header(scene.id.clone())?;
+    let header = SceneHeader { aoi: scene.aoi.clone(), ..header };
+    let len = serde_json::to_vec(&header).map_err(JobError::internal)?.len();
+    if len > MAX_HEADER_LEN {
+        return Err(JobError::data(anyhow!(
+            "its {} files do not fit a message ({len} bytes, and {MAX_HEADER_LEN} do): make a VRT of them with \
+             gdalbuildvrt, and name that as the image",
+            scene.source.files.len()
+        )));
+    }
+    if let Some(labels) = &scene.labels {
+        Labels::open(labels, &header, classes)?;
+    }
+    if let Some(aoi) = &scene.aoi {
+        Aoi::open(aoi, &header)?;
+    }
+    Ok(header)
 }

@@ -33,9 +33,16 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Ou
     let inputs: TrainInputs = serde_json::from_slice(&cx.blobs.get(&key).await?)
         .with_context(|| format!("reading {key}"))
         .map_err(JobError::data)?;
-    let (train, validation) = (shards(cx, &inputs.train).await?, shards(cx, &inputs.validation).await?);
+    let mut spec = work.spec.clone();
+    let mut pixels = vec![0; spec.classes as usize];
+    let train = shards(cx, &inputs.train, &mut pixels).await?;
+    let validation = shards(cx, &inputs.validation, &mut Vec::new()).await?;
+    if spec.balanced {
+        spec.class_weights = Some(balanced(&pixels));
+        spec.balanced = false;
+    }
     let job = Job {
-        spec: work.spec.clone(),
+        spec,
         train,
         validation,
         store: Store::new(cx.blobs.clone(), tokio::runtime::Handle::current()),
@@ -80,11 +87,20 @@ async fn publish(cx: &Context, key: &str, sha256: swath_proto::ids::Digest) -> R
     Ok(weights)
 }
 
+/// So that all classes that there are weigh the same together, and a pixel 1 on average.
+fn balanced(pixels: &[u64]) -> Vec<f32> {
+    let n_classes = pixels.iter().filter(|n| **n > 0).count().max(1) as f64;
+    let all = pixels.iter().sum::<u64>() as f64;
+    let weight = |n: &u64| if *n == 0 { 1.0 } else { (all / (n_classes * *n as f64)) as f32 };
+    pixels.iter().map(weight).collect()
+}
+
 /// What chip items have left; those that kept nothing have no shard. Names every one whose shard is gone.
-async fn shards(cx: &Context, items: &[ChipItem]) -> Result<Vec<Shard>, JobError> {
+/// Adds up the pixels of each class.
+async fn shards(cx: &Context, items: &[ChipItem], pixels: &mut [u64]) -> Result<Vec<Shard>, JobError> {
     let (mut shards, mut gone) = (Vec::new(), Vec::new());
     for item in items {
-        match shard(cx, item).await {
+        match shard(cx, item, pixels).await {
             Ok(shard) => shards.extend(shard),
             Err(JobError::MissingInputs { places, .. }) => gone.extend(places),
             Err(error) => return Err(error),
@@ -97,12 +113,14 @@ async fn shards(cx: &Context, items: &[ChipItem]) -> Result<Vec<Shard>, JobError
     Err(JobError::MissingInputs { places: gone, message })
 }
 
-async fn shard(cx: &Context, item: &ChipItem) -> Result<Option<Shard>, JobError> {
+async fn shard(cx: &Context, item: &ChipItem, pixels: &mut [u64]) -> Result<Option<Shard>, JobError> {
     let key = keys::output(Stage::Chip, &item.id);
-    let Chipped::V1 { shard, index, .. } = serde_json::from_slice(&get(cx, item, &key).await?)
-        .with_context(|| format!("reading {key}"))
-        .map_err(JobError::data)?;
+    let Chipped::V1 { shard, index, pixels_by_class, .. } =
+        serde_json::from_slice(&get(cx, item, &key).await?)
+            .with_context(|| format!("reading {key}"))
+            .map_err(JobError::data)?;
     let (Some(shard), Some(index)) = (shard, index) else { return Ok(None) };
+    pixels.iter_mut().zip(pixels_by_class).for_each(|(sum, n)| *sum += n);
     if cx.blobs.head(&shard).await?.is_none() {
         return Err(gone(item, &shard));
     }
@@ -132,5 +150,17 @@ impl From<TrainError> for JobError {
             Kind::Internal => FailureClass::Fault,
         };
         Self::new(class, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::balanced;
+
+    #[test]
+    fn rare_classes_weigh_more_and_those_that_are_not_there_change_nothing() {
+        assert_eq!(balanced(&[900, 100]), [100.0 / 180.0, 5.0].map(|w: f64| w as f32));
+        assert_eq!(balanced(&[900, 0, 100]), [100.0 / 180.0, 1.0, 5.0].map(|w: f64| w as f32));
+        assert_eq!(balanced(&[0, 0]), [1.0, 1.0]);
     }
 }

@@ -66,8 +66,15 @@ impl<'a> Classifier<'a> {
         }
     }
 
-    /// A name, or a number; also such as are written as text.
+    /// One of the values that are told, a name, or a number; also such as are written as text.
     fn named(&self, value: &Value) -> Result<u8, String> {
+        let told = match value {
+            Value::String(text) => self.spec.values.get(text),
+            other => self.spec.values.get(&other.to_string()),
+        };
+        if let Some(class) = told {
+            return self.classes.id(class).map_err(|why| format!("values: {why}"));
+        }
         let class = match value {
             Value::String(name) if self.classes.names.contains(name) => ClassRef::Name(name.clone()),
             Value::String(text) => match text.trim().parse() {

@@ -1,0 +1,97 @@
+//! `swath predict`: a bundle and an image to a map, with nothing else. It is a run like any other, under a
+//! folder beside the map that is taken away when the map is there.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use swath_backends::{
+    open::{Doors, Urls, open},
+    outside::s3_parts,
+};
+use swath_bundle::Bundle;
+use swath_coordinator::freeze::{self, SCENE, Wanted};
+use swath_proto::{keys, status::RunState};
+
+use super::{
+    run::{serve, start_workers},
+    status, stop_on_signals,
+};
+use crate::{
+    args::{DoorArgs, PredictArgs},
+    config,
+    exit::{Exit, Usage, as_usage},
+};
+
+pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
+    config::check(&args.tuning)?;
+    let stop = stop_on_signals()?;
+    let bundle = Bundle::open(&args.bundle).map_err(|error| Usage(format!("{error:#}")))?;
+    let image = absolute(&args.image)?;
+    let out = std::path::absolute(&args.out)?;
+    let work = beside(&out, ".swath")?;
+    if !out.parent().is_some_and(Path::is_dir) {
+        return Err(
+            Usage(format!("{}: there is no such folder", out.parent().unwrap_or(&out).display())).into()
+        );
+    }
+    let doors = DoorArgs::of_folder(&work)?;
+    let urls = Urls { root: doors.root.clone(), queue: doors.queue.clone(), ledger: doors.ledger.clone() };
+    let opened = open(&urls).await?;
+    let wanted = Wanted { scores: args.scores, polygons: args.polygons };
+    let (frozen, source) =
+        freeze::freeze_bundle(&bundle, &image, wanted, &opened.blobs).await.map_err(as_usage)?;
+    freeze::submit(&frozen, &source, &opened.blobs).await?;
+    let record = frozen.record;
+    let pool = start_workers(args.workers, &args.tuning, &doors)?;
+    let broken = pool.broken();
+    let served = serve(&record, &opened, &stop, &broken).await;
+    pool.stop().await;
+    let Some(end) = served? else {
+        if broken.is_cancelled() {
+            anyhow::bail!("no worker stays alive; see their logs in {}", work.join("local/logs").display());
+        }
+        eprintln!("interrupted; the same command goes on where it was (with {})", work.display());
+        return Ok(Exit::Interrupted);
+    };
+    if end.state != RunState::Done {
+        if let Some(message) = &end.message {
+            println!("{message}");
+        }
+        status::failures(&end);
+        // Nothing of it would help the next try.
+        let _ = std::fs::remove_dir_all(&work);
+        return Ok(Exit::Failed);
+    }
+    let scene = SCENE.parse().context("naming the scene")?;
+    let mut made = vec![(keys::prediction(&record.run, &scene), out.clone())];
+    if args.scores {
+        made.push((keys::scores(&record.run, &scene), out.with_extension("scores.tif")));
+    }
+    if args.polygons {
+        made.push((format!("{}.geojson", keys::vectors(&record.run, &scene)), out.with_extension("geojson")));
+    }
+    drop::<Doors>(opened);
+    for (key, target) in made {
+        let from = work.join(key);
+        std::fs::rename(&from, &target)
+            .with_context(|| format!("moving {} to {}", from.display(), target.display()))?;
+        println!("{}", target.display());
+    }
+    std::fs::remove_dir_all(&work).with_context(|| format!("removing {}", work.display()))?;
+    Ok(Exit::Done)
+}
+
+fn absolute(uri: &str) -> anyhow::Result<String> {
+    if s3_parts(uri).is_some() {
+        return Ok(uri.to_owned());
+    }
+    let path = std::path::absolute(uri)?;
+    Ok(path.to_str().with_context(|| format!("{} is not valid UTF-8", path.display()))?.to_owned())
+}
+
+/// A hidden folder beside a file, named after it.
+fn beside(out: &Path, ending: &str) -> anyhow::Result<PathBuf> {
+    let name = out.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| Usage(format!("{}: must name a file to write", out.display())))?;
+    Ok(out.with_file_name(format!(".{name}{ending}")))
+}

@@ -1,0 +1,102 @@
+//! From a bundle and one image to a frozen run: no pipeline file is needed, since the bundle says it all.
+
+use anyhow::{Context as _, bail};
+use swath_backends::{blobs::SharedBlobs, outside::Outside};
+use swath_bundle::{Bundle, Model};
+use swath_proto::{
+    ids::Digest,
+    item::{ModelRef, Stage, Weights},
+    keys,
+    run::{PredictPlan, RunRecord, ScalePlan},
+    scene::{FileRef, SceneFiles},
+    source::SourceSpec,
+    vectors::{VectorFormat, VectorPlan},
+};
+
+use super::{Frozen, Source, name};
+
+/// Edge of the tiles of what is made.
+const BLOCK_PX: u32 = 256;
+const MAX_FAILURES: u32 = 3;
+
+/// What is wanted beside the map.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    pub scores: bool,
+    pub polygons: bool,
+}
+
+/// The scene of the run, which has no other.
+pub const SCENE: &str = "image";
+
+/// `image`: `s3://bucket/key`, or an absolute path.
+pub async fn freeze_bundle(
+    bundle: &Bundle,
+    image: &str,
+    wanted: Wanted,
+    root: &SharedBlobs,
+) -> anyhow::Result<(Frozen, Source)> {
+    let Some(tag) = Outside::default().tag(image).await? else { bail!("there is no file {image}") };
+    let model: &Model = bundle.model();
+    let mut weights = Vec::new();
+    bundle.copy_weights(&mut weights)?;
+    let stored = Weights::File { sha256: Digest::of(&weights), extension: "safetensors".into() };
+    let text = format!("# swath predict: {image} with the model {}\n", bundle.weights_sha256());
+    let source = Source { text, folder: "/".into(), rerun: None };
+    let mut stages = vec![Stage::Survey, Stage::Predict, Stage::Assemble];
+    if wanted.polygons {
+        stages.push(Stage::Vectorize);
+    }
+    let files = vec![FileRef { uri: image.to_owned(), tag }];
+    let scene = SceneFiles {
+        id: SCENE.parse().context("naming the scene")?,
+        source: SourceSpec { files, ..model.pixels.clone() },
+        labels: None,
+        aoi: None,
+    };
+    let mut record = RunRecord {
+        run: "predict".parse()?,
+        created: String::new(),
+        program: env!("CARGO_PKG_VERSION").into(),
+        pipeline: Digest::of(source.text.as_bytes()),
+        stages,
+        scenes: vec![scene],
+        lot_scenes: 1,
+        predict: PredictPlan {
+            model: ModelRef {
+                architecture: model.architecture,
+                weights: stored.clone(),
+                bands: model.bands,
+                classes: model.classes.len() as u32,
+            },
+            window: model.window,
+            batch: model.batch,
+            block_px: BLOCK_PX,
+            scores: wanted.scores,
+            item_px: None,
+            class: None,
+        },
+        scale: ScalePlan::Given,
+        statistics: None,
+        learn: None,
+        vectors: wanted.polygons.then(|| VectorPlan {
+            classes: (0..model.classes.len() as u32)
+                .filter(|class| *class != model.null_class)
+                .filter_map(|class| u8::try_from(class).ok())
+                .collect(),
+            denoise_px: 0,
+            min_area_m2: 0.0,
+            tolerance_px: 0.0,
+            formats: vec![VectorFormat::GeoJson],
+        }),
+        classes: model.classes.clone(),
+        null_class: model.null_class,
+        max_failures: MAX_FAILURES,
+        noops: 0,
+        shuffle: None,
+    };
+    record.run = name(&record, &source, &root.uri(""))?;
+    record.created = jiff::Timestamp::now().to_string();
+    let models = keys::model(&stored).map(|key| (key, weights.into())).into_iter().collect();
+    Ok((Frozen { record, scenes: Vec::new(), left_out: 0, models }, source))
+}
