@@ -117,9 +117,12 @@ pub struct FileArgs {
     /// such as SWATH__PREDICT__ITEM_PX win over it.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Only these stages.
+    /// Only these stages, and no step of the file's own.
     #[arg(long, value_delimiter = ',', value_name = "STAGE")]
     pub stages: Vec<Stage>,
+    /// Try the pipeline out in minutes: a square of a few scenes, few chips, two epochs.
+    #[arg(long)]
+    pub test: bool,
     /// Begin anew, beside an earlier run of the same file. Outputs that exist are still used.
     #[arg(long, short)]
     pub rerun: bool,
@@ -185,6 +188,9 @@ pub struct Tuning {
     /// their number decides bits: it is pinned when a run begins.
     #[arg(long, default_value_t = 1)]
     pub threads: u32,
+    /// Run the [[steps]] of pipelines: commands that whoever can write under the root decides.
+    #[arg(long)]
+    pub allow_steps: bool,
     /// MiB that GDAL may keep of what it has read.
     #[arg(long, default_value_t = 64, value_name = "MIB")]
     pub gdal_cache: usize,

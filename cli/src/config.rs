@@ -26,11 +26,18 @@ pub fn source(args: &FileArgs, doors: &DoorArgs) -> anyhow::Result<Source> {
     let name = args.file.display().to_string();
     let text = read(&args.file)?;
     let profile = doors.profile.as_deref().map(profile).transpose()?;
-    let stages = (!args.stages.is_empty()).then(|| {
+    let mut flags = Vec::new();
+    if !args.stages.is_empty() {
         let names: Vec<&str> = args.stages.iter().map(|stage| stage.name()).collect();
         let list = names.iter().map(|name| toml::Value::from(*name)).collect();
-        (format!("--stages {}", names.join(",")), "stages", toml::Value::Array(list))
-    });
+        let flag = format!("--stages {}", names.join(","));
+        flags.push((flag.clone(), "stages", toml::Value::Array(list)));
+        // The file's own steps wait for what other stages make.
+        flags.push((flag, "steps", toml::Value::Array(Vec::new())));
+    }
+    if args.test {
+        flags.push(("--test".to_owned(), "run.test", toml::Value::from(true)));
+    }
     let env: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -39,7 +46,7 @@ pub fn source(args: &FileArgs, doors: &DoorArgs) -> anyhow::Result<Source> {
         profile: profile.as_ref().map(|(name, text)| Named { name, text }),
         set: &args.set,
         env: &env,
-        flags: stages.into_iter().collect(),
+        flags,
     };
     let whole = layers.read()?;
     for note in &whole.notes {

@@ -73,6 +73,7 @@ fn start(program: &Path, doors: &DoorArgs, tuning: &Tuning, log: &File) -> anyho
         .args(["--grace", &tuning.grace.to_string()])
         .args(["--threads", &tuning.threads.to_string()])
         .args(["--gdal-cache", &tuning.gdal_cache.to_string()])
+        .args(tuning.allow_steps.then_some("--allow-steps"))
         // By environment, so that no password shows in a list of processes.
         .env("SWATH_ROOT", &doors.root)
         .env("SWATH_QUEUE", &doors.queue)

@@ -14,11 +14,13 @@ use swath_proto::{
     outcome::{Failure, FailureClass},
     run::RunRecord,
     scene::SurveyedScene,
+    steps::{StepInput, StepPlan},
 };
 
 use crate::{
     bits::{Bits, ones},
     plan::{self, Lot},
+    steps::{self, Need},
     vein::Vein,
 };
 
@@ -99,6 +101,8 @@ impl Board {
         board.add(Stage::Probe, n_probes, |index| Place::new(Stage::Probe, 0, index));
         board.add(Stage::Survey, n_surveys, |lot| Place::new(Stage::Survey, lot, 0));
         board.add(Stage::Noop, n_noops, |index| Place::new(Stage::Noop, 0, index));
+        let of_run = steps::places_of_run(&board.record);
+        board.count(Stage::Step, of_run.len() as u32);
         for stage in [Stage::Train, Stage::Bundle] {
             if board.record.has(stage) {
                 board.counts.entry(stage).or_default().items = 1;
@@ -181,6 +185,7 @@ impl Board {
             .into_iter()
             .flat_map(|stage| lot.dependents(&self.record, stage))
             .collect();
+        let dependents = [dependents, steps::places_of_lot(&self.record, &lot)].concat();
         for place in &dependents {
             self.counts.entry(place.stage).or_default().items += 1;
         }
@@ -188,6 +193,7 @@ impl Board {
         for place in dependents {
             self.make_ready(place);
         }
+        self.make_run_steps_ready();
         self.make_ready(TRAIN);
         self.make_ready(BUNDLE);
     }
@@ -219,6 +225,8 @@ impl Board {
     pub fn evaluated(&mut self, content: Option<Digest>) {
         self.evaluated = Some(content);
         self.make_ready(BUNDLE);
+        // As if it were an item of its own that all have waited for.
+        self.make_steps_ready(TRAIN);
     }
 
     /// Every scene that is to be measured has been, so far as it can be.
@@ -228,7 +236,10 @@ impl Board {
 
     /// Every scene that is to be evaluated has been, so far as it can be.
     pub fn wants_evaluation(&self) -> bool {
-        self.record.has(Stage::Bundle) && self.evaluated.is_none() && self.all_settled(Stage::Eval)
+        let is_input = |plan: &StepPlan| plan.inputs.contains(&StepInput::Eval);
+        (self.record.has(Stage::Bundle) || self.record.steps.iter().any(is_input))
+            && self.evaluated.is_none()
+            && self.all_settled(Stage::Eval)
     }
 
     pub fn apply(&mut self, event: Event, now: Instant) {
@@ -271,7 +282,38 @@ impl Board {
                 self.make_ready(Place::new(Stage::Vectorize, place.lot, place.index));
             }
             Stage::Eval => self.make_ready(BUNDLE),
-            Stage::Analyze | Stage::Vectorize | Stage::Bundle | Stage::Noop => {}
+            Stage::Analyze | Stage::Vectorize | Stage::Bundle | Stage::Step | Stage::Noop => {}
+        }
+        self.make_steps_ready(place);
+    }
+
+    /// Steps that may have waited for an item.
+    fn make_steps_ready(&mut self, place: Place) {
+        if self.record.steps.is_empty() {
+            return;
+        }
+        let ordinal = match place.stage {
+            Stage::Assemble | Stage::Vectorize => Some(place.index),
+            Stage::Step => steps::scene_of(&self.record, &self.lots, place),
+            _ => None,
+        };
+        let is_near = |step: &Place| match ordinal {
+            Some(_) => steps::scene_of(&self.record, &self.lots, *step) == ordinal,
+            None => true,
+        };
+        // What all scenes may have waited for, or one.
+        let wakes_all = matches!(place.stage, Stage::Train | Stage::Bundle)
+            || (place.stage == Stage::Step && ordinal.is_none());
+        let lots = self.lots.values().filter(|lot| wakes_all || (ordinal.is_some() && lot.lot == place.lot));
+        let near: Vec<Place> =
+            lots.flat_map(|lot| steps::places_of_lot(&self.record, lot)).filter(is_near).collect();
+        near.into_iter().for_each(|place| self.make_ready(place));
+        self.make_run_steps_ready();
+    }
+
+    fn make_run_steps_ready(&mut self) {
+        for place in steps::places_of_run(&self.record) {
+            self.make_ready(place);
         }
     }
 
@@ -313,6 +355,7 @@ impl Board {
                 Stage::Eval => self.make_ready(BUNDLE),
                 _ => {}
             }
+            self.make_run_steps_ready();
         }
     }
 
@@ -360,6 +403,8 @@ impl Board {
             Stage::Chip | Stage::Predict => self.lots.contains_key(&place.lot) && self.record.has_scaling(),
             Stage::Train => self.all_settled(Stage::Chip) && self.done_of(Stage::Chip) > 0,
             Stage::Bundle => self.record.has_weights() && self.evaluated.is_some(),
+            Stage::Step => steps::needs(&self.record, &self.lots, place)
+                .is_some_and(|needs| needs.iter().all(|need| self.is_met(need))),
             Stage::Assemble => {
                 scene_has(place.stage) && self.missing.get(&(place.lot, place.index)) == Some(&0)
             }
@@ -367,11 +412,45 @@ impl Board {
                 scene_has(place.stage) && self.is_done(Place::new(Stage::Assemble, place.lot, place.index))
             }
         };
-        let planned = matches!(place.stage, Stage::Probe | Stage::Noop) || self.record.has(place.stage);
+        let planned =
+            matches!(place.stage, Stage::Probe | Stage::Step | Stage::Noop) || self.record.has(place.stage);
         planned && inputs_are_there && !self.is_done(place) && !self.buried.contains_key(&place)
     }
 
-    /// Every lot that has items of this stage is open, and each of them is done or buried.
+    fn is_met(&self, need: &Need) -> bool {
+        match need {
+            Need::Done(place) => self.is_done(*place),
+            Need::All(stage) => self.all_settled(*stage),
+            Need::AllOfStep(number) => {
+                let stuck = self.stuck();
+                let is_settled = |place: Place| {
+                    let scene = steps::scene_of(&self.record, &self.lots, place);
+                    self.is_done(place)
+                        || self.buried.contains_key(&place)
+                        || scene.is_some_and(|ordinal| stuck.contains(&(place.lot, ordinal)))
+                };
+                let places = self.lots.values().flat_map(|lot| steps::places_of_lot(&self.record, lot));
+                let mut of_step = places.filter(|place| steps::number(&self.record, *place) == Some(*number));
+                self.lots.len() as u32 == self.record.lots() && of_step.all(is_settled)
+            }
+            Need::Weights => self.record.has_weights(),
+            Need::Evaluation => self.evaluated.is_some(),
+        }
+    }
+
+    /// Scenes (lot and ordinal) of which an item is buried: what comes behind it won't come by itself.
+    fn stuck(&self) -> BTreeSet<(u32, u32)> {
+        let ordinal = |place: &Place| match place.stage {
+            Stage::Predict => self.scene_and_pixels(*place).map(|(ordinal, _)| ordinal),
+            Stage::Assemble | Stage::Eval | Stage::Vectorize => Some(place.index),
+            Stage::Step => steps::scene_of(&self.record, &self.lots, *place),
+            _ => None,
+        };
+        self.buried.keys().filter_map(|place| Some((place.lot, ordinal(place)?))).collect()
+    }
+
+    /// Every lot that has items of this stage is open, and each of them is done, buried, or stuck behind a
+    /// grave of its scene.
     fn all_settled(&self, stage: Stage) -> bool {
         let learns = self.record.learn_lots() > 0;
         let lots = if stage == Stage::Chip || (stage == Stage::Analyze && learns) {
@@ -381,7 +460,16 @@ impl Board {
         };
         let buried = self.buried.keys().filter(|place| place.stage == stage).count() as u64;
         let count = self.counts.get(&stage).copied().unwrap_or_default();
-        lots.clone().all(|lot| self.lots.contains_key(&lot)) && count.done + buried == count.items
+        let behind = |&(lot, ordinal): &(u32, u32)| {
+            let place = Place::new(stage, lot, ordinal);
+            let exists =
+                || self.lots.get(&lot).is_some_and(|of| of.dependents(&self.record, stage).contains(&place));
+            !self.is_done(place) && !self.buried.contains_key(&place) && exists()
+        };
+        let is_of_scenes = matches!(stage, Stage::Assemble | Stage::Eval | Stage::Vectorize);
+        let stuck =
+            if is_of_scenes { self.stuck().iter().filter(|scene| behind(scene)).count() as u64 } else { 0 };
+        lots.clone().all(|lot| self.lots.contains_key(&lot)) && count.done + buried + stuck == count.items
     }
 
     fn done_of(&self, stage: Stage) -> u64 {
@@ -435,6 +523,10 @@ impl Board {
             Stage::Vectorize => plan::vectorize(record, lot?, place.index).map(plain),
             Stage::Bundle => Some(plain(plan::bundle(record, self.evaluated.flatten()))),
             Stage::Analyze => plan::analyze(record, lot?, place.index).map(plain),
+            Stage::Step => {
+                let (item, inputs) = steps::item(record, &self.lots, place, |place| self.is_done(place))?;
+                Some(Publish { item, inputs: Some((Digest::of(&inputs), inputs)) })
+            }
             Stage::Train => {
                 let (item, inputs) = plan::train(record, self.lots.values(), |place| self.is_done(place))?;
                 Some(Publish { item, inputs: Some((Digest::of(&inputs), inputs)) })

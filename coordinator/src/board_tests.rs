@@ -1,6 +1,6 @@
 use super::*;
 use swath_proto::{
-    geometry::{RectPx, SizePx},
+    geometry::{SizePx, WindowPx},
     ids::ItemId,
     item::{Architecture, ModelRef, Weights, WindowShape},
     numeric::NumericClass,
@@ -21,6 +21,7 @@ fn files(id: &str, has_labels: bool) -> SceneFiles {
         source: SourceSpec::new(vec![file(id)]),
         labels: has_labels.then(|| LabelSpec::GeoJson(GeoJsonLabels::new(file("labels")))),
         aoi: None,
+        crop_px: None,
     }
 }
 
@@ -62,6 +63,7 @@ fn record() -> RunRecord {
         statistics: None,
         learn: None,
         vectors: None,
+        steps: Vec::new(),
         max_failures: 3,
         noops: 0,
         shuffle: None,
@@ -73,7 +75,7 @@ fn header(id: &str, edge_px: u32) -> SurveyedScene {
         id: id.parse().unwrap(),
         source: SourceSpec::new(vec![file(id)]),
         size: SizePx::new(edge_px, edge_px),
-        places: vec![RectPx::new(0, 0, edge_px, edge_px)],
+        places: vec![WindowPx::new(0, 0, edge_px, edge_px)],
         bands: 3,
         data_type: "Byte".into(),
         block: SizePx::new(256, 256),

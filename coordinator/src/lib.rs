@@ -4,7 +4,7 @@
 //!
 //! Read in this order: [`freeze`] makes a run of a pipeline file, [`plan`] says which items a run has
 //! (pure), [`board`] is what is known of them (pure), [`feed`] and [`sweep`] decide what to publish
-//! (pure), [`run`] is the state machine that does it, [`serve`] watches a root for runs.
+//! (pure), [`steps`] are the commands of the user's own among them (pure), [`run`] is the state machine that does it, [`serve`] watches a root for runs.
 
 mod bits;
 pub mod board;
@@ -16,6 +16,7 @@ pub mod plan;
 pub mod rebuild;
 pub mod run;
 pub mod serve;
+pub mod steps;
 pub mod sweep;
 pub mod tally;
 mod vein;

@@ -478,18 +478,28 @@ impl Run {
             }
             n_published += batch.len();
             self.write_inputs(&batch).await?;
-            // One queue for all kinds until a run asks for GPUs.
-            let messages = batch.iter().map(|publish| envelope::encode(&publish.item));
-            let messages = messages.collect::<Result<_, _>>().context("publishing")?;
-            if let Err(error) = self.queue.publish(Lane::Cpu, messages).await {
-                // What did arrive is claimed at most once; the rest is published again.
-                tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "publishing failed");
-                let places = batch.iter().map(|publish| publish.item.place);
-                self.board.give_back(places, now + Duration::from_secs(1));
+            // One queue for all engines until a run asks for GPUs.
+            let (steps, own) = batch.into_iter().partition(|publish| publish.item.place.stage == Stage::Step);
+            let was_published = self.publish(Lane::Cpu, own, now).await?;
+            if !self.publish(Lane::Steps, steps, now).await? || !was_published {
                 break;
             }
         }
         Ok(n_published)
+    }
+
+    async fn publish(&mut self, lane: Lane, batch: Vec<Publish>, now: Instant) -> anyhow::Result<bool> {
+        if batch.is_empty() {
+            return Ok(true);
+        }
+        let messages = batch.iter().map(|publish| envelope::encode(&publish.item));
+        let messages = messages.collect::<Result<_, _>>().context("publishing")?;
+        let Err(error) = self.queue.publish(lane, messages).await else { return Ok(true) };
+        // What did arrive is claimed at most once; the rest is published again.
+        tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "publishing failed");
+        let places = batch.iter().map(|publish| publish.item.place);
+        self.board.give_back(places, now + Duration::from_secs(1));
+        Ok(false)
     }
 
     /// Each time, though most lie there already: somebody may have deleted them.

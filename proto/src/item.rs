@@ -41,12 +41,14 @@ pub enum Stage {
     Vectorize,
     /// Pack the trained network with all that is needed to predict with it.
     Bundle,
+    /// Run a command of the user's own.
+    Step,
     /// Do nothing: what `swath bench control` measures the control path with.
     Noop,
 }
 
 impl Stage {
-    pub const ALL: [Stage; 11] = [
+    pub const ALL: [Stage; 12] = [
         Stage::Probe,
         Stage::Survey,
         Stage::Analyze,
@@ -57,6 +59,7 @@ impl Stage {
         Stage::Eval,
         Stage::Vectorize,
         Stage::Bundle,
+        Stage::Step,
         Stage::Noop,
     ];
 
@@ -72,6 +75,7 @@ impl Stage {
             Stage::Eval => "eval",
             Stage::Vectorize => "vectorize",
             Stage::Bundle => "bundle",
+            Stage::Step => "step",
             Stage::Noop => "noop",
         }
     }
@@ -185,6 +189,7 @@ pub enum Work {
     Eval(Eval),
     Vectorize(Vectorize),
     Bundle(Bundle),
+    Step(Step),
     Noop(Noop),
 }
 
@@ -201,6 +206,7 @@ impl Work {
             Work::Eval(_) => Stage::Eval,
             Work::Vectorize(_) => Stage::Vectorize,
             Work::Bundle(_) => Stage::Bundle,
+            Work::Step(_) => Stage::Step,
             Work::Noop(_) => Stage::Noop,
         }
     }
@@ -219,6 +225,7 @@ impl Work {
         match self {
             Work::Probe(_) | Work::Train(_) | Work::Bundle(_) | Work::Noop(_) => None,
             Work::Analyze(analyze) => Some(&analyze.scene.id),
+            Work::Step(step) => step.scene.as_ref(),
             Work::Chip(chip) => Some(&chip.scene.id),
             Work::Vectorize(vectorize) => Some(&vectorize.scene.id),
             Work::Survey(survey) => match survey.scenes.as_slice() {
@@ -235,6 +242,7 @@ impl Work {
         match self {
             Work::Analyze(analyze) => Some(analyze.rect),
             Work::Predict(predict) => Some(predict.rect),
+            Work::Step(step) => step.rect,
             _ => None,
         }
     }
@@ -478,6 +486,19 @@ pub struct Bundle {
     pub eval: Option<(String, Digest)>,
     /// How pixels are read and scaled; without files.
     pub pixels: SourceSpec,
+    pub output: String,
+}
+
+/// Runs a command of the user's own. Whoever can publish to the queue can't run a program by that: the command
+/// stands in the document of inputs, under the root.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    pub name: String,
+    pub scene: Option<SceneId>,
+    pub rect: Option<RectPx>,
+    pub inputs: Digest,
+    /// Where the outputs go: the beginning of their keys.
     pub output: String,
 }
 

@@ -1,6 +1,7 @@
 //! Where everything lies under the root. No other file spells a key.
 
 use crate::{
+    geometry::RectPx,
     ids::{Digest, ItemId, RunId, SceneId},
     item::{Item, Place, Stage, Weights},
 };
@@ -93,6 +94,18 @@ pub fn training(id: &ItemId) -> String {
 /// Polygons of a scene, without the ending.
 pub fn vectors(run: &RunId, scene: &SceneId) -> String {
     format!("vectors/{run}/{scene}")
+}
+
+/// What a step leaves, without the file's name.
+pub fn step_output(run: &RunId, step: &str, scene: Option<&SceneId>, rect: Option<RectPx>) -> String {
+    let scene = scene.map(|scene| format!("{scene}/")).unwrap_or_default();
+    let rect = rect.map(|rect| format!("{}-{}/", rect.col, rect.row)).unwrap_or_default();
+    format!("steps/{run}/{step}/{scene}{rect}")
+}
+
+/// A file that a step's command names.
+pub fn step_file(sha256: &Digest) -> String {
+    format!("steps/files/{sha256}")
 }
 
 pub fn bundle(run: &RunId) -> String {

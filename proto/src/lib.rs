@@ -3,7 +3,7 @@
 //! Nothing here performs IO. Read in this order: [`ids`] name things, [`geometry`] places them in
 //! pixels, [`source`] says how pixels and labels are read and [`filter`] which labels, [`chips`] which windows
 //! become training samples, [`train`] how a network learns from them and [`learn`] what a run trains on,
-//! [`vectors`] what polygons are drawn, [`item`] is the unit of work, [`envelope`] is an item on the queue, [`outcome`] is how
+//! [`vectors`] what polygons are drawn, [`steps`] which commands of the user's own are run, [`item`] is the unit of work, [`envelope`] is an item on the queue, [`outcome`] is how
 //! it ended, [`scene`] and [`run`] are what was frozen when a run began, [`pipeline`] is the file a
 //! person writes, [`keys`] is where everything lies under the root.
 
@@ -23,5 +23,6 @@ pub mod scene;
 pub mod score;
 pub mod source;
 pub mod status;
+pub mod steps;
 pub mod train;
 pub mod vectors;

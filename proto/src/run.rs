@@ -10,6 +10,7 @@ use crate::{
     numeric::NumericClass,
     scene::{SceneFiles, SceneHeader},
     source::{ClassList, Scaling, SourceSpec},
+    steps::StepPlan,
     vectors::VectorPlan,
 };
 
@@ -43,6 +44,8 @@ pub struct RunRecord {
     pub learn: Option<LearnPlan>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vectors: Option<VectorPlan>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepPlan>,
     /// Failures after which an item is buried.
     pub max_failures: u32,
     /// No-op items, for `swath bench control`.

@@ -28,6 +28,9 @@ pub struct SceneFiles {
     /// What lies outside is not learnt from, predicted or evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aoi: Option<Aoi>,
+    /// Only the square of this edge that has the most labels is used: to try a pipeline out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop_px: Option<u32>,
 }
 
 impl SceneFiles {
@@ -46,8 +49,8 @@ pub struct SceneHeader {
     pub id: SceneId,
     pub source: SourceSpec,
     pub size: SizePx,
-    /// Where each of the source's files lies in the scene.
-    pub places: Vec<RectPx>,
+    /// Where each of the source's files lies in the scene, and beyond it.
+    pub places: Vec<WindowPx>,
     pub bands: u32,
     /// GDAL's name of the pixel type, `Byte` for instance.
     pub data_type: String,
@@ -70,12 +73,28 @@ impl SceneHeader {
         self.source.files.iter().chain(aoi).cloned().collect()
     }
 
+    /// A part of the scene as a scene of its own.
+    #[must_use]
+    pub fn cropped(&self, rect: RectPx) -> Self {
+        let (left, top) = (i64::from(rect.col), i64::from(rect.row));
+        let mut header = self.clone();
+        header.size = rect.size();
+        for place in &mut header.places {
+            (place.col, place.row) = (place.col - left, place.row - top);
+        }
+        if let Some(Georeference { crs_from_pixel: t, .. }) = &mut header.georeference {
+            let (col, row) = (f64::from(rect.col), f64::from(rect.row));
+            (t[0], t[3]) = (t[0] + col * t[1] + row * t[2], t[3] + col * t[4] + row * t[5]);
+        }
+        header
+    }
+
     /// The same scene with no more files than a window touches, so that an item names what it reads and a
     /// change of another file does not concern it. At least one is left: it says how pixels are stored.
     #[must_use]
     pub fn around(&self, window: WindowPx) -> Self {
-        let touches = |place: &RectPx| {
-            let (col, row) = (i64::from(place.col), i64::from(place.row));
+        let touches = |place: &WindowPx| {
+            let (col, row) = (place.col, place.row);
             col < window.col + i64::from(window.width)
                 && window.col < col + i64::from(place.width)
                 && row < window.row + i64::from(window.height)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     filter::Filter,
-    geometry::{RectPx, SizePx},
+    geometry::{SizePx, WindowPx},
     scene::{FileRef, Georeference},
 };
 
@@ -69,8 +69,8 @@ pub struct SourceLayout {
     pub size: SizePx,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub georeference: Option<Georeference>,
-    /// In the order of [`SourceSpec::files`].
-    pub files: Vec<RectPx>,
+    /// In the order of [`SourceSpec::files`]. A file may reach beyond the scene.
+    pub files: Vec<WindowPx>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

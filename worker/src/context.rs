@@ -42,6 +42,8 @@ pub struct Context {
     pub lease: Duration,
     /// Threads of the engine, for runs that have none pinned yet.
     pub threads: u32,
+    /// Whether commands of users' own may be run here.
+    pub allow_steps: bool,
     /// No new work.
     pub stop: CancellationToken,
     /// The grace period is over: hand back what is not finished.

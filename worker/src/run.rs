@@ -62,6 +62,7 @@ pub async fn run(
         in_hand: Mutex::default(),
         lease: config.lease,
         threads: config.threads,
+        allow_steps: config.lanes.contains(&Lane::Steps),
         stop,
         abort: CancellationToken::new(),
         alone: RwLock::new(()),

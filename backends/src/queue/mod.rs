@@ -17,15 +17,18 @@ pub mod rabbitmq;
 pub enum Lane {
     Cpu,
     Gpu,
+    /// Commands of users' own.
+    Steps,
 }
 
 impl Lane {
-    pub const ALL: [Lane; 2] = [Lane::Cpu, Lane::Gpu];
+    pub const ALL: [Lane; 3] = [Lane::Cpu, Lane::Gpu, Lane::Steps];
 
     pub const fn name(self) -> &'static str {
         match self {
             Lane::Cpu => "cpu",
             Lane::Gpu => "gpu",
+            Lane::Steps => "steps",
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn run(args: BenchArgs, door_args: DoorArgs) -> anyhow::Result<
     for lane in Lane::ALL {
         doors.queue.purge(lane).await?;
     }
-    let tuning = Tuning { slots, lease: 30.0, grace: 5.0, threads: 1, gdal_cache: 16 };
+    let tuning = Tuning { slots, lease: 30.0, grace: 5.0, threads: 1, allow_steps: false, gdal_cache: 16 };
     let logs = tempfile::tempdir()?;
     let pool = Pool::start(workers, &door_args, &tuning, logs.path())?;
     let backend = door_args.queue.split(':').next().unwrap_or("local").to_owned();
@@ -121,6 +121,7 @@ async fn submit(doors: &Doors, noops: u32) -> anyhow::Result<RunRecord> {
         statistics: None,
         learn: None,
         vectors: None,
+        steps: Vec::new(),
         run: format!("bench-{:016x}", rand::random::<u64>()).parse().context("naming the run")?,
         created: String::new(),
         program: env!("CARGO_PKG_VERSION").into(),

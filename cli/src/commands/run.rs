@@ -35,6 +35,15 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
     let doors = open(&config::urls(&door_args)).await?;
     let frozen = freeze::freeze(&source, &doors.blobs).await.map_err(as_usage)?;
     super::tell_left_out(&frozen);
+    if !frozen.record.steps.is_empty() && !args.tuning.allow_steps && args.workers != Some(0) {
+        let names: Vec<_> = frozen.record.steps.iter().map(|step| step.name.as_str()).collect();
+        let text = format!(
+            "{} has steps of its own ({}): give --allow-steps if you trust it with this machine",
+            args.file.file.display(),
+            names.join(", ")
+        );
+        return Err(Usage(text).into());
+    }
     freeze::submit(&frozen, &source, &doors.blobs).await?;
     let record = frozen.record;
     eprintln!("run {} under {}", record.run, door_args.root);

@@ -34,6 +34,7 @@ pub(super) fn run(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> any
                 Kind::Cpu => Lane::Cpu,
                 Kind::Gpu => Lane::Gpu,
             })
+            .chain(args.tuning.allow_steps.then_some(Lane::Steps))
             .collect(),
         slots: args.tuning.slots,
         lease: config::seconds("--lease", args.tuning.lease)?,

@@ -53,6 +53,7 @@ pub async fn freeze_bundle(
         source: SourceSpec { files, ..model.pixels.clone() },
         labels: None,
         aoi: None,
+        crop_px: None,
     };
     let mut record = RunRecord {
         run: "predict".parse()?,
@@ -89,6 +90,7 @@ pub async fn freeze_bundle(
             tolerance_px: 0.0,
             formats: vec![VectorFormat::GeoJson],
         }),
+        steps: Vec::new(),
         classes: model.classes.clone(),
         null_class: model.null_class,
         max_failures: MAX_FAILURES,
@@ -97,6 +99,6 @@ pub async fn freeze_bundle(
     };
     record.run = name(&record, &source, &root.uri(""))?;
     record.created = jiff::Timestamp::now().to_string();
-    let models = keys::model(&stored).map(|key| (key, weights.into())).into_iter().collect();
-    Ok((Frozen { record, scenes: Vec::new(), left_out: 0, models }, source))
+    let blobs = keys::model(&stored).map(|key| (key, weights.into())).into_iter().collect();
+    Ok((Frozen { record, scenes: Vec::new(), left_out: 0, blobs }, source))
 }

@@ -4,10 +4,11 @@
 
 mod bundle;
 mod learn;
-mod not_yet;
 mod pin;
 mod reading;
 mod scenes;
+mod steps;
+mod trial;
 
 #[cfg(test)]
 mod tests;
@@ -52,23 +53,29 @@ pub struct Frozen {
     pub scenes: Vec<PinnedScene>,
     /// Scenes that `run.skip_missing` left out.
     pub left_out: usize,
-    /// Files of weights, by their keys.
-    models: Vec<(String, bytes::Bytes)>,
+    /// Weights and scripts.
+    blobs: Vec<Blob>,
 }
+
+/// What goes under the root: a key that says the content, and the content.
+type Blob = (String, bytes::Bytes);
 
 /// Checks everything that can be checked before a run begins, and freezes it for a root. The root is
 /// a part of the run's name, since several roots may share a ledger.
 pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Frozen> {
-    let pipeline = Pipeline::parse(&source.text)?;
-    not_yet::refuse(&pipeline)?;
-    let mut models = Vec::new();
-    let weights = weights(&pipeline, &source.folder, &mut models).await?;
+    let mut pipeline = Pipeline::parse(&source.text)?;
+    trial::cut(&mut pipeline);
+    let mut blobs = Vec::new();
+    let weights = weights(&pipeline, &source.folder, &mut blobs).await?;
     let init = match pipeline.train.init.as_ref().filter(|_| pipeline.stages.contains(&Stage::Train)) {
-        Some(file) => Some(model(file, &source.folder, &mut models).await.context("train.init")?),
+        Some(file) => Some(model(file, &source.folder, &mut blobs).await.context("train.init")?),
         None => None,
     };
     let outside = Outside::default();
-    let named = scenes::name_all(&pipeline, &source.folder, &outside).await?;
+    let mut named = scenes::name_all(&pipeline, &source.folder, &outside).await?;
+    if pipeline.run.test {
+        named = trial::few(named);
+    }
     let (scenes, left_out) = pin::pin_all(named, pipeline.run.skip_missing, &outside).await?;
     let predicted: Vec<SceneFiles> = scenes.iter().filter_map(|scene| scene.predicted(&pipeline)).collect();
     if predicted.is_empty() && pipeline.stages.contains(&Stage::Predict) {
@@ -106,6 +113,7 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
         statistics: None,
         learn: learn::learn(&pipeline, &scenes, init)?,
         vectors: learn::vectors(&pipeline),
+        steps: steps::steps(&pipeline, &source.folder, &mut blobs)?,
         classes,
         null_class: null_class as u32,
         max_failures: pipeline.run.max_failures,
@@ -122,7 +130,7 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
             )
         })?;
     }
-    Ok(Frozen { record, scenes, left_out, models })
+    Ok(Frozen { record, scenes, left_out, blobs })
 }
 
 /// The name and eight digits of a hash of all that decides the run.
@@ -136,38 +144,30 @@ fn name(record: &RunRecord, source: &Source, root: &str) -> anyhow::Result<RunId
 /// Writes a frozen run under the root, its record last. Doing it again changes nothing.
 pub async fn submit(frozen: &Frozen, source: &Source, root: &SharedBlobs) -> anyhow::Result<Put> {
     let record = &frozen.record;
-    for (key, model) in &frozen.models {
-        root.put_new(key, model.clone()).await.context("putting weights under the root")?;
+    for (key, content) in &frozen.blobs {
+        root.put_new(key, content.clone()).await.with_context(|| format!("putting {key} under the root"))?;
     }
     root.put(&keys::pipeline(&record.run), source.text.clone().into()).await?;
     Ok(root.put_new(&keys::run_record(&record.run), record.to_json().into()).await?)
 }
 
-async fn weights(
-    pipeline: &Pipeline,
-    folder: &Path,
-    models: &mut Vec<(String, bytes::Bytes)>,
-) -> anyhow::Result<Weights> {
+async fn weights(pipeline: &Pipeline, folder: &Path, blobs: &mut Vec<Blob>) -> anyhow::Result<Weights> {
     if pipeline.stages.contains(&Stage::Train) {
         return Ok(Weights::Trained);
     }
     match &pipeline.model.weights {
-        Some(file) => model(file, folder, models).await.context("model.weights"),
+        Some(file) => model(file, folder, blobs).await.context("model.weights"),
         // Where there are neither, no stage asks for any.
         None => Ok(pipeline.model.seed.map_or(Weights::Trained, Weights::Seed)),
     }
 }
 
 /// Names a file of weights by its content, and remembers it.
-async fn model(
-    file: &str,
-    folder: &Path,
-    models: &mut Vec<(String, bytes::Bytes)>,
-) -> anyhow::Result<Weights> {
+async fn model(file: &str, folder: &Path, blobs: &mut Vec<Blob>) -> anyhow::Result<Weights> {
     let ending = Path::new(file).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     let bytes = read(file, folder).await?;
     let weights = Weights::File { sha256: Digest::of(&bytes), extension: ending.into() };
-    models.extend(keys::model(&weights).map(|key| (key, bytes)));
+    blobs.extend(keys::model(&weights).map(|key| (key, bytes)));
     Ok(weights)
 }
 

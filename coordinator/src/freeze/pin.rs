@@ -15,6 +15,7 @@ use swath_proto::{
 use super::{
     reading,
     scenes::{NamedScene, first_ten},
+    trial,
 };
 
 /// Files that are asked for at a time: enough to hide a store's latency (11,000 scenes in seconds),
@@ -54,6 +55,7 @@ impl PinnedScene {
             source: reading::source(pipeline, self.images.clone()),
             labels: self.labels.clone().map(|file| reading::labels(pipeline, file)),
             aoi: self.aoi.clone().map(reading::aoi),
+            crop_px: pipeline.run.test.then_some(trial::CROP_PX),
         }
     }
 }

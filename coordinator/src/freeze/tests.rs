@@ -4,9 +4,11 @@ use std::{fs, path::Path, sync::Arc};
 
 use swath_backends::blobs::{SharedBlobs, folder::Folder};
 use swath_proto::{
+    ids::Digest,
     pipeline::Group,
     run::ScalePlan,
     source::{ClassRef, LabelSpec, Nodata, Reclass, Scaling},
+    steps::{StepFile, StepInput},
 };
 use tempfile::TempDir;
 
@@ -173,9 +175,30 @@ async fn what_a_pipeline_says_of_pixels_and_labels_is_frozen() {
 }
 
 #[tokio::test]
-async fn what_this_version_cannot_do_is_refused() {
-    let site = Site::with(&["a.tif"]);
-    let steps = "[[scenes]]\nimage = \"a.tif\"\n[[steps]]\nname = \"s\"\nfor = \"run\"\ncommand = [\"true\"]\noutputs = [\"x\"]";
-    let told = site.freeze(steps).await.err().unwrap();
-    assert_eq!(told, "this version can't do yet what the pipeline asks for: [[steps]]");
+async fn a_step_takes_its_script_along_and_knows_its_inputs() {
+    let site = Site::with(&["a.tif", "tools/draw.py"]);
+    let text = "stages = [\"survey\", \"predict\", \"assemble\"]\n[[scenes]]\nimage = \"a.tif\"\n\
+                [[steps]]\nname = \"draw\"\nfor = \"scene\"\ncommand = [\"python3\", \"tools/draw.py\", \"{in:prediction}\", \"{out:x.png}\"]\n\
+                inputs = [\"prediction\"]\noutputs = [\"x.png\"]\n\
+                [[steps]]\nname = \"pack\"\nfor = \"run\"\ncommand = [\"tar\"]\ninputs = [\"draw/x.png\"]\noutputs = [\"x.tar\"]";
+    let frozen = site.freeze(text).await.unwrap();
+    let [draw, pack] = frozen.record.steps.as_slice() else { panic!("{:?}", frozen.record.steps) };
+    assert_eq!(draw.inputs, [StepInput::Prediction]);
+    assert_eq!(
+        draw.command.files,
+        [StepFile { name: "tools/draw.py".into(), sha256: Digest::of(b"tools/draw.py") }]
+    );
+    assert_eq!(pack.inputs, [StepInput::Output { step: 0, name: "x.png".into() }]);
+    let before = frozen.record.run;
+    fs::write(site.path().join("in/tools/draw.py"), "changed").unwrap();
+    assert_ne!(site.freeze(text).await.unwrap().record.run, before, "another script is another run");
+}
+
+#[tokio::test]
+async fn a_trial_takes_few_scenes_and_squares_of_them() {
+    let site = Site::with(&["t/0.tif", "t/1.tif", "t/2.tif", "t/3.tif"]);
+    let frozen = site.freeze("[[scenes]]\nimages = \"t/*.tif\"\n[run]\ntest = true").await.unwrap();
+    assert_eq!(ids(&frozen), ["0", "1"]);
+    assert!(frozen.record.run.to_string().starts_with("t-test-"), "{}", frozen.record.run);
+    assert_eq!(frozen.record.scenes[0].crop_px, Some(1024));
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How the run behaves; nothing here changes a pixel.
+/// How the run behaves; nothing here but `test` changes a pixel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunEntry {
@@ -19,10 +19,13 @@ pub struct RunEntry {
     pub shuffle: Option<u64>,
     /// Leave out scenes whose files are not there, and go on with the others.
     pub skip_missing: bool,
+    /// Try the pipeline out in minutes: two scenes of each group, of each the square of 1024 px with the most
+    /// labels, at most 64 random chips a scene, and two epochs. What `--test` sets.
+    pub test: bool,
 }
 
 impl Default for RunEntry {
     fn default() -> Self {
-        Self { max_failures: 5, lot_scenes: 64, shuffle: None, skip_missing: false }
+        Self { max_failures: 5, lot_scenes: 64, shuffle: None, skip_missing: false, test: false }
     }
 }

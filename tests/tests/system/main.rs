@@ -12,3 +12,4 @@ mod shape;
 mod shared_servers;
 mod silence;
 mod site;
+mod steps;

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use gdal::spatial_ref::SpatialRef;
 use swath_proto::{
-    geometry::{RectPx, SizePx},
+    geometry::{SizePx, WindowPx},
     scene::Georeference,
 };
 
@@ -33,8 +33,8 @@ impl Placed {
         Self { uri: uri.to_owned(), col, row, size, missing: OnceCell::new() }
     }
 
-    pub(crate) fn rect(&self) -> RectPx {
-        RectPx::new(self.col as u32, self.row as u32, self.size.width, self.size.height)
+    pub(crate) fn window(&self) -> WindowPx {
+        WindowPx::new(self.col, self.row, self.size.width, self.size.height)
     }
 }
 

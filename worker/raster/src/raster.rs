@@ -66,7 +66,7 @@ impl Raster {
             id,
             source,
             size: self.size,
-            places: vec![RectPx::new(0, 0, self.size.width, self.size.height)],
+            places: vec![WindowPx::new(0, 0, self.size.width, self.size.height)],
             bands: self.dataset.raster_count() as u32,
             data_type: band.band_type().name(),
             block: self.block()?,

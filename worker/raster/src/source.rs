@@ -61,9 +61,7 @@ impl Source {
             let why = format!("{} files are named, and {} were seen", spec.files.len(), layout.files.len());
             return Err(RasterError::new(Kind::Unsupported, "opening a scene", why));
         }
-        let placed = |(file, rect): (&FileRef, &RectPx)| {
-            Placed::new(&file.uri, [rect.col.into(), rect.row.into()], rect.size())
-        };
+        let placed = |(file, at): (&FileRef, &WindowPx)| Placed::new(&file.uri, [at.col, at.row], at.size());
         source.with_file(0, |first| unchanged(first, layout.files[0].size()))?;
         source.files = spec.files.iter().zip(&layout.files).map(placed).collect();
         (source.size, source.georeference) = (layout.size, layout.georeference.clone());
@@ -75,7 +73,7 @@ impl Source {
         SourceLayout {
             size: self.size,
             georeference: self.georeference.clone(),
-            files: self.files.iter().map(Placed::rect).collect(),
+            files: self.files.iter().map(Placed::window).collect(),
         }
     }
 

@@ -7,6 +7,7 @@ mod chip;
 mod eval;
 mod predict;
 mod probe;
+mod step;
 mod survey;
 mod train;
 mod vectorize;
@@ -39,6 +40,7 @@ pub async fn run(cx: &Context, item: &Claimed) -> Result<Output, JobError> {
         Work::Eval(work) => eval::run(cx, item, work).await,
         Work::Vectorize(work) => vectorize::run(cx, item, work).await,
         Work::Bundle(work) => bundle::run(cx, item, work).await,
+        Work::Step(work) => step::run(cx, item, work).await,
         Work::Noop(_) => Ok(Output { body: Bytes::new(), pixels: 0 }),
     }
 }

@@ -3,10 +3,11 @@
 
 use anyhow::anyhow;
 use swath_proto::{
+    geometry::{RectPx, SizePx},
     item::Survey,
     outcome::FailureClass,
     scene::{SceneFiles, SceneHeader, Surveyed, SurveyedScene},
-    source::ClassList,
+    source::{ClassList, IGNORED},
 };
 use swath_raster::{Aoi, Labels, Source};
 
@@ -50,7 +51,10 @@ fn survey(scene: &SceneFiles, classes: &ClassList, is_last_try: bool) -> Result<
 
 fn header(scene: &SceneFiles, classes: &ClassList) -> Result<SceneHeader, JobError> {
     let header = Source::open(&scene.source)?.header(scene.id.clone())?;
-    let header = SceneHeader { aoi: scene.aoi.clone(), ..header };
+    let mut header = SceneHeader { aoi: scene.aoi.clone(), ..header };
+    if let Some(edge_px) = scene.crop_px {
+        header = header.cropped(best_square(scene, &header, classes, edge_px)?);
+    }
     let len = serde_json::to_vec(&header).map_err(JobError::internal)?.len();
     if len > MAX_HEADER_LEN {
         return Err(JobError::data(anyhow!(
@@ -66,4 +70,35 @@ fn header(scene: &SceneFiles, classes: &ClassList) -> Result<SceneHeader, JobErr
         Aoi::open(aoi, &header)?;
     }
     Ok(header)
+}
+
+/// The square with the most labels, of some that lie evenly over the scene; that in the middle where there are
+/// none.
+fn best_square(
+    scene: &SceneFiles,
+    header: &SceneHeader,
+    classes: &ClassList,
+    edge_px: u32,
+) -> Result<RectPx, JobError> {
+    const STEPS: u32 = 8;
+    let SizePx { width, height } = header.size;
+    let (edge_x, edge_y) = (edge_px.min(width), edge_px.min(height));
+    let at = |step: u32, whole: u32, edge: u32| {
+        (u64::from(whole - edge) * u64::from(step) / u64::from(STEPS)) as u32
+    };
+    let square = |x, y| RectPx::new(at(x, width, edge_x), at(y, height, edge_y), edge_x, edge_y);
+    let middle = square(STEPS / 2, STEPS / 2);
+    let Some(labels) = &scene.labels else { return Ok(middle) };
+    let labels = Labels::open(labels, header, classes)?;
+    let mut burnt = vec![0; middle.pixels() as usize];
+    let (mut best, mut most) = (middle, 0);
+    for (y, x) in (0..=STEPS).flat_map(|y| (0..=STEPS).map(move |x| (y, x))) {
+        let square = square(x, y);
+        labels.burn(square, &mut burnt)?;
+        let n = burnt.iter().filter(|class| **class != classes.null_class && **class != IGNORED).count();
+        if n > most {
+            (best, most) = (square, n);
+        }
+    }
+    Ok(best)
 }

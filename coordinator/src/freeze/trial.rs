@@ -1,0 +1,30 @@
+//! `run --test`: any pipeline, cut down to minutes. All its stages and seams stay; scenes, chips and epochs
+//! are few.
+
+use swath_proto::pipeline::{Group, Pipeline};
+
+use super::scenes::NamedScene;
+
+/// Edge of the square that is used of a scene.
+pub(super) const CROP_PX: u32 = 1024;
+const SCENES_OF_A_GROUP: usize = 2;
+const EPOCHS: u32 = 2;
+const WINDOWS: u64 = 64;
+
+pub(super) fn cut(pipeline: &mut Pipeline) {
+    if pipeline.run.test {
+        pipeline.name.truncate(50);
+        pipeline.name.push_str("-test");
+        pipeline.train.epochs = pipeline.train.epochs.min(EPOCHS);
+        pipeline.chips.max_windows = pipeline.chips.max_windows.min(WINDOWS);
+    }
+}
+
+/// The first few scenes of each group.
+pub(super) fn few(scenes: Vec<NamedScene>) -> Vec<NamedScene> {
+    let mut kept = Vec::new();
+    for group in Group::ALL {
+        kept.extend(scenes.iter().filter(|scene| scene.group == group).take(SCENES_OF_A_GROUP).cloned());
+    }
+    kept
+}
