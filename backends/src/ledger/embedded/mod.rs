@@ -15,7 +15,7 @@ use swath_proto::{
 };
 
 use self::rows::{
-    CHUNK_BYTES, Db, Sql, cursor, forget_place, grave, hold, incarnation, is_closed, is_done, millis,
+    CHUNK_BYTES, Db, Sql, cursor, forget_place, grave, hold, incarnation, is_closed, is_done, leader, millis,
     not_json, now_ms, parse, record, set_bit,
 };
 use super::{Claim, Cursor, Event, Events, Finish, Gate, Ledger, Release, Snapshot};
@@ -352,6 +352,12 @@ impl Ledger for EmbeddedLedger {
         self.file.run("setting the gate", set).await
     }
 
+    async fn gate(&self, run: &RunId) -> Result<Gate> {
+        let run = run.clone();
+        let gate = move |db: &Db<'_>| Ok(if is_closed(db, &run)? { Gate::Closed } else { Gate::Open });
+        self.file.run("looking at the gate", gate).await
+    }
+
     async fn lead(&self, office: &str, holder: &WorkerId, lease: Duration) -> Result<bool> {
         let (office, holder) = (office.to_owned(), holder.clone());
         let lead = move |db: &Db<'_>| {
@@ -365,6 +371,12 @@ impl Ledger for EmbeddedLedger {
             Ok(taken > 0)
         };
         self.file.run("taking an office", lead).await
+    }
+
+    async fn leader(&self, office: &str) -> Result<Option<WorkerId>> {
+        let office = office.to_owned();
+        let leader = move |db: &Db<'_>| leader(db, &office);
+        self.file.run("asking for a leader", leader).await
     }
 
     async fn resign(&self, office: &str, holder: &WorkerId) -> Result<()> {

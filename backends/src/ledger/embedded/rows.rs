@@ -3,7 +3,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
-use swath_proto::{ids::RunId, item::Place};
+use swath_proto::{
+    ids::{RunId, WorkerId},
+    item::Place,
+};
 
 use crate::ledger::{Cursor, Event};
 
@@ -35,6 +38,12 @@ pub(super) fn grave(db: &Db<'_>, run: &RunId, place: Place) -> Sql<bool> {
 pub(super) fn hold(db: &Db<'_>, run: &RunId, place: Place) -> Sql<Option<(String, i64)>> {
     let mut query = db.prepare_cached("SELECT worker, until_ms FROM hold WHERE run = ? AND place = ?")?;
     query.query_row([run.as_str(), &place.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
+pub(super) fn leader(db: &Db<'_>, office: &str) -> Sql<Option<WorkerId>> {
+    let mut query = db.prepare_cached("SELECT holder FROM office WHERE name = ? AND until_ms > ?")?;
+    let holder: Option<String> = query.query_row(params![office, now_ms()], |row| row.get(0)).optional()?;
+    holder.map(|holder| parse(&holder)).transpose()
 }
 
 /// Hold, attempts and grave of a place.
