@@ -11,7 +11,7 @@ mod train;
 mod vectorize;
 
 use bytes::Bytes;
-use swath_proto::item::Work;
+use swath_proto::item::{Item, Work};
 
 use crate::{
     context::{Claimed, Context},
@@ -38,6 +38,16 @@ pub async fn run(cx: &Context, item: &Claimed) -> Result<Output, JobError> {
         Work::Vectorize(work) => vectorize::run(cx, item, work).await,
         Work::Bundle(work) => bundle::run(cx, item, work).await,
         Work::Noop(_) => Ok(Output { body: Bytes::new(), pixels: 0 }),
+    }
+}
+
+/// Takes away what a job has left on its way and nothing names any more. To be called once the output is in
+/// place; it may be called again.
+pub async fn tidy(cx: &Context, item: &Item) {
+    let Work::Train(_) = &item.work else { return };
+    if let Err(error) = train::tidy(cx, item).await {
+        let error = format!("{:#}", anyhow::Error::from(error));
+        tracing::warn!(run = %item.run, place = %item.place, error, "checkpoints are left lying");
     }
 }
 
