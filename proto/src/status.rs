@@ -64,6 +64,9 @@ pub struct RunStatus {
     /// The stage at work: the first that has items out.
     #[serde(default)]
     pub at_work: Option<Stage>,
+    /// Items in the hands of workers.
+    #[serde(default)]
+    pub held: u64,
     pub pixels_done: u64,
     pub pixels: u64,
     /// Of the stage at work.
