@@ -27,12 +27,12 @@ impl Pace {
     }
 
     fn sample(&mut self, now: Instant, (items, pixels): (u64, u64)) {
-        // While nothing ends, only the time goes on.
-        let same = |at: usize| self.samples.get(at).is_some_and(|sample| sample.1 == items);
-        match self.samples.len() {
-            n if n > 1 && same(n - 1) && same(n - 2) => self.samples[n - 1] = (now, items, pixels),
-            _ => self.samples.push_back((now, items, pixels)),
+        // What is kept is when items ended, and now.
+        let n = self.samples.len();
+        if n > 1 && self.samples[n - 1].1 == self.samples[n - 2].1 {
+            self.samples.pop_back();
         }
+        self.samples.push_back((now, items, pixels));
         while let Some(&(second, so_far, _)) = self.samples.get(1).filter(|_| self.samples.len() > 2)
             && now.duration_since(second) > Self::SPAN
             && items.saturating_sub(so_far) >= self.enough

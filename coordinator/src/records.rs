@@ -1,5 +1,7 @@
 //! What lies under the root about runs.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use futures::TryStreamExt as _;
 use swath_backends::{Kind, blobs::SharedBlobs};
@@ -36,4 +38,10 @@ pub async fn read_record(blobs: &SharedBlobs, run: &RunId) -> anyhow::Result<Opt
 /// Who serves a run holds this in the ledger.
 pub fn office(run: &RunId) -> String {
     format!("run/{run}")
+}
+
+/// Since a coordinator has last written down how the run stands, by this machine's clock.
+pub fn silent_for(status: &RunStatus) -> Option<Duration> {
+    let written: jiff::Timestamp = status.written.parse().ok()?;
+    jiff::Timestamp::now().duration_since(written).try_into().ok()
 }

@@ -278,8 +278,8 @@ impl Run {
     }
 
     fn status(&self) -> RunStatus {
-        let training = self.training.latest().cloned();
-        tally::status(&self.board, &self.meter, training, self.held.len(), (self.state, self.message.clone()))
+        let (state, message) = (self.state, self.message.clone());
+        tally::status(&self.board, &self.meter, &self.training, self.held.len(), (state, message))
     }
 
     /// Applies what has happened since the last time.
@@ -316,6 +316,7 @@ impl Run {
         if self.board.take_weights_news() {
             let mut record = self.board.record.clone();
             if let Some(train) = self.board.item(Place::new(Stage::Train, 0, 0)) {
+                self.training.is(train.item.id);
                 match rebuild::pin_weights(&mut record, &train.item, &self.blobs).await {
                     Err(error) if is_gone(&error) => return self.make_again(train.item.place).await,
                     pinned => pinned?,

@@ -6,15 +6,15 @@ use swath_proto::{
     status::{FailedItem, RunState, RunStatus, StageCount},
 };
 
-use crate::{board::Board, meter::Meter};
+use crate::{board::Board, meter::Meter, training::Watched};
 
 /// Failures that a status shows; the rest are counted.
 const SHOWN: usize = 20;
 
-pub fn status(
+pub(crate) fn status(
     board: &Board,
     meter: &Meter,
-    training: Option<Training>,
+    training: &Watched,
     held: usize,
     (state, message): (RunState, Option<String>),
 ) -> RunStatus {
@@ -45,8 +45,9 @@ pub fn status(
         pixels: board.pixels,
         items_per_second: pace.map_or(0.0, |pace| pace.items_per_second()),
         pixels_per_second: pace.map_or(0.0, |pace| pace.pixels_per_second()),
-        eta_seconds: eta(board, meter, training.as_ref()).filter(|_| goes_on),
-        training,
+        eta_seconds: eta(board, meter, training.latest()).filter(|_| goes_on),
+        training: training.latest().cloned(),
+        training_log: training.log(),
         failures: failures.collect(),
         n_failures: board.buried().len() as u64,
         unreadable_scenes: unreadable.map(|(id, message)| format!("{id}: {message}")).collect(),

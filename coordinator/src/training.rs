@@ -25,6 +25,15 @@ impl Watched {
         self.latest = latest;
     }
 
+    /// The training is this one, whoever has done it.
+    pub(crate) fn is(&mut self, id: ItemId) {
+        self.id = Some(id);
+    }
+
+    pub(crate) fn log(&self) -> Option<String> {
+        self.id.as_ref().map(keys::training_log)
+    }
+
     pub(crate) fn published(&mut self, batch: &[Publish]) {
         let train = batch.iter().find(|publish| publish.item.place.stage == Stage::Train);
         self.id = train.map(|publish| publish.item.id).or(self.id);

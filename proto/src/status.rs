@@ -78,6 +78,9 @@ pub struct RunStatus {
     /// How far the training has come; how far it came, once it is over.
     #[serde(default)]
     pub training: Option<Training>,
+    /// Key of what each epoch came to.
+    #[serde(default)]
+    pub training_log: Option<String>,
     /// The first failures, and how many there are in all.
     pub failures: Vec<FailedItem>,
     pub n_failures: u64,

@@ -5,10 +5,12 @@ use std::{path::PathBuf, time::Duration};
 
 use swath_backends::open::{Doors, open};
 use swath_coordinator::{
-    freeze,
+    commands, freeze,
+    records::{office, read_status},
     run::{self, LEASE, Me},
 };
 use swath_proto::{
+    item::Stage,
     keys,
     run::RunRecord,
     status::{RunState, RunStatus},
@@ -16,7 +18,7 @@ use swath_proto::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{status, stop_on_signals};
+use super::{report, status, status::state, stop_on_signals};
 use crate::{
     args::{DoorArgs, RunArgs},
     config,
@@ -25,6 +27,8 @@ use crate::{
     table,
 };
 
+/// Maps that are looked for before a run counts as done.
+const LOOKED_AT: usize = 100;
 /// Servers may be away for a while; the run waits that long between two tries.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 
@@ -37,7 +41,24 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
     super::tell_left_out(&frozen);
     freeze::submit(&frozen, &source, &doors.blobs).await?;
     let record = frozen.record;
-    eprintln!("run {} under {}", record.run, door_args.root);
+    note!("run {} under {}", record.run, door_args.root);
+    let before = read_status(&doors.blobs, &record.run).await?;
+    if let Some(status) = before.as_ref().filter(|status| is_done(status)) {
+        if stands(&record, &doors).await? {
+            say!("{}: {} already, nothing to do; --rerun begins it anew", record.run, state(status.state));
+            report::results(&record, status, &doors.blobs).await?;
+            report::failures(status);
+            return Ok(status::exit(status));
+        }
+    }
+    if let Some(going_on) = before.as_ref().and_then(going_on) {
+        note!("{going_on}");
+    }
+    if let Some(leader) = doors.ledger.leader(&office(&record.run)).await? {
+        note!(
+            "{leader} serves it now; waiting until it has ended the run, or has been silent for some seconds"
+        );
+    }
 
     let pool = start_workers(&args, &door_args)?;
     let broken = pool.broken();
@@ -45,16 +66,61 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
     pool.stop().await;
     match served? {
         Some(status) => {
-            report(&record, &status, &doors).await?;
+            say!("{}: {}", record.run, state(status.state));
+            if let Some(message) = &status.message {
+                say!("{message}");
+            }
+            report::results(&record, &status, &doors.blobs).await?;
+            report::failures(&status);
             Ok(status::exit(&status))
         }
         None if broken.is_cancelled() => {
             anyhow::bail!("no worker stays alive; see their logs in {}", pool_logs(&door_args).display())
         }
         None => {
-            eprintln!("interrupted; the same command goes on where it was");
+            note!("interrupted; the same command goes on where it was");
             Ok(Exit::Interrupted)
         }
+    }
+}
+
+fn is_done(status: &RunStatus) -> bool {
+    matches!(status.state, RunState::Done | RunState::DoneWithFailures)
+}
+
+/// Whether a run that was done is so still: nobody has asked anything of it, the ledger knows of it, and what
+/// it has made for people lies there.
+async fn stands(record: &RunRecord, doors: &Doors) -> anyhow::Result<bool> {
+    let run = &record.run;
+    if !commands::pending(&doors.blobs, run).await?.is_empty() || !doors.ledger.snapshot(run).await?.known {
+        return Ok(false);
+    }
+    let maps = record.scenes.iter().filter(|_| record.has(Stage::Assemble));
+    let maps = maps.take(LOOKED_AT).map(|scene| keys::prediction(run, &scene.id));
+    let bundle = record.has(Stage::Bundle).then(|| keys::bundle(run));
+    for key in maps.chain(bundle) {
+        if doors.blobs.head(&key).await?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What the same command did not end the last time.
+fn going_on(before: &RunStatus) -> Option<String> {
+    match before.state {
+        RunState::Cancelled => {
+            Some("it was cancelled; going on where it was (--rerun begins it anew)".into())
+        }
+        RunState::Failed => {
+            let why = before.message.as_deref().unwrap_or("no cause is written down");
+            Some(format!("it had failed ({why}); trying again with what is done"))
+        }
+        RunState::Running | RunState::Preparing => {
+            let done = before.stages.values().map(|count| count.done).sum();
+            (done > 0).then(|| format!("going on where it was: {} done", table::count(done, "item")))
+        }
+        RunState::Paused | RunState::Done | RunState::DoneWithFailures => None,
     }
 }
 
@@ -98,7 +164,7 @@ fn is_transient(error: &anyhow::Error) -> bool {
 }
 
 async fn show(name: String, mut status: watch::Receiver<Option<RunStatus>>) {
-    let bar = Bar::new(&name, 0, "Mpx");
+    let bar = Bar::of_run(&name);
     while status.changed().await.is_ok() {
         if let Some(status) = status.borrow_and_update().as_ref() {
             bar.show(status);
@@ -106,45 +172,6 @@ async fn show(name: String, mut status: watch::Receiver<Option<RunStatus>>) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     bar.finish();
-}
-
-/// What came of it and where it lies.
-async fn report(record: &RunRecord, status: &RunStatus, doors: &Doors) -> anyhow::Result<()> {
-    println!("{}: {}", record.run, status::state(status.state));
-    if let Some(message) = &status.message {
-        println!("{message}");
-    }
-    status::failures(status);
-    if let Ok(json) = doors.blobs.get(&keys::eval(&record.run)).await {
-        scores(&serde_json::from_slice(&json)?);
-        println!("scores       {}", doors.blobs.uri(&keys::eval(&record.run)));
-    }
-    let predicted = status.stages.get("assemble").is_some_and(|stage| stage.done > 0);
-    if predicted {
-        for scene in record.scenes.iter().take(3) {
-            println!("prediction   {}", doors.blobs.uri(&keys::prediction(&record.run, &scene.id)));
-        }
-        if record.scenes.len() > 3 {
-            println!("             and {} more", record.scenes.len() - 3);
-        }
-    }
-    if status.state == RunState::Failed {
-        println!("mend the cause and give the same command again: what is done is kept");
-    }
-    Ok(())
-}
-
-fn scores(evaluation: &serde_json::Value) {
-    let mut rows = vec![["CLASS", "PRECISION", "RECALL", "F1", "IOU"].map(String::from).to_vec()];
-    let entries = evaluation["overall"].as_array().into_iter().flatten();
-    // The last entry is their average, and no class.
-    for class in entries.filter(|entry| entry.get("class_id").is_some()) {
-        let name = class["class_name"].as_str().unwrap_or("-").to_owned();
-        let share = |metric: &str| table::share(class["metrics"][metric].as_f64());
-        let cells = ["precision", "recall", "f1", "iou"].map(share);
-        rows.push([vec![name], cells.to_vec()].concat());
-    }
-    table::print(&rows);
 }
 
 /// Next to the data where that is a folder of this machine.
