@@ -63,7 +63,7 @@ fn words(status: &RunStatus) -> Vec<Words> {
                 _ => words.extend(of_items(status, stage, count)),
             }
             if status.held == 0 {
-                words.push((1, "no worker is at it".into()));
+                words.push((1, "waiting for a worker".into()));
             } else if let Some(eta) = status.eta_seconds {
                 words.push((1, format!("{} left", duration(eta))));
             }
@@ -89,12 +89,12 @@ fn of_training(training: &Training) -> Vec<Words> {
     let Training { epoch, epochs, step, steps, .. } = training;
     let step = match training.validates {
         false => format!("step {step}/{steps}"),
-        true => format!("validation {step}/{steps}"),
+        true => "validating".into(),
     };
     let mut words = vec![(1, format!("epoch {epoch}/{epochs}")), (3, step)];
     words.extend(training.loss.map(|loss| (2, format!("loss {}", digits(loss)))));
     words.extend(training.mean_iou.map(|iou| (2, format!("IoU {iou:.3}"))));
-    words.push((4, format!("{} images/s", digits(training.images_per_second))));
+    words.extend(rate(4, training.images_per_second, "images/s"));
     words
 }
 
@@ -102,11 +102,16 @@ fn of_items(status: &RunStatus, stage: Stage, count: StageCount) -> Vec<Words> {
     let mut words = vec![(1, items(count))];
     if stage == Stage::Predict {
         words.push((3, format!("{} Mpx", mega(status.pixels_done, status.pixels))));
-        words.push((2, format!("{} Mpx/s", digits(status.pixels_per_second / 1e6))));
-    } else if count.items > 1 {
-        words.push((3, format!("{} items/s", digits(status.items_per_second))));
+        words.extend(rate(2, status.pixels_per_second / 1e6, "Mpx/s"));
+    } else {
+        words.extend(rate(3, status.items_per_second, "items/s").filter(|_| count.items > 1));
     }
     words
+}
+
+/// Nothing before anything was measured.
+fn rate(rank: u8, value: f64, unit: &str) -> Option<Words> {
+    (value > 0.0).then(|| (rank, format!("{} {unit}", digits(value))))
 }
 
 fn items(count: StageCount) -> String {
@@ -199,7 +204,7 @@ mod tests {
         assert_eq!(plain, "[3/3] predict  3/12 items  0.4/2.2 Mpx  1.25 Mpx/s  3 min 10 s left");
         assert!(
             at_work(&RunStatus { held: 0, ..status(Stage::Chip, count(0, 1)) })
-                .ends_with("[2/3] chip  0/1 item  no worker is at it")
+                .ends_with("[2/3] chip  0/1 item  waiting for a worker")
         );
     }
 

@@ -68,6 +68,8 @@ pub struct Meter {
     at_work: Option<(Stage, Pace)>,
     spent: BTreeMap<Stage, Spent>,
     sampled: Instant,
+    /// Something has ended since then.
+    heard: bool,
 }
 
 impl Meter {
@@ -77,7 +79,7 @@ impl Meter {
 
     pub fn new(now: Instant, board: &Board) -> Self {
         let all = Pace::new(0, now, done(board, None));
-        Self { all, at_work: None, spent: BTreeMap::new(), sampled: now }
+        Self { all, at_work: None, spent: BTreeMap::new(), sampled: now, heard: false }
     }
 
     /// The board is another one, or knows more at once than was done.
@@ -98,6 +100,7 @@ impl Meter {
         if let Event::Finished { place, report } = event
             && report.bytes > 0
         {
+            self.heard = true;
             self.spent.entry(place.stage).or_default().made += 1;
         }
     }
@@ -111,7 +114,7 @@ impl Meter {
         self.sampled = now;
         self.all.sample(now, done(board, None));
         let out = board.stages_out();
-        if is_held {
+        if is_held || std::mem::take(&mut self.heard) {
             for stage in &out {
                 self.spent.entry(*stage).or_default().seconds += since.as_secs_f64();
             }

@@ -37,12 +37,14 @@ async fn told(what: &str, url: &str, check: impl Future<Output = anyhow::Result<
     let (started, url) = (Instant::now(), redacted(url));
     match check.await {
         Ok(text) => {
-            say!("ok      {what:<8}{url}: {text} ({:.1} ms)", started.elapsed().as_secs_f64() * 1e3);
+            say!("ok      {what:<8}{url}  {text} ({:.1} ms)", started.elapsed().as_secs_f64() * 1e3);
             Exit::Done
         }
         Err(error) => {
-            let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-            say!("FAILED  {what:<8}{url}: {}", causes.join(": "));
+            let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+            // Some causes tell their own cause too.
+            causes.dedup_by(|cause, of| of.ends_with(cause.as_str()));
+            say!("FAILED  {what:<8}{url}  {}", causes.join(": "));
             exit::code(&error)
         }
     }

@@ -1,5 +1,6 @@
 //! One file a command, one line in the registry.
 
+mod again;
 #[cfg(feature = "worker")]
 mod bench;
 mod coordinator;

@@ -5,30 +5,27 @@ use std::{path::PathBuf, time::Duration};
 
 use swath_backends::open::{Doors, open};
 use swath_coordinator::{
-    commands, freeze,
-    records::{office, read_status},
+    freeze,
+    records::office,
     run::{self, LEASE, Me},
 };
-use swath_proto::{
-    item::Stage,
-    keys,
-    run::RunRecord,
-    status::{RunState, RunStatus},
-};
+use swath_proto::{run::RunRecord, status::RunStatus};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{report, status, status::state, stop_on_signals};
+use super::{
+    again::{Before, before},
+    report, status,
+    status::state,
+    stop_on_signals,
+};
 use crate::{
     args::{DoorArgs, RunArgs},
     config,
     exit::{Exit, Usage, as_usage},
     progress::Bar,
-    table,
 };
 
-/// Maps that are looked for before a run counts as done.
-const LOOKED_AT: usize = 100;
 /// Servers may be away for a while; the run waits that long between two tries.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 
@@ -42,17 +39,15 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
     freeze::submit(&frozen, &source, &doors.blobs).await?;
     let record = frozen.record;
     note!("run {} under {}", record.run, door_args.root);
-    let before = read_status(&doors.blobs, &record.run).await?;
-    if let Some(status) = before.as_ref().filter(|status| is_done(status)) {
-        if stands(&record, &doors).await? {
+    match before(&record, &doors).await? {
+        Before::Done(status) => {
             say!("{}: {} already, nothing to do; --rerun begins it anew", record.run, state(status.state));
-            report::results(&record, status, &doors.blobs).await?;
-            report::failures(status);
-            return Ok(status::exit(status));
+            report::results(&record, &status, &doors.blobs).await?;
+            report::failures(&status);
+            return Ok(status::exit(&status));
         }
-    }
-    if let Some(going_on) = before.as_ref().and_then(going_on) {
-        note!("{going_on}");
+        Before::Told(words) => note!("{words}"),
+        Before::Nothing => {}
     }
     if let Some(leader) = doors.ledger.leader(&office(&record.run)).await? {
         note!(
@@ -81,46 +76,6 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
             note!("interrupted; the same command goes on where it was");
             Ok(Exit::Interrupted)
         }
-    }
-}
-
-fn is_done(status: &RunStatus) -> bool {
-    matches!(status.state, RunState::Done | RunState::DoneWithFailures)
-}
-
-/// Whether a run that was done is so still: nobody has asked anything of it, the ledger knows of it, and what
-/// it has made for people lies there.
-async fn stands(record: &RunRecord, doors: &Doors) -> anyhow::Result<bool> {
-    let run = &record.run;
-    if !commands::pending(&doors.blobs, run).await?.is_empty() || !doors.ledger.snapshot(run).await?.known {
-        return Ok(false);
-    }
-    let maps = record.scenes.iter().filter(|_| record.has(Stage::Assemble));
-    let maps = maps.take(LOOKED_AT).map(|scene| keys::prediction(run, &scene.id));
-    let bundle = record.has(Stage::Bundle).then(|| keys::bundle(run));
-    for key in maps.chain(bundle) {
-        if doors.blobs.head(&key).await?.is_none() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// What the same command did not end the last time.
-fn going_on(before: &RunStatus) -> Option<String> {
-    match before.state {
-        RunState::Cancelled => {
-            Some("it was cancelled; going on where it was (--rerun begins it anew)".into())
-        }
-        RunState::Failed => {
-            let why = before.message.as_deref().unwrap_or("no cause is written down");
-            Some(format!("it had failed ({why}); trying again with what is done"))
-        }
-        RunState::Running | RunState::Preparing => {
-            let done = before.stages.values().map(|count| count.done).sum();
-            (done > 0).then(|| format!("going on where it was: {} done", table::count(done, "item")))
-        }
-        RunState::Paused | RunState::Done | RunState::DoneWithFailures => None,
     }
 }
 

@@ -8,7 +8,6 @@ use crate::{
     args::SynthArgs,
     exit::{Exit, Usage},
     progress::Bar,
-    table,
 };
 
 pub(super) fn run(args: &SynthArgs) -> anyhow::Result<Exit> {
@@ -39,7 +38,7 @@ fn make_way(folder: &Path, names: &[String], force: bool) -> Result<(), String> 
     if let (Some(first), false) = (there.first(), force) {
         let others = match there.len() as u64 - 1 {
             0 => String::new(),
-            n => format!(" and {} more", table::count(n, "file")),
+            n => format!(" and {n} more"),
         };
         let first = folder.join(first);
         return Err(format!("{}{others}: there already; --force draws over them", first.display()));
@@ -62,7 +61,7 @@ mod tests {
             std::fs::write(folder.join(file), "mine").unwrap();
         }
         let why = make_way(&folder, &names, false).unwrap_err();
-        assert!(why.contains("scene-2.tif and 1 more file: there already; --force"), "{why}");
+        assert!(why.contains("scene-2.tif and 1 more: there already; --force"), "{why}");
         make_way(&folder, &names, true).unwrap();
         make_way(&folder, &names[..1], false).unwrap();
         let why = make_way(Path::new("/proc/nowhere"), &names, false).unwrap_err();

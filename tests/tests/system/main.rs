@@ -11,3 +11,4 @@ mod shape;
 mod shared_servers;
 mod silence;
 mod site;
+mod steers;
