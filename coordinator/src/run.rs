@@ -13,10 +13,9 @@ use swath_backends::{
     blobs::SharedBlobs,
     ledger::{Cursor, Events, Gate, Ledger},
     open::Doors,
-    queue::{Lane, Queue},
+    queue::Queue,
 };
 use swath_proto::{
-    envelope,
     ids::{RunId, WorkerId},
     item::{Place, Stage},
     keys,
@@ -28,18 +27,18 @@ use tokio_util::sync::CancellationToken;
 
 mod clock;
 mod obey;
+mod publish;
 
 use self::clock::Clock;
 pub use crate::records::{list, read_status};
 use crate::{
-    board::{Board, Publish},
+    board::Board,
     conclude::{self, Evaluated},
-    feed,
     meter::Meter,
     plan,
     rebuild::{self, Existing},
     records::office,
-    sweep, tally,
+    tally,
     training::Watched,
 };
 
@@ -51,8 +50,6 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How often a training is asked how far it is.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 const COMMANDS_EVERY: Duration = Duration::from_secs(2);
-/// Items a publish: bounds what a lost connection leaves in doubt.
-const BATCH: usize = 500;
 
 /// For a last `status.json` when the process has to go.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -353,65 +350,6 @@ impl Run {
     async fn make_again(&mut self, place: Place) -> anyhow::Result<()> {
         tracing::warn!(run = %self.board.run(), %place, "an output is gone and will be made again");
         Ok(self.ledger.reset(self.board.run(), &[place]).await?)
-    }
-
-    /// Brings back what died with its worker or was lost by the queue.
-    async fn sweep(&mut self, now: Instant) -> anyhow::Result<()> {
-        let run = self.board.run().clone();
-        // The events of what is reaped reach the board by the next hearing.
-        let reaped = self.ledger.reap(&run).await?;
-        if !reaped.is_empty() {
-            tracing::info!(%run, items = reaped.len(), "leases ran out: items go to other workers");
-        }
-        let held = self.ledger.held(&run).await?;
-        let mut waiting = 0;
-        for lane in Lane::ALL {
-            waiting += self.queue.waiting(lane).await?;
-        }
-        self.empty_checks = if waiting == 0 { self.empty_checks + 1 } else { 0 };
-        self.held = held.into_iter().map(|(place, _)| place).collect();
-        let old = self.board.out_for(sweep::SETTLES_WITHIN, now);
-        let very_old = self.board.out_for(sweep::LOST_AFTER, now);
-        let lost = sweep::lost(old, very_old, &self.held, self.empty_checks >= 2);
-        if !lost.is_empty() {
-            tracing::info!(%run, items = lost.len(), "the queue has lost items: publishing them again");
-            self.board.give_back(lost, now);
-        }
-        Ok(())
-    }
-
-    async fn feed(&mut self, now: Instant) -> anyhow::Result<usize> {
-        let window = feed::window(self.meter.items_per_second(), self.held.len());
-        let mut n_published = 0;
-        while self.board.n_out() < window {
-            let batch = self.board.take(BATCH.min(window - self.board.n_out()), now);
-            if batch.is_empty() {
-                break;
-            }
-            n_published += batch.len();
-            self.training.published(&batch);
-            self.write_inputs(&batch).await?;
-            // One queue for all kinds until a run asks for GPUs.
-            let messages = batch.iter().map(|publish| envelope::encode(&publish.item));
-            let messages = messages.collect::<Result<_, _>>().context("publishing")?;
-            if let Err(error) = self.queue.publish(Lane::Cpu, messages).await {
-                // What did arrive is claimed at most once; the rest is published again.
-                tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "publishing failed");
-                let places = batch.iter().map(|publish| publish.item.place);
-                self.board.give_back(places, now + Duration::from_secs(1));
-                break;
-            }
-        }
-        Ok(n_published)
-    }
-
-    /// Each time, though most lie there already: somebody may have deleted them.
-    async fn write_inputs(&mut self, batch: &[Publish]) -> anyhow::Result<()> {
-        for (digest, inputs) in batch.iter().filter_map(|publish| publish.inputs.as_ref()) {
-            let key = keys::inputs(self.board.run(), digest);
-            self.blobs.put(&key, inputs.clone().into()).await.with_context(|| format!("writing {key}"))?;
-        }
-        Ok(())
     }
 
     /// Decides whether the run is over.

@@ -1,4 +1,4 @@
-//! The statements that the verbs are made of: what is in the tables for a run and a place.
+//! The tables, and the statements that the verbs are made of: what is in them for a run and a place.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,6 +9,28 @@ use swath_proto::{
 };
 
 use crate::ledger::{Cursor, Event};
+
+pub(super) const SCHEMA: &str = "
+    -- A run is known once it was restored; its incarnation tells one life of this file from another.
+    CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, incarnation TEXT, closed INTEGER NOT NULL DEFAULT 0,
+        last INTEGER NOT NULL DEFAULT 0, trimmed INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+    -- Bits lie in chunks, so that setting one of ten million rewrites a kilobyte.
+    CREATE TABLE IF NOT EXISTS done (run TEXT, stage TEXT, lot INTEGER, chunk INTEGER, bits BLOB NOT NULL,
+        PRIMARY KEY (run, stage, lot, chunk)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS hold (run TEXT, place TEXT, worker TEXT NOT NULL, until_ms INTEGER NOT NULL,
+        PRIMARY KEY (run, place)) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS hold_until ON hold (run, until_ms);
+    CREATE TABLE IF NOT EXISTS tries (run TEXT, place TEXT, attempts INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0, blamed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (run, place))
+        WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS grave (run TEXT, place TEXT, attempts INTEGER NOT NULL, failure TEXT NOT NULL,
+        PRIMARY KEY (run, place)) WITHOUT ROWID;
+    -- Every run has a history of its own, numbered from 1, so that a busy one does not trim a quiet one's.
+    CREATE TABLE IF NOT EXISTS event (run TEXT, number INTEGER, body TEXT NOT NULL, PRIMARY KEY (run, number))
+        WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS office (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL)
+        WITHOUT ROWID;
+";
 
 pub(super) type Db<'a> = Transaction<'a>;
 pub(super) type Sql<T> = rusqlite::Result<T>;
