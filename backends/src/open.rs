@@ -16,6 +16,9 @@ use crate::{
     queue::{Queue, embedded::EmbeddedQueue},
 };
 
+/// The embedded ledger's file.
+const LEDGER: &str = "ledger.db";
+
 #[derive(Clone)]
 pub struct Urls {
     pub root: String,
@@ -40,9 +43,21 @@ pub async fn open(urls: &Urls) -> Result<Doors> {
 
 /// A folder, or `s3://bucket/prefix`.
 pub async fn open_blobs(root: &str) -> Result<SharedBlobs> {
-    if let Some(folder) = folder(root) {
-        return Ok(Arc::new(Folder::open(&folder)?));
+    match folder(root) {
+        Some(folder) => Ok(Arc::new(Folder::open(&folder)?)),
+        None => open_store(root).await,
     }
+}
+
+/// For those who only look: makes no folder. A root that is not there is empty.
+pub async fn look_at_blobs(root: &str) -> Result<SharedBlobs> {
+    match folder(root) {
+        Some(folder) => Ok(Arc::new(Folder::at(&folder)?)),
+        None => open_store(root).await,
+    }
+}
+
+async fn open_store(root: &str) -> Result<SharedBlobs> {
     let choices = "it must be a folder or s3://bucket/prefix";
     let url = Url::parse(root).map_err(|_| wrong("root", root, choices))?;
     match url.scheme() {
@@ -76,7 +91,7 @@ pub async fn open_queue(queue: &str, root: &str) -> Result<Arc<dyn Queue>> {
 
 pub async fn open_ledger(ledger: &str, root: &str) -> Result<Arc<dyn Ledger>> {
     if ledger == "local:" {
-        return Ok(Arc::new(EmbeddedLedger::open(&local("ledger", root)?.join("ledger.db"))?));
+        return Ok(Arc::new(EmbeddedLedger::open(&local("ledger", root)?.join(LEDGER))?));
     }
     let choices = "it must be local:, redis://HOST or rediss://HOST";
     let url = Url::parse(ledger).map_err(|_| wrong("ledger", ledger, choices))?;
@@ -87,6 +102,14 @@ pub async fn open_ledger(ledger: &str, root: &str) -> Result<Arc<dyn Ledger>> {
         "redis" | "rediss" => Err(left_out("ledger", ledger)),
         _ => Err(wrong("ledger", ledger, choices)),
     }
+}
+
+/// For those who only look: none where no file of the embedded ledger has been made yet.
+pub async fn look_at_ledger(ledger: &str, root: &str) -> Result<Option<Arc<dyn Ledger>>> {
+    if ledger == "local:" && !local("ledger", root)?.join(LEDGER).exists() {
+        return Ok(None);
+    }
+    open_ledger(ledger, root).await.map(Some)
 }
 
 /// The URL without what must not be shown. Wrong ones have passwords too: what can't be told apart is hidden

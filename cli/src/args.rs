@@ -92,11 +92,12 @@ pub enum Command {
     Status(StatusArgs),
     /// List the items of a run that were set aside; show or replay them.
     Items(ItemsArgs),
-    /// Publish nothing more of a run until it is resumed; what is under way is finished.
+    /// Publish nothing more of a run until it is resumed. What is under way is finished, but a training
+    /// stops at a checkpoint.
     Pause(RunName),
     /// Go on with a paused run.
     Resume(RunName),
-    /// End a run; what is done stays.
+    /// End a run, a training under way too; what is done stays.
     Cancel(RunName),
     /// Check root, queue, ledger and engines, each by a round trip.
     Doctor,
@@ -271,6 +272,9 @@ pub struct SynthArgs {
     pub count: u32,
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Draw over scenes that are there.
+    #[arg(long)]
+    pub force: bool,
     /// Store rows of pixels, not tiles: the layout that costs readers most.
     #[arg(long)]
     pub striped: bool,

@@ -50,7 +50,7 @@ pub fn source(args: &FileArgs, doors: &DoorArgs) -> anyhow::Result<Source> {
     };
     let whole = layers.read()?;
     for note in &whole.notes {
-        eprintln!("note: {note}");
+        note!("note: {note}");
     }
     let folder = args.file.parent().unwrap_or(Path::new("")).to_owned();
     let rerun = args.rerun.then(|| format!("{:016x}", rand::random::<u64>()));

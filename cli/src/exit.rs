@@ -33,16 +33,17 @@ pub fn as_usage(error: anyhow::Error) -> anyhow::Error {
 pub fn explain(error: &anyhow::Error) -> Exit {
     // Lines that begin with a file's name stay as they are: editors and people jump there.
     match error.is::<BadPipeline>() {
-        true => eprintln!("{error}"),
-        false => eprintln!("swath: {error}"),
+        true => note!("{error}"),
+        false => note!("swath: {error}"),
     }
     for cause in error.chain().skip(1) {
-        eprintln!("  because: {cause}");
+        note!("  because: {cause}");
     }
     code(error)
 }
 
-fn code(error: &anyhow::Error) -> Exit {
+/// What an error deserves.
+pub fn code(error: &anyhow::Error) -> Exit {
     for cause in error.chain() {
         if cause.is::<Usage>() || cause.is::<BadPipeline>() {
             return Exit::WrongUsage;

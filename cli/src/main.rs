@@ -1,13 +1,20 @@
 //! `swath`: parse, connect, run, exit code.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+#[macro_use]
+mod say;
+
 mod args;
 mod commands;
 mod config;
 mod exit;
+mod line;
 mod logging;
 #[cfg(feature = "worker")]
 mod pool;
 mod progress;
+mod served;
 mod table;
 
 use crate::{args::Args, exit::Exit};

@@ -3,72 +3,107 @@
 use std::{
     cell::Cell,
     io::IsTerminal as _,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use swath_proto::{item::Stage, status::RunStatus};
+use swath_proto::status::RunStatus;
 
-use crate::{commands::state_name, table};
+use crate::{line, table};
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Where the terminal does not say.
+const WIDTH: usize = 80;
+
+/// What is on the terminal now; other lines go above it.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Progress of one long thing.
 pub(crate) struct Bar {
     bar: ProgressBar,
     name: String,
     unit: &'static str,
-    terminal: bool,
-    said: Cell<Instant>,
+    is_terminal: bool,
+    told: Cell<Instant>,
 }
 
 impl Bar {
+    #[cfg_attr(not(feature = "worker"), expect(dead_code, reason = "for what a coordinator does not do"))]
     pub(crate) fn new(name: &str, total: u64, unit: &'static str) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let template = format!("{{prefix}}  {{bar:30}}  {{pos}}/{{len}} {unit}  {{wide_msg}}");
+        Self::with(name, total, unit, &template)
+    }
+
+    /// Of a run; its line is put together by [`mod@line`].
+    pub(crate) fn of_run(name: &str) -> Self {
+        Self::with(name, 0, "", "{msg}")
+    }
+
+    fn with(name: &str, total: u64, unit: &'static str, template: &str) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let target = if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(total), target);
-        let template = format!("{{prefix}} {{bar:30}} {{pos}}/{{len}} {unit}  {{msg}}");
         bar.set_style(
-            ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
         bar.set_prefix(name.to_owned());
-        Self { bar, name: name.to_owned(), unit, terminal, said: Cell::new(Instant::now()) }
+        *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
+        Self { bar, name: name.to_owned(), unit, is_terminal, told: Cell::new(Instant::now()) }
     }
 
     #[cfg_attr(not(feature = "worker"), expect(dead_code, reason = "for what a coordinator does not do"))]
     pub(crate) fn at(&self, done: u64) {
         self.bar.set_position(done);
-        let left = self.bar.eta().as_secs_f64();
-        self.say(&format!("{} left", table::duration(left)));
+        let left = table::duration(self.bar.eta().as_secs_f64());
+        self.bar.set_message(format!("{left} left"));
+        let all = self.bar.length().unwrap_or(0);
+        self.tell(|| format!("{}  {done}/{all} {}  {left} left", self.name, self.unit));
     }
 
-    fn say(&self, message: &str) {
-        self.bar.set_message(message.to_owned());
-        if !self.terminal && self.said.get().elapsed() >= LINE_EVERY {
-            self.said.set(Instant::now());
-            let (at, of) = (self.bar.position(), self.bar.length().unwrap_or(0));
-            eprintln!("{}: {at}/{of} {}  {message}", self.name, self.unit);
-        }
-    }
-
-    /// Shows a run: pixels as the bar, stages in words.
     pub(crate) fn show(&self, status: &RunStatus) {
-        const MEGA: u64 = 1_000_000;
-        if status.pixels > 0 {
-            self.bar.set_length(status.pixels.div_ceil(MEGA));
-            self.bar.set_position(status.pixels_done / MEGA);
+        if self.is_terminal {
+            self.bar.set_message(line::line(status, width()));
         }
-        let stages = Stage::ALL.into_iter().filter_map(|stage| {
-            let count = status.stages.get(stage.name())?;
-            (count.items > 0).then(|| format!("{stage} {}/{}", count.done, count.items))
-        });
-        let stages: Vec<_> = stages.collect();
-        let eta =
-            status.eta_seconds.map_or_else(String::new, |eta| format!(", {} left", table::duration(eta)));
-        self.say(&format!("{}: {}{eta}", state_name(status.state), stages.join(", ")));
+        self.tell(|| line::plain(status));
+    }
+
+    /// A line now and then, where there is no terminal.
+    fn tell(&self, words: impl Fn() -> String) {
+        if !self.is_terminal && self.told.get().elapsed() >= LINE_EVERY {
+            self.told.set(Instant::now());
+            note!("{}", words());
+        }
     }
 
     pub(crate) fn finish(&self) {
+        *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.bar.finish_and_clear();
+    }
+}
+
+fn width() -> usize {
+    // SAFETY: the call writes into what it is given, and nothing else.
+    let columns = unsafe {
+        let mut size: libc::winsize = std::mem::zeroed();
+        let answer = libc::ioctl(libc::STDERR_FILENO, libc::TIOCGWINSZ, &mut size);
+        if answer == 0 { usize::from(size.ws_col) } else { 0 }
+    };
+    if columns > 0 { columns } else { WIDTH }
+}
+
+/// Standard error for logs: their lines go above the bar and not into it.
+pub(crate) struct AboveBar;
+
+impl std::io::Write for AboveBar {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let bar = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let write = || std::io::Write::write_all(&mut std::io::stderr().lock(), bytes);
+        bar.map_or_else(write, |bar| bar.suspend(write))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }

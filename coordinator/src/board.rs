@@ -553,6 +553,11 @@ impl Board {
         old.into_iter().map(|(_, place)| place).collect()
     }
 
+    /// Stages that have items out.
+    pub fn stages_out(&self) -> BTreeSet<Stage> {
+        self.out.keys().map(|place| place.stage).collect()
+    }
+
     pub fn n_out(&self) -> usize {
         self.out.len()
     }

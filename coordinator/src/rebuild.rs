@@ -9,7 +9,7 @@ use swath_backends::{Kind, blobs::SharedBlobs, ledger::Ledger};
 use swath_geo::stats::{Analyzed, PartialStats};
 use swath_proto::{
     ids::ItemId,
-    item::{Item, Place, Stage, Work},
+    item::{Item, Place, Stage, Weights, Work},
     keys,
     learn::Trained,
     numeric::Probed,
@@ -197,13 +197,18 @@ pub async fn pin_weights(record: &mut RunRecord, train: &Item, blobs: &SharedBlo
     if record.has_weights() {
         return Ok(());
     }
+    record.predict.model.weights = trained(train, blobs).await?;
+    blobs.put(&keys::run_record(&record.run), record.to_json().into()).await.context("writing run.json")?;
+    Ok(())
+}
+
+/// The weights that a training has made.
+pub async fn trained(train: &Item, blobs: &SharedBlobs) -> anyhow::Result<Weights> {
     let key = keys::item_output(train);
     let json = blobs.get(&key).await.context("reading what the training has made")?;
     let Trained::V1 { weights, .. } =
         serde_json::from_slice(&json).with_context(|| format!("reading {key}"))?;
-    record.predict.model.weights = weights;
-    blobs.put(&keys::run_record(&record.run), record.to_json().into()).await.context("writing run.json")?;
-    Ok(())
+    Ok(weights)
 }
 
 /// Pins the run to the statistics of all that was measured. Says which measurements are gone.

@@ -8,17 +8,15 @@ use std::{
 };
 
 use anyhow::Context as _;
-use futures::TryStreamExt as _;
 use swath_backends::{
     Kind,
     blobs::SharedBlobs,
     ledger::{Cursor, Events, Gate, Ledger},
     open::Doors,
-    queue::{Lane, Queue},
+    queue::Queue,
 };
 use swath_geo::stats::BadStats;
 use swath_proto::{
-    envelope,
     ids::{RunId, WorkerId},
     item::{Place, Stage},
     keys,
@@ -28,14 +26,21 @@ use swath_proto::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+mod clock;
+mod obey;
+mod publish;
+
+use self::clock::Clock;
+pub use crate::records::{list, read_status};
 use crate::{
-    board::{Board, Publish},
-    commands::{self, Command},
+    board::Board,
     conclude::{self, Evaluated},
-    feed, plan,
+    meter::Meter,
+    plan,
     rebuild::{self, Existing},
-    sweep,
-    tally::{self, Meter},
+    records::office,
+    tally,
+    training::Watched,
 };
 
 /// How often the ledger is asked for news: rarely when nothing happens, since every run does it.
@@ -43,9 +48,9 @@ const BUSY: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_millis(250);
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How often a training is asked how far it is.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 const COMMANDS_EVERY: Duration = Duration::from_secs(2);
-/// Items a publish: bounds what a lost connection leaves in doubt.
-const BATCH: usize = 500;
 
 /// For a last `status.json` when the process has to go.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -62,7 +67,8 @@ pub struct Run {
     state: RunState,
     message: Option<String>,
     empty_checks: u32,
-    n_held: usize,
+    held: HashSet<Place>,
+    training: Watched,
     watch: watch::Sender<Option<RunStatus>>,
 }
 
@@ -81,29 +87,6 @@ enum Step {
     Pause(Duration),
 }
 
-/// When things were done last.
-#[derive(Default)]
-struct Clock {
-    led: Last,
-    asked: Last,
-    swept: Last,
-    reported: Last,
-}
-
-#[derive(Default)]
-struct Last(Option<Instant>);
-
-impl Last {
-    /// Whether it is time again; if so, it counts as done.
-    fn is_due(&mut self, now: Instant, every: Duration) -> bool {
-        let due = self.0.is_none_or(|last| now.duration_since(last) >= every);
-        if due {
-            self.0 = Some(now);
-        }
-        due
-    }
-}
-
 fn is_gone(error: &anyhow::Error) -> bool {
     error.downcast_ref::<swath_backends::Error>().is_some_and(|error| error.kind == Kind::NotFound)
 }
@@ -116,7 +99,7 @@ pub async fn serve(
     watch: watch::Sender<Option<RunStatus>>,
     stop: CancellationToken,
 ) -> anyhow::Result<Option<RunStatus>> {
-    let office = format!("run/{run}");
+    let office = office(run);
     while !doors.ledger.lead(&office, &me.name, me.lease).await? {
         tracing::debug!(%run, "another coordinator serves this run");
         tokio::select! {
@@ -156,11 +139,16 @@ impl Run {
             state: RunState::Preparing,
             message: None,
             empty_checks: 0,
-            n_held: 0,
+            held: HashSet::new(),
+            training: Watched::default(),
             watch,
         };
-        if read_status(&this.blobs, run).await?.is_some_and(|status| status.state == RunState::Paused) {
-            this.state = RunState::Paused;
+        if let Some(before) = read_status(&this.blobs, run).await? {
+            if before.state == RunState::Paused {
+                this.state = RunState::Paused;
+            }
+            this.meter.go_on(&before);
+            this.training.go_on(before.training);
         }
         this.reload().await?;
         Ok(this)
@@ -183,7 +171,7 @@ impl Run {
         self.board = Board::new(record);
         self.board.load(&snapshot);
         self.cursor = snapshot.cursor;
-        self.meter = Meter::new(Instant::now(), &self.board);
+        self.meter.begin(Instant::now(), &self.board);
         // Whatever is held now comes back as an event, or is found by the sweep.
         Ok(())
     }
@@ -227,6 +215,9 @@ impl Run {
         if clock.swept.is_due(now, SWEEP_EVERY) {
             self.sweep(now).await?;
         }
+        if clock.watched.is_due(now, WATCH_EVERY) {
+            self.training.look(&self.held, &self.blobs).await;
+        }
         let n_published = if self.state == RunState::Running || self.state == RunState::Preparing {
             self.feed(now).await?
         } else {
@@ -239,7 +230,7 @@ impl Run {
         if self.state.is_final() && !self.conclude().await? {
             return Ok(Step::Pause(BUSY));
         }
-        self.meter.sample(now, &self.board);
+        self.meter.sample(now, &self.board, !self.held.is_empty());
         let status = self.status();
         self.watch.send_replace(Some(status.clone()));
         if self.state.is_final() {
@@ -285,7 +276,8 @@ impl Run {
     }
 
     fn status(&self) -> RunStatus {
-        tally::status(&self.board, &self.meter, self.state, self.message.clone())
+        let (state, message) = (self.state, self.message.clone());
+        tally::status(&self.board, &self.meter, &self.training, self.held.len(), (state, message))
     }
 
     /// Applies what has happened since the last time.
@@ -301,6 +293,7 @@ impl Run {
                 self.cursor = next;
                 let n = events.len();
                 for event in events {
+                    self.meter.hear(&event);
                     self.board.apply(event, now);
                 }
                 Ok(n)
@@ -321,6 +314,7 @@ impl Run {
         if self.board.take_weights_news() {
             let mut record = self.board.record.clone();
             if let Some(train) = self.board.item(Place::new(Stage::Train, 0, 0)) {
+                self.training.is(train.item.id);
                 match rebuild::pin_weights(&mut record, &train.item, &self.blobs).await {
                     Err(error) if is_gone(&error) => return self.make_again(train.item.place).await,
                     pinned => pinned?,
@@ -389,128 +383,6 @@ impl Run {
         Ok(self.ledger.reset(self.board.run(), &[place]).await?)
     }
 
-    async fn obey(&mut self, now: Instant) -> anyhow::Result<()> {
-        for (key, command) in commands::pending(&self.blobs, self.board.run()).await? {
-            tracing::info!(run = %self.board.run(), ?command, "command");
-            self.obey_one(command, now).await?;
-            // What was decided outlives this process before the wish for it goes.
-            self.report(&self.status()).await?;
-            self.blobs.delete(&key).await?;
-            // What it has changed in the ledger is to be known before anybody judges.
-            self.hear(now).await?;
-        }
-        Ok(())
-    }
-
-    async fn obey_one(&mut self, command: Command, now: Instant) -> anyhow::Result<()> {
-        let run = self.board.run().clone();
-        match command {
-            Command::Pause => {
-                self.ledger.set_gate(&run, Gate::Closed).await?;
-                self.state = RunState::Paused;
-            }
-            Command::Resume => {
-                self.ledger.set_gate(&run, Gate::Open).await?;
-                self.state = RunState::Preparing;
-                // Deliveries that met a closed gate were settled: publish them again.
-                let out = self.board.out_for(Duration::ZERO, now);
-                self.board.give_back(out, now);
-            }
-            Command::Cancel => {
-                self.ledger.set_gate(&run, Gate::Closed).await?;
-                self.state = RunState::Cancelled;
-            }
-            Command::Replay(Some(places)) => {
-                for place in &places {
-                    self.blobs.delete(&keys::buried(&run, *place)).await?;
-                }
-                self.ledger.reset(&run, &places).await?;
-            }
-            Command::Replay(None) => {
-                let places: Vec<Place> = self.board.buried().keys().copied().collect();
-                for place in &places {
-                    self.blobs.delete(&keys::buried(&run, *place)).await?;
-                }
-                self.ledger.reset(&run, &places).await?;
-                if self.board.lots().any(|lot| !lot.unreadable.is_empty()) {
-                    // Their lots are surveyed and planned anew; everything else is found again.
-                    self.ledger.forget(&run).await?;
-                    self.reload().await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Brings back what died with its worker or was lost by the queue.
-    async fn sweep(&mut self, now: Instant) -> anyhow::Result<()> {
-        let run = self.board.run().clone();
-        // The events of what is reaped reach the board by the next hearing.
-        let reaped = self.ledger.reap(&run).await?;
-        if !reaped.is_empty() {
-            tracing::info!(%run, items = reaped.len(), "leases ran out: items go to other workers");
-        }
-        let held = self.ledger.held(&run).await?;
-        self.n_held = held.len();
-        let mut waiting = 0;
-        for lane in Lane::ALL {
-            waiting += self.queue.waiting(lane).await?;
-        }
-        self.empty_checks = if waiting == 0 { self.empty_checks + 1 } else { 0 };
-        let held: HashSet<Place> = held.into_iter().map(|(place, _)| place).collect();
-        let old = self.board.out_for(sweep::SETTLES_WITHIN, now);
-        let very_old = self.board.out_for(sweep::LOST_AFTER, now);
-        let lost = sweep::lost(old, very_old, &held, self.empty_checks >= 2);
-        if !lost.is_empty() {
-            tracing::info!(%run, items = lost.len(), "the queue has lost items: publishing them again");
-            self.board.give_back(lost, now);
-        }
-        Ok(())
-    }
-
-    async fn feed(&mut self, now: Instant) -> anyhow::Result<usize> {
-        let window = feed::window(self.meter.items_per_second(), self.n_held);
-        let mut n_published = 0;
-        while self.board.n_out() < window {
-            let batch = self.board.take(BATCH.min(window - self.board.n_out()), now);
-            if batch.is_empty() {
-                break;
-            }
-            n_published += batch.len();
-            self.write_inputs(&batch).await?;
-            // One queue for all engines until a run asks for GPUs.
-            let (steps, own) = batch.into_iter().partition(|publish| publish.item.place.stage == Stage::Step);
-            let was_published = self.publish(Lane::Cpu, own, now).await?;
-            if !self.publish(Lane::Steps, steps, now).await? || !was_published {
-                break;
-            }
-        }
-        Ok(n_published)
-    }
-
-    async fn publish(&mut self, lane: Lane, batch: Vec<Publish>, now: Instant) -> anyhow::Result<bool> {
-        if batch.is_empty() {
-            return Ok(true);
-        }
-        let messages = batch.iter().map(|publish| envelope::encode(&publish.item));
-        let messages = messages.collect::<Result<_, _>>().context("publishing")?;
-        let Err(error) = self.queue.publish(lane, messages).await else { return Ok(true) };
-        // What did arrive is claimed at most once; the rest is published again.
-        tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "publishing failed");
-        let places = batch.iter().map(|publish| publish.item.place);
-        self.board.give_back(places, now + Duration::from_secs(1));
-        Ok(false)
-    }
-
-    /// Each time, though most lie there already: somebody may have deleted them.
-    async fn write_inputs(&mut self, batch: &[Publish]) -> anyhow::Result<()> {
-        for (digest, inputs) in batch.iter().filter_map(|publish| publish.inputs.as_ref()) {
-            let key = keys::inputs(self.board.run(), digest);
-            self.blobs.put(&key, inputs.clone().into()).await.with_context(|| format!("writing {key}"))?;
-        }
-        Ok(())
-    }
-
     /// Decides whether the run is over.
     fn judge(&mut self) {
         if self.state.is_final() || self.state == RunState::Paused {
@@ -532,23 +404,4 @@ impl Run {
         json.push(b'\n');
         self.blobs.put(&keys::status(&status.run), json.into()).await.context("writing status.json")
     }
-}
-
-/// What `status.json` says of a run.
-pub async fn read_status(blobs: &SharedBlobs, run: &RunId) -> anyhow::Result<Option<RunStatus>> {
-    match blobs.get(&keys::status(run)).await {
-        Ok(json) => Ok(Some(serde_json::from_slice(&json).context("reading status.json")?)),
-        Err(error) if error.kind == Kind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Runs under the root, by name.
-pub async fn list(blobs: &SharedBlobs) -> anyhow::Result<Vec<RunId>> {
-    let keys: Vec<_> = blobs.list(keys::RUNS).try_collect().await.context("listing runs")?;
-    let runs = keys.iter().filter_map(|object| {
-        let name = object.key.strip_prefix(keys::RUNS)?.strip_suffix("/run.json")?;
-        name.parse().ok()
-    });
-    Ok(runs.collect())
 }

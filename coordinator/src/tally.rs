@@ -1,70 +1,29 @@
-//! How a run stands, in numbers for people: counts are exact, speed and time left are measured over
-//! the last minute.
-
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+//! How a run stands, in numbers for people: counts are exact, speed and time left are measured.
 
 use swath_proto::{
     item::Stage,
+    learn::Training,
     status::{FailedItem, RunState, RunStatus, StageCount},
 };
 
-use crate::board::Board;
+use crate::{board::Board, meter::Meter, training::Watched};
 
 /// Failures that a status shows; the rest are counted.
 const SHOWN: usize = 20;
 
-/// Speed over a sliding minute.
-pub struct Meter {
-    samples: VecDeque<(Instant, u64, u64)>,
-}
-
-impl Meter {
-    const SPAN: Duration = Duration::from_secs(60);
-
-    pub fn new(now: Instant, board: &Board) -> Self {
-        let (items, pixels) = progress(board);
-        Self { samples: VecDeque::from([(now, items, pixels)]) }
-    }
-
-    pub fn sample(&mut self, now: Instant, board: &Board) {
-        let (items, pixels) = progress(board);
-        let fresh =
-            self.samples.back().is_none_or(|(at, ..)| now.duration_since(*at) >= Duration::from_millis(200));
-        if fresh {
-            self.samples.push_back((now, items, pixels));
-        }
-        while self.samples.len() > 2 && now.duration_since(self.samples[1].0) > Self::SPAN {
-            self.samples.pop_front();
-        }
-    }
-
-    fn per_second(&self, of: fn(&(Instant, u64, u64)) -> u64) -> f64 {
-        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return 0.0 };
-        let seconds = last.0.duration_since(first.0).as_secs_f64();
-        if seconds > 0.0 { of(last).saturating_sub(of(first)) as f64 / seconds } else { 0.0 }
-    }
-
-    pub fn items_per_second(&self) -> f64 {
-        self.per_second(|sample| sample.1)
-    }
-
-    pub fn pixels_per_second(&self) -> f64 {
-        self.per_second(|sample| sample.2)
-    }
-}
-
-fn progress(board: &Board) -> (u64, u64) {
-    (board.counts().values().map(|count| count.done).sum(), board.pixels_done)
-}
-
-pub fn status(board: &Board, meter: &Meter, state: RunState, message: Option<String>) -> RunStatus {
-    let stages = Stage::ALL.into_iter().filter_map(|stage| {
-        let count = board.counts().get(&stage)?;
+pub(crate) fn status(
+    board: &Board,
+    meter: &Meter,
+    training: &Watched,
+    held: usize,
+    (state, message): (RunState, Option<String>),
+) -> RunStatus {
+    let stages = Stage::ALL.into_iter().filter(|stage| belongs(board, *stage)).map(|stage| {
+        let count = board.counts().get(&stage).copied().unwrap_or_default();
         let buried = board.buried().keys().filter(|place| place.stage == stage).count() as u64;
-        Some((stage.name().to_owned(), StageCount { items: count.items, done: count.done, buried }))
+        let spent = meter.spent(stage);
+        let (items, done, seconds, made) = (count.items, count.done, spent.seconds, spent.made);
+        (stage.name().to_owned(), StageCount { items, done, buried, seconds, made })
     });
     let failures = board.buried().iter().take(SHOWN).map(|(place, grave)| FailedItem {
         place: *place,
@@ -72,16 +31,23 @@ pub fn status(board: &Board, meter: &Meter, state: RunState, message: Option<Str
         failure: grave.failure.clone(),
     });
     let unreadable = board.lots().flat_map(|lot| &lot.unreadable);
+    let goes_on = !state.is_final();
+    let pace = meter.pace().filter(|_| goes_on);
     RunStatus {
         run: board.run().clone(),
         state,
         written: jiff::Timestamp::now().to_string(),
         started: board.record.created.clone(),
         stages: stages.collect(),
+        at_work: meter.at_work().filter(|_| goes_on),
+        held: held as u64,
         pixels_done: board.pixels_done,
         pixels: board.pixels,
-        items_per_second: meter.items_per_second(),
-        eta_seconds: eta(board, meter).filter(|_| !state.is_final()),
+        items_per_second: pace.map_or(0.0, |pace| pace.items_per_second()),
+        pixels_per_second: pace.map_or(0.0, |pace| pace.pixels_per_second()),
+        eta_seconds: eta(board, meter, training.latest()).filter(|_| goes_on),
+        training: training.latest().cloned(),
+        training_log: training.log(),
         failures: failures.collect(),
         n_failures: board.buried().len() as u64,
         unreadable_scenes: unreadable.map(|(id, message)| format!("{id}: {message}")).collect(),
@@ -89,14 +55,19 @@ pub fn status(board: &Board, meter: &Meter, state: RunState, message: Option<Str
     }
 }
 
-/// By pixels, since they are most of the work; by items where there are none.
-fn eta(board: &Board, meter: &Meter) -> Option<f64> {
-    let left_px = board.pixels.saturating_sub(board.pixels_done);
-    if left_px > 0 {
-        let speed = meter.pixels_per_second();
-        return (speed > 0.0).then(|| left_px as f64 / speed);
-    }
-    let left: u64 = board.counts().values().map(|count| count.items - count.done.min(count.items)).sum();
-    let speed = meter.items_per_second();
+/// The stages that were asked for, and those that have items without being asked for.
+fn belongs(board: &Board, stage: Stage) -> bool {
+    board.record.has(stage) || board.counts().get(&stage).is_some_and(|count| count.items > 0)
+}
+
+/// To the end of the stage at work. Predictions by their pixels, since the items at the edges are smaller.
+fn eta(board: &Board, meter: &Meter, training: Option<&Training>) -> Option<f64> {
+    let (stage, pace) = (meter.at_work()?, meter.pace()?);
+    let count = board.counts().get(&stage)?;
+    let (left, speed) = match stage {
+        Stage::Train => return training?.eta_seconds,
+        Stage::Predict => (board.pixels.saturating_sub(board.pixels_done), pace.pixels_per_second()),
+        _ => (count.items.saturating_sub(count.done), pace.items_per_second()),
+    };
     (speed > 0.0).then(|| left as f64 / speed)
 }

@@ -91,6 +91,16 @@ pub fn training(id: &ItemId) -> String {
     format!("train/{id}/")
 }
 
+/// How far a training has come, while it goes on.
+pub fn training_progress(id: &ItemId) -> String {
+    format!("{}progress.json", training(id))
+}
+
+/// What each epoch of a training came to.
+pub fn training_log(id: &ItemId) -> String {
+    format!("{}log.csv", training(id))
+}
+
 /// Polygons of a scene, without the ending.
 pub fn vectors(run: &RunId, scene: &SceneId) -> String {
     format!("vectors/{run}/{scene}")

@@ -70,10 +70,53 @@ pub enum Chipped {
     V1 { shard: Option<String>, index: Option<String>, chips: u64, windows: u64, pixels_by_class: Vec<u64> },
 }
 
+/// How far a training has come: `train/<id>/progress.json`, replaced every second or so while it goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "version")]
+pub enum TrainProgress {
+    #[serde(rename = "1")]
+    V1(Training),
+}
+
+/// Epochs count from 1; `step` is what is done of `steps` in this phase of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    pub epoch: u32,
+    pub epochs: u32,
+    /// The epoch's steps are done, and its weights are measured on the validation chips.
+    pub validates: bool,
+    pub step: u64,
+    pub steps: u64,
+    /// Chips that an epoch trains on.
+    pub images: u64,
+    /// Of the epoch so far.
+    pub loss: Option<f64>,
+    /// Mean over the classes, on the validation chips, after the epoch before this one.
+    pub mean_iou: Option<f64>,
+    pub images_per_second: f64,
+    /// To the end of the last epoch.
+    pub eta_seconds: Option<f64>,
+}
+
 /// Output of a train item: the file of the weights, and how well they do on the validation chips.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "version")]
 pub enum Trained {
     #[serde(rename = "1")]
     V1 { weights: crate::item::Weights, epochs: u32, metrics: serde_json::Value },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sample of every version stays readable; this one never changes.
+    #[test]
+    fn progress_of_the_first_version_reads() {
+        let sample = include_str!("../samples/train-progress-v1.json");
+        let TrainProgress::V1(training) = serde_json::from_str(sample).unwrap();
+        assert_eq!((training.epoch, training.step, training.images), (2, 31, 784));
+        let again = serde_json::to_string(&TrainProgress::V1(training.clone())).unwrap();
+        assert_eq!(serde_json::from_str::<TrainProgress>(&again).unwrap(), TrainProgress::V1(training));
+    }
 }

@@ -3,9 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 
-use crate::{ids::RunId, item::Place, outcome::Failure};
+use crate::{
+    ids::RunId,
+    item::{Place, Stage},
+    learn::Training,
+    outcome::Failure,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,12 +36,18 @@ impl RunState {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageCount {
     /// Items known so far; final once all scenes are surveyed.
     pub items: u64,
     pub done: u64,
     pub buried: u64,
+    /// Seconds in which items of this stage were out with workers, and how many were made in them (the
+    /// others were there already).
+    #[serde(default)]
+    pub seconds: f64,
+    #[serde(default)]
+    pub made: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,18 +57,56 @@ pub struct RunStatus {
     /// RFC 3339.
     pub written: String,
     pub started: String,
-    /// By the stage's name, in the order of work.
+    /// By the stage's name, written in the order of work. All stages of the run, those too whose items
+    /// are not known yet.
+    #[serde(serialize_with = "in_order_of_work")]
     pub stages: BTreeMap<String, StageCount>,
+    /// The stage at work: the first that has items out.
+    #[serde(default)]
+    pub at_work: Option<Stage>,
+    /// Items in the hands of workers.
+    #[serde(default)]
+    pub held: u64,
     pub pixels_done: u64,
     pub pixels: u64,
+    /// Of the stage at work.
     pub items_per_second: f64,
+    #[serde(default)]
+    pub pixels_per_second: f64,
+    /// To the end of the stage at work.
     pub eta_seconds: Option<f64>,
+    /// How far the training has come; how far it came, once it is over.
+    #[serde(default)]
+    pub training: Option<Training>,
+    /// Key of what each epoch came to.
+    #[serde(default)]
+    pub training_log: Option<String>,
     /// The first failures, and how many there are in all.
     pub failures: Vec<FailedItem>,
     pub n_failures: u64,
     /// Scenes whose header could not be read.
     pub unreadable_scenes: Vec<String>,
     pub message: Option<String>,
+}
+
+impl RunStatus {
+    /// The stages of the run, in the order of work.
+    pub fn in_order(&self) -> impl Iterator<Item = (Stage, &StageCount)> {
+        Stage::ALL.into_iter().filter_map(|stage| Some((stage, self.stages.get(stage.name())?)))
+    }
+}
+
+fn in_order_of_work<S: Serializer>(
+    stages: &BTreeMap<String, StageCount>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(stages.len()))?;
+    for stage in Stage::ALL {
+        if let Some(count) = stages.get(stage.name()) {
+            map.serialize_entry(stage.name(), count)?;
+        }
+    }
+    map.end()
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

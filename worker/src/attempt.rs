@@ -141,6 +141,7 @@ async fn work(cx: &Context, claimed: &Claimed) -> std::result::Result<Output, Jo
         Stage::Probe | Stage::Survey | Stage::Analyze | Stage::Train | Stage::Predict | Stage::Eval
     );
     if is_kept && cx.blobs.head(&key).await?.is_some() {
+        jobs::tidy(cx, item).await;
         return Ok(Output { body: bytes::Bytes::new(), pixels: 0 });
     }
     // A suspect works alone; everyone else works side by side.
@@ -152,7 +153,14 @@ async fn work(cx: &Context, claimed: &Claimed) -> std::result::Result<Output, Jo
     }
     let output = with_pauses(cx, claimed, &key).await;
     drop((alone.take(), shared.take()));
-    output
+    match output {
+        // Another run that wants the same was first, and has taken its checkpoints away under our feet.
+        Err(error) if item.place.stage == Stage::Train && cx.blobs.head(&key).await?.is_some() => {
+            tracing::debug!(run = %item.run, error = format!("{error:#}"), "somebody else has trained it");
+            Ok(Output { body: bytes::Bytes::new(), pixels: 0 })
+        }
+        output => output,
+    }
 }
 
 /// A server that is away is waited for with the item in hand: giving it back would not bring the
@@ -182,6 +190,7 @@ async fn make(cx: &Context, claimed: &Claimed, key: &str) -> std::result::Result
     if cx.blobs.put_new(key, output.body.clone()).await? == Put::Exists {
         tracing::debug!(run = %claimed.run, place = %claimed.place, "somebody else was first");
     }
+    jobs::tidy(cx, claimed).await;
     Ok(output)
 }
 

@@ -6,14 +6,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use swath_backends::{Kind, Result, queue::Delivery};
-use swath_proto::item::{Item, Stage};
+use swath_backends::{Kind, Result, ledger::Gate, queue::Delivery};
+use swath_proto::{
+    ids::RunId,
+    item::{Item, Stage},
+};
 
 use crate::context::Context;
 
 /// RabbitMQ takes back what is not settled within half an hour. An item that runs longer than this
 /// is settled early and lives on the ledger's lease alone.
 const SETTLE_EARLY: Duration = Duration::from_secs(15 * 60);
+
+/// How soon a training learns that its run was paused or cancelled.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Far more than any item takes: work that goes on for so long will not end.
 pub const NO_END: Duration = Duration::from_secs(6 * 3600);
@@ -42,6 +48,19 @@ pub async fn keep(cx: &Context, item: &Item, delivery: &mut Option<Delivery>) {
             && let Err(error) = delivery.extend(cx.lease).await
         {
             warn(item, "extending the delivery failed", error);
+        }
+    }
+}
+
+/// Returns when the run is paused or cancelled: for work that is too long to be waited for.
+pub async fn until_closed(cx: &Context, run: &RunId) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        match cx.ledger.gate(run).await {
+            Ok(Gate::Closed) => return,
+            Ok(Gate::Open) => {}
+            // The lease runs out where this goes on, and that is told.
+            Err(error) => tracing::debug!(%run, error = error.doing, "the gate can't be seen"),
         }
     }
 }

@@ -13,5 +13,6 @@ pub mod jobs;
 pub mod keeper;
 pub mod models;
 pub mod native;
+mod progress;
 pub mod run;
 pub mod supervise;

@@ -48,6 +48,13 @@ impl Folder {
         Ok(Self { root: root.into() })
     }
 
+    /// For those who only look: makes nothing. A folder that is not there is empty.
+    pub fn at(root: &Path) -> Result<Self> {
+        let doing = || format!("opening the folder {}", root.display());
+        let root = real(root).map_err(|error| Error::new(Kind::Config, doing(), error))?;
+        Ok(Self { root: root.into() })
+    }
+
     fn path(&self, key: &str) -> Result<PathBuf> {
         if !key.split('/').all(is_name) || key.contains('\0') {
             let why = anyhow!("keys are names separated by single slashes");
@@ -87,6 +94,22 @@ impl Folder {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The path without links, as it will be once the folders that are missing have been made.
+fn real(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    for ancestor in path.ancestors() {
+        match ancestor.canonicalize() {
+            Ok(real) => {
+                let missing = path.strip_prefix(ancestor).unwrap_or(Path::new(""));
+                return Ok(if missing.as_os_str().is_empty() { real } else { real.join(missing) });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(path)
 }
 
 #[async_trait]

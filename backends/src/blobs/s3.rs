@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use async_trait::async_trait;
 use aws_sdk_s3::{
     Client,
-    config::timeout::TimeoutConfig,
+    config::{ProvideCredentials as _, timeout::TimeoutConfig},
     error::{ProvideErrorMetadata, SdkError},
     primitives::ByteStream,
     types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart},
@@ -61,8 +61,14 @@ impl S3Blobs {
         // Seen now and not in the middle of a run: a wrong bucket, wrong credentials, no server.
         let doing = || format!("opening s3://{bucket}");
         let list = this.client.list_objects_v2().bucket(bucket).prefix(&this.prefix).max_keys(1).send();
-        list.await.map_err(|error| failed(doing(), error))?;
-        Ok(this)
+        match list.await {
+            Ok(_) => Ok(this),
+            Err(error) if error.raw_response().is_none() && !has_credentials(&config).await => {
+                let why = "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE";
+                Err(Error::new(Kind::Config, doing(), anyhow!(why)))
+            }
+            Err(error) => Err(failed(doing(), error)),
+        }
     }
 
     fn key(&self, key: &str) -> String {
@@ -144,6 +150,13 @@ impl S3Blobs {
         if let Err(error) = abort.send().await {
             tracing::debug!(key, error = error.code().unwrap_or("unknown"), "an upload could not be aborted");
         }
+    }
+}
+
+async fn has_credentials(config: &aws_config::SdkConfig) -> bool {
+    match config.credentials_provider() {
+        Some(provider) => provider.provide_credentials().await.is_ok(),
+        None => false,
     }
 }
 

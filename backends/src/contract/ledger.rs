@@ -27,7 +27,7 @@ pub async fn all(one: Arc<dyn Ledger>, other: Arc<dyn Ledger>) {
     what_is_lost_is_reaped_once(&*one, &*other).await;
     events_tell_what_happened_and_say_when_they_cannot(&*one, &*other).await;
     a_snapshot_tells_what_was_restored(&*one, &*other).await;
-    a_closed_gate_lets_nobody_in(&*one).await;
+    a_closed_gate_lets_nobody_in(&*one, &*other).await;
     an_office_has_one_holder(&*one, &*other).await;
 }
 
@@ -272,21 +272,27 @@ pub async fn a_snapshot_tells_what_was_restored(one: &dyn Ledger, other: &dyn Le
     assert_eq!(events, [], "a restored place was told as an event");
 }
 
-pub async fn a_closed_gate_lets_nobody_in(one: &dyn Ledger) {
+pub async fn a_closed_gate_lets_nobody_in(one: &dyn Ledger, other: &dyn Ledger) {
     let run = run("gate");
+    assert_eq!(one.gate(&run).await.expect("looking"), Gate::Open, "of a run that nobody knows");
     one.set_gate(&run, Gate::Closed).await.expect("closing");
     assert_eq!(one.claim(&run, place(0), &worker("w"), LONG).await.expect("claiming"), Claim::Closed);
+    assert_eq!(other.gate(&run).await.expect("looking"), Gate::Closed);
     one.set_gate(&run, Gate::Open).await.expect("opening");
+    assert_eq!(other.gate(&run).await.expect("looking"), Gate::Open);
     assert_eq!(go(one, &run, place(0), "w", LONG).await, (1, 0));
 }
 
 pub async fn an_office_has_one_holder(one: &dyn Ledger, other: &dyn Ledger) {
     let office = format!("office-{:08x}", rand::random::<u32>());
     let (first, second) = (worker("first"), worker("second"));
+    assert_eq!(one.leader(&office).await.expect("asking"), None);
     assert!(one.lead(&office, &first, SHORT).await.expect("leading"));
+    assert_eq!(other.leader(&office).await.expect("asking"), Some(first.clone()));
     assert!(!other.lead(&office, &second, SHORT).await.expect("leading"), "two lead");
     assert!(one.lead(&office, &first, SHORT).await.expect("leading"), "the holder can't go on");
     tokio::time::sleep(SHORT * 2).await;
+    assert_eq!(one.leader(&office).await.expect("asking"), None, "an expired lease still counts");
     assert!(other.lead(&office, &second, LONG).await.expect("leading"), "an expired lease keeps others out");
     one.resign(&office, &first).await.expect("resigning");
     assert!(!one.lead(&office, &first, LONG).await.expect("leading"), "one resigned for another");

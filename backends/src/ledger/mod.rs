@@ -78,9 +78,15 @@ pub trait Ledger: Send + Sync {
     /// Whether claims are answered with `Go` at all.
     async fn set_gate(&self, run: &RunId, gate: Gate) -> Result<()>;
 
+    /// Open unless it was closed: for work that goes on for long after its claim.
+    async fn gate(&self, run: &RunId) -> Result<Gate>;
+
     /// Takes or keeps a named office for `lease`: of two coordinators, one leads. Returns whether
     /// `holder` has it now.
     async fn lead(&self, office: &str, holder: &WorkerId, lease: Duration) -> Result<bool>;
+
+    /// Who has an office now.
+    async fn leader(&self, office: &str) -> Result<Option<WorkerId>>;
 
     /// Gives up an office.
     async fn resign(&self, office: &str, holder: &WorkerId) -> Result<()>;

@@ -72,3 +72,19 @@ async fn no_password_is_ever_shown() {
         assert!(!words.contains("hunter2"), "{words}");
     }
 }
+
+#[tokio::test]
+async fn whoever_looks_makes_nothing_and_sees_what_is_made_later() {
+    let outer = tempfile::tempdir().expect("a folder");
+    std::os::unix::fs::symlink(outer.path(), outer.path().join("link")).expect("linking");
+    let root = outer.path().join("link/deep/er").display().to_string();
+    let looked = look_at_blobs(&root).await.expect("looking");
+    assert!(look_at_ledger("local:", &root).await.expect("looking").is_none());
+    assert_eq!(looked.head("a").await.expect("looking"), None);
+    assert!(!outer.path().join("deep").exists(), "looking has made the root");
+    let opened = open(&urls(&root, "local:", "local:")).await.expect("opening");
+    opened.blobs.put("a", "x".into()).await.expect("writing");
+    assert_eq!(looked.get("a").await.expect("reading"), "x");
+    assert_eq!(looked.uri("a"), opened.blobs.uri("a"), "runs are named by their root");
+    assert!(look_at_ledger("local:", &root).await.expect("looking").is_some());
+}

@@ -155,7 +155,7 @@ fn print(name: &str, value: f64, unit: &str, cpu_s: f64, wall_s: f64) {
         "name": name, "value": value, "unit": unit, "cpu_s": cpu_s, "wall_s": wall_s,
         "rss_mib": rss_mib(), "load": load, "commit": env!("SWATH_COMMIT"),
     });
-    println!("{line}");
+    say!("{line}");
 }
 
 /// Of this process: the coordinator, since the workers are others.

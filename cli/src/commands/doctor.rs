@@ -1,13 +1,13 @@
-//! `swath doctor`: every door by a round trip, and the engines by their names.
+//! `swath doctor`: every door by a round trip, and the engines by their names. One that is shut does not keep
+//! it from trying the others.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use swath_backends::{
-    blobs::{Put, SharedBlobs},
-    ledger::Ledger,
-    open::{Doors, open, redacted},
-    queue::{Lane, Queue},
+    blobs::Put,
+    open::{Urls, open_blobs, open_ledger, open_queue, redacted},
+    queue::Lane,
 };
 
 use crate::{
@@ -18,30 +18,40 @@ use crate::{
 
 pub(super) async fn run(args: DoorArgs) -> anyhow::Result<Exit> {
     let urls = config::urls(&args);
-    let names = [("root", &urls.root), ("queue", &urls.queue), ("ledger", &urls.ledger)];
-    for (what, url) in names {
-        println!("{what:<8}{}", redacted(url));
-    }
-    let Doors { blobs, queue, ledger } = open(&urls).await?;
-    let mut worst = Exit::Done;
-    let mut report = |what: &str, started: Instant, result: anyhow::Result<String>| match result {
-        Ok(text) => println!("ok      {what}: {text} ({:.1} ms)", started.elapsed().as_secs_f64() * 1e3),
-        Err(error) => {
-            println!("FAILED  {what}");
-            worst = exit::explain(&error);
-        }
-    };
-    let started = Instant::now();
-    report("root", started, check_root(&blobs).await);
-    let started = Instant::now();
-    report("queue", started, check_queue(&*queue).await);
-    let started = Instant::now();
-    report("ledger", started, check_ledger(&*ledger).await);
+    let checks = [
+        told("root", &urls.root, check_root(&urls)).await,
+        told("queue", &urls.queue, check_queue(&urls)).await,
+        told("ledger", &urls.ledger, check_ledger(&urls)).await,
+    ];
     engines();
-    Ok(worst)
+    Ok(worst(&checks))
 }
 
-async fn check_root(blobs: &SharedBlobs) -> anyhow::Result<String> {
+/// Wrong usage is mended first, then servers, then the rest.
+fn worst(checks: &[Exit]) -> Exit {
+    let order = [Exit::WrongUsage, Exit::Unreachable, Exit::Failed];
+    order.into_iter().find(|exit| checks.contains(exit)).unwrap_or(Exit::Done)
+}
+
+async fn told(what: &str, url: &str, check: impl Future<Output = anyhow::Result<String>>) -> Exit {
+    let (started, url) = (Instant::now(), redacted(url));
+    match check.await {
+        Ok(text) => {
+            say!("ok      {what:<8}{url}  {text} ({:.1} ms)", started.elapsed().as_secs_f64() * 1e3);
+            Exit::Done
+        }
+        Err(error) => {
+            let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+            // Some causes tell their own cause too.
+            causes.dedup_by(|cause, of| of.ends_with(cause.as_str()));
+            say!("FAILED  {what:<8}{url}  {}", causes.join(": "));
+            exit::code(&error)
+        }
+    }
+}
+
+async fn check_root(urls: &Urls) -> anyhow::Result<String> {
+    let blobs = open_blobs(&urls.root).await?;
     let key = format!("doctor/{:016x}", rand::random::<u64>());
     let first = blobs.put_new(&key, "one".into()).await.context("writing a new object")?;
     let second = blobs.put_new(&key, "two".into()).await.context("writing it again")?;
@@ -54,7 +64,8 @@ async fn check_root(blobs: &SharedBlobs) -> anyhow::Result<String> {
     Ok("wrote, refused to overwrite, read, deleted".into())
 }
 
-async fn check_queue(queue: &dyn Queue) -> anyhow::Result<String> {
+async fn check_queue(urls: &Urls) -> anyhow::Result<String> {
+    let queue = open_queue(&urls.queue, &urls.root).await?;
     let mut waiting = Vec::new();
     for lane in Lane::ALL {
         waiting.push(format!("{} on lane {}", queue.waiting(lane).await?, lane.name()));
@@ -62,7 +73,8 @@ async fn check_queue(queue: &dyn Queue) -> anyhow::Result<String> {
     Ok(format!("{} waiting", waiting.join(", ")))
 }
 
-async fn check_ledger(ledger: &dyn Ledger) -> anyhow::Result<String> {
+async fn check_ledger(urls: &Urls) -> anyhow::Result<String> {
+    let ledger = open_ledger(&urls.ledger, &urls.root).await?;
     let me = config::process_name("doctor");
     let office = format!("doctor/{me}");
     anyhow::ensure!(
@@ -75,10 +87,10 @@ async fn check_ledger(ledger: &dyn Ledger) -> anyhow::Result<String> {
 
 #[cfg(feature = "worker")]
 fn engines() {
-    println!("ok      engines: {}, {}", swath_model::engine(), swath_raster::version());
+    say!("ok      engines {}, {}", swath_model::engine(), swath_raster::version());
 }
 
 #[cfg(not(feature = "worker"))]
 fn engines() {
-    println!("-       engines: none; this program was built as a coordinator only");
+    say!("-       engines none; this program was built as a coordinator only");
 }

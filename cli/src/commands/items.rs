@@ -1,18 +1,19 @@
 //! `swath items`: what was set aside, why, and another chance for it.
 
 use futures::TryStreamExt as _;
-use swath_backends::{blobs::SharedBlobs, open::open_blobs};
+use swath_backends::{blobs::SharedBlobs, open::look_at_blobs};
 use swath_coordinator::commands::{Command, give};
 use swath_proto::{ids::RunId, item::Place, keys, outcome::Buried};
 
 use crate::{
     args::{DoorArgs, ItemsArgs, ItemsCommand},
     exit::{Exit, Usage},
+    served::{Office, Served},
     table,
 };
 
 pub(super) async fn run(args: ItemsArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
-    let root = open_blobs(&doors.root).await?;
+    let root = look_at_blobs(&doors.root).await?;
     if root.head(&keys::run_record(&args.run)).await?.is_none() {
         return Err(
             Usage(format!("there is no run '{}' under {}; see: swath status", args.run, doors.root)).into()
@@ -29,7 +30,14 @@ pub(super) async fn run(args: ItemsArgs, doors: DoorArgs) -> anyhow::Result<Exit
             }
             let n = if all { graves.len() } else { items.len() };
             give(&root, &args.run, &Command::Replay((!all).then_some(items))).await?;
-            println!("{n} items will be tried again by the coordinator that serves the run");
+            let n = table::count(n as u64, "item");
+            match Office::open(&doors).await.of(&args.run).await {
+                Served::Yes => say!("{n} will be tried again"),
+                _ => say!(
+                    "{n} will be tried again as soon as a coordinator serves the run: swath coordinator, or swath \
+                     run with the same file"
+                ),
+            }
         }
     }
     Ok(Exit::Done)
@@ -47,12 +55,12 @@ async fn graves(root: &SharedBlobs, run: &RunId) -> anyhow::Result<Vec<Buried>> 
 fn list(graves: &[Buried], json: bool) -> anyhow::Result<()> {
     if json {
         for grave in graves {
-            println!("{}", serde_json::to_string(grave)?);
+            say!("{}", serde_json::to_string(grave)?);
         }
         return Ok(());
     }
     if graves.is_empty() {
-        println!("nothing was set aside");
+        say!("nothing was set aside");
         return Ok(());
     }
     let mut rows = vec![["ITEM", "SCENE", "ATTEMPTS", "CAUSE"].map(String::from).to_vec()];
@@ -67,6 +75,6 @@ fn list(graves: &[Buried], json: bool) -> anyhow::Result<()> {
 fn show(graves: &[Buried], item: Place) -> anyhow::Result<()> {
     let grave = graves.iter().find(|Buried::V1 { place, .. }| *place == item);
     let grave = grave.ok_or_else(|| Usage(format!("{item} is not buried")))?;
-    println!("{}", serde_json::to_string_pretty(grave)?);
+    say!("{}", serde_json::to_string_pretty(grave)?);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! One file a command, one line in the registry.
 
+mod again;
 #[cfg(feature = "worker")]
 mod bench;
 mod coordinator;
@@ -8,6 +9,7 @@ mod items;
 mod plan;
 #[cfg(feature = "worker")]
 mod predict;
+mod report;
 mod run;
 mod schema;
 mod status;
@@ -29,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::{Args, Command},
     exit::Exit,
-    logging,
+    logging, say,
 };
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
@@ -69,7 +71,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Doctor => block_on(doctor::run(doors)),
         Command::Schema => schema::run(),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "swath", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "swath", &mut script);
+            say::bytes(&script);
             Ok(Exit::Done)
         }
     }
@@ -87,7 +91,7 @@ fn block_on(future: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Resul
 
 pub(crate) fn tell_left_out(frozen: &swath_coordinator::freeze::Frozen) {
     if frozen.left_out > 0 {
-        eprintln!("note: {} scenes are left out, since files of theirs are not there", frozen.left_out);
+        note!("note: {} scenes are left out, since files of theirs are not there", frozen.left_out);
     }
 }
 

@@ -1,8 +1,21 @@
-//! `swath plan`: what would run, and what exists already. Writes nothing.
+//! `swath plan`: what would run, what exists already, and what it takes. Makes nothing.
 
-use swath_backends::open::open_blobs;
-use swath_coordinator::{freeze, plan, rebuild::Existing, run::read_status};
-use swath_proto::{item::Stage, run::RunRecord, scene::SurveyedScene};
+use swath_backends::open::look_at_blobs;
+use swath_coordinator::{
+    freeze,
+    outlook::{Chips, Outlook, StageOutlook, look},
+    plan,
+    rebuild::Existing,
+    records::read_status,
+};
+use swath_proto::{
+    ids::SceneId,
+    item::Stage,
+    learn::{ChipSet, LearnPlan},
+    run::RunRecord,
+    scene::{SceneHeader, SurveyedScene},
+    status::RunStatus,
+};
 
 use crate::{
     args::{DoorArgs, FileArgs},
@@ -13,89 +26,160 @@ use crate::{
 
 pub(super) async fn run(args: &FileArgs, json: bool, doors: DoorArgs) -> anyhow::Result<Exit> {
     let source = config::source(args, &doors)?;
-    let root = open_blobs(&doors.root).await?;
-    let mut record = freeze::freeze(&source, &root).await.map_err(as_usage)?.record;
+    let root = look_at_blobs(&doors.root).await?;
+    let frozen = freeze::freeze(&source, &root).await.map_err(as_usage)?;
+    super::tell_left_out(&frozen);
     let existing = Existing::list(&root).await?;
-    let status = read_status(&root, &record.run).await?;
-    let probed = existing.has(Stage::Probe, plan::probe(&record).id);
-    if record.predict.item_px.is_none() {
-        // Without a measured speed the plan shows the usual size.
-        record.predict.item_px = Some(2048);
-    }
-    let scenes = scenes(&record);
-    let n_items: u64 = scenes.iter().map(|scene| scene.items).sum();
-    let pixels: u64 = scenes.iter().map(|scene| scene.pixels).sum();
+    let status = read_status(&root, &frozen.record.run).await?;
+    let outlook = look(frozen.record, &root, &existing, survey).await?;
     if json {
-        let document = serde_json::json!({
-            "run": record.run,
-            "stages": record.stages,
-            "scenes": scenes.iter().map(|scene| &scene.row).collect::<Vec<_>>(),
-            "predict_items": n_items,
-            "pixels": pixels,
-            "item_px": record.predict.item_px,
-            "probed": probed,
-            "status": status,
-        });
-        println!("{document}");
+        let probed = existing.has(Stage::Probe, plan::probe(&outlook.record).id);
+        say!("{}", document(&outlook, status.as_ref(), probed)?);
         return Ok(Exit::Done);
     }
-    println!("run     {}", record.run);
-    println!("stages  {}", record.stages.iter().map(|stage| stage.name()).collect::<Vec<_>>().join(" -> "));
-    println!(
-        "model   {:?}, windows of {} px ({} kept), batches of {}",
-        record.predict.model.architecture,
-        record.predict.window.edge_px(),
-        record.predict.window.core_px,
-        record.predict.batch
-    );
-    let mut rows = vec![["SCENE", "SIZE", "LAYOUT", "ITEMS", "LABELS"].map(String::from).to_vec()];
-    rows.extend(scenes.into_iter().map(|scene| scene.row));
-    table::print(&rows);
-    println!(
-        "in all  {:.1} Mpx, {n_items} predict items of {} px",
-        pixels as f64 / 1e6,
-        record.predict.item_px.unwrap_or(0)
-    );
+    let record = &outlook.record;
+    say!("run     {}", record.run);
+    if let Some(learn) = record.learn.as_ref().filter(|_| record.has(Stage::Train)) {
+        say!("train   {}", training(learn, outlook.chips));
+    }
+    if record.has(Stage::Predict) {
+        let (predict, window) = (&record.predict, record.predict.window);
+        let name = word(&predict.model.architecture);
+        let (edge, core, batch) = (window.edge_px(), window.core_px, predict.batch);
+        say!("predict {name}, windows of {edge} px ({core} kept), batches of {batch}");
+    }
+    table::print(&scenes(&outlook));
+    say!("");
+    table::print(&stages(&outlook.stages));
+    say!("");
+    for line in notes(&outlook) {
+        say!("{line}");
+    }
     match status {
-        Some(status) => println!("exists  {}: {}", doors.root, super::status::state(status.state)),
-        None => println!("exists  nothing of this run under {}", doors.root),
+        Some(status) => say!("exists  {}: {}", doors.root, super::status::state(status.state)),
+        None => say!("exists  nothing of this run under {}", doors.root),
     }
     Ok(Exit::Done)
 }
 
-struct Scene {
-    row: Vec<String>,
-    items: u64,
-    pixels: u64,
+fn training(learn: &LearnPlan, chips: Chips) -> String {
+    let spec = &learn.train;
+    let (train, validation) = (table::count(chips.train, "chip"), chips.validation);
+    let at_most = if chips.are_cut { "" } else { "at most " };
+    format!(
+        "{}, {} of {at_most}{train}, batches of {}; {at_most}{validation} to validate",
+        word(&spec.architecture),
+        table::count(spec.epochs.into(), "epoch"),
+        spec.batch,
+    )
 }
 
-fn scenes(record: &RunRecord) -> Vec<Scene> {
-    let mut scenes = Vec::new();
-    for files in &record.scenes {
-        let labels = if files.labels.is_some() { "yes" } else { "no" };
-        let mut alone = record.clone();
-        alone.scenes = vec![files.clone()];
-        let lot = plan::Lot::new(&alone, 0, vec![survey(files)]);
-        let (cells, items, pixels) = match lot.scenes.first() {
-            Some(scene) => {
-                let (size, block) = (scene.header.size, scene.header.block);
-                let items = if record.has(Stage::Predict) { scene.grid.len() } else { 0 };
-                let layout = format!("{}x{} blocks, {} bands", block.width, block.height, scene.header.bands);
-                (
-                    [format!("{}x{}", size.width, size.height), layout, items.to_string()],
-                    u64::from(items),
-                    size.pixels(),
-                )
-            }
-            None => {
-                let why = lot.unreadable.first().map_or("not surveyed", |(_, why)| why.as_str());
-                ([why.to_owned(), "-".into(), "-".into()], 0, 0)
-            }
-        };
-        let row = [vec![files.id.to_string()], cells.to_vec(), vec![labels.to_owned()]].concat();
-        scenes.push(Scene { row, items, pixels });
+/// As pipeline files spell it.
+fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
+}
+
+fn scenes(outlook: &Outlook) -> Vec<Vec<String>> {
+    let heading = ["SCENE", "FOR", "SIZE", "LAYOUT", "WINDOWS", "ITEMS", "LABELS"];
+    let mut rows = vec![heading.map(String::from).to_vec()];
+    for lot in &outlook.lots {
+        for scene in &lot.learnt {
+            let set = if scene.set == ChipSet::Train { "train" } else { "validation" };
+            let work = [scene.n_windows.to_string(), scene.n_items.to_string(), "yes".into()];
+            rows.push([head(&scene.header, set).to_vec(), work.to_vec()].concat());
+        }
+        for scene in &lot.scenes {
+            let items = if outlook.record.has(Stage::Predict) { scene.grid.len() } else { 0 };
+            let labels = if scene.files.labels.is_some() { "yes" } else { "no" };
+            let work = ["-".into(), items.to_string(), labels.into()];
+            rows.push([head(&scene.header, "predict").to_vec(), work.to_vec()].concat());
+        }
+        for (id, why) in &lot.unreadable {
+            rows.push(vec![id.clone(), why.clone()]);
+        }
     }
-    scenes
+    rows
+}
+
+fn head(header: &SceneHeader, what: &str) -> [String; 4] {
+    let (size, block) = (header.size, header.block);
+    let id: &SceneId = &header.id;
+    [
+        id.to_string(),
+        what.into(),
+        format!("{}x{}", size.width, size.height),
+        format!("{}x{} blocks, {} bands", block.width, block.height, header.bands),
+    ]
+}
+
+fn stages(stages: &[StageOutlook]) -> Vec<Vec<String>> {
+    let mut rows = vec![["STAGE", "ITEMS", "EXIST", "WAITS FOR", "TIME"].map(String::from).to_vec()];
+    for stage in stages {
+        let exist = stage.exist.map_or_else(|| "?".into(), |exist| exist.to_string());
+        let waits: Vec<_> = stage.waits_for.iter().map(|stage| stage.name()).collect();
+        let waits = if waits.is_empty() { "-".into() } else { waits.join(", ") };
+        let time = match &stage.time {
+            _ if stage.exist == Some(stage.items) => "-".into(),
+            Some(time) => table::duration(time.seconds),
+            None => "not known yet".into(),
+        };
+        rows.push(vec![stage.stage.to_string(), stage.items.to_string(), exist, waits, time]);
+    }
+    rows
+}
+
+fn notes(outlook: &Outlook) -> Vec<String> {
+    let mut notes = vec![format!("in all  {:.1} Mpx to predict", pixels(outlook) as f64 / 1e6)];
+    if outlook.record.predict.item_px.is_none() && outlook.record.has(Stage::Predict) {
+        notes.push("items   of 2048 px here; a run sizes them by its workers' speed".into());
+    }
+    let mut like: Vec<String> = Vec::new();
+    for time in outlook.stages.iter().filter_map(|stage| stage.time.as_ref()) {
+        let name = time.like.to_string();
+        if !like.contains(&name) {
+            like.push(name);
+        }
+    }
+    if !like.is_empty() {
+        notes.push(format!("times   as in {}, with the workers it had", like.join(", ")));
+    }
+    notes
+}
+
+fn pixels(outlook: &Outlook) -> u64 {
+    outlook.lots.iter().flat_map(|lot| &lot.scenes).map(|scene| scene.header.size.pixels()).sum()
+}
+
+fn document(outlook: &Outlook, status: Option<&RunStatus>, probed: bool) -> anyhow::Result<String> {
+    let record: &RunRecord = &outlook.record;
+    let stages = outlook.stages.iter().map(|stage| {
+        serde_json::json!({
+            "stage": stage.stage, "items": stage.items, "exist": stage.exist, "waits_for": stage.waits_for,
+            "seconds": stage.time.as_ref().map(|time| time.seconds),
+            "seconds_as_in": stage.time.as_ref().map(|time| &time.like),
+        })
+    });
+    let predict = outlook.stages.iter().find(|stage| stage.stage == Stage::Predict);
+    let train = record.learn.as_ref().filter(|_| record.has(Stage::Train)).map(|learn| {
+        let chips = outlook.chips;
+        serde_json::json!({
+            "epochs": learn.train.epochs, "batch": learn.train.batch, "chips": chips.train,
+            "validation_chips": chips.validation, "chips_are_cut": chips.are_cut,
+        })
+    });
+    let document = serde_json::json!({
+        "run": record.run,
+        "stages": record.stages,
+        "plan": stages.collect::<Vec<_>>(),
+        "train": train,
+        "scenes": scenes(outlook)[1..].to_vec(),
+        "predict_items": predict.map_or(0, |stage| stage.items),
+        "pixels": pixels(outlook),
+        "item_px": record.predict.item_px,
+        "probed": probed,
+        "status": status,
+    });
+    Ok(document.to_string())
 }
 
 #[cfg(feature = "worker")]

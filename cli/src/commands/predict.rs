@@ -14,7 +14,7 @@ use swath_proto::{keys, status::RunState};
 
 use super::{
     run::{serve, start_workers},
-    status, stop_on_signals,
+    stop_on_signals,
 };
 use crate::{
     args::{DoorArgs, PredictArgs},
@@ -50,14 +50,12 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
         if broken.is_cancelled() {
             anyhow::bail!("no worker stays alive; see their logs in {}", work.join("local/logs").display());
         }
-        eprintln!("interrupted; the same command goes on where it was (with {})", work.display());
+        note!("interrupted; the same command goes on where it was (with {})", work.display());
         return Ok(Exit::Interrupted);
     };
     if end.state != RunState::Done {
-        if let Some(message) = &end.message {
-            println!("{message}");
-        }
-        status::failures(&end);
+        let failed = end.failures.iter().map(|item| &item.failure.message);
+        end.message.iter().chain(&end.unreadable_scenes).chain(failed).for_each(|why| say!("{why}"));
         // Nothing of it would help the next try.
         let _ = std::fs::remove_dir_all(&work);
         return Ok(Exit::Failed);
@@ -75,7 +73,7 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
         let from = work.join(key);
         std::fs::rename(&from, &target)
             .with_context(|| format!("moving {} to {}", from.display(), target.display()))?;
-        println!("{}", target.display());
+        say!("{}", target.display());
     }
     std::fs::remove_dir_all(&work).with_context(|| format!("removing {}", work.display()))?;
     Ok(Exit::Done)

@@ -6,23 +6,24 @@ use std::{path::PathBuf, time::Duration};
 use swath_backends::open::{Doors, open};
 use swath_coordinator::{
     freeze,
+    records::office,
     run::{self, LEASE, Me},
 };
-use swath_proto::{
-    keys,
-    run::RunRecord,
-    status::{RunState, RunStatus},
-};
+use swath_proto::{run::RunRecord, status::RunStatus};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{status, stop_on_signals};
+use super::{
+    again::{Before, before},
+    report, status,
+    status::state,
+    stop_on_signals,
+};
 use crate::{
     args::{DoorArgs, RunArgs, Tuning},
     config,
     exit::{Exit, Usage, as_usage},
     progress::Bar,
-    table,
 };
 
 /// Servers may be away for a while; the run waits that long between two tries.
@@ -46,7 +47,22 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
     }
     freeze::submit(&frozen, &source, &doors.blobs).await?;
     let record = frozen.record;
-    eprintln!("run {} under {}", record.run, door_args.root);
+    note!("run {} under {}", record.run, door_args.root);
+    match before(&record, &doors).await? {
+        Before::Done(status) => {
+            say!("{}: {} already, nothing to do; --rerun begins it anew", record.run, state(status.state));
+            report::results(&record, &status, &doors.blobs).await?;
+            report::failures(&status);
+            return Ok(status::exit(&status));
+        }
+        Before::Told(words) => note!("{words}"),
+        Before::Nothing => {}
+    }
+    if let Some(leader) = doors.ledger.leader(&office(&record.run)).await? {
+        note!(
+            "{leader} serves it now; waiting until it has ended the run, or has been silent for some seconds"
+        );
+    }
 
     let pool = start_workers(args.workers, &args.tuning, &door_args)?;
     let broken = pool.broken();
@@ -54,14 +70,19 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
     pool.stop().await;
     match served? {
         Some(status) => {
-            report(&record, &status, &doors).await?;
+            say!("{}: {}", record.run, state(status.state));
+            if let Some(message) = &status.message {
+                say!("{message}");
+            }
+            report::results(&record, &status, &doors.blobs).await?;
+            report::failures(&status);
             Ok(status::exit(&status))
         }
         None if broken.is_cancelled() => {
             anyhow::bail!("no worker stays alive; see their logs in {}", pool_logs(&door_args).display())
         }
         None => {
-            eprintln!("interrupted; the same command goes on where it was");
+            note!("interrupted; the same command goes on where it was");
             Ok(Exit::Interrupted)
         }
     }
@@ -107,7 +128,7 @@ fn is_transient(error: &anyhow::Error) -> bool {
 }
 
 async fn show(name: String, mut status: watch::Receiver<Option<RunStatus>>) {
-    let bar = Bar::new(&name, 0, "Mpx");
+    let bar = Bar::of_run(&name);
     while status.changed().await.is_ok() {
         if let Some(status) = status.borrow_and_update().as_ref() {
             bar.show(status);
@@ -115,45 +136,6 @@ async fn show(name: String, mut status: watch::Receiver<Option<RunStatus>>) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     bar.finish();
-}
-
-/// What came of it and where it lies.
-async fn report(record: &RunRecord, status: &RunStatus, doors: &Doors) -> anyhow::Result<()> {
-    println!("{}: {}", record.run, status::state(status.state));
-    if let Some(message) = &status.message {
-        println!("{message}");
-    }
-    status::failures(status);
-    if let Ok(json) = doors.blobs.get(&keys::eval(&record.run)).await {
-        scores(&serde_json::from_slice(&json)?);
-        println!("scores       {}", doors.blobs.uri(&keys::eval(&record.run)));
-    }
-    let predicted = status.stages.get("assemble").is_some_and(|stage| stage.done > 0);
-    if predicted {
-        for scene in record.scenes.iter().take(3) {
-            println!("prediction   {}", doors.blobs.uri(&keys::prediction(&record.run, &scene.id)));
-        }
-        if record.scenes.len() > 3 {
-            println!("             and {} more", record.scenes.len() - 3);
-        }
-    }
-    if status.state == RunState::Failed {
-        println!("mend the cause and give the same command again: what is done is kept");
-    }
-    Ok(())
-}
-
-fn scores(evaluation: &serde_json::Value) {
-    let mut rows = vec![["CLASS", "PRECISION", "RECALL", "F1", "IOU"].map(String::from).to_vec()];
-    let entries = evaluation["overall"].as_array().into_iter().flatten();
-    // The last entry is their average, and no class.
-    for class in entries.filter(|entry| entry.get("class_id").is_some()) {
-        let name = class["class_name"].as_str().unwrap_or("-").to_owned();
-        let share = |metric: &str| table::share(class["metrics"][metric].as_f64());
-        let cells = ["precision", "recall", "f1", "iou"].map(share);
-        rows.push([vec![name], cells.to_vec()].concat());
-    }
-    table::print(&rows);
 }
 
 /// Next to the data where that is a folder of this machine.

@@ -1,45 +1,63 @@
-//! `swath status`: how runs stand, read from the root alone.
+//! `swath status`: how runs stand. Makes nothing.
 
 use std::time::Duration;
 
-use swath_backends::{blobs::SharedBlobs, open::open_blobs};
-use swath_coordinator::run::{list, read_status};
+use swath_backends::{blobs::SharedBlobs, open::look_at_blobs};
+use swath_coordinator::records::{list, read_status};
 use swath_proto::{
     ids::RunId,
+    item::Stage,
     keys,
     status::{RunState, RunStatus},
 };
 
+use super::report;
 use crate::{
     args::{DoorArgs, StatusArgs},
     exit::{Exit, Usage},
+    line,
+    served::{Office, Served, standing},
     table,
 };
 
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// For programs: as it is written, and whether a coordinator serves it (null: the ledger can't be asked).
+#[derive(serde::Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    status: &'a RunStatus,
+    served: Option<bool>,
+}
+
 pub(super) async fn run(args: StatusArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
-    let root = open_blobs(&doors.root).await?;
-    let Some(run) = &args.run else { return all(&root, &args).await };
+    let root = look_at_blobs(&doors.root).await?;
+    let office = Office::open(&doors).await;
+    let Some(run) = &args.run else { return all(&root, &office, &args).await };
     loop {
+        let served = office.of(run).await;
         let Some(status) = read_status(&root, run).await? else {
             if root.head(&keys::run_record(run)).await?.is_none() {
                 return Err(Usage(format!("there is no run '{run}' under {}", doors.root)).into());
             }
-            eprintln!("{run} is submitted; no coordinator has taken it up yet");
+            match args.json {
+                true => say!("{}", serde_json::json!({ "run": run, "served": served.known() })),
+                false => say!("{run}  {}", submitted(served)),
+            }
             if !args.watch {
                 return Ok(Exit::Done);
             }
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            tokio::time::sleep(AGAIN).await;
             continue;
         };
-        if args.json {
-            println!("{}", serde_json::to_string(&status)?);
-        } else {
-            show(&status);
+        match args.json {
+            true => say!("{}", serde_json::to_string(&Told { status: &status, served: served.known() })?),
+            false => show(&status, served),
         }
         if !args.watch || status.state.is_final() {
             return Ok(exit(&status));
         }
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
@@ -52,33 +70,41 @@ pub(crate) fn exit(status: &RunStatus) -> Exit {
     }
 }
 
-async fn all(root: &SharedBlobs, args: &StatusArgs) -> anyhow::Result<Exit> {
+async fn all(root: &SharedBlobs, office: &Office, args: &StatusArgs) -> anyhow::Result<Exit> {
     let mut rows = vec![["RUN", "STATE", "DONE", "FAILED", "STARTED"].map(String::from).to_vec()];
     for run in list(root).await? {
-        let status = read_status(root, &run).await?;
+        let (status, served) = (read_status(root, &run).await?, office.of(&run).await);
         if args.json {
-            println!("{}", serde_json::json!({ "run": run, "status": status }));
+            let (status, served) = (serde_json::to_string(&status)?, serde_json::to_string(&served.known())?);
+            say!(r#"{{"run":"{run}","status":{status},"served":{served}}}"#);
             continue;
         }
-        rows.push(row(&run, status.as_ref()));
+        rows.push(row(&run, status.as_ref(), served));
     }
     if !args.json && rows.len() == 1 {
-        println!("no runs yet; begin one with: swath run FILE");
+        say!("no runs yet; begin one with: swath run FILE");
     } else if !args.json {
         table::print(&rows);
     }
     Ok(Exit::Done)
 }
 
-fn row(run: &RunId, status: Option<&RunStatus>) -> Vec<String> {
+const fn submitted(served: Served) -> &'static str {
+    match served {
+        Served::No => "waiting for a coordinator",
+        Served::Yes | Served::Unknown => "submitted",
+    }
+}
+
+fn row(run: &RunId, status: Option<&RunStatus>, served: Served) -> Vec<String> {
     let Some(status) = status else {
-        return vec![run.to_string(), "submitted".into()];
+        return vec![run.to_string(), submitted(served).into()];
     };
     let (done, items) =
         status.stages.values().fold((0, 0), |(done, items), stage| (done + stage.done, items + stage.items));
     vec![
         run.to_string(),
-        state(status.state).into(),
+        standing(status, served),
         format!("{done}/{items}"),
         status.n_failures.to_string(),
         status.started.clone(),
@@ -97,47 +123,62 @@ pub(crate) const fn state(state: RunState) -> &'static str {
     }
 }
 
-fn show(status: &RunStatus) {
-    println!("{}  {}", status.run, state(status.state));
+fn show(status: &RunStatus, served: Served) {
+    say!("{}  {}", status.run, standing(status, served));
     if let Some(message) = &status.message {
-        println!("{message}");
+        say!("{message}");
     }
-    let mut rows = vec![["STAGE", "DONE", "ITEMS", "BURIED"].map(String::from).to_vec()];
-    for (stage, count) in &status.stages {
-        let counts = [count.done, count.items, count.buried].map(|n| n.to_string());
-        rows.push([vec![stage.clone()], counts.to_vec()].concat());
+    table::print(&stages(status));
+    match (status.state.is_final(), served) {
+        (true, _) => {}
+        (false, Served::No) => {
+            say!(
+                "no coordinator serves it: swath coordinator goes on with it, or swath run with the same file"
+            );
+        }
+        (false, _) => say!("{}", line::at_work(status)),
     }
-    table::print(&rows);
-    let speed = status.items_per_second;
-    let eta = status.eta_seconds.map_or_else(String::new, |eta| format!(", {} left", table::duration(eta)));
-    if !status.state.is_final() {
-        println!(
-            "{:.0} of {:.0} Mpx, {speed:.2} items/s{eta}",
-            status.pixels_done as f64 / 1e6,
-            status.pixels as f64 / 1e6
-        );
-    }
-    failures(status);
+    report::failures(status);
 }
 
-/// What failed and why, and how to go on.
-pub(crate) fn failures(status: &RunStatus) {
-    for scene in &status.unreadable_scenes {
-        println!("unreadable scene {scene}");
+/// In the order of work.
+fn stages(status: &RunStatus) -> Vec<Vec<String>> {
+    let mut rows = vec![["STAGE", "DONE", "ITEMS", "FAILED"].map(String::from).to_vec()];
+    for (stage, count) in status.in_order() {
+        let known = |n: u64| if count.items == 0 { "-".into() } else { n.to_string() };
+        let done = match (stage, &status.training) {
+            // One item that may take days: its epochs tell more.
+            (Stage::Train, Some(training)) if count.done == 0 => {
+                format!("epoch {}/{}", training.epoch, training.epochs)
+            }
+            _ => known(count.done),
+        };
+        rows.push(vec![stage.to_string(), done, known(count.items), known(count.buried)]);
     }
-    for failed in &status.failures {
-        let scene =
-            failed.failure.scene.as_ref().map_or_else(String::new, |scene| format!(" of scene {scene}"));
-        let rect = failed.failure.rect.map_or_else(String::new, |rect| format!(" ({rect})"));
-        println!(
-            "buried {}{scene}{rect} after {} attempts: {}",
-            failed.place, failed.attempts, failed.failure.message
-        );
-    }
-    if status.n_failures > 0 {
-        println!(
-            "{} items were set aside; list them with: swath items {}; try again with: swath items {} replay --all",
-            status.n_failures, status.run, status.run
-        );
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_stand_in_the_order_of_work() {
+        let count = serde_json::json!({ "items": 1, "done": 1, "buried": 0 });
+        let names = ["assemble", "bundle", "chip", "eval", "predict", "survey", "train", "vectorize"];
+        let stages: serde_json::Map<_, _> =
+            names.iter().map(|name| ((*name).to_owned(), count.clone())).collect();
+        let json = serde_json::json!({
+            "run": "a-1", "state": "running", "written": "", "started": "", "stages": stages, "pixels_done": 0,
+            "pixels": 0, "items_per_second": 0.0, "eta_seconds": null, "failures": [], "n_failures": 0,
+            "unreadable_scenes": [], "message": null,
+        });
+        let status: RunStatus = serde_json::from_value(json).unwrap();
+        let shown: Vec<String> = super::stages(&status)[1..].iter().map(|row| row[0].clone()).collect();
+        let order = ["survey", "chip", "train", "predict", "assemble", "eval", "vectorize", "bundle"];
+        assert_eq!(shown, order);
+        let json = serde_json::to_string(&Told { status: &status, served: None }).unwrap();
+        let at: Vec<_> = order.iter().map(|name| json.find(&format!("\"{name}\":")).unwrap()).collect();
+        assert!(at.is_sorted(), "{json}");
     }
 }

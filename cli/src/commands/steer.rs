@@ -1,19 +1,24 @@
 //! `swath pause|resume|cancel`: a wish under the root, for whichever coordinator serves the run.
 
-use swath_backends::open::open_blobs;
+use swath_backends::open::{look_at_blobs, open};
 use swath_coordinator::{
     commands::{self, Command},
-    run::read_status,
+    records::read_status,
+    run::{self, LEASE, Me},
 };
 use swath_proto::{ids::RunId, keys, status::RunState};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::DoorArgs,
+    config,
     exit::{Exit, Usage},
+    served::{Office, Served},
 };
 
 pub(super) async fn run(run: RunId, wish: Command, doors: DoorArgs) -> anyhow::Result<Exit> {
-    let root = open_blobs(&doors.root).await?;
+    let root = look_at_blobs(&doors.root).await?;
     if root.head(&keys::run_record(&run)).await?.is_none() {
         return Err(Usage(format!("there is no run '{run}' under {}; see: swath status", doors.root)).into());
     }
@@ -26,7 +31,31 @@ pub(super) async fn run(run: RunId, wish: Command, doors: DoorArgs) -> anyhow::R
     if let Some(why) = refusal {
         return Err(Usage(format!("{run} {why}")).into());
     }
+    let served = Office::open(&doors).await.of(&run).await;
     commands::give(&root, &run, &wish).await?;
-    println!("asked; the coordinator takes it within seconds. See: swath status {run}");
+    match (served, &wish) {
+        (Served::Yes, _) => say!("asked; the coordinator takes it within seconds. See: swath status {run}"),
+        (Served::No, Command::Cancel) => {
+            obey(&run, &doors).await?;
+            say!("{run}: cancelled");
+        }
+        (Served::No, _) => say!(
+            "noted, but no coordinator serves this run now: it is taken as soon as one does (swath coordinator, \
+             or swath run with the same file)"
+        ),
+        (Served::Unknown, _) => say!(
+            "asked; it is taken within seconds if a coordinator serves this run, which can't be seen from here: \
+             --ledger can't be asked. See: swath status {run}"
+        ),
+    }
     Ok(Exit::Done)
+}
+
+/// Nobody else does: takes the office for as long as it takes to end the run.
+async fn obey(run: &RunId, doors: &DoorArgs) -> anyhow::Result<()> {
+    let doors = open(&config::urls(doors)).await?;
+    let me = Me { name: config::process_name("cancel"), lease: LEASE };
+    let (watch, _) = watch::channel(None);
+    run::serve(run, &doors, &me, watch, CancellationToken::new()).await?;
+    Ok(())
 }

@@ -4,7 +4,7 @@ use swath_backends::{blobs::Put, open::open_blobs};
 use swath_coordinator::{
     commands::{self, Command},
     freeze,
-    run::read_status,
+    records::read_status,
 };
 use swath_proto::status::RunState;
 
@@ -21,17 +21,17 @@ pub(super) async fn run(args: FileArgs, doors: DoorArgs) -> anyhow::Result<Exit>
     super::tell_left_out(&frozen);
     let put = freeze::submit(&frozen, &source, &root).await?;
     let run = &frozen.record.run;
-    println!("{run}");
+    say!("{run}");
     match put {
-        Put::Created => eprintln!("submitted; watch it with: swath status {run} --watch"),
+        Put::Created => note!("submitted; watch it with: swath status {run} --watch"),
         Put::Exists => match read_status(&root, run).await?.map(|status| status.state) {
             Some(RunState::Failed | RunState::Cancelled) => {
                 commands::give(&root, run, &Command::Resume).await?;
-                eprintln!(
+                note!(
                     "the same run has ended early, and goes on now; watch it with: swath status {run} --watch"
                 );
             }
-            _ => eprintln!("the same run is there already (--rerun begins another); see: swath status {run}"),
+            _ => note!("the same run is there already (--rerun begins another); see: swath status {run}"),
         },
     }
     Ok(Exit::Done)

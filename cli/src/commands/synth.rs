@@ -1,6 +1,7 @@
 //! `swath synth`: labelled scenes to try things on.
 
-use anyhow::Context as _;
+use std::{io, path::Path};
+
 use swath_raster::synth;
 
 use crate::{
@@ -13,17 +14,57 @@ pub(super) fn run(args: &SynthArgs) -> anyhow::Result<Exit> {
     if !(64..=200_000).contains(&args.size) {
         return Err(Usage(format!("--size {}: must be 64 to 200000 pixels", args.size)).into());
     }
+    let names: Vec<String> = (1..=args.count).map(|number| format!("scene-{number}")).collect();
+    make_way(&args.folder, &names, args.force).map_err(Usage)?;
     // Enough for one row of tiles of the widest scene.
     swath_raster::configure(&swath_raster::Settings { cache_mib: 192 });
-    std::fs::create_dir_all(&args.folder).with_context(|| format!("making {}", args.folder.display()))?;
-    for number in 1..=args.count {
-        let name = format!("scene-{number}");
-        let spec = synth::SceneSpec::new(args.size, args.seed + u64::from(number) - 1).striped(args.striped);
-        let bar = Bar::new(&name, u64::from(args.size), "rows");
-        let written = synth::write_scene(&args.folder, &name, &spec, &mut |done, _| bar.at(u64::from(done)))?;
+    for (seed, name) in (args.seed..).zip(&names) {
+        let spec = synth::SceneSpec::new(args.size, seed).striped(args.striped);
+        let bar = Bar::new(name, u64::from(args.size), "rows");
+        let written = synth::write_scene(&args.folder, name, &spec, &mut |done, _| bar.at(u64::from(done)))?;
         bar.finish();
-        println!("{}", written.image.display());
-        println!("{}", written.labels.display());
+        say!("{}", written.image.display());
+        say!("{}", written.labels.display());
     }
     Ok(Exit::Done)
+}
+
+/// Sees that the folder can be written to, and that nothing in it is lost.
+fn make_way(folder: &Path, names: &[String], force: bool) -> Result<(), String> {
+    let failed = |error: io::Error| format!("{}: can't be written to: {error}", folder.display());
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let files = names.iter().flat_map(|name| ["tif", "geojson"].map(|ending| format!("{name}.{ending}")));
+    let there: Vec<String> = files.filter(|file| folder.join(file).exists()).collect();
+    if let (Some(first), false) = (there.first(), force) {
+        let others = match there.len() as u64 - 1 {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let first = folder.join(first);
+        return Err(format!("{}{others}: there already; --force draws over them", first.display()));
+    }
+    tempfile::tempfile_in(folder).map(drop).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_drawn_over_unless_that_is_asked_for() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = outer.path().join("a/b");
+        let names = ["scene-1".to_owned(), "scene-2".to_owned()];
+        make_way(&folder, &names, false).unwrap();
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+        for file in ["scene-2.tif", "scene-2.geojson", "scene-3.tif"] {
+            std::fs::write(folder.join(file), "mine").unwrap();
+        }
+        let why = make_way(&folder, &names, false).unwrap_err();
+        assert!(why.contains("scene-2.tif and 1 more: there already; --force"), "{why}");
+        make_way(&folder, &names, true).unwrap();
+        make_way(&folder, &names[..1], false).unwrap();
+        let why = make_way(Path::new("/proc/nowhere"), &names, false).unwrap_err();
+        assert!(why.contains("/proc/nowhere: can't be written to"), "{why}");
+    }
 }

@@ -5,7 +5,7 @@ use swath_proto::{item::Stage, keys, status::RunState};
 use crate::site::{Kind, Site, scene};
 
 /// Half of the scene's polygons may be anywhere: what is learnt here is little, and that is not what is shown.
-fn pipeline(site: &Site) -> String {
+pub fn pipeline(site: &Site) -> String {
     let scene = scene().display().to_string();
     let text = format!(
         r##"

@@ -12,4 +12,5 @@ mod shape;
 mod shared_servers;
 mod silence;
 mod site;
+mod steers;
 mod steps;

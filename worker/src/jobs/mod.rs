@@ -13,7 +13,10 @@ mod train;
 mod vectorize;
 
 use bytes::Bytes;
-use swath_proto::{item::Work, source::IGNORED};
+use swath_proto::{
+    item::{Item, Work},
+    source::IGNORED,
+};
 
 use crate::{
     context::{Claimed, Context},
@@ -49,6 +52,16 @@ pub async fn run(cx: &Context, item: &Claimed) -> Result<Output, JobError> {
 fn ignore_where_zero(mask: &[u8], classes: &mut [u8]) {
     let left_out = classes.iter_mut().zip(mask).filter(|(_, inside)| **inside == 0);
     left_out.for_each(|(class, _)| *class = IGNORED);
+}
+
+/// Takes away what a job has left on its way and nothing names any more. To be called once the output is in
+/// place; it may be called again.
+pub async fn tidy(cx: &Context, item: &Item) {
+    let Work::Train(_) = &item.work else { return };
+    if let Err(error) = train::tidy(cx, item).await {
+        let error = format!("{:#}", anyhow::Error::from(error));
+        tracing::warn!(run = %item.run, place = %item.place, error, "checkpoints are left lying");
+    }
 }
 
 /// An output document.

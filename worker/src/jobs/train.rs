@@ -3,24 +3,28 @@
 
 use std::{
     path::PathBuf,
+    pin::pin,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, anyhow};
 use swath_backends::Kind;
 use swath_proto::{
-    item::{Stage, Train, Weights},
+    item::{Item, Stage, Train, Weights},
     keys,
-    learn::{ChipItem, Chipped, TrainInputs, Trained},
+    learn::{ChipItem, Chipped, TrainInputs, Trained, Training},
     outcome::FailureClass,
 };
 use swath_shard::Index;
 use swath_train::{Job, Machine, Outcome, Progress, Shard, Store, TrainError};
+use tokio::sync::watch;
 
 use super::{Output, json};
 use crate::{
     context::{Claimed, Context},
     failure::JobError,
+    keeper::until_closed,
+    progress,
 };
 
 /// Steps are many; people read one line now and then.
@@ -54,17 +58,33 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Ou
             mirror: None,
         },
     };
-    let (run, stop) = (item.run.clone(), cx.stop.clone());
+    let halt = cx.stop.child_token();
+    let (run, stop) = (item.run.clone(), halt.clone());
+    let (sender, news) = watch::channel(None);
     let mut told: Option<Instant> = None;
-    let mut progress = move |now: Progress| {
+    let mut tell = move |now: Progress| {
+        sender.send_replace(Some(training(&now)));
         let is_due = told.is_none_or(|told| told.elapsed() >= TELL_EVERY) || now.step == now.steps;
         if is_due {
             told = Some(Instant::now());
-            let Progress { epoch, epochs, validates, step, steps, loss, samples_per_s } = now;
+            let Progress { epoch, epochs, validates, step, steps, loss, samples_per_s, .. } = now;
             tracing::info!(%run, epoch, epochs, validates, step, steps, loss, samples_per_s, "training");
         }
     };
-    let outcome = cx.native(item, move || Ok(swath_train::train(&job, &mut progress, &stop)?)).await?;
+    let key = keys::training_progress(&item.id);
+    let trained = async {
+        let mut trained = pin!(cx.native(item, move || Ok(swath_train::train(&job, &mut tell, &stop)?)));
+        tokio::select! {
+            outcome = &mut trained => outcome,
+            () = until_closed(cx, &item.run) => {
+                // Nothing is lost: a checkpoint is written, and whoever gets the item again goes on there.
+                halt.cancel();
+                trained.await
+            }
+        }
+    };
+    let (outcome, ()) = tokio::join!(trained, progress::publish(&cx.blobs, &key, news));
+    let outcome = outcome?;
     match outcome {
         Outcome::Finished(finished) => {
             let weights = publish(cx, &finished.weights, finished.sha256).await?;
@@ -75,6 +95,30 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Ou
             FailureClass::Preempted,
             anyhow!("stopped at step {step} of epoch {epoch}; a checkpoint is written"),
         )),
+    }
+}
+
+/// Checkpoints, once the weights lie under the name of their content; the log stays.
+pub(super) async fn tidy(cx: &Context, item: &Item) -> swath_backends::Result<()> {
+    let stem = keys::training(&item.id);
+    for name in swath_train::PASSING {
+        cx.blobs.delete(&format!("{stem}{name}")).await?;
+    }
+    cx.blobs.delete(&keys::training_progress(&item.id)).await
+}
+
+fn training(now: &Progress) -> Training {
+    Training {
+        epoch: now.epoch,
+        epochs: now.epochs,
+        validates: now.validates,
+        step: now.step,
+        steps: now.steps,
+        images: now.samples,
+        loss: now.loss,
+        mean_iou: now.mean_iou,
+        images_per_second: now.samples_per_s,
+        eta_seconds: now.eta_s,
     }
 }
 

@@ -4,7 +4,7 @@
 //! Read [`mod@train`] first: it is the loop. [`data`] are the chips, checked from their indexes; [`order`]
 //! is all that is drawn, [`schedule`] the learning rate, [`sample`] what the network is given of a
 //! chip, each a pure function; [`ahead`] fetches and decodes beside the computing. [`checkpoint`] is what is
-//! needed to go on; [`log`] is what people look at, [`events`] for TensorBoard. [`mod@backbone`] fetches
+//! needed to go on; [`mod@progress`] and [`log`] are what people look at, [`events`] for TensorBoard. [`mod@backbone`] fetches
 //! encoders that others trained.
 
 mod ahead;
@@ -15,6 +15,7 @@ mod error;
 mod events;
 mod log;
 mod order;
+mod progress;
 mod sample;
 mod schedule;
 mod store;
@@ -25,5 +26,6 @@ pub use checkpoint::Best;
 pub use data::Shard;
 pub use error::{Kind, Result, TrainError};
 pub use log::Row;
+pub use progress::Progress;
 pub use store::Store;
-pub use train::{Finished, Job, Machine, Outcome, Progress, train};
+pub use train::{Finished, Job, Machine, Outcome, PASSING, train};

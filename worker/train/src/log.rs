@@ -91,6 +91,11 @@ impl Log {
         self.rows.push(row);
     }
 
+    /// Of that epoch, from 1.
+    pub(crate) fn mean_iou(&self, epoch: u32) -> Option<f64> {
+        self.rows.iter().find(|row| row.epoch == epoch)?.mean().iou
+    }
+
     pub(crate) fn csv(&self) -> String {
         let mut text = columns(self.classes).join(",") + "\n";
         for row in &self.rows {

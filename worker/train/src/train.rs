@@ -4,7 +4,7 @@
 
 use std::{
     path::PathBuf,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use sha2::{Digest as _, Sha256};
@@ -26,6 +26,7 @@ use crate::{
     error::{Kind, Result, TrainError},
     log::{Log, Row},
     order::{Turn, dropout_seed, order, turn},
+    progress::{Course, Point, Progress, Teller},
     schedule::learning_rate,
     store::Store,
 };
@@ -52,20 +53,6 @@ pub struct Machine {
     pub cache: PathBuf,
     /// Where to fetch them from, if not from where the environment or torchvision says.
     pub mirror: Option<String>,
-}
-
-/// Epochs count from 1; `step` is what is done of `steps` in this phase of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Progress {
-    pub epoch: u32,
-    pub epochs: u32,
-    pub validates: bool,
-    pub step: u64,
-    pub steps: u64,
-    /// Of the epoch so far.
-    pub loss: Option<f64>,
-    /// Since this phase began, or went on.
-    pub samples_per_s: f64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -95,9 +82,10 @@ pub fn train(job: &Job, progress: &mut dyn FnMut(Progress), stop: &CancellationT
     let run = Run::new(job, stop)?;
     let (mut learner, mut position) = run.begin()?;
     let mut log = run.log()?;
+    let mut teller = Teller::new(progress, run.course(), log.mean_iou(position.epoch));
     while position.epoch < job.spec.epochs {
-        let evaluated = match run.steps(&mut learner, &mut position, progress)? {
-            true => run.validate(&learner, &position, progress)?,
+        let evaluated = match run.steps(&mut learner, &mut position, &mut teller)? {
+            true => run.validate(&learner, &position, &mut teller)?,
             false => None,
         };
         let Some((loss, table)) = evaluated else {
@@ -105,6 +93,7 @@ pub fn train(job: &Job, progress: &mut dyn FnMut(Progress), stop: &CancellationT
             return Ok(Outcome::Stopped { epoch: position.epoch + 1, step: position.step });
         };
         run.end_epoch(&learner, &mut position, &mut log, (loss, &table))?;
+        teller.mean_iou = log.mean_iou(position.epoch);
     }
     run.finish(learner, &position).map(Outcome::Finished)
 }
@@ -112,6 +101,8 @@ pub fn train(job: &Job, progress: &mut dyn FnMut(Progress), stop: &CancellationT
 const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
 const WEIGHTS: &str = "weights.safetensors";
+/// What nothing names any more once the weights are elsewhere.
+pub const PASSING: [&str; 3] = [LAST, BEST, WEIGHTS];
 const LOG: &str = "log.csv";
 /// TensorBoard looks for `tfevents`.
 const EVENTS: &str = "events.out.tfevents.swath";
@@ -210,12 +201,7 @@ impl<'a> Run<'a> {
     }
 
     /// The rest of an epoch's steps; `false` if it was stopped.
-    fn steps(
-        &self,
-        learner: &mut Learner,
-        position: &mut Position,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<bool> {
+    fn steps(&self, learner: &mut Learner, position: &mut Position, teller: &mut Teller<'_>) -> Result<bool> {
         let Job { spec, store, machine, .. } = self.job;
         let epoch = position.epoch;
         let order = order(spec.seed, epoch, self.train.len());
@@ -225,7 +211,8 @@ impl<'a> Run<'a> {
             let turned = |&chip: &usize| (chip, turn(spec.seed, epoch, chip, spec.augment));
             self.train.batch(store, &chips.iter().map(turned).collect::<Vec<_>>())
         };
-        let (started, first) = (Instant::now(), position.step);
+        let first = position.step;
+        teller.begin(false);
         ahead(machine.loaders, first..self.steps_per_epoch, load, |next| {
             for step in first..self.steps_per_epoch {
                 if self.stop.is_cancelled() {
@@ -239,7 +226,7 @@ impl<'a> Run<'a> {
                 loss += stepped.map_err(|error| TrainError::from(error).at(place()))?;
                 position.set_loss(loss);
                 position.step = step + 1;
-                progress(self.progress(position, step + 1 - first, started));
+                teller.stepped(Point { epoch, validates: false, step: step + 1, loss: loss.mean() });
                 let is_due =
                     spec.checkpoint.steps.is_some_and(|every| position.step.is_multiple_of(every.into()));
                 if is_due && position.step < self.steps_per_epoch {
@@ -255,20 +242,20 @@ impl<'a> Run<'a> {
         &self,
         learner: &Learner,
         position: &Position,
-        progress: &mut dyn FnMut(Progress),
+        teller: &mut Teller<'_>,
     ) -> Result<Option<(Loss, Confusion)>> {
         let Job { spec, store, machine, .. } = self.job;
         let internal =
             |error: swath_geo::confusion::BadConfusion| TrainError::new(Kind::Internal, error.to_string());
         let mut table = Confusion::new(spec.classes).map_err(internal)?;
         let (mut loss, batch, n_chips) = (Loss::default(), spec.batch as usize, self.validation.len());
-        let steps = n_chips.div_ceil(batch) as u64;
+        let steps = self.validation_steps();
         let load = |step: u64| {
             let first = step as usize * batch;
             let chips = (first..n_chips.min(first + batch)).map(|chip| (chip, Turn::default()));
             self.validation.batch(store, &chips.collect::<Vec<_>>())
         };
-        let started = Instant::now();
+        teller.begin(true);
         ahead(machine.loaders, 0..steps, load, |next| {
             for step in 1..=steps {
                 if self.stop.is_cancelled() {
@@ -280,24 +267,25 @@ impl<'a> Run<'a> {
                 let (of_batch, classes) = evaluated.map_err(|error| TrainError::from(error).at(place()))?;
                 loss += of_batch;
                 table.add(&batch.labels, &classes).map_err(internal)?;
-                let so_far = self.progress(position, step, started);
-                progress(Progress { validates: true, step, steps, ..so_far });
+                let loss = position.loss().mean();
+                teller.stepped(Point { epoch: position.epoch, validates: true, step, loss });
             }
             Ok(Some((loss, table)))
         })
     }
 
-    fn progress(&self, position: &Position, steps_here: u64, started: Instant) -> Progress {
-        let samples = (steps_here * u64::from(self.job.spec.batch)) as f64;
-        Progress {
-            epoch: position.epoch + 1,
-            epochs: self.job.spec.epochs,
-            validates: false,
-            step: position.step,
+    fn course(&self) -> Course {
+        let spec = &self.job.spec;
+        Course {
+            epochs: spec.epochs,
             steps: self.steps_per_epoch,
-            loss: position.loss().mean(),
-            samples_per_s: samples / started.elapsed().as_secs_f64().max(1e-9),
+            validation_steps: self.validation_steps(),
+            batch: batch_size(spec, self.train.len()) as u32,
         }
+    }
+
+    fn validation_steps(&self) -> u64 {
+        self.validation.len().div_ceil(self.job.spec.batch as usize) as u64
     }
 
     /// Writes down what the epoch came to, the last checkpoint last: if this is cut short, the epoch

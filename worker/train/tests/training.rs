@@ -105,6 +105,14 @@ fn a_unet_learns_bright_squares_and_a_predictor_loads_what_it_learnt() {
     assert_eq!(told.iter().filter(|progress| progress.validates).count(), 16);
     let last = told.last().unwrap();
     assert!((last.epoch, last.step, last.steps) == (8, 2, 2) && last.samples_per_s > 0.0, "{last:?}");
+    assert_eq!((last.eta_s, last.samples), (Some(0.0), 32));
+    assert!(told[0].mean_iou.is_none() && told[0].eta_s > last.eta_s, "{:?}", told[0]);
+    let logged = column(&log, "iou");
+    for progress in &told {
+        let before = progress.epoch.checked_sub(2).map(|epoch| logged[epoch as usize]);
+        assert!(progress.mean_iou.zip(before).is_none_or(|(told, logged)| (told - logged).abs() < 1e-12));
+        assert_eq!(progress.mean_iou.is_some(), before.is_some(), "{progress:?}");
+    }
     assert!(bench.read("events.out.tfevents.swath").len() > 1000);
 
     let weights = bench.read("weights.safetensors");

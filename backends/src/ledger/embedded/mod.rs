@@ -15,33 +15,11 @@ use swath_proto::{
 };
 
 use self::rows::{
-    CHUNK_BYTES, Db, Sql, cursor, forget_place, grave, hold, incarnation, is_closed, is_done, millis,
-    not_json, now_ms, parse, record, set_bit,
+    CHUNK_BYTES, Db, SCHEMA, Sql, cursor, forget_place, grave, hold, incarnation, is_closed, is_done, leader,
+    millis, not_json, now_ms, parse, record, set_bit,
 };
 use super::{Claim, Cursor, Event, Events, Finish, Gate, Ledger, Release, Snapshot};
 use crate::{Result, embedded::File};
-
-const SCHEMA: &str = "
-    -- A run is known once it was restored; its incarnation tells one life of this file from another.
-    CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, incarnation TEXT, closed INTEGER NOT NULL DEFAULT 0,
-        last INTEGER NOT NULL DEFAULT 0, trimmed INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
-    -- Bits lie in chunks, so that setting one of ten million rewrites a kilobyte.
-    CREATE TABLE IF NOT EXISTS done (run TEXT, stage TEXT, lot INTEGER, chunk INTEGER, bits BLOB NOT NULL,
-        PRIMARY KEY (run, stage, lot, chunk)) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS hold (run TEXT, place TEXT, worker TEXT NOT NULL, until_ms INTEGER NOT NULL,
-        PRIMARY KEY (run, place)) WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS hold_until ON hold (run, until_ms);
-    CREATE TABLE IF NOT EXISTS tries (run TEXT, place TEXT, attempts INTEGER NOT NULL DEFAULT 0,
-        failures INTEGER NOT NULL DEFAULT 0, blamed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (run, place))
-        WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS grave (run TEXT, place TEXT, attempts INTEGER NOT NULL, failure TEXT NOT NULL,
-        PRIMARY KEY (run, place)) WITHOUT ROWID;
-    -- Every run has a history of its own, numbered from 1, so that a busy one does not trim a quiet one's.
-    CREATE TABLE IF NOT EXISTS event (run TEXT, number INTEGER, body TEXT NOT NULL, PRIMARY KEY (run, number))
-        WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS office (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL)
-        WITHOUT ROWID;
-";
 
 const EVENTS_A_CALL: i64 = 4096;
 /// Places that are written in one go, so that others are let in between.
@@ -352,6 +330,12 @@ impl Ledger for EmbeddedLedger {
         self.file.run("setting the gate", set).await
     }
 
+    async fn gate(&self, run: &RunId) -> Result<Gate> {
+        let run = run.clone();
+        let gate = move |db: &Db<'_>| Ok(if is_closed(db, &run)? { Gate::Closed } else { Gate::Open });
+        self.file.run("looking at the gate", gate).await
+    }
+
     async fn lead(&self, office: &str, holder: &WorkerId, lease: Duration) -> Result<bool> {
         let (office, holder) = (office.to_owned(), holder.clone());
         let lead = move |db: &Db<'_>| {
@@ -365,6 +349,12 @@ impl Ledger for EmbeddedLedger {
             Ok(taken > 0)
         };
         self.file.run("taking an office", lead).await
+    }
+
+    async fn leader(&self, office: &str) -> Result<Option<WorkerId>> {
+        let office = office.to_owned();
+        let leader = move |db: &Db<'_>| leader(db, &office);
+        self.file.run("asking for a leader", leader).await
     }
 
     async fn resign(&self, office: &str, holder: &WorkerId) -> Result<()> {

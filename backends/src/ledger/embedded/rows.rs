@@ -1,11 +1,36 @@
-//! The statements that the verbs are made of: what is in the tables for a run and a place.
+//! The tables, and the statements that the verbs are made of: what is in them for a run and a place.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
-use swath_proto::{ids::RunId, item::Place};
+use swath_proto::{
+    ids::{RunId, WorkerId},
+    item::Place,
+};
 
 use crate::ledger::{Cursor, Event};
+
+pub(super) const SCHEMA: &str = "
+    -- A run is known once it was restored; its incarnation tells one life of this file from another.
+    CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, incarnation TEXT, closed INTEGER NOT NULL DEFAULT 0,
+        last INTEGER NOT NULL DEFAULT 0, trimmed INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+    -- Bits lie in chunks, so that setting one of ten million rewrites a kilobyte.
+    CREATE TABLE IF NOT EXISTS done (run TEXT, stage TEXT, lot INTEGER, chunk INTEGER, bits BLOB NOT NULL,
+        PRIMARY KEY (run, stage, lot, chunk)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS hold (run TEXT, place TEXT, worker TEXT NOT NULL, until_ms INTEGER NOT NULL,
+        PRIMARY KEY (run, place)) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS hold_until ON hold (run, until_ms);
+    CREATE TABLE IF NOT EXISTS tries (run TEXT, place TEXT, attempts INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0, blamed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (run, place))
+        WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS grave (run TEXT, place TEXT, attempts INTEGER NOT NULL, failure TEXT NOT NULL,
+        PRIMARY KEY (run, place)) WITHOUT ROWID;
+    -- Every run has a history of its own, numbered from 1, so that a busy one does not trim a quiet one's.
+    CREATE TABLE IF NOT EXISTS event (run TEXT, number INTEGER, body TEXT NOT NULL, PRIMARY KEY (run, number))
+        WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS office (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL)
+        WITHOUT ROWID;
+";
 
 pub(super) type Db<'a> = Transaction<'a>;
 pub(super) type Sql<T> = rusqlite::Result<T>;
@@ -35,6 +60,12 @@ pub(super) fn grave(db: &Db<'_>, run: &RunId, place: Place) -> Sql<bool> {
 pub(super) fn hold(db: &Db<'_>, run: &RunId, place: Place) -> Sql<Option<(String, i64)>> {
     let mut query = db.prepare_cached("SELECT worker, until_ms FROM hold WHERE run = ? AND place = ?")?;
     query.query_row([run.as_str(), &place.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
+pub(super) fn leader(db: &Db<'_>, office: &str) -> Sql<Option<WorkerId>> {
+    let mut query = db.prepare_cached("SELECT holder FROM office WHERE name = ? AND until_ms > ?")?;
+    let holder: Option<String> = query.query_row(params![office, now_ms()], |row| row.get(0)).optional()?;
+    holder.map(|holder| parse(&holder)).transpose()
 }
 
 /// Hold, attempts and grave of a place.

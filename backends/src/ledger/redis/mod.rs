@@ -288,10 +288,31 @@ impl Ledger for RedisLedger {
             .map_err(|error| Error::new(kind(&error), "setting the gate in Redis", error))
     }
 
+    async fn gate(&self, run: &RunId) -> Result<Gate> {
+        let mut connection = self.connection.clone();
+        let get = redis::cmd("HGET").arg(format!("swath:{{{run}}}:meta")).arg("closed").to_owned();
+        let closed: Option<i32> = get
+            .query_async(&mut connection)
+            .await
+            .map_err(|error| Error::new(kind(&error), "looking at the gate in Redis", error))?;
+        Ok(if closed == Some(1) { Gate::Closed } else { Gate::Open })
+    }
+
     async fn lead(&self, office: &str, holder: &WorkerId, lease: Duration) -> Result<bool> {
         let mut script = self.scripts.lead.key(format!("swath:office:{office}"));
         script.arg(holder.as_str()).arg(millis(lease));
         self.call("taking an office", &script).await
+    }
+
+    async fn leader(&self, office: &str) -> Result<Option<WorkerId>> {
+        let mut connection = self.connection.clone();
+        let get = redis::cmd("GET").arg(format!("swath:office:{office}")).to_owned();
+        let holder: Option<String> = get
+            .query_async(&mut connection)
+            .await
+            .map_err(|error| Error::new(kind(&error), "asking for a leader in Redis", error))?;
+        let parse = |name: String| name.parse().map_err(|error| corrupt(format!("{name}: {error}")));
+        holder.map(parse).transpose()
     }
 
     async fn resign(&self, office: &str, holder: &WorkerId) -> Result<()> {

@@ -1,0 +1,135 @@
+//! The end of a run: what came of it, where it lies, what failed and how to go on.
+
+use swath_backends::blobs::SharedBlobs;
+use swath_coordinator::records::read_record;
+use swath_proto::{
+    item::Stage,
+    keys,
+    run::RunRecord,
+    status::{RunState, RunStatus},
+};
+
+use crate::table;
+
+/// Scenes that are named; the rest is counted.
+const SHOWN: usize = 3;
+
+/// What came of it and where it lies.
+pub(super) async fn results(
+    record: &RunRecord,
+    status: &RunStatus,
+    blobs: &SharedBlobs,
+) -> anyhow::Result<()> {
+    let run = &record.run;
+    if let Ok(json) = blobs.get(&keys::eval(run)).await {
+        scores(&serde_json::from_slice(&json)?);
+        say!("scores    {}", blobs.uri(&keys::eval(run)));
+    }
+    let made = |stage: Stage| status.stages.get(stage.name()).is_some_and(|count| count.done > 0);
+    if made(Stage::Assemble) {
+        of_scenes(record, "map", |scene| blobs.uri(&keys::prediction(run, scene)));
+        if record.predict.scores {
+            of_scenes(record, "share", |scene| blobs.uri(&keys::scores(run, scene)));
+        }
+    }
+    if let Some(plan) = record.vectors.as_ref().filter(|_| made(Stage::Vectorize)) {
+        for format in &plan.formats {
+            let file =
+                |scene: &_| format!("{}.{}", blobs.uri(&keys::vectors(run, scene)), format.extension());
+            of_scenes(record, "polygons", file);
+        }
+    }
+    if made(Stage::Step) {
+        for step in &record.steps {
+            say!("{:<10}{}", "step", blobs.uri(&keys::step_output(run, &step.name, None, None)));
+        }
+    }
+    if made(Stage::Train) {
+        if let Some(log) = &status.training_log {
+            say!("training  {}", blobs.uri(log));
+        }
+        // Pinned on the way.
+        let record = read_record(blobs, run).await?;
+        if let Some(weights) = record.and_then(|record| keys::model(&record.predict.model.weights)) {
+            say!("weights   {}", blobs.uri(&weights));
+        }
+    }
+    if made(Stage::Bundle) {
+        say!("bundle    {}", blobs.uri(&keys::bundle(run)));
+    }
+    Ok(())
+}
+
+fn of_scenes(record: &RunRecord, what: &str, uri: impl Fn(&swath_proto::ids::SceneId) -> String) {
+    for scene in record.scenes.iter().take(SHOWN) {
+        say!("{what:<10}{}", uri(&scene.id));
+    }
+    if record.scenes.len() > SHOWN {
+        say!("{:<10}and {} more beside them", "", record.scenes.len() - SHOWN);
+    }
+}
+
+fn scores(evaluation: &serde_json::Value) {
+    let mut rows = vec![["CLASS", "PRECISION", "RECALL", "F1", "IOU"].map(String::from).to_vec()];
+    let entries = evaluation["overall"].as_array().into_iter().flatten();
+    // The last entry is their average, and no class.
+    for class in entries.filter(|entry| entry.get("class_id").is_some()) {
+        let name = class["class_name"].as_str().unwrap_or("-").to_owned();
+        let share = |metric: &str| table::share(class["metrics"][metric].as_f64());
+        let cells = ["precision", "recall", "f1", "iou"].map(share);
+        rows.push([vec![name], cells.to_vec()].concat());
+    }
+    table::print(&rows);
+}
+
+/// What failed and why, and how to go on.
+pub(crate) fn failures(status: &RunStatus) {
+    failed(status).iter().for_each(|line| say!("{line}"));
+}
+
+fn failed(status: &RunStatus) -> Vec<String> {
+    let run = &status.run;
+    let mut lines: Vec<String> =
+        status.unreadable_scenes.iter().map(|scene| format!("unreadable  scene {scene}")).collect();
+    for failed in &status.failures {
+        let failure = &failed.failure;
+        let scene = failure.scene.as_ref().map_or_else(String::new, |scene| format!(" of scene {scene}"));
+        let rect = failure.rect.map_or_else(String::new, |rect| format!(" ({rect})"));
+        let attempts = table::count(failed.attempts.into(), "attempt");
+        lines
+            .push(format!("set aside   {}{scene}{rect} after {attempts}: {}", failed.place, failure.message));
+    }
+    let more = status.n_failures.saturating_sub(status.failures.len() as u64);
+    if more > 0 {
+        lines.push(format!("            and {more} more; all of them: swath items {run}"));
+    }
+    if status.state == RunState::Failed {
+        lines.push("mend the cause and give the same command again: what is done is kept".into());
+    } else if !lines.is_empty() {
+        lines.push(format!(
+            "mend the cause, then: swath items {run} replay --all; and the same command again, if no coordinator runs"
+        ));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_name_scene_and_cause_and_how_to_go_on() {
+        let json = serde_json::json!({
+            "run": "a-1", "state": "done_with_failures", "written": "", "started": "", "stages": {},
+            "pixels_done": 0, "pixels": 0, "items_per_second": 0.0, "eta_seconds": null, "n_failures": 3,
+            "failures": [{ "place": "chip.0.1", "attempts": 1, "failure": { "class": "data",
+                "message": "no such band", "scene": "east", "worker": "w" } }],
+            "unreadable_scenes": ["west: not a TIFF"], "message": null,
+        });
+        let lines = failed(&serde_json::from_value(json).unwrap());
+        assert_eq!(lines[0], "unreadable  scene west: not a TIFF");
+        assert_eq!(lines[1], "set aside   chip.0.1 of scene east after 1 attempt: no such band");
+        assert!(lines[2].contains("and 2 more; all of them: swath items a-1"));
+        assert!(lines[3].contains("swath items a-1 replay --all"));
+    }
+}

@@ -1,0 +1,105 @@
+//! Whether a coordinator serves a run: the ledger knows, where it can be asked from here.
+
+use std::{sync::Arc, time::Duration};
+
+use swath_backends::{ledger::Ledger, open::look_at_ledger};
+use swath_coordinator::records::{office, silent_for};
+use swath_proto::{
+    ids::RunId,
+    status::{RunState, RunStatus},
+};
+
+use crate::{args::DoorArgs, commands::state_name, table};
+
+/// Coordinators write `status.json` every ten seconds.
+const SILENT: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    Yes,
+    No,
+    /// The ledger can't be asked.
+    Unknown,
+}
+
+/// The ledger, for those who only look.
+pub enum Office {
+    Ledger(Arc<dyn Ledger>),
+    /// Nobody has ever made it.
+    Empty,
+    Closed,
+}
+
+impl Office {
+    pub async fn open(doors: &DoorArgs) -> Self {
+        match look_at_ledger(&doors.ledger, &doors.root).await {
+            Ok(Some(ledger)) => Self::Ledger(ledger),
+            Ok(None) => Self::Empty,
+            Err(error) => {
+                tracing::debug!(error = format!("{:#}", anyhow::Error::from(error)), "no ledger to ask");
+                Self::Closed
+            }
+        }
+    }
+
+    pub async fn of(&self, run: &RunId) -> Served {
+        match self {
+            Self::Empty => Served::No,
+            Self::Closed => Served::Unknown,
+            Self::Ledger(ledger) => match ledger.leader(&office(run)).await {
+                Ok(Some(_)) => Served::Yes,
+                Ok(None) => Served::No,
+                Err(_) => Served::Unknown,
+            },
+        }
+    }
+}
+
+impl Served {
+    pub const fn known(self) -> Option<bool> {
+        match self {
+            Self::Yes => Some(true),
+            Self::No => Some(false),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// How a run stands, in words. What is written down holds only while somebody serves it.
+pub fn standing(status: &RunStatus, served: Served) -> String {
+    let state = state_name(status.state);
+    match (status.state, served) {
+        (state_now, _) if state_now.is_final() => state.into(),
+        (RunState::Paused, Served::No) => "paused, waiting for a coordinator".into(),
+        (_, Served::No) => "waiting for a coordinator".into(),
+        (_, Served::Unknown) => match silent_for(status).filter(|silent| *silent > SILENT) {
+            Some(silent) => format!("{state}, but no word for {}", table::duration(silent.as_secs_f64())),
+            None => state.into(),
+        },
+        (_, Served::Yes) => state.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(state: &str, written: &str) -> RunStatus {
+        let json = serde_json::json!({
+            "run": "a-1", "state": state, "written": written, "started": "", "stages": {}, "pixels_done": 0,
+            "pixels": 0, "items_per_second": 0.0, "eta_seconds": null, "failures": [], "n_failures": 0,
+            "unreadable_scenes": [], "message": null,
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn a_run_that_nobody_serves_does_not_run() {
+        let old = status("running", "2020-01-01T00:00:00Z");
+        assert_eq!(standing(&old, Served::Yes), "running");
+        assert_eq!(standing(&old, Served::No), "waiting for a coordinator");
+        assert!(standing(&old, Served::Unknown).starts_with("running, but no word for "));
+        assert_eq!(standing(&status("done", "2020-01-01T00:00:00Z"), Served::No), "done");
+        assert!(standing(&status("paused", ""), Served::No).starts_with("paused, waiting"));
+    }
+}

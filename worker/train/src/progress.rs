@@ -1,0 +1,159 @@
+//! How far a training has come, and how long it will go on.
+
+use std::time::Instant;
+
+/// Epochs count from 1; `step` is what is done of `steps` in this phase of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    pub epoch: u32,
+    pub epochs: u32,
+    pub validates: bool,
+    pub step: u64,
+    pub steps: u64,
+    /// Chips that an epoch trains on.
+    pub samples: u64,
+    /// Of the epoch so far.
+    pub loss: Option<f64>,
+    /// On the validation chips, after the epoch before this one.
+    pub mean_iou: Option<f64>,
+    pub samples_per_s: f64,
+    /// To the end of the last epoch.
+    pub eta_s: Option<f64>,
+}
+
+/// What there is to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Course {
+    pub(crate) epochs: u32,
+    pub(crate) steps: u64,
+    pub(crate) validation_steps: u64,
+    pub(crate) batch: u32,
+}
+
+/// Where it stands; epochs count from 0 here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Point {
+    pub(crate) epoch: u32,
+    pub(crate) validates: bool,
+    pub(crate) step: u64,
+    pub(crate) loss: Option<f64>,
+}
+
+/// Tells of every step, and measures on the way.
+pub(crate) struct Teller<'a> {
+    tell: &'a mut dyn FnMut(Progress),
+    course: Course,
+    train: Pace,
+    validate: Pace,
+    pub(crate) mean_iou: Option<f64>,
+}
+
+impl<'a> Teller<'a> {
+    pub(crate) fn new(tell: &'a mut dyn FnMut(Progress), course: Course, mean_iou: Option<f64>) -> Self {
+        Self { tell, course, train: Pace::default(), validate: Pace::default(), mean_iou }
+    }
+
+    /// A phase of an epoch begins.
+    pub(crate) fn begin(&mut self, validates: bool) {
+        let pace = if validates { &mut self.validate } else { &mut self.train };
+        pace.begin(Instant::now());
+    }
+
+    pub(crate) fn stepped(&mut self, point: Point) {
+        let pace = if point.validates { &mut self.validate } else { &mut self.train };
+        pace.stepped(Instant::now());
+        let (course, step_s) = (self.course, pace.step_s);
+        (self.tell)(Progress {
+            epoch: point.epoch + 1,
+            epochs: course.epochs,
+            validates: point.validates,
+            step: point.step,
+            steps: if point.validates { course.validation_steps } else { course.steps },
+            samples: course.steps * u64::from(course.batch),
+            loss: point.loss,
+            mean_iou: self.mean_iou,
+            samples_per_s: step_s.map_or(0.0, |step_s| f64::from(course.batch) / step_s.max(1e-9)),
+            eta_s: eta_s(course, point, self.train.step_s, self.validate.step_s),
+        });
+    }
+}
+
+/// Before any validation was timed, a step of it counts as a third: it goes forward and not back.
+fn eta_s(course: Course, point: Point, step_s: Option<f64>, validation_s: Option<f64>) -> Option<f64> {
+    let epochs_left = u64::from(course.epochs.saturating_sub(point.epoch));
+    let (mut steps, mut validation) = (epochs_left * course.steps, epochs_left * course.validation_steps);
+    if point.validates {
+        steps -= course.steps.min(steps);
+        validation -= point.step.min(validation);
+    } else {
+        steps -= point.step.min(steps);
+    }
+    let seconds = |n: u64, each: Option<f64>| if n == 0 { Some(0.0) } else { Some(n as f64 * each?) };
+    let validation_s = validation_s.or_else(|| Some(step_s? / 3.0));
+    Some(seconds(steps, step_s)? + seconds(validation, validation_s)?)
+}
+
+/// Seconds a step, over the phase at hand. Its first step loads kernels and waits for the first batch: it
+/// counts only until there is a second.
+#[derive(Default)]
+struct Pace {
+    began: Option<Instant>,
+    first: Option<Instant>,
+    n: u32,
+    step_s: Option<f64>,
+}
+
+impl Pace {
+    fn begin(&mut self, now: Instant) {
+        *self = Self { began: Some(now), step_s: self.step_s, ..Self::default() };
+    }
+
+    fn stepped(&mut self, now: Instant) {
+        self.n += 1;
+        let first = *self.first.get_or_insert(now);
+        if self.n > 1 {
+            self.step_s = Some(now.duration_since(first).as_secs_f64() / f64::from(self.n - 1));
+        } else if self.step_s.is_none() {
+            self.step_s = self.began.map(|began| now.duration_since(began).as_secs_f64());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const COURSE: Course = Course { epochs: 3, steps: 10, validation_steps: 4, batch: 8 };
+
+    fn at(epoch: u32, validates: bool, step: u64) -> Point {
+        Point { epoch, validates, step, loss: None }
+    }
+
+    #[test]
+    fn the_time_left_is_that_of_all_steps_that_are_not_done() {
+        // Four steps of this epoch, ten of the next, and two validations.
+        assert_eq!(eta_s(COURSE, at(1, false, 6), Some(2.0), Some(0.5)), Some(28.0 + 4.0));
+        assert_eq!(eta_s(COURSE, at(1, true, 3), Some(2.0), Some(0.5)), Some(20.0 + 2.5));
+        assert_eq!(eta_s(COURSE, at(2, true, 4), Some(2.0), None), Some(0.0));
+        assert_eq!(eta_s(COURSE, at(2, false, 10), Some(3.0), None), Some(4.0));
+        assert_eq!(eta_s(COURSE, at(0, true, 1), None, Some(1.0)), None);
+    }
+
+    #[test]
+    fn a_first_step_counts_only_until_there_is_a_second() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut pace = Pace::default();
+        pace.begin(start);
+        pace.stepped(after(20));
+        assert_eq!(pace.step_s, Some(20.0));
+        pace.stepped(after(22));
+        pace.stepped(after(24));
+        assert_eq!(pace.step_s, Some(2.0));
+        pace.begin(after(100));
+        pace.stepped(after(130));
+        assert_eq!(pace.step_s, Some(2.0), "the phase before it still tells more");
+    }
+}
