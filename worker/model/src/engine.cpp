@@ -1,6 +1,8 @@
-// What the engine says of itself at run time: tch does not ask it.
+// What tch does not ask of the engine: what it says of itself at run time, and that it takes its memory where it
+// is told to.
 
 #include <ATen/Version.h>
+#include <c10/core/CPUAllocator.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -20,7 +22,41 @@ size_t write(Say say, char* out, size_t room) noexcept {
   }
 }
 
+using Take = void* (*)(size_t);
+using Give = bool (*)(void*);
+
+// Smaller blocks are of no weight.
+constexpr size_t kLarge = 64 << 10;
+
+Take take_block = nullptr;
+Give give_block = nullptr;
+
+void free_block(void* block) {
+  if (!give_block(block)) c10::GetDefaultCPUAllocator()->raw_deallocate(block);
+}
+
+// Large blocks from where it is told to, all others as it comes.
+class Blocks final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(size_t n) override {
+    void* block = n >= kLarge ? take_block(n) : nullptr;
+    // Without memory it throws what the engine always throws.
+    if (block == nullptr) block = c10::GetDefaultCPUAllocator()->raw_allocate(n);
+    return {block, block, &free_block, c10::Device(c10::DeviceType::CPU)};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
+  void copy_data(void* to, const void* from, size_t n) const override { default_copy_data(to, from, n); }
+};
+
 }  // namespace
+
+// To be called once, before the engine has memory: its blocks go back to where they are from.
+extern "C" void swath_engine_use_blocks(Take take, Give give) {
+  static Blocks blocks;
+  take_block = take;
+  give_block = give;
+  c10::SetCPUAllocator(&blocks);
+}
 
 extern "C" size_t swath_engine_config(char* out, size_t room) noexcept {
   return write(at::show_config, out, room);

@@ -3,8 +3,10 @@
 //!
 //! Read [`predictor`] and [`learner`] first. [`network`] lists what there is: [`tiny`], [`unet`] and
 //! [`deeplab`] on a [`resnet`], [`torchscript`]. [`weights`] gives them tensors by name, from a file or
-//! a seed; [`conv`] folds batch norms away for whoever only predicts.
+//! a seed; [`conv`] folds batch norms away for whoever only predicts; [`process`] and [`blocks`] say where memory
+//! comes from.
 
+mod blocks;
 mod conv;
 mod deeplab;
 #[cfg(test)]

@@ -2,13 +2,15 @@
 
 use std::sync::Once;
 
-/// Keeps the engine's blocks in the process: the C library would give every large block back to the
-/// kernel after each layer and fetch it again, page by page, which can take a third of the time of a
-/// forward pass. To be called before there are other threads; calling it again changes nothing.
+use crate::blocks::use_blocks;
+
+/// Sets where memory comes from: the engine keeps what it has, all else gives back what is large. To be
+/// called before there are other threads; calling it again changes nothing.
 pub fn init_process() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        keep_blocks();
+        give_back();
+        use_blocks();
         tch::set_num_interop_threads(1);
     });
 }
@@ -21,14 +23,15 @@ pub(crate) fn use_threads(threads: u32) {
     }
 }
 
-fn keep_blocks() {
+/// What items read and write comes and goes in large blocks, on many threads.
+fn give_back() {
     // SAFETY: mallopt only sets the allocator's parameters.
     unsafe {
-        // No block has a mapping of its own. (Older C libraries refuse a high M_MMAP_THRESHOLD.)
-        libc::mallopt(libc::M_MMAP_MAX, 0);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
-        libc::mallopt(libc::M_TOP_PAD, 64 << 20);
-        // Other arenas have a limit of their own, which large blocks of the device thread would pass.
+        // Set, it no longer grows with what is freed: a large block never leaves a hole.
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 16 << 20);
+        libc::mallopt(libc::M_TOP_PAD, 1 << 20);
+        // A heap for each thread would have holes for each.
         libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }

@@ -16,6 +16,9 @@ use crate::{
     settings::forget,
 };
 
+/// What is read of a large rectangle at a time takes this part of GDAL's cache: others read beside it.
+const CACHE_PART: u64 = 8;
+
 /// An open raster: to be used on one thread at a time.
 pub struct Raster {
     dataset: Dataset,
@@ -136,34 +139,70 @@ impl Raster {
         let n = bands.len();
         assert_eq!(out.len() as u64, window.size().pixels() * n as u64, "the window's pixels");
         let Some(rect) = clipped(window, self.size) else { return Ok(None) };
-        let at = first_pixel(rect, window) * n;
         let mut band_list: Vec<i32> = bands.iter().map(|band| *band as i32).collect();
         let value = size_of::<T>() as i64;
-        let (columns, rows) = (rect.width as i32, rect.height as i32);
-        // SAFETY: `rect` lies within the window by the clipping above, and `out` holds the window's pixels: so
-        // does the last that is written. The dataset is open, and this thread alone has it.
-        let result = unsafe {
-            gdal_sys::CPLErrorReset();
-            gdal_sys::GDALDatasetRasterIOEx(
-                self.dataset.c_dataset(),
-                gdal_sys::GDALRWFlag::GF_Read,
-                rect.col as i32,
-                rect.row as i32,
-                columns,
-                rows,
-                out.as_mut_ptr().add(at).cast::<c_void>(),
-                columns,
-                rows,
-                T::CODE,
-                n as i32,
-                band_list.as_mut_ptr(),
-                value * n as i64,
-                value * n as i64 * i64::from(window.width),
-                value,
-                std::ptr::null_mut(),
-            )
-        };
-        if result == gdal_sys::CPLErr::CE_None { Ok(Some(rect)) } else { Err(self.read_failed(result, rect)) }
+        let slabs = self.slabs(rect, n * size_of::<T>())?;
+        for slab in &slabs {
+            let at = first_pixel(*slab, window) * n;
+            let (columns, rows) = (slab.width as i32, slab.height as i32);
+            // SAFETY: the slab lies within the window by the clipping above, and `out` holds the window's
+            // pixels: so does the last that is written. The dataset is open, and this thread alone has it.
+            let result = unsafe {
+                gdal_sys::CPLErrorReset();
+                gdal_sys::GDALDatasetRasterIOEx(
+                    self.dataset.c_dataset(),
+                    gdal_sys::GDALRWFlag::GF_Read,
+                    slab.col as i32,
+                    slab.row as i32,
+                    columns,
+                    rows,
+                    out.as_mut_ptr().add(at).cast::<c_void>(),
+                    columns,
+                    rows,
+                    T::CODE,
+                    n as i32,
+                    band_list.as_mut_ptr(),
+                    value * n as i64,
+                    value * n as i64 * i64::from(window.width),
+                    value,
+                    std::ptr::null_mut(),
+                )
+            };
+            if result != gdal_sys::CPLErr::CE_None {
+                return Err(self.read_failed(result, *slab));
+            }
+            if slabs.len() > 1 {
+                // SAFETY: the dataset is open for reading alone, so that nothing is written.
+                unsafe { gdal_sys::GDALFlushCache(self.dataset.c_dataset()) };
+            }
+        }
+        Ok(Some(rect))
+    }
+
+    /// A rectangle as it is best read: at once, or part by part where its tiles or strips are more than GDAL's
+    /// cache holds. Those that come first would be gone before anyone asks again, so that none are to be
+    /// kept: a wide striped scene takes no more memory than a narrow one.
+    fn slabs(&self, rect: RectPx, pixel_bytes: usize) -> Result<Vec<RectPx>> {
+        let block = self.block()?;
+        let (width, height) = (block.width.max(1), block.height.max(1));
+        let columns = rect.right().div_ceil(width) - rect.col / width;
+        let rows = rect.bottom().div_ceil(height) - rect.row / height;
+        let row_pixels = u64::from(columns) * u64::from(width) * u64::from(height);
+        let row_bytes = row_pixels.saturating_mul(pixel_bytes as u64);
+        // SAFETY: a plain getter.
+        let cache = unsafe { gdal_sys::GDALGetCacheMax64() }.max(0) as u64;
+        if row_bytes.saturating_mul(rows.into()) <= cache {
+            return Ok(vec![rect]);
+        }
+        let at_once = (cache / CACHE_PART / row_bytes).clamp(1, rows.into()) as u32 * height;
+        let mut slabs = Vec::new();
+        let mut row = rect.row;
+        while row < rect.bottom() {
+            let end = (row / height * height).saturating_add(at_once).min(rect.bottom());
+            slabs.push(RectPx { row, height: end - row, ..rect });
+            row = end;
+        }
+        Ok(slabs)
     }
 
     /// Reads the mask of a band (counted from 1): 0 where a pixel is not valid.
