@@ -6,11 +6,11 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::anyhow;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{Error, Kind, Result};
@@ -27,6 +27,9 @@ type Request = Box<dyn FnOnce(Outcome<&Transaction<'_>>) -> Reply + Send>;
 type Reply = Box<dyn FnOnce(Outcome<()>) + Send>;
 type Outcome<T> = std::result::Result<T, Failed>;
 /// One failure may have to be told to many.
+/// Another process may be in the middle of a large transaction.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 type Failed = (Kind, Arc<str>);
 
 #[derive(Clone)]
@@ -51,9 +54,8 @@ impl File {
             std::fs::create_dir_all(folder).map_err(|error| Error::new(Kind::Config, doing(), error))?;
         }
         let mut connection = Connection::open(path).map_err(failed)?;
-        // A minute: another process may be in the middle of a large transaction.
-        connection.busy_timeout(Duration::from_secs(60)).map_err(failed)?;
-        connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
+        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        write_ahead(&connection).map_err(failed)?;
         // The file survives any process; only a power cut can take the last transactions, and what
         // they held is rebuilt.
         connection.pragma_update(None, "synchronous", "normal").map_err(failed)?;
@@ -103,6 +105,23 @@ impl File {
         if let Err(mpsc::error::TrySendError::Full(request)) = self.requests.try_send(request) {
             tracing::debug!(file = &*self.name, "too busy to hand back at once; the lease will run out");
             drop(request);
+        }
+    }
+}
+
+/// Of several processes that make the file at once all but one are refused, without waiting: SQLite's
+/// time-out does not hold for this.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && begun.elapsed() < PATIENCE =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            made => return made,
         }
     }
 }
