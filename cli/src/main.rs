@@ -6,6 +6,10 @@ mod config;
 mod exit;
 mod logging;
 #[cfg(feature = "worker")]
+mod made;
+#[cfg(feature = "worker")]
+mod picture;
+#[cfg(feature = "worker")]
 mod pool;
 mod progress;
 mod table;

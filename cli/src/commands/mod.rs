@@ -1,10 +1,14 @@
 //! One file a command, one line in the registry.
 
 #[cfg(feature = "worker")]
+mod baseline;
+#[cfg(feature = "worker")]
 mod bench;
 mod coordinator;
 mod doctor;
 mod items;
+#[cfg(feature = "worker")]
+mod picture;
 mod plan;
 mod run;
 mod schema;
@@ -50,6 +54,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Synth(args) => synth::run(&args),
         #[cfg(feature = "worker")]
         Command::Worker(_) => unreachable!("workers are started above"),
+        #[cfg(feature = "worker")]
+        Command::Baseline(name) => block_on(baseline::run(name.run, doors)),
+        #[cfg(feature = "worker")]
+        Command::Picture(args) => block_on(picture::run(args, doors)),
         #[cfg(feature = "worker")]
         Command::Bench(args) => block_on(bench::run(args, doors)),
         Command::Plan(args) => block_on(plan::run(&args.file, args.json, doors)),
