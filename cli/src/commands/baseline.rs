@@ -49,7 +49,10 @@ pub(super) async fn run(run: RunId, doors: DoorArgs) -> anyhow::Result<Exit> {
     root.put(&key, format!("{evaluation:#}\n").into()).await?;
     let network = root.get(&keys::eval(&run)).await.context("reading the network's scores")?;
     print(&[("network", &serde_json::from_slice(&network)?), ("colour", &evaluation)]);
-    println!("colour is a logistic regression on 3 x 3 pixels, learnt from {} pixels of the chips", sample.len());
+    println!(
+        "colour is a logistic regression on 3 x 3 pixels, learnt from {} pixels of the chips",
+        sample.len()
+    );
     println!("scores       {}", root.uri(&key));
     Ok(Exit::Done)
 }
@@ -79,12 +82,7 @@ async fn sample(shards: &[ShardKeys], root: &SharedBlobs) -> anyhow::Result<Samp
     Ok(sample)
 }
 
-fn evaluate(
-    made: &Made,
-    scene: &PlannedScene,
-    bands: usize,
-    colours: &Colours,
-) -> anyhow::Result<Confusion> {
+fn evaluate(made: &Made, scene: &PlannedScene, bands: usize, colours: &Colours) -> anyhow::Result<Confusion> {
     let spec = SourceSpec::new(vec![scene.header.image.clone()]);
     let source = Source::open(&SourceSpec { bands: (0..bands as u32).collect(), ..spec })?;
     let labels = made.labels(scene)?.context("a scene without labels can't be evaluated")?;
@@ -110,7 +108,9 @@ fn of_chip(image: &Image) -> anyhow::Result<Vec<f32>> {
     let bytes = image.bytes();
     Ok(match image.shape().samples {
         SampleType::Uint8 => bytes.iter().map(|byte| f32::from(*byte)).collect(),
-        SampleType::Uint16 => bytes.as_chunks().0.iter().map(|two| f32::from(u16::from_le_bytes(*two))).collect(),
+        SampleType::Uint16 => {
+            bytes.as_chunks().0.iter().map(|two| f32::from(u16::from_le_bytes(*two))).collect()
+        }
         SampleType::Float32 => bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect(),
         other => bail!("chips of type {other:?} can't be learnt from by colour"),
     })

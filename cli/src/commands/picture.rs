@@ -63,7 +63,8 @@ fn choose<'a>(made: &'a Made, args: &PictureArgs) -> anyhow::Result<&'a PlannedS
         Some(id) => made.scenes().find(|scene| scene.header.id == *id),
         None => labelled().or_else(|| made.scenes().next()),
     };
-    let ids = || made.scenes().take(5).map(|scene| scene.header.id.to_string()).collect::<Vec<_>>().join(", ");
+    let ids =
+        || made.scenes().take(5).map(|scene| scene.header.id.to_string()).collect::<Vec<_>>().join(", ");
     let missing = || match &args.scene {
         Some(id) => format!("{} predicts no scene '{id}'; it predicts {}", args.run, ids()),
         None => format!("{} predicts no scene", args.run),
