@@ -75,6 +75,8 @@ fn scenes(record: &RunRecord) -> Vec<Scene> {
         let labels = if files.labels.is_some() { "yes" } else { "no" };
         let mut alone = record.clone();
         alone.scenes = vec![files.clone()];
+        // What is learnt from comes in lots of its own, ahead of this one.
+        alone.learn = None;
         let lot = plan::Lot::new(&alone, 0, vec![survey(files)]);
         let (cells, items, pixels) = match lot.scenes.first() {
             Some(scene) => {
