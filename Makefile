@@ -17,7 +17,7 @@ build: ## the program, for development and tests
 	@setup/install build
 	cargo build --locked -p swath
 
-demo: ## a labelled scene, predicted and evaluated; says where the pictures are
+demo: ## scenes drawn, a network trained, a map, its scores and a picture; minutes
 	@setup/install build
 	cargo build --locked --release -p swath --no-default-features --features worker
 	@setup/demo $(TARGET)/release/swath

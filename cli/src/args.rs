@@ -90,6 +90,12 @@ pub enum Command {
     Worker(WorkerArgs),
     /// Show how a run stands.
     Status(StatusArgs),
+    /// Learn a run's chips by colour alone, and hold that against its network.
+    #[cfg(feature = "worker")]
+    Baseline(RunName),
+    /// Show a scene of a run in a picture: imagery, labels, prediction, errors.
+    #[cfg(feature = "worker")]
+    Picture(PictureArgs),
     /// List the items of a run that were set aside; show or replay them.
     Items(ItemsArgs),
     /// Publish nothing more of a run until it is resumed. What is under way is finished, but a training
@@ -258,6 +264,20 @@ pub enum ItemsCommand {
 #[derive(Debug, ClapArgs)]
 pub struct RunName {
     pub run: RunId,
+}
+
+#[cfg(feature = "worker")]
+#[derive(Debug, ClapArgs)]
+pub struct PictureArgs {
+    pub run: RunId,
+    /// The first that was predicted and has labels, if left out.
+    pub scene: Option<swath_proto::ids::SceneId>,
+    /// The file. [default: RUN-SCENE.png]
+    #[arg(long, short, value_name = "FILE.png")]
+    pub output: Option<PathBuf>,
+    /// Pixels that a panel may have in width and height; a larger scene is shown smaller.
+    #[arg(long, default_value_t = 1024, value_name = "PX")]
+    pub panel: u32,
 }
 
 #[cfg(feature = "worker")]

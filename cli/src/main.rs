@@ -12,6 +12,10 @@ mod exit;
 mod line;
 mod logging;
 #[cfg(feature = "worker")]
+mod made;
+#[cfg(feature = "worker")]
+mod picture;
+#[cfg(feature = "worker")]
 mod pool;
 mod progress;
 mod served;

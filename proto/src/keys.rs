@@ -126,6 +126,11 @@ pub fn eval(run: &RunId) -> String {
     format!("eval/{run}/eval.json")
 }
 
+/// What colour alone scores, beside the network's scores and in their words.
+pub fn baseline(run: &RunId) -> String {
+    format!("eval/{run}/baseline.json")
+}
+
 /// A model's file; weights that come from a seed have none.
 pub fn model(weights: &Weights) -> Option<String> {
     match weights {

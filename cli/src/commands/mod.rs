@@ -2,10 +2,14 @@
 
 mod again;
 #[cfg(feature = "worker")]
+mod baseline;
+#[cfg(feature = "worker")]
 mod bench;
 mod coordinator;
 mod doctor;
 mod items;
+#[cfg(feature = "worker")]
+mod picture;
 mod plan;
 #[cfg(feature = "worker")]
 mod predict;
@@ -54,6 +58,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Synth(args) => synth::run(&args),
         #[cfg(feature = "worker")]
         Command::Worker(_) => unreachable!("workers are started above"),
+        #[cfg(feature = "worker")]
+        Command::Baseline(name) => block_on(baseline::run(name.run, doors)),
+        #[cfg(feature = "worker")]
+        Command::Picture(args) => block_on(picture::run(args, doors)),
         #[cfg(feature = "worker")]
         Command::Bench(args) => block_on(bench::run(args, doors)),
         Command::Plan(args) => block_on(plan::run(&args.file, args.json, doors)),

@@ -66,12 +66,38 @@ fn learn(kind: Kind, workers: &str) -> Made {
         let count = status.stages[stage.name()];
         assert!(count.items > 0 && count.done == count.items, "{stage}: {count:?}");
     }
+    look(&site, &run);
     let id = run.parse().expect("a run's name");
     Made {
         classes: site.object(&format!("predict/{run}/unseen.tif")),
         polygons: site.object(&format!("vectors/{run}/unseen.geojson")),
         bundle: site.object(&keys::bundle(&id)),
     }
+}
+
+/// Holds the run against what colour alone can do, and puts it in a picture.
+fn look(site: &Site, run: &str) {
+    let output = site.swath(&["baseline", run], 0);
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(table.lines().any(|line| line.starts_with("building    colour")), "{table}");
+    let scores = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&site.object(&format!("eval/{run}/{name}.json"))).expect("scores")
+    };
+    let (network, colour) = (scores("eval"), scores("baseline"));
+    for class in 0..2 {
+        let count = |scores: &serde_json::Value| scores["overall"][class]["gt_count"].as_f64();
+        assert!(count(&network) > Some(0.0));
+        assert_eq!(count(&network), count(&colour), "both are held against the same labels");
+    }
+    assert!(colour["overall"][1]["metrics"]["f1"].as_f64() > Some(0.1), "colour finds something: {table}");
+
+    site.swath(&["picture", run, "-o", "picture.png"], 0);
+    let png = std::fs::read(site.path("picture.png")).expect("a picture");
+    // Four panels of 750 px for the scene of 1,500, and a margin around each.
+    assert_eq!(png[16..20], (16 + 4 * (750_u32 + 16)).to_be_bytes());
+    let output = site.swath(&["picture", run, "nowhere"], 2);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("predicts no scene 'nowhere'; it predicts unseen"), "{told}");
 }
 
 #[test]

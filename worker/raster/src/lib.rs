@@ -2,6 +2,7 @@
 //!
 //! `source` reads a scene's pixels through `raster`, which opens one file: they come as a `block`. `mosaic` joins
 //! several files, `missing` finds what is not there, `scale` makes of pixels what networks take, `analyze` measures them.
+//! `reduced` reads a whole file into a small picture.
 //! [`labels`] turns polygons and rasters into classes, and polygons into areas of interest. `georeference` carries
 //! coordinate systems over to files that GDAL does not write, [`place`] puts polygons on the ground, `writer`
 //! and [`synth`] write.
@@ -18,6 +19,7 @@ mod mosaic;
 mod pixels;
 pub mod place;
 mod raster;
+mod reduced;
 mod scale;
 mod settings;
 mod source;
@@ -31,6 +33,7 @@ pub use georeference::geo_tags;
 pub use labels::{Aoi, Coverage, Labels};
 pub use pixels::Pixels;
 pub use raster::Raster;
+pub use reduced::Reduction;
 pub use scale::Scaler;
 pub use settings::{Settings, configure, version};
 pub use source::Source;

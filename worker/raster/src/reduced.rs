@@ -1,0 +1,81 @@
+//! A whole raster, made smaller: from its overviews where it has them.
+
+use std::ffi::c_void;
+
+use swath_proto::geometry::SizePx;
+
+use crate::{
+    error::{RasterError, Result},
+    raster::Raster,
+};
+
+/// What one pixel becomes of those that it stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduction {
+    /// For imagery.
+    Mean,
+    /// One of them, for classes. Where an overview has just the size that is wanted, its pixels.
+    Nearest,
+}
+
+impl Raster {
+    /// `bands` (counted from 1) of the whole raster in an image of `size`, the bands of a pixel side by side.
+    ///
+    /// # Panics
+    /// If `size` is larger than the raster, or nothing.
+    pub fn read_reduced(&self, size: SizePx, bands: &[usize], reduction: Reduction) -> Result<Vec<f32>> {
+        let whole = self.size();
+        assert!((1..=whole.width).contains(&size.width) && (1..=whole.height).contains(&size.height));
+        let n = bands.len();
+        let mut out = vec![0.0_f32; size.pixels() as usize * n];
+        let mut band_list: Vec<i32> = bands.iter().map(|band| *band as i32).collect();
+        let value = size_of::<f32>() as i64;
+        let mut how = gdal_sys::GDALRasterIOExtraArg {
+            nVersion: 1,
+            eResampleAlg: match reduction {
+                Reduction::Mean => gdal_sys::GDALRIOResampleAlg::GRIORA_Average,
+                Reduction::Nearest => gdal_sys::GDALRIOResampleAlg::GRIORA_NearestNeighbour,
+            },
+            pfnProgress: None,
+            pProgressData: std::ptr::null_mut(),
+            bFloatingPointWindowValidity: 0,
+            dfXOff: 0.0,
+            dfYOff: 0.0,
+            dfXSize: 0.0,
+            dfYSize: 0.0,
+        };
+        // SAFETY: the window is the whole raster, `out` holds every value of the image, and what is pointed to
+        // outlives the call. The dataset is open, and this thread alone has it.
+        let result = unsafe {
+            gdal_sys::CPLErrorReset();
+            gdal_sys::GDALDatasetRasterIOEx(
+                self.dataset().c_dataset(),
+                gdal_sys::GDALRWFlag::GF_Read,
+                0,
+                0,
+                whole.width as i32,
+                whole.height as i32,
+                out.as_mut_ptr().cast::<c_void>(),
+                size.width as i32,
+                size.height as i32,
+                gdal_sys::GDALDataType::GDT_Float32,
+                n as i32,
+                band_list.as_mut_ptr(),
+                value * n as i64,
+                value * n as i64 * i64::from(size.width),
+                value,
+                &raw mut how,
+            )
+        };
+        if result == gdal_sys::CPLErr::CE_None {
+            return Ok(out);
+        }
+        // SAFETY: a string of GDAL's own, valid until this thread's next error.
+        let message = unsafe { std::ffi::CStr::from_ptr(gdal_sys::CPLGetLastErrorMsg()) };
+        let msg = message.to_string_lossy().into_owned();
+        // SAFETY: a plain getter.
+        let number = unsafe { gdal_sys::CPLGetLastErrorNo() };
+        let error = gdal::errors::GdalError::CplError { class: result, number, msg };
+        Err(RasterError::gdal(format!("reading {} smaller", self.uri()), error))
+    }
+}

@@ -1,0 +1,37 @@
+//! A whole raster in a small picture.
+
+use swath_proto::geometry::SizePx;
+use swath_raster::{Layout, Raster, Reduction, Writer};
+
+/// Two bands of 64 x 32 pixels: the first says where a pixel lies, the second is black and white by turns.
+fn written(folder: &std::path::Path) -> Raster {
+    let (path, size) = (folder.join("image.tif"), SizePx::new(64, 32));
+    let mut writer = Writer::create(&path, size, 2, None, Layout::Tiled(16)).expect("a file");
+    let pixels = (0..32_u8).flat_map(|row| (0..64_u8).map(move |col| (row, col)));
+    let mut rows: Vec<u8> =
+        pixels.flat_map(|(row, col)| [row / 4 * 16 + col / 4, if col % 2 == 0 { 10 } else { 250 }]).collect();
+    writer.write_rows(0, &mut rows).expect("rows");
+    writer.finish().expect("a whole file");
+    Raster::open(path.to_str().expect("UTF-8")).expect("an image")
+}
+
+#[test]
+fn a_smaller_picture_shows_all_of_the_raster() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let raster = written(folder.path());
+    let small = raster.read_reduced(SizePx::new(16, 8), &[1], Reduction::Nearest).expect("pixels");
+    let wanted: Vec<f32> =
+        (0..8_u8).flat_map(|row| (0..16_u8).map(move |col| row * 16 + col)).map(f32::from).collect();
+    assert_eq!(small, wanted);
+}
+
+#[test]
+fn a_mean_is_of_all_pixels_that_it_stands_for_and_a_class_is_one_of_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let raster = written(folder.path());
+    let read = |reduction| raster.read_reduced(SizePx::new(32, 16), &[2, 1], reduction).expect("pixels");
+    assert!(read(Reduction::Mean).chunks(2).all(|pixel| pixel[0] == 130.0));
+    assert!(read(Reduction::Nearest).chunks(2).all(|pixel| [10.0, 250.0].contains(&pixel[0])));
+    // The last pixel's place, in the band that was asked for second.
+    assert_eq!(read(Reduction::Mean).last(), Some(&127.0));
+}
