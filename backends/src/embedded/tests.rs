@@ -69,22 +69,3 @@ fn a_file_of_another_version_or_of_another_kind_is_refused_in_words() {
         assert!(words.contains("delete it"), "{words}");
     }
 }
-
-#[test]
-fn many_may_make_the_file_at_once() {
-    for _ in 0..20 {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("x.db");
-        let start = std::sync::Barrier::new(8);
-        std::thread::scope(|scope| {
-            let open = || {
-                start.wait();
-                File::open(&path, SCHEMA).map(drop)
-            };
-            let openers: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
-            for opener in openers {
-                opener.join().expect("a thread").expect("opening");
-            }
-        });
-    }
-}

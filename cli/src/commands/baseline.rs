@@ -48,11 +48,8 @@ pub(super) async fn run(run: RunId, doors: DoorArgs) -> anyhow::Result<Exit> {
     root.put(&key, format!("{evaluation:#}\n").into()).await?;
     let network = root.get(&keys::eval(&run)).await.context("reading the network's scores")?;
     print(&[("network", &serde_json::from_slice(&network)?), ("colour", &evaluation)]);
-    println!(
-        "colour is a logistic regression on 3 x 3 pixels, learnt from {} pixels of the chips",
-        sample.len()
-    );
-    println!("scores       {}", root.uri(&key));
+    say!("colour is a logistic regression on 3 x 3 pixels, learnt from {} pixels of the chips", sample.len());
+    say!("scores       {}", root.uri(&key));
     Ok(Exit::Done)
 }
 

@@ -55,7 +55,7 @@ pub(super) async fn run(args: PictureArgs, doors: DoorArgs) -> anyhow::Result<Ex
 
     let file = args.output.unwrap_or_else(|| PathBuf::from(format!("{}-{id}.png", args.run)));
     std::fs::write(&file, picture.png()?).with_context(|| format!("writing {}", file.display()))?;
-    println!("{}", file.display());
+    say!("{}", file.display());
     Ok(Exit::Done)
 }
 

@@ -234,3 +234,39 @@ fn one_bad_scene_stops_no_other_and_each_is_told_with_its_file() {
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(told.contains("scene-2.tif") && told.contains("band 9"), "{told}");
 }
+
+/// Imagery and labels in a bucket, named by a pattern; the run itself is on real servers.
+#[test]
+fn scenes_are_found_read_and_evaluated_where_they_lie_in_a_bucket() {
+    let site = Site::new(Kind::Servers);
+    let folder = scene();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let put = |name: &str| {
+        let body = std::fs::read(folder.join(name)).expect("a drawn file");
+        let blobs = runtime.block_on(swath_backends::open::open_blobs(&site.root)).expect("the bucket");
+        runtime.block_on(blobs.put(&format!("in/{name}"), body.into())).expect("uploading");
+        blobs.uri("in/")
+    };
+    let uri = ["scene-1.tif", "scene-2.tif", "scene-1.geojson", "scene-2.geojson"].map(put);
+    let uri = uri[0].trim_end_matches('/');
+    let pipeline = format!(
+        "name = \"bucket\"\nscenes = [{{ images = \"{uri}/*.tif\", labels = \"{uri}/{{id}}.geojson\" }}]\n{}\
+         [model]\narchitecture = \"tiny\"\nseed = 3\n",
+        CLASSES.split("[labels]").next().unwrap_or_default()
+    );
+    let file = write(&site, "bucket.toml", &pipeline);
+    let there = run_name(&site.swath(&["run", &file], 0).stdout);
+    let status = site.status(&there).expect("a status");
+    assert_eq!((status.state, status.stages["eval"].done), (RunState::Done, 2), "{status:?}");
+    // The same files on this machine give the same map and the same scores.
+    let here = Site::new(Kind::Embedded);
+    let local = pipeline.replace(uri, folder.to_str().expect("UTF-8"));
+    let file = write(&here, "bucket.toml", &local);
+    let run = run_name(&here.swath(&["run", &file], 0).stdout);
+    for name in ["scene-1", "scene-2"] {
+        let key = |run: &str| format!("predict/{run}/{name}.tif");
+        assert!(here.object(&key(&run)) == site.object(&key(&there)), "{name} differs");
+    }
+    let eval = |site: &Site, run: &str| site.object(&format!("eval/{run}/eval.json"));
+    assert!(eval(&here, &run) == eval(&site, &there), "the scores differ");
+}
