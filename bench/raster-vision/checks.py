@@ -61,8 +61,8 @@ def same_chips(swath, work, scenes):
 
 
 def _draw(scene, path):
-    """Weights from a seed; the last layer's bias is moved until both classes are common, so that most pixels are
-    near the border between them: the hardest case for two engines."""
+    """Weights from a seed. The last layer is moved and scaled until both classes are common and as far apart as
+    training leaves them: drawn ones differ by less than single precision tells apart after a softmax."""
     sys.path.insert(0, str(MODEL))
     import hubconf
     import rasterio
@@ -73,8 +73,10 @@ def _draw(scene, path):
     with rasterio.open(f"{scene}.tif") as image, torch.inference_mode():
         window = torch.from_numpy(image.read(window=((256, 768), (256, 768)))).float().div(255).unsqueeze(0)
         background, building = network(window)[0]
-        bias = network.state_dict()["head.bias"]
-        bias[0] += (building - background).median()
+        margin = building - background
+        network.head.bias[0] += margin.median()
+        for of_head in network.head.parameters():
+            of_head /= margin.std()
     path.parent.mkdir(parents=True)
     torch.save(network.state_dict(), path)
 
