@@ -5,10 +5,10 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults lint bench bench-control memory
+.PHONY: help setup build demo test test-faults lint bench bench-control bench-raster-vision memory
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
 
 setup: ## install what is missing, for everything below
 	@setup/install build test lint
@@ -43,6 +43,11 @@ bench-control: ## items a second that queue, ledger and coordinator carry, on ea
 	@setup/install build test
 	cargo build --locked --release -p swath
 	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture control_
+
+bench-raster-vision: ## the same numbers as Raster Vision, and what they cost; an hour, 6 GB in the cache
+	@setup/install build raster-vision
+	cargo build --locked --release -p swath --no-default-features --features worker
+	$(SWATH_CACHE)/raster-vision-0.31.1/bin/python bench/raster-vision/main.py $(TARGET)/release/swath
 
 lint: ## format, clippy, docs, licences, scripts
 	@setup/install build lint
