@@ -8,9 +8,6 @@ use crate::error::Result;
 /// PyTorch's defaults.
 const BETAS: [f64; 2] = [0.9, 0.999];
 const EPSILON: f64 = 1e-8;
-/// Elements that are updated at a time: few enough to stay in a processor's cache from one operation to the
-/// next. A large tensor would otherwise go through memory a dozen times a step.
-const PART: i64 = 1 << 15;
 
 pub(super) struct Adam {
     kind: Optimizer,
@@ -31,49 +28,25 @@ impl Adam {
     pub(super) fn update(&mut self, parameters: &mut [(String, Tensor)], rate: f64) -> Result<()> {
         self.n_updates += 1;
         let [first_correction, second_correction] = BETAS.map(|beta| 1.0 - beta.powf(self.n_updates as f64));
-        let step = Step { rate, first_correction, second_correction };
-        for ((_, parameter), [first, second]) in parameters.iter_mut().zip(&self.moments) {
-            let gradient = parameter.f_grad()?;
-            // The first dimension is the outermost in memory, also where channels are the innermost.
-            let rows = parameter.size().first().copied().unwrap_or(1);
-            let rows_of_part = (PART * rows / (parameter.numel() as i64).max(1)).max(1);
-            for from in (0..rows).step_by(rows_of_part as usize) {
-                let part = |of: &Tensor| of.f_narrow(0, from, rows_of_part.min(rows - from));
-                let moments = [part(first)?, part(second)?];
-                self.update_part(part(parameter)?, part(&gradient)?, moments, &step)?;
+        for ((_, parameter), [first, second]) in parameters.iter_mut().zip(&mut self.moments) {
+            let mut gradient = parameter.f_grad()?;
+            match self.kind {
+                _ if self.weight_decay == 0.0 => {}
+                Optimizer::Adam => {
+                    gradient = gradient.f_add(&parameter.f_mul_scalar(self.weight_decay)?)?;
+                }
+                Optimizer::Adamw => {
+                    let _ = parameter.f_mul_scalar_(1.0 - rate * self.weight_decay)?;
+                }
             }
+            let _ = first.f_lerp_(&gradient, 1.0 - BETAS[0])?;
+            let scaled = gradient.f_mul_scalar(1.0 - BETAS[1])?;
+            let _ = second.f_mul_scalar_(BETAS[1])?.f_addcmul_(&scaled, &gradient)?;
+            let deviation =
+                second.f_sqrt()?.f_div_scalar_(second_correction.sqrt())?.f_add_scalar_(EPSILON)?;
+            let step = first.f_mul_scalar(-rate / first_correction)?;
+            let _ = parameter.f_addcdiv_(&step, &deviation)?;
         }
         Ok(())
     }
-
-    fn update_part(
-        &self,
-        mut parameter: Tensor,
-        mut gradient: Tensor,
-        [mut first, mut second]: [Tensor; 2],
-        step: &Step,
-    ) -> Result<()> {
-        let Step { rate, first_correction, second_correction } = *step;
-        match self.kind {
-            _ if self.weight_decay == 0.0 => {}
-            Optimizer::Adam => gradient = gradient.f_add(&parameter.f_mul_scalar(self.weight_decay)?)?,
-            Optimizer::Adamw => {
-                let _ = parameter.f_mul_scalar_(1.0 - rate * self.weight_decay)?;
-            }
-        }
-        let _ = first.f_lerp_(&gradient, 1.0 - BETAS[0])?;
-        let scaled = gradient.f_mul_scalar(1.0 - BETAS[1])?;
-        let _ = second.f_mul_scalar_(BETAS[1])?.f_addcmul_(&scaled, &gradient)?;
-        let deviation = second.f_sqrt()?.f_div_scalar_(second_correction.sqrt())?.f_add_scalar_(EPSILON)?;
-        let step = first.f_mul_scalar(-rate / first_correction)?;
-        let _ = parameter.f_addcdiv_(&step, &deviation)?;
-        Ok(())
-    }
-}
-
-/// What all parts of an update have in common.
-struct Step {
-    rate: f64,
-    first_correction: f64,
-    second_correction: f64,
 }
