@@ -25,11 +25,9 @@ def chip(swath, work, scene):
 def analyze(swath, work, scene):
     """Mean and deviation of the bands: of all pixels here, of a tenth there."""
     theirs = Pipeline(work / "theirs", [scene])
-    keys = dict(scenes__0__group="train", data__scale="stats")
-
     def ours():
         shutil.rmtree(work / "ours", ignore_errors=True)
-        return swath.run(scene.parent, work / "ours", "survey", "analyze", **keys)
+        return swath.run(scene.parent, work / "ours", "survey", "analyze", data__scale="stats")
 
     return ours, lambda: theirs.run("analyze")
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import cost
@@ -28,7 +29,10 @@ class Swath:
         """CPU seconds of stages over the scenes of a folder. In names of keys, __ stands for a dot."""
         sets = [word for key, value in keys.items() for word in ("--set", f"{key.replace('__', '.')}={value}")]
         words = ["run", folder / PIPELINE.name, "--root", root, "--workers", 1, "--stages", ",".join(stages)]
-        return self.command(*words, *sets)
+        seconds = self.command(*words, *sets)
+        if not any(root.glob(f"items/*/{stages[-1]}/*")):
+            sys.exit(f"swath did nothing of {stages[-1]}")
+        return seconds
 
 
 def forget(root, stage):

@@ -70,8 +70,7 @@ fn cut(work: &Chip) -> Result<Cut, JobError> {
             aoi.burn(window, &mut inside);
             ignore_where_zero(&inside, &mut classes);
         }
-        let mut by_class = vec![0_u64; usize::from(IGNORED) + 1];
-        classes.iter().for_each(|class| by_class[usize::from(*class)] += 1);
+        let by_class = chip::histogram(&classes);
         let counts = Counts { pixels: window.size().pixels(), nodata: block.n_blank(), by_class: &by_class };
         if keep.decide(&work.scene.id, window, counts) != Verdict::Kept {
             continue;
