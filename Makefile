@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults lint bench bench-control bench-raster-vision memory
+.PHONY: help setup build demo test test-faults lint bench bench-control bench-raster-vision memory fuzz
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -27,10 +27,16 @@ test: ## all tests; starts its own servers
 	cargo build --locked -p swath
 	cargo test --locked --workspace
 
-test-faults: ## fifty kills on every kind of backend; minutes
+test-faults: ## fifty kills on every kind of backend, twenty of a run that trains; minutes
 	@setup/install build test
 	cargo build --locked -p swath
-	cargo test --locked -p swath-tests --test system -- --ignored --nocapture fifty
+	cargo test --locked -p swath-tests --test system -- --ignored --nocapture fifty twenty
+
+SECONDS_EACH ?= 60
+FUZZ_TARGETS ?=
+fuzz: ## all readers of what comes from outside, by libFuzzer; SECONDS_EACH=60, FUZZ_TARGETS="geojson pickle"
+	@setup/install fuzz
+	@setup/fuzz $(SECONDS_EACH) $(FUZZ_TARGETS)
 
 memory: ## a 30,000 px scene within 1.5 GB, against a 5,000 px one; half an hour
 	@setup/install build test
@@ -56,6 +62,6 @@ lint: ## format, clippy, docs, licences, scripts
 	cargo clippy --locked -p swath --no-default-features --features servers -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --workspace --no-deps --document-private-items
 	$(SWATH_CACHE)/cargo-deny-0.20.2/bin/cargo-deny --locked --all-features check licenses bans sources
-	shellcheck setup/install setup/demo setup/memory setup/env .ci/run
+	shellcheck setup/install setup/demo setup/memory setup/fuzz setup/env .ci/run
 	@find . -path ./target -prune -o -name '*.rs' -exec wc -l {} + | \
 		awk '$$2 != "total" && $$1 > 400 { print "warning: " $$2 " has " $$1 " lines: is it one concept?" }'

@@ -8,3 +8,11 @@ pub mod redis;
 pub mod s3;
 
 pub use process::Server;
+
+/// Where `make setup` puts large things.
+pub fn cache() -> std::path::PathBuf {
+    std::env::var_os("SWATH_CACHE").map(Into::into).unwrap_or_else(|| {
+        let home = std::path::PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+        home.join(".cache/swath")
+    })
+}

@@ -78,9 +78,5 @@ fn request(port: u16, verb: &str, path: &str) -> Option<String> {
 
 /// Installed by `make setup` into the cache.
 fn python() -> PathBuf {
-    let cache = std::env::var_os("SWATH_CACHE").map(PathBuf::from).unwrap_or_else(|| {
-        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-        home.join(".cache/swath")
-    });
-    cache.join("localstack-4.3.0/bin/python")
+    crate::cache().join("localstack-4.3.0/bin/python")
 }

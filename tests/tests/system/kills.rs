@@ -1,13 +1,17 @@
 //! Workers and coordinators killed at random, as when the power goes: the same bytes, an exact
 //! ledger, nothing buried. The moments are drawn from a fixed seed.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::{Duration, Instant},
+};
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
-use swath_proto::{item::Stage, status::RunState};
+use swath_proto::{item::Stage, keys, status::RunState};
 
 use crate::{
-    same_bytes::reference,
+    learns,
+    same_bytes::{reference, run_name},
     site::{Kind, Made, Process, Site, pipeline},
 };
 
@@ -136,4 +140,106 @@ fn fifty_kills_change_nothing_on_the_embedded_twins() {
 #[ignore = "minutes long: make test-faults"]
 fn fifty_kills_change_nothing_on_servers() {
     survive(Kind::Servers, 50);
+}
+
+/// What a run that trains leaves under its root, and where.
+struct Learnt {
+    files: BTreeMap<String, Vec<u8>>,
+    weights: BTreeMap<String, Vec<f32>>,
+}
+
+impl Learnt {
+    fn of(site: &Site, run: &str) -> Self {
+        let names = ["predict/RUN/unseen.tif", "predict/RUN/unseen.scores.tif", "eval/RUN/eval.json"];
+        let names = names.into_iter().chain(["vectors/RUN/unseen.geojson", "vectors/RUN/unseen.parquet"]);
+        let object = |name: &str| (name.to_owned(), site.object(&name.replace("RUN", run)));
+        let mut files: BTreeMap<String, Vec<u8>> = names.map(object).collect();
+        let chips = learns::chips(site);
+        assert_no_chip_twice(&chips);
+        files.extend(chips);
+        let bundle = site.object(&keys::bundle(&run.parse().expect("a run's name")));
+        let bundle = swath_bundle::Bundle::from_bytes("bundle.zip", bundle);
+        let tensors = bundle.and_then(|bundle| bundle.weights()).expect("a bundle");
+        let values = |name: &str| (name.to_owned(), tensors.f32(name).expect("numbers"));
+        Self { files, weights: tensors.names().map(values).collect() }
+    }
+
+    fn assert_same(&self, other: &Self, what: &str) {
+        let names = |made: &Self| made.files.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(self), names(other), "{what}: other files");
+        for (name, bytes) in &self.files {
+            assert!(*bytes == other.files[name], "{what}: {name} differs");
+        }
+        assert!(!self.weights.is_empty() && self.weights.keys().eq(other.weights.keys()), "{what}: tensors");
+        for (name, values) in &self.weights {
+            let theirs = &other.weights[name];
+            assert_eq!(values.len(), theirs.len(), "{what}: {name}");
+            let far = values.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(far <= 1e-6, "{what}: {name} is {far} off");
+        }
+    }
+}
+
+/// No chip is in two shards.
+fn assert_no_chip_twice(files: &BTreeMap<String, Vec<u8>>) {
+    let mut chips = HashSet::new();
+    for (_, bytes) in files.iter().filter(|(name, _)| name.ends_with(".idx")) {
+        let index: serde_json::Value = serde_json::from_slice(bytes).expect("an index");
+        for chip in index["chips"].as_array().expect("chips") {
+            let key = chip["key"].as_str().expect("a key");
+            assert!(chips.insert(key.to_owned()), "{key} is there twice");
+        }
+    }
+    assert!(!chips.is_empty());
+}
+
+/// The whole way, survey to bundle, by `swath run` with two workers, killed with all its children.
+fn learn_and_survive(kills: u32) {
+    let seed = std::env::var("SWATH_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed: u64 = seed.unwrap_or_else(rand::random);
+    eprintln!("SWATH_SEED={seed}");
+    let mut draw = StdRng::seed_from_u64(seed);
+    let args = |site: &Site| ["run".to_owned(), learns::pipeline(site), "--workers".into(), "2".into()];
+    let undisturbed = Site::new(Kind::Embedded);
+    let started = Instant::now();
+    let made = |site: &Site| {
+        let args = args(site);
+        let output = site.swath(&args.each_ref().map(String::as_str), 0);
+        let run = run_name(&output.stdout);
+        let status = site.status(&run).expect("a status");
+        assert_eq!(status.state, RunState::Done, "{status:?}");
+        for (stage, count) in &status.stages {
+            assert_eq!((count.done, count.buried), (count.items, 0), "{stage}");
+        }
+        Learnt::of(site, &run)
+    };
+    let wanted = made(&undisturbed);
+    let longest = started.elapsed();
+    let (mut killed, mut rounds) = (0, 0);
+    while killed < kills {
+        rounds += 1;
+        assert!(rounds <= kills, "the rounds end before anything can be killed");
+        let (site, before) = (Site::new(Kind::Embedded), killed);
+        let args = args(&site);
+        while killed < kills {
+            let mut process = site.start_group(&args.each_ref().map(String::as_str));
+            let until = Instant::now() + longest.mul_f64(draw.random_range(0.0..1.0));
+            while Instant::now() < until && !process.has_ended() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            if process.has_ended() {
+                break;
+            }
+            process.kill_group();
+            killed += 1;
+        }
+        made(&site).assert_same(&wanted, &format!("round {rounds} of seed {seed}"));
+        eprintln!("round {rounds}: {} kills, the same bytes", killed - before);
+    }
+}
+
+#[test]
+#[ignore = "minutes long: make test-faults"]
+fn twenty_kills_of_a_run_that_trains_change_nothing_and_cut_no_chip_twice() {
+    learn_and_survive(20);
 }

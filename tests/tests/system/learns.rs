@@ -1,5 +1,11 @@
 //! From labelled scenes to a trained model, a map, polygons and a bundle, in one command.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::OnceLock,
+};
+
 use swath_proto::{item::Stage, keys, status::RunState};
 
 use crate::site::{Kind, Site, scene};
@@ -10,7 +16,7 @@ pub fn pipeline(site: &Site) -> String {
     let text = format!(
         r##"
 name = "learn"
-stages = ["survey", "chip", "train", "predict", "assemble", "eval", "vectorize", "bundle"]
+stages = ["survey", "analyze", "chip", "train", "predict", "assemble", "eval", "vectorize", "bundle"]
 scenes = [
     {{ id = "seen", image = "{scene}/scene-1.tif", labels = "{scene}/scene-1.geojson", group = "train" }},
     {{ id = "unseen", image = "{scene}/scene-2.tif", labels = "{scene}/scene-2.geojson", group = "validation" }},
@@ -19,6 +25,9 @@ classes = [
     {{ name = "background", color = "#202020", null = true }},
     {{ name = "building", color = "#ff8800" }},
 ]
+
+[data]
+scale = "stats"
 
 [model]
 architecture = "tiny"
@@ -30,7 +39,8 @@ target_count_threshold = 1
 negative_survival_prob = 0.5
 
 [train]
-epochs = 2
+epochs = 4
+class_weights = {{ building = 10.0 }}
 lr = 0.01
 
 [predict]
@@ -50,10 +60,20 @@ formats = ["geojson", "geoparquet"]
 }
 
 /// What a run leaves for people, and what it has learnt from.
-struct Made {
+pub struct Made {
     classes: Vec<u8>,
-    polygons: Vec<u8>,
-    bundle: Vec<u8>,
+    pub polygons: Vec<u8>,
+    pub parquet: Vec<u8>,
+    pub bundle: Vec<u8>,
+    pub eval: Vec<u8>,
+    /// Files under `chips/`, by name; not of servers.
+    pub chips: BTreeMap<String, Vec<u8>>,
+}
+
+/// By one worker, in a folder.
+pub fn here() -> &'static Made {
+    static HERE: OnceLock<Made> = OnceLock::new();
+    HERE.get_or_init(|| learn(Kind::Embedded, "1"))
 }
 
 fn learn(kind: Kind, workers: &str) -> Made {
@@ -62,7 +82,15 @@ fn learn(kind: Kind, workers: &str) -> Made {
     let run = crate::same_bytes::run_name(&output.stdout);
     let status = site.status(&run).expect("a status");
     assert_eq!(status.state, RunState::Done, "{status:?}");
-    for stage in [Stage::Chip, Stage::Train, Stage::Predict, Stage::Eval, Stage::Vectorize, Stage::Bundle] {
+    for stage in [
+        Stage::Analyze,
+        Stage::Chip,
+        Stage::Train,
+        Stage::Predict,
+        Stage::Eval,
+        Stage::Vectorize,
+        Stage::Bundle,
+    ] {
         let count = status.stages[stage.name()];
         assert!(count.items > 0 && count.done == count.items, "{stage}: {count:?}");
     }
@@ -71,6 +99,9 @@ fn learn(kind: Kind, workers: &str) -> Made {
     Made {
         classes: site.object(&format!("predict/{run}/unseen.tif")),
         polygons: site.object(&format!("vectors/{run}/unseen.geojson")),
+        parquet: site.object(&format!("vectors/{run}/unseen.parquet")),
+        eval: site.object(&keys::eval(&id)),
+        chips: chips(&site),
         bundle: site.object(&keys::bundle(&id)),
     }
 }
@@ -102,13 +133,13 @@ fn look(site: &Site, run: &str) {
 
 #[test]
 fn a_run_learns_predicts_draws_and_packs_and_does_the_same_on_servers() {
-    let (here, there) = (learn(Kind::Embedded, "1"), learn(Kind::Servers, "2"));
+    let (here, there) = (here(), learn(Kind::Servers, "2"));
     assert!(here.classes == there.classes, "the map depends on where and by how many it was made");
-    assert!(here.polygons == there.polygons, "the polygons do");
+    assert!(here.polygons == there.polygons && here.parquet == there.parquet, "the polygons do");
     let collection: serde_json::Value = serde_json::from_slice(&here.polygons).expect("GeoJSON");
     assert_eq!(collection["type"], "FeatureCollection");
     let open = |bytes| swath_bundle::Bundle::from_bytes("bundle.zip", bytes).expect("a bundle");
-    let (here, there) = (open(here.bundle), open(there.bundle));
+    let (here, there) = (open(here.bundle.clone()), open(there.bundle));
     assert_eq!(here.weights_sha256(), there.weights_sha256(), "the weights do");
     assert_eq!(here.model().classes[1].name, "building");
     assert!(here.eval().is_some(), "a bundle says how good its model is");
@@ -148,12 +179,18 @@ fn a_shard_that_is_gone_is_cut_again_before_the_training() {
     assert_eq!(chip_files(&site), whole);
 }
 
-fn chip_files(site: &Site) -> std::collections::BTreeSet<String> {
-    let mut found = std::collections::BTreeSet::new();
-    let folders = std::fs::read_dir(std::path::Path::new(&site.root).join("chips"));
+fn chip_files(site: &Site) -> BTreeSet<String> {
+    chips(site).into_keys().collect()
+}
+
+/// All files under `chips/` of a folder.
+pub fn chips(site: &Site) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let folders = std::fs::read_dir(Path::new(&site.root).join("chips"));
     for folder in folders.into_iter().flatten().flatten() {
         for file in std::fs::read_dir(folder.path()).into_iter().flatten().flatten() {
-            found.insert(file.file_name().to_string_lossy().into_owned());
+            let bytes = std::fs::read(file.path()).expect("a file of chips");
+            found.insert(file.file_name().to_string_lossy().into_owned(), bytes);
         }
     }
     found

@@ -7,6 +7,7 @@ mod duplicates;
 mod heals;
 mod kills;
 mod learns;
+mod readers;
 mod same_bytes;
 mod shape;
 mod shared_servers;

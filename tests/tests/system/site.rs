@@ -1,6 +1,7 @@
 //! A place to run in: a root, a queue and a ledger of its own, and the built `swath` program.
 
 use std::{
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::OnceLock,
@@ -86,13 +87,23 @@ impl Site {
     }
 
     pub fn start(&self, args: &[&str]) -> Process {
+        self.start_command(self.command(args))
+    }
+
+    /// In a process group of its own, for [`Process::kill_group`].
+    pub fn start_group(&self, args: &[&str]) -> Process {
+        let mut command = self.command(args);
+        command.process_group(0);
+        self.start_command(command)
+    }
+
+    fn start_command(&self, mut command: Command) -> Process {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.path("processes.log"))
             .expect("opening the log");
-        let child = self
-            .command(args)
+        let child = command
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
             .spawn()
@@ -168,6 +179,17 @@ impl Process {
     pub fn kill(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+
+    /// The process and all that it has started, at once.
+    pub fn kill_group(&mut self) {
+        // SAFETY: a group that was made for our own child, which is not yet waited for.
+        unsafe { libc::kill(-(self.0.id() as libc::pid_t), libc::SIGKILL) };
+        self.kill();
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.0.try_wait().is_ok_and(|status| status.is_some())
     }
 
     pub fn terminate(&mut self) -> Option<i32> {

@@ -1,0 +1,43 @@
+//! What a run leaves, read by the programs that others read it with: webdataset, GeoPandas, safetensors.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::learns;
+
+/// The samples in the repository have chips of every kind; those of a run have three bands of 8 bits.
+const SHARDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shard/samples");
+
+#[test]
+fn shards_polygons_bundle_and_scores_are_read_by_what_others_read_them_with() {
+    let made = learns::here();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, bytes).expect("writing");
+    };
+    made.chips.iter().for_each(|(name, bytes)| write(&format!("shards/{name}"), bytes));
+    for name in ["shard-v1.tar", "shard-v1.idx"] {
+        write(&format!("shards/{name}"), &fs::read(Path::new(SHARDS).join(name)).expect("a sample"));
+    }
+    write("vectors/polygons.geojson", &made.polygons);
+    write("vectors/polygons.parquet", &made.parquet);
+    write("bundle.zip", &made.bundle);
+    write("eval.json", &made.eval);
+    let output = Command::new(python())
+        .args(["-c", include_str!("readers.py"), "shards", "vectors", "bundle.zip", "eval.json"])
+        .current_dir(folder.path())
+        .output()
+        .expect("the readers are missing: run `make setup`");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains(" polygons, 4 tensors"), "{said}");
+}
+
+fn python() -> PathBuf {
+    swath_tests::cache().join("readers-1/bin/python")
+}
