@@ -2,25 +2,27 @@
 //! with workers, and what may be published next. A pure state: events go in, items to publish come
 //! out, time is an argument. Applying an event twice changes nothing.
 
+mod events;
+mod gates;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     time::{Duration, Instant},
 };
 
-use swath_backends::ledger::{Event, Snapshot};
+use swath_backends::ledger::Snapshot;
 use swath_proto::{
     ids::{Digest, RunId},
     item::{Item, Place, Stage},
-    outcome::{Failure, FailureClass},
+    outcome::Failure,
     run::RunRecord,
     scene::SurveyedScene,
-    steps::{StepInput, StepPlan},
 };
 
 use crate::{
     bits::{Bits, ones},
     plan::{self, Lot},
-    steps::{self, Need},
+    steps,
     vein::Vein,
 };
 
@@ -229,103 +231,6 @@ impl Board {
         self.make_steps_ready(TRAIN);
     }
 
-    /// Every scene that is to be measured has been, so far as it can be.
-    pub fn wants_statistics(&self) -> bool {
-        !self.record.has_scaling() && self.all_settled(Stage::Analyze)
-    }
-
-    /// Every scene that is to be evaluated has been, so far as it can be.
-    pub fn wants_evaluation(&self) -> bool {
-        let is_input = |plan: &StepPlan| plan.inputs.contains(&StepInput::Eval);
-        (self.record.has(Stage::Bundle) || self.record.steps.iter().any(is_input))
-            && self.evaluated.is_none()
-            && self.all_settled(Stage::Eval)
-    }
-
-    pub fn apply(&mut self, event: Event, now: Instant) {
-        match event {
-            Event::Finished { place, .. } => self.finish(place),
-            Event::Lost { place } => self.again(place, now),
-            Event::Released { place, failures, failure } => {
-                if let Some(failure) = failure {
-                    if failure.class == FailureClass::Config {
-                        self.fatal.get_or_insert(failure);
-                    }
-                    self.again(place, now + pause(failures));
-                } else {
-                    self.again(place, now);
-                }
-            }
-            Event::Buried { place, attempts, failure } => self.bury(place, attempts, failure),
-            Event::Reset { place } => self.reset(place, now),
-        }
-    }
-
-    fn finish(&mut self, place: Place) {
-        self.out.remove(&place);
-        self.ready.remove(&place);
-        self.buried.remove(&place);
-        if !self.done.entry((place.stage, place.lot)).or_default().set(place.index) {
-            return;
-        }
-        self.counts.entry(place.stage).or_default().done += 1;
-        match place.stage {
-            Stage::Probe => self.probe_is_news = true,
-            Stage::Survey => {
-                self.surveyed.insert(place.lot);
-            }
-            Stage::Predict => self.predicted(place),
-            Stage::Chip => self.make_ready(TRAIN),
-            Stage::Train => self.weights_are_news = true,
-            Stage::Assemble => {
-                self.make_ready(Place::new(Stage::Eval, place.lot, place.index));
-                self.make_ready(Place::new(Stage::Vectorize, place.lot, place.index));
-            }
-            Stage::Eval => self.make_ready(BUNDLE),
-            Stage::Analyze | Stage::Vectorize | Stage::Bundle | Stage::Step | Stage::Noop => {}
-        }
-        self.make_steps_ready(place);
-    }
-
-    /// Steps that may have waited for an item.
-    fn make_steps_ready(&mut self, place: Place) {
-        if self.record.steps.is_empty() {
-            return;
-        }
-        let ordinal = match place.stage {
-            Stage::Assemble | Stage::Vectorize => Some(place.index),
-            Stage::Step => steps::scene_of(&self.record, &self.lots, place),
-            _ => None,
-        };
-        let is_near = |step: &Place| match ordinal {
-            Some(_) => steps::scene_of(&self.record, &self.lots, *step) == ordinal,
-            None => true,
-        };
-        // What all scenes may have waited for, or one.
-        let wakes_all = matches!(place.stage, Stage::Train | Stage::Bundle)
-            || (place.stage == Stage::Step && ordinal.is_none());
-        let lots = self.lots.values().filter(|lot| wakes_all || (ordinal.is_some() && lot.lot == place.lot));
-        let near: Vec<Place> =
-            lots.flat_map(|lot| steps::places_of_lot(&self.record, lot)).filter(is_near).collect();
-        near.into_iter().for_each(|place| self.make_ready(place));
-        self.make_run_steps_ready();
-    }
-
-    fn make_run_steps_ready(&mut self) {
-        for place in steps::places_of_run(&self.record) {
-            self.make_ready(place);
-        }
-    }
-
-    fn predicted(&mut self, place: Place) {
-        let Some((ordinal, pixels)) = self.scene_and_pixels(place) else { return };
-        self.pixels_done += pixels;
-        if let Some(missing) = self.missing.get_mut(&(place.lot, ordinal)) {
-            *missing = missing.saturating_sub(1);
-        }
-        self.make_ready(Place::new(Stage::Assemble, place.lot, ordinal));
-    }
-
     fn scene_and_pixels(&self, predict: Place) -> Option<(u32, u64)> {
         let scene = self.lots.get(&predict.lot)?.scene_of_predict(predict.index)?;
         Some((scene.ordinal, scene.pixels_of(predict)))
@@ -337,143 +242,8 @@ impl Board {
         }
     }
 
-    /// Its worker has given it up.
-    fn again(&mut self, place: Place, due: Instant) {
-        self.out.remove(&place);
-        if self.is_wanted(place) {
-            self.later.insert((due, place));
-        }
-    }
-
-    fn bury(&mut self, place: Place, attempts: u32, failure: Failure) {
-        if !self.is_done(place) {
-            self.out.remove(&place);
-            self.ready.remove(&place);
-            self.buried.insert(place, Grave { attempts, failure });
-            match place.stage {
-                Stage::Chip => self.make_ready(TRAIN),
-                Stage::Eval => self.make_ready(BUNDLE),
-                _ => {}
-            }
-            self.make_run_steps_ready();
-        }
-    }
-
-    fn reset(&mut self, place: Place, now: Instant) {
-        self.buried.remove(&place);
-        let was_done = self.done.entry((place.stage, place.lot)).or_default().clear(place.index);
-        if was_done {
-            let count = self.counts.entry(place.stage).or_default();
-            count.done = count.done.saturating_sub(1);
-            if place.stage == Stage::Predict
-                && let Some((ordinal, pixels)) = self.scene_and_pixels(place)
-            {
-                self.pixels_done = self.pixels_done.saturating_sub(pixels);
-                *self.missing.entry((place.lot, ordinal)).or_default() += 1;
-                self.ready.remove(&Place::new(Stage::Assemble, place.lot, ordinal));
-            }
-            if place.stage == Stage::Survey {
-                self.surveyed.remove(&place.lot);
-            }
-            if place.stage == Stage::Assemble {
-                self.ready.remove(&Place::new(Stage::Eval, place.lot, place.index));
-                self.ready.remove(&Place::new(Stage::Vectorize, place.lot, place.index));
-            }
-            if place.stage == Stage::Chip {
-                self.ready.remove(&TRAIN);
-            }
-        }
-        self.again(place, now);
-    }
-
     pub fn is_done(&self, place: Place) -> bool {
         self.done.get(&(place.stage, place.lot)).is_some_and(|bits| bits.get(place.index))
-    }
-
-    /// To be done, and its inputs are there.
-    fn is_wanted(&self, place: Place) -> bool {
-        let scene_has = |stage: Stage| {
-            let scene = self.lots.get(&place.lot).and_then(|lot| lot.scene(place.index));
-            scene.is_some_and(|scene| stage != Stage::Eval || scene.files.labels.is_some())
-        };
-        let inputs_are_there = match place.stage {
-            Stage::Survey | Stage::Noop => true,
-            Stage::Probe => self.record.has_weights(),
-            Stage::Analyze => self.lots.contains_key(&place.lot),
-            Stage::Chip | Stage::Predict => self.lots.contains_key(&place.lot) && self.record.has_scaling(),
-            Stage::Train => self.all_settled(Stage::Chip) && self.done_of(Stage::Chip) > 0,
-            Stage::Bundle => self.record.has_weights() && self.evaluated.is_some(),
-            Stage::Step => steps::needs(&self.record, &self.lots, place)
-                .is_some_and(|needs| needs.iter().all(|need| self.is_met(need))),
-            Stage::Assemble => {
-                scene_has(place.stage) && self.missing.get(&(place.lot, place.index)) == Some(&0)
-            }
-            Stage::Eval | Stage::Vectorize => {
-                scene_has(place.stage) && self.is_done(Place::new(Stage::Assemble, place.lot, place.index))
-            }
-        };
-        let planned =
-            matches!(place.stage, Stage::Probe | Stage::Step | Stage::Noop) || self.record.has(place.stage);
-        planned && inputs_are_there && !self.is_done(place) && !self.buried.contains_key(&place)
-    }
-
-    fn is_met(&self, need: &Need) -> bool {
-        match need {
-            Need::Done(place) => self.is_done(*place),
-            Need::All(stage) => self.all_settled(*stage),
-            Need::AllOfStep(number) => {
-                let stuck = self.stuck();
-                let is_settled = |place: Place| {
-                    let scene = steps::scene_of(&self.record, &self.lots, place);
-                    self.is_done(place)
-                        || self.buried.contains_key(&place)
-                        || scene.is_some_and(|ordinal| stuck.contains(&(place.lot, ordinal)))
-                };
-                let places = self.lots.values().flat_map(|lot| steps::places_of_lot(&self.record, lot));
-                let mut of_step = places.filter(|place| steps::number(&self.record, *place) == Some(*number));
-                self.lots.len() as u32 == self.record.lots() && of_step.all(is_settled)
-            }
-            Need::Weights => self.record.has_weights(),
-            Need::Evaluation => self.evaluated.is_some(),
-        }
-    }
-
-    /// Scenes (lot and ordinal) of which an item is buried: what comes behind it won't come by itself.
-    fn stuck(&self) -> BTreeSet<(u32, u32)> {
-        let ordinal = |place: &Place| match place.stage {
-            Stage::Predict => self.scene_and_pixels(*place).map(|(ordinal, _)| ordinal),
-            Stage::Assemble | Stage::Eval | Stage::Vectorize => Some(place.index),
-            Stage::Step => steps::scene_of(&self.record, &self.lots, *place),
-            _ => None,
-        };
-        self.buried.keys().filter_map(|place| Some((place.lot, ordinal(place)?))).collect()
-    }
-
-    /// Every lot that has items of this stage is open, and each of them is done, buried, or stuck behind a
-    /// grave of its scene.
-    fn all_settled(&self, stage: Stage) -> bool {
-        let learns = self.record.learn_lots() > 0;
-        let lots = if stage == Stage::Chip || (stage == Stage::Analyze && learns) {
-            0..self.record.learn_lots()
-        } else {
-            self.record.learn_lots()..self.record.lots()
-        };
-        let buried = self.buried.keys().filter(|place| place.stage == stage).count() as u64;
-        let count = self.counts.get(&stage).copied().unwrap_or_default();
-        let behind = |&(lot, ordinal): &(u32, u32)| {
-            let place = Place::new(stage, lot, ordinal);
-            let exists =
-                || self.lots.get(&lot).is_some_and(|of| of.dependents(&self.record, stage).contains(&place));
-            !self.is_done(place) && !self.buried.contains_key(&place) && exists()
-        };
-        let is_of_scenes = matches!(stage, Stage::Assemble | Stage::Eval | Stage::Vectorize);
-        let stuck =
-            if is_of_scenes { self.stuck().iter().filter(|scene| behind(scene)).count() as u64 } else { 0 };
-        lots.clone().all(|lot| self.lots.contains_key(&lot)) && count.done + buried + stuck == count.items
-    }
-
-    fn done_of(&self, stage: Stage) -> u64 {
-        self.counts.get(&stage).map_or(0, |count| count.done)
     }
 
     /// Takes up to `n` items to publish; they count as out from `now` on.
@@ -562,16 +332,6 @@ impl Board {
         self.out.len()
     }
 
-    /// Nothing is out, and nothing will become ready by itself.
-    pub fn is_at_rest(&self) -> bool {
-        self.out.is_empty()
-            && self.ready.is_empty()
-            && self.later.is_empty()
-            && self.veins.iter().all(Vein::is_empty)
-            && self.surveyed.is_empty()
-            && !self.wants_statistics()
-    }
-
     /// Lots whose findings are to be loaded.
     pub fn to_open(&self) -> Vec<u32> {
         // Items to predict are planned for one numeric class.
@@ -584,29 +344,6 @@ impl Board {
         // The training is named by its chips, and those by their lots.
         let is_known = (0..self.record.learn_lots()).all(|lot| self.lots.contains_key(&lot));
         is_known && std::mem::take(&mut self.weights_are_news)
-    }
-
-    /// Why the run can't go on, though nothing is out.
-    pub fn dead_end(&self) -> Option<String> {
-        let grave =
-            |stage| self.buried.iter().find(|(place, _)| place.stage == stage).map(|(_, grave)| grave);
-        // Without a numeric class, or without weights, there is nothing to begin with.
-        if let Some(grave) = grave(Stage::Probe).or(grave(Stage::Train)) {
-            return Some(grave.failure.message.clone());
-        }
-        if !self.record.has_scaling()
-            && self.done_of(Stage::Analyze) == 0
-            && let Some(grave) = grave(Stage::Analyze).filter(|_| self.all_settled(Stage::Analyze))
-        {
-            return Some(grave.failure.message.clone());
-        }
-        let no_chips = self.record.has(Stage::Train)
-            && !self.is_done(TRAIN)
-            && self.all_settled(Stage::Chip)
-            && self.done_of(Stage::Chip) == 0;
-        no_chips.then(|| {
-            "there is no chip to train on: no training scene could be read, or none has windows".into()
-        })
     }
 
     /// True once after the probe has finished.
@@ -632,11 +369,5 @@ impl Board {
     }
 }
 
-/// How long a failed item rests: 1, 2, 4, ... seconds, a minute at most.
-fn pause(failures: u32) -> Duration {
-    Duration::from_secs(1 << failures.saturating_sub(1).min(6)).min(Duration::from_secs(60))
-}
-
 #[cfg(test)]
-#[path = "board_tests.rs"]
 mod tests;

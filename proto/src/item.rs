@@ -1,20 +1,19 @@
 //! The unit of work: small, self-contained, and named by its content.
 
+mod work;
+
 use std::{fmt, str::FromStr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::work::{
+    Analyze, Assemble, AssembleInputs, AssemblePart, Bundle, Chip, Eval, Noop, Predict, Probe, Step, Survey,
+    Train, Vectorize,
+};
 use crate::{
-    chips::KeepSpec,
-    geometry::{RectPx, SizePx, WindowPx},
+    geometry::{RectPx, WindowPx},
     ids::{Digest, ItemId, RunId, SceneId},
-    learn::ChipWindows,
-    numeric::ClassId,
-    scene::{SceneFiles, SceneHeader},
-    source::{ClassList, LabelSpec, SourceSpec},
-    train::TrainSpec,
-    vectors::VectorPlan,
 };
 
 /// A kind of work. The order is the order in which stages come to a scene.
@@ -331,181 +330,11 @@ impl WindowShape {
     }
 }
 
-/// Measures a kind of worker with one model and one window shape. Each run asks anew: its workers may
-/// be of another kind than those of the run before.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Probe {
-    pub run: RunId,
-    pub model: ModelRef,
-    pub window: WindowShape,
-    pub batch: u32,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Survey {
-    pub scenes: Vec<SceneFiles>,
-    /// What labels may name.
-    pub classes: ClassList,
-}
-
-/// Sums the pixels of a rectangle.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Analyze {
-    pub scene: SceneHeader,
-    pub rect: RectPx,
-}
-
-/// A stretch of a scene's windows, cut out with their labels. What is kept of them is a shard.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Chip {
-    pub scene: SceneHeader,
-    pub labels: LabelSpec,
-    /// Numbers of the windows: from this one to below that one.
-    pub windows: ChipWindows,
-    pub from: u64,
-    pub to: u64,
-    pub keep: KeepSpec,
-    pub bands: u32,
-    pub classes: Vec<ClassStyle>,
-    pub null_class: u32,
-}
-
-/// Fits a network to shards. Their list lies under the root, since it can be longer than a message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Train {
-    pub spec: TrainSpec,
-    pub inputs: Digest,
-}
-
-/// One rectangle of one scene through the network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Predict {
-    pub scene: SceneHeader,
-    pub rect: RectPx,
-    /// Edge of a whole item; it says how many levels of overviews lie within one.
-    pub item_px: u32,
-    pub model: ModelRef,
-    pub window: WindowShape,
-    pub batch: u32,
-    /// The engine's threads, as the class has them.
-    pub threads: u32,
-    pub class: ClassId,
-    /// Keep quantised scores beside the classes.
-    pub scores: bool,
-    /// Edge of the tiles that the output is cut into.
-    pub block_px: u32,
-    /// The class of pixels that are missing or lie outside the area of interest.
-    pub null_class: u32,
-}
-
-/// Joins a scene's predicted rectangles. The list of inputs lies under the root, since it can be
-/// longer than a message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Assemble {
-    pub scene: SceneId,
-    pub inputs: Digest,
-    pub output: String,
-    pub scores_output: Option<String>,
-}
-
-/// What `Assemble::inputs` names: `runs/<run>/inputs/<digest>.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AssembleInputs {
-    pub scene: SceneHeader,
-    pub size: SizePx,
-    pub block_px: u32,
-    pub item_px: u32,
-    pub classes: Vec<ClassStyle>,
-    /// In the order of [`Place::index`], which is Z-order over the scene.
-    pub parts: Vec<AssemblePart>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AssemblePart {
-    pub place: Place,
-    pub id: ItemId,
-    pub rect: RectPx,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassStyle {
     pub name: String,
     pub rgb: [u8; 3],
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Eval {
-    pub scene: SceneHeader,
-    pub labels: LabelSpec,
-    /// Key of the assembled class raster.
-    pub prediction: String,
-    /// The item that makes it, should it be gone.
-    pub producer: Place,
-    pub classes: Vec<ClassStyle>,
-    /// The class of every pixel that no label covers.
-    pub null_class: u32,
-}
-
-/// Traces a scene's prediction.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Vectorize {
-    pub scene: SceneHeader,
-    /// Key of the assembled class raster, and of the scores where there are any.
-    pub prediction: String,
-    pub scores: Option<String>,
-    /// The item that makes them, should they be gone.
-    pub producer: Place,
-    pub classes: Vec<ClassStyle>,
-    pub plan: VectorPlan,
-    /// The files' key without their ending.
-    pub output: String,
-}
-
-/// Packs the network with all that is needed to predict with it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Bundle {
-    pub model: ModelRef,
-    pub window: WindowShape,
-    pub batch: u32,
-    pub classes: Vec<ClassStyle>,
-    pub null_class: u32,
-    /// Key and content of the evaluation, where there is one.
-    pub eval: Option<(String, Digest)>,
-    /// How pixels are read and scaled; without files.
-    pub pixels: SourceSpec,
-    pub output: String,
-}
-
-/// Runs a command of the user's own. Whoever can publish to the queue can't run a program by that: the command
-/// stands in the document of inputs, under the root.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Step {
-    pub name: String,
-    pub scene: Option<SceneId>,
-    pub rect: Option<RectPx>,
-    pub inputs: Digest,
-    /// Where the outputs go: the beginning of their keys.
-    pub output: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Noop {
-    pub nonce: u64,
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 use super::*;
+use swath_backends::ledger::Event;
 use swath_proto::{
     geometry::{SizePx, WindowPx},
     ids::ItemId,
     item::{Architecture, ModelRef, Weights, WindowShape},
     numeric::NumericClass,
-    outcome::Report,
+    outcome::{FailureClass, Report},
     run::{PredictPlan, ScalePlan, ScaleStatistics},
     scene::{FileRef, SceneFiles, SceneHeader},
     source::{GeoJsonLabels, LabelSpec, SourceSpec},
@@ -354,7 +355,7 @@ fn nothing_is_scaled_before_all_that_is_trained_on_is_measured() {
     board.pin(record);
     assert!(!board.wants_statistics());
     let taken = taken(&mut board);
-    assert_eq!((taken.first().unwrap().as_str(), taken.last().unwrap().as_str()), ("chip.0.0", "chip.1.0"));
+    assert_eq!(taken.first().unwrap(), "chip.0.0");
     let chip = board.item(place("chip.1.0")).unwrap();
     assert!(serde_json::to_string(&chip.item.work).unwrap().contains(r#""by":"stats""#));
 }

@@ -1,0 +1,149 @@
+//! What an item waits for, and when a stage, or the run, has nothing more to wait for. Nothing here changes
+//! the board.
+
+use std::collections::BTreeSet;
+
+use swath_proto::{
+    item::{Place, Stage},
+    steps::{StepInput, StepPlan},
+};
+
+use super::{Board, TRAIN};
+use crate::{
+    steps::{self, Need},
+    vein::Vein,
+};
+
+impl Board {
+    /// Every scene that is to be measured has been, so far as it can be.
+    pub fn wants_statistics(&self) -> bool {
+        !self.record.has_scaling() && self.all_settled(Stage::Analyze)
+    }
+
+    /// Every scene that is to be evaluated has been, so far as it can be.
+    pub fn wants_evaluation(&self) -> bool {
+        let is_input = |plan: &StepPlan| plan.inputs.contains(&StepInput::Eval);
+        (self.record.has(Stage::Bundle) || self.record.steps.iter().any(is_input))
+            && self.evaluated.is_none()
+            && self.all_settled(Stage::Eval)
+    }
+
+    /// To be done, and its inputs are there.
+    pub(super) fn is_wanted(&self, place: Place) -> bool {
+        let scene_has = |stage: Stage| {
+            let scene = self.lots.get(&place.lot).and_then(|lot| lot.scene(place.index));
+            scene.is_some_and(|scene| stage != Stage::Eval || scene.files.labels.is_some())
+        };
+        let inputs_are_there = match place.stage {
+            Stage::Survey | Stage::Noop => true,
+            Stage::Probe => self.record.has_weights(),
+            Stage::Analyze => self.lots.contains_key(&place.lot),
+            Stage::Chip | Stage::Predict => self.lots.contains_key(&place.lot) && self.record.has_scaling(),
+            Stage::Train => self.all_settled(Stage::Chip) && self.done_of(Stage::Chip) > 0,
+            Stage::Bundle => self.record.has_weights() && self.evaluated.is_some(),
+            Stage::Step => steps::needs(&self.record, &self.lots, place)
+                .is_some_and(|needs| needs.iter().all(|need| self.is_met(need))),
+            Stage::Assemble => {
+                scene_has(place.stage) && self.missing.get(&(place.lot, place.index)) == Some(&0)
+            }
+            Stage::Eval | Stage::Vectorize => {
+                scene_has(place.stage) && self.is_done(Place::new(Stage::Assemble, place.lot, place.index))
+            }
+        };
+        let planned =
+            matches!(place.stage, Stage::Probe | Stage::Step | Stage::Noop) || self.record.has(place.stage);
+        planned && inputs_are_there && !self.is_done(place) && !self.buried.contains_key(&place)
+    }
+
+    pub(super) fn is_met(&self, need: &Need) -> bool {
+        match need {
+            Need::Done(place) => self.is_done(*place),
+            Need::All(stage) => self.all_settled(*stage),
+            Need::AllOfStep(number) => {
+                let stuck = self.stuck();
+                let is_settled = |place: Place| {
+                    let scene = steps::scene_of(&self.record, &self.lots, place);
+                    self.is_done(place)
+                        || self.buried.contains_key(&place)
+                        || scene.is_some_and(|ordinal| stuck.contains(&(place.lot, ordinal)))
+                };
+                let places = self.lots.values().flat_map(|lot| steps::places_of_lot(&self.record, lot));
+                let mut of_step = places.filter(|place| steps::number(&self.record, *place) == Some(*number));
+                self.lots.len() as u32 == self.record.lots() && of_step.all(is_settled)
+            }
+            Need::Weights => self.record.has_weights(),
+            Need::Evaluation => self.evaluated.is_some(),
+        }
+    }
+
+    /// Scenes (lot and ordinal) of which an item is buried: what comes behind it won't come by itself.
+    pub(super) fn stuck(&self) -> BTreeSet<(u32, u32)> {
+        let ordinal = |place: &Place| match place.stage {
+            Stage::Predict => self.scene_and_pixels(*place).map(|(ordinal, _)| ordinal),
+            Stage::Assemble | Stage::Eval | Stage::Vectorize => Some(place.index),
+            Stage::Step => steps::scene_of(&self.record, &self.lots, *place),
+            _ => None,
+        };
+        self.buried.keys().filter_map(|place| Some((place.lot, ordinal(place)?))).collect()
+    }
+
+    /// Every lot that has items of this stage is open, and each of them is done, buried, or stuck behind a
+    /// grave of its scene.
+    pub(super) fn all_settled(&self, stage: Stage) -> bool {
+        let learns = self.record.learn_lots() > 0;
+        let lots = if stage == Stage::Chip || (stage == Stage::Analyze && learns) {
+            0..self.record.learn_lots()
+        } else {
+            self.record.learn_lots()..self.record.lots()
+        };
+        let buried = self.buried.keys().filter(|place| place.stage == stage).count() as u64;
+        let count = self.counts.get(&stage).copied().unwrap_or_default();
+        let behind = |&(lot, ordinal): &(u32, u32)| {
+            let place = Place::new(stage, lot, ordinal);
+            let exists =
+                || self.lots.get(&lot).is_some_and(|of| of.dependents(&self.record, stage).contains(&place));
+            !self.is_done(place) && !self.buried.contains_key(&place) && exists()
+        };
+        let is_of_scenes = matches!(stage, Stage::Assemble | Stage::Eval | Stage::Vectorize);
+        let stuck =
+            if is_of_scenes { self.stuck().iter().filter(|scene| behind(scene)).count() as u64 } else { 0 };
+        lots.clone().all(|lot| self.lots.contains_key(&lot)) && count.done + buried + stuck == count.items
+    }
+
+    pub(super) fn done_of(&self, stage: Stage) -> u64 {
+        self.counts.get(&stage).map_or(0, |count| count.done)
+    }
+
+    /// Why the run can't go on, though nothing is out.
+    pub fn dead_end(&self) -> Option<String> {
+        let grave =
+            |stage| self.buried.iter().find(|(place, _)| place.stage == stage).map(|(_, grave)| grave);
+        // Without a numeric class, or without weights, there is nothing to begin with.
+        if let Some(grave) = grave(Stage::Probe).or(grave(Stage::Train)) {
+            return Some(grave.failure.message.clone());
+        }
+        if !self.record.has_scaling()
+            && self.done_of(Stage::Analyze) == 0
+            && let Some(grave) = grave(Stage::Analyze).filter(|_| self.all_settled(Stage::Analyze))
+        {
+            return Some(grave.failure.message.clone());
+        }
+        let no_chips = self.record.has(Stage::Train)
+            && !self.is_done(TRAIN)
+            && self.all_settled(Stage::Chip)
+            && self.done_of(Stage::Chip) == 0;
+        no_chips.then(|| {
+            "there is no chip to train on: no training scene could be read, or none has windows".into()
+        })
+    }
+
+    /// Nothing is out, and nothing will become ready by itself.
+    pub fn is_at_rest(&self) -> bool {
+        self.out.is_empty()
+            && self.ready.is_empty()
+            && self.later.is_empty()
+            && self.veins.iter().all(Vein::is_empty)
+            && self.surveyed.is_empty()
+            && !self.wants_statistics()
+    }
+}
