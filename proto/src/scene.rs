@@ -132,6 +132,10 @@ pub enum Surveyed {
 /// A scene that can't be read is a finding, not a failure of the item: the others go on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are readable, and a lot of them is all that there is at a time"
+)]
 pub enum SurveyedScene {
     Readable(SceneHeader),
     Unreadable { id: SceneId, message: String },

@@ -78,8 +78,9 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
     }
     let (scenes, left_out) = pin::pin_all(named, pipeline.run.skip_missing, &outside).await?;
     let predicted: Vec<SceneFiles> = scenes.iter().filter_map(|scene| scene.predicted(&pipeline)).collect();
-    if predicted.is_empty() && pipeline.stages.contains(&Stage::Predict) {
-        bail!("scenes: none is to be predicted (they are in the group train)");
+    let has = |stage| pipeline.stages.contains(&stage);
+    if predicted.is_empty() && (has(Stage::Predict) || !has(Stage::Chip)) {
+        bail!("scenes: all are in the group train, of which only the stage chip makes use");
     }
     let classes =
         pipeline.classes.iter().map(|class| Some(ClassStyle { name: class.name.clone(), rgb: class.rgb()? }));

@@ -93,7 +93,7 @@ fn geojson(pipeline: &Pipeline, file: FileRef) -> GeoJsonLabels {
         property: entry.property.clone(),
         values: entry.values.iter().map(|(value, class)| (value.clone(), named(class))).collect(),
         rules: entry.filter.iter().map(rule).collect(),
-        default_class: entry.default_class.as_ref().map(named),
+        default_class: entry.default_class.as_deref().map(named),
         buffers: match &entry.buffer_px {
             None => Vec::new(),
             Some(pipeline::BufferPx::All(px)) => [GeometryKind::Point, GeometryKind::Line]
@@ -150,6 +150,6 @@ fn color_raster(pipeline: &Pipeline, file: FileRef) -> ColorRaster {
     ColorRaster { file, colors: colors.collect(), grid: entry.grid, nodata: Unlabelled::default() }
 }
 
-fn named(class: &String) -> ClassRef {
-    ClassRef::Name(class.clone())
+fn named(class: &str) -> ClassRef {
+    ClassRef::Name(class.to_owned())
 }
