@@ -2,8 +2,6 @@
 //! Weights, bundles, shards' indexes, fragments and pipelines have tests of this kind beside their readers, and
 //! are only held to their seeds here.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
-
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
