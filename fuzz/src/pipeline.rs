@@ -5,7 +5,7 @@ use swath_proto::pipeline::{
     layers::{Layers, Named, ProfileDoors},
 };
 
-use crate::{Target, sample};
+use crate::{Target, files, repository};
 
 pub(crate) const PIPELINE: Target =
     Target { name: "pipeline", run: pipeline, samples: examples, tokens: TOML };
@@ -49,7 +49,7 @@ const TOML: &[&[u8]] = &[
 ];
 
 fn examples() -> Vec<Vec<u8>> {
-    ["quickstart", "buildings", "train"].map(|name| sample(&format!("examples/{name}.toml"))).into()
+    files(&repository().join("examples"))
 }
 
 fn pipeline(bytes: &[u8]) {

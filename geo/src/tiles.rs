@@ -22,6 +22,9 @@ pub enum BadTile {
     TileLength { got: usize, wanted: usize },
 }
 
+/// Bytes that deflate makes of one byte, at most.
+const MOST_UNPACKED: usize = 1032;
+
 /// What is written of each value: itself, or its difference to the pixel on its left (TIFF's
 /// predictor 2), which makes smooth scores smaller and class rasters larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -91,7 +94,9 @@ impl Tiling {
 
     /// The raw tile again. Reads no further than a tile is long, whatever the stream holds.
     pub fn decode(&self, stream: &[u8], predictor: Predictor) -> Result<Vec<u8>, BadTile> {
-        let mut tile = Vec::with_capacity(self.tile_len() + 1);
+        // Room for what the stream can hold, and not for all that a header promises.
+        let most = stream.len().saturating_mul(MOST_UNPACKED).min(self.tile_len() + 1);
+        let mut tile = Vec::with_capacity(most);
         ZlibDecoder::new(stream).take(self.tile_len() as u64 + 1).read_to_end(&mut tile)?;
         self.check_len(tile.len())?;
         if predictor == Predictor::Horizontal {

@@ -109,6 +109,13 @@ impl RunRecord {
 
     pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         let Versioned::V1(record) = serde_json::from_slice(bytes)?;
+        // Work is divided by them.
+        let shard = record.learn.as_ref().map(|learn| learn.windows_per_shard);
+        for (what, number) in [("lot_scenes", Some(record.lot_scenes)), ("windows_per_shard", shard)] {
+            if number == Some(0) {
+                return Err(serde::de::Error::custom(format!("{what} must not be 0")));
+            }
+        }
         Ok(record)
     }
 

@@ -106,6 +106,10 @@ fn in_order_of_work<S: Serializer>(
             map.serialize_entry(stage.name(), count)?;
         }
     }
+    // What a newer program has written stays.
+    for (name, count) in stages.iter().filter(|(name, _)| name.parse::<Stage>().is_err()) {
+        map.serialize_entry(name, count)?;
+    }
     map.end()
 }
 

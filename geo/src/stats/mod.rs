@@ -19,6 +19,8 @@ pub enum BadStats {
     Merge(String, String),
     #[error("{0} counts are too many for pixels of type {1:?}")]
     Counts(usize, Kind),
+    #[error("statistics of {0} bands; at most 4096 are read")]
+    Bands(usize),
     #[error("statistics count more than 2^46 pixels")]
     TooMany,
     #[error("band {band} (counted from 0) has no valid pixel")]

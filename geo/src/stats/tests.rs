@@ -112,4 +112,7 @@ fn parts_read_back_what_was_written_and_odd_ones_are_refused() {
     ] {
         assert!(serde_json::from_str::<PartialStats>(bad).is_err(), "{bad}");
     }
+    let band = r#"{"counts":{"first":0,"counts":[]}}"#;
+    let many = format!(r#"{{"kind":"u8","bands":[{}]}}"#, vec![band; 4097].join(","));
+    assert!(serde_json::from_str::<PartialStats>(&many).unwrap_err().to_string().contains("4097 bands"));
 }

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{BadStats, Band, Kind, MAX_PIXELS, Moments, PartialStats};
 
+/// A band of counts takes half a megabyte, however short it is written.
+const MAX_BANDS: usize = 4096;
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wire {
@@ -41,6 +44,9 @@ impl TryFrom<Wire> for PartialStats {
 
     fn try_from(wire: Wire) -> Result<Self, BadStats> {
         let kind = wire.kind;
+        if wire.bands.len() > MAX_BANDS {
+            return Err(BadStats::Bands(wire.bands.len()));
+        }
         let band = |band| {
             let band = match (band, kind.bins()) {
                 (BandWire::Counts { first, counts }, Some((_, bins))) => {

@@ -169,7 +169,7 @@ fn a_run_that_is_killed_while_it_learns_goes_on_and_cuts_no_chip_twice() {
 fn a_shard_that_is_gone_is_cut_again_before_the_training() {
     let site = Site::new(Kind::Embedded);
     let file = pipeline(&site);
-    site.swath(&["run", &file, "--workers", "1", "--stages", "survey,chip"], 0);
+    site.swath(&["run", &file, "--workers", "1", "--stages", "survey,analyze,chip"], 0);
     let whole = chip_files(&site);
     let tar = whole.iter().find(|name| name.ends_with(".tar")).expect("a shard");
     let folder = &tar["shard-".len()..][..2];
