@@ -34,10 +34,11 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
             Usage(format!("{}: there is no such folder", out.parent().unwrap_or(&out).display())).into()
         );
     }
+    let wanted = Wanted { scores: args.scores, polygons: args.polygons };
+    spare_what_is_there(&image, &out, wanted)?;
     let doors = DoorArgs::of_folder(&work)?;
     let urls = Urls { root: doors.root.clone(), queue: doors.queue.clone(), ledger: doors.ledger.clone() };
     let opened = open(&urls).await?;
-    let wanted = Wanted { scores: args.scores, polygons: args.polygons };
     let (frozen, source) =
         freeze::freeze_bundle(&bundle, &image, wanted, &opened.blobs).await.map_err(as_usage)?;
     freeze::submit(&frozen, &source, &opened.blobs).await?;
@@ -56,8 +57,11 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
     if end.state != RunState::Done {
         let failed = end.failures.iter().map(|item| &item.failure.message);
         end.message.iter().chain(&end.unreadable_scenes).chain(failed).for_each(|why| say!("{why}"));
-        // Nothing of it would help the next try.
-        let _ = std::fs::remove_dir_all(&work);
+        // What is done is kept for the next try, which begins with what has failed.
+        for what in ["local", "buried"] {
+            let _ = std::fs::remove_dir_all(work.join(what));
+        }
+        note!("what is done is kept in {}; the same command goes on with it", work.display());
         return Ok(Exit::Failed);
     }
     let scene = SCENE.parse().context("naming the scene")?;
@@ -77,6 +81,31 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
     }
     std::fs::remove_dir_all(&work).with_context(|| format!("removing {}", work.display()))?;
     Ok(Exit::Done)
+}
+
+/// The image must not be written over, nor what lies beside the map by chance.
+fn spare_what_is_there(image: &str, out: &Path, wanted: Wanted) -> anyhow::Result<()> {
+    let is_image = |path: &Path| match (std::fs::canonicalize(path), std::fs::canonicalize(image)) {
+        (Ok(path), Ok(image)) => path == image,
+        _ => false,
+    };
+    if is_image(out) {
+        return Err(
+            Usage(format!("{}: is the image itself; name another file to write", out.display())).into()
+        );
+    }
+    let beside = [(wanted.scores, "scores.tif"), (wanted.polygons, "geojson")];
+    for (_, ending) in beside.into_iter().filter(|(wanted, _)| *wanted) {
+        let file = out.with_extension(ending);
+        if file.exists() {
+            return Err(Usage(format!(
+                "{} is there already: take it away, or name another OUT",
+                file.display()
+            ))
+            .into());
+        }
+    }
+    Ok(())
 }
 
 fn absolute(uri: &str) -> anyhow::Result<String> {

@@ -1,7 +1,7 @@
 //! What an item waits for, and when a stage, or the run, has nothing more to wait for. Nothing here changes
 //! the board.
 
-use std::collections::BTreeSet;
+use std::ops::Range;
 
 use swath_proto::{
     item::{Place, Stage},
@@ -60,31 +60,45 @@ impl Board {
             Need::Done(place) => self.is_done(*place),
             Need::All(stage) => self.all_settled(*stage),
             Need::AllOfStep(number) => {
-                let stuck = self.stuck();
                 let is_settled = |place: Place| {
-                    let scene = steps::scene_of(&self.record, &self.lots, place);
-                    self.is_done(place)
-                        || self.buried.contains_key(&place)
-                        || scene.is_some_and(|ordinal| stuck.contains(&(place.lot, ordinal)))
+                    self.is_done(place) || self.buried.contains_key(&place) || self.is_stuck(place)
                 };
                 let places = self.lots.values().flat_map(|lot| steps::places_of_lot(&self.record, lot));
                 let mut of_step = places.filter(|place| steps::number(&self.record, *place) == Some(*number));
-                self.lots.len() as u32 == self.record.lots() && of_step.all(is_settled)
+                self.are_open(self.record.learn_lots()..self.record.lots()) && of_step.all(is_settled)
             }
             Need::Weights => self.record.has_weights(),
             Need::Evaluation => self.evaluated.is_some(),
         }
     }
 
-    /// Scenes (lot and ordinal) of which an item is buried: what comes behind it won't come by itself.
-    pub(super) fn stuck(&self) -> BTreeSet<(u32, u32)> {
-        let ordinal = |place: &Place| match place.stage {
-            Stage::Predict => self.scene_and_pixels(*place).map(|(ordinal, _)| ordinal),
-            Stage::Assemble | Stage::Eval | Stage::Vectorize => Some(place.index),
-            Stage::Step => steps::scene_of(&self.record, &self.lots, *place),
-            _ => None,
-        };
-        self.buried.keys().filter_map(|place| Some((place.lot, ordinal(place)?))).collect()
+    /// It waits for something that is buried, so that it won't come by itself.
+    fn is_stuck(&self, place: Place) -> bool {
+        let waits_in_vain = |input: Place| self.buried.contains_key(&input) || self.is_stuck(input);
+        match place.stage {
+            Stage::Assemble => self.buried.keys().any(|grave| {
+                grave.stage == Stage::Predict
+                    && grave.lot == place.lot
+                    && self.scene_and_pixels(*grave).is_some_and(|(ordinal, _)| ordinal == place.index)
+            }),
+            Stage::Eval | Stage::Vectorize => {
+                waits_in_vain(Place::new(Stage::Assemble, place.lot, place.index))
+            }
+            Stage::Step => steps::needs(&self.record, &self.lots, place).unwrap_or_default().iter().any(
+                |need| match need {
+                    Need::Done(input) => waits_in_vain(*input),
+                    _ => false,
+                },
+            ),
+            _ => false,
+        }
+    }
+
+    /// Their surveys are known, or can't be made.
+    fn are_open(&self, mut lots: Range<u32>) -> bool {
+        lots.all(|lot| {
+            self.lots.contains_key(&lot) || self.buried.contains_key(&Place::new(Stage::Survey, lot, 0))
+        })
     }
 
     /// Every lot that has items of this stage is open, and each of them is done, buried, or stuck behind a
@@ -98,16 +112,16 @@ impl Board {
         };
         let buried = self.buried.keys().filter(|place| place.stage == stage).count() as u64;
         let count = self.counts.get(&stage).copied().unwrap_or_default();
-        let behind = |&(lot, ordinal): &(u32, u32)| {
-            let place = Place::new(stage, lot, ordinal);
-            let exists =
-                || self.lots.get(&lot).is_some_and(|of| of.dependents(&self.record, stage).contains(&place));
-            !self.is_done(place) && !self.buried.contains_key(&place) && exists()
-        };
         let is_of_scenes = matches!(stage, Stage::Assemble | Stage::Eval | Stage::Vectorize);
-        let stuck =
-            if is_of_scenes { self.stuck().iter().filter(|scene| behind(scene)).count() as u64 } else { 0 };
-        lots.clone().all(|lot| self.lots.contains_key(&lot)) && count.done + buried + stuck == count.items
+        let stuck = match is_of_scenes && !self.buried.is_empty() {
+            true => {
+                let places = self.lots.values().flat_map(|lot| lot.dependents(&self.record, stage));
+                let left = places.filter(|place| !self.is_done(*place) && !self.buried.contains_key(place));
+                left.filter(|place| self.is_stuck(*place)).count() as u64
+            }
+            false => 0,
+        };
+        self.are_open(lots) && count.done + buried + stuck == count.items
     }
 
     pub(super) fn done_of(&self, stage: Stage) -> u64 {

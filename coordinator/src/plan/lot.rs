@@ -188,16 +188,12 @@ fn usable(record: &RunRecord, surveyed: SurveyedScene) -> Result<SceneHeader, (S
         SurveyedScene::Readable(header) => header,
         SurveyedScene::Unreadable { id, message } => return Err((id.to_string(), message)),
     };
-    let none_measured = record.statistics.as_ref().is_some_and(|statistics| statistics.means.is_empty());
-    let advice = match record.has(Stage::Analyze) {
-        _ if !record.needs_statistics(&header) => return Ok(header),
-        true if !none_measured => return Ok(header),
-        true => "all scenes that were measured have 8 bits: give the limits",
-        false => "name analyze in stages, or give the limits",
-    };
+    if !record.needs_statistics(&header) || record.has(Stage::Analyze) {
+        return Ok(header);
+    }
     let file = header.source.files.first().map_or("it", |file| file.uri.as_str());
     let why = format!(
-        "{file} has pixels of type {}, and it is not said how they are scaled: {advice} as data.scale = {{ min = .., max \
+        "{file} has pixels of type {}, and it is not said how they are scaled: name analyze in stages, or the limits as data.scale = {{ min = .., max \
          = .. }}",
         header.data_type
     );

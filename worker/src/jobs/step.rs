@@ -89,6 +89,9 @@ async fn prepare(
             return Err(JobError::data(anyhow!("{} is not what it was when the run began", file.name)));
         }
         write(&folder.join(&file.name), &script).await?;
+        let runnable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        let made = tokio::fs::set_permissions(folder.join(&file.name), runnable).await;
+        made.map_err(|error| local(error, "making a script runnable"))?;
     }
     let mut filled: Vec<(String, Vec<String>)> = Vec::new();
     let mut gone = Vec::new();
@@ -130,7 +133,13 @@ async fn prepare(
             filled.push((name.into(), vec![value.to_string()]));
         }
     }
-    Ok(command.command.iter().flat_map(|word| fill(word, &filled)).collect())
+    let mut words: Vec<String> = command.command.iter().flat_map(|word| fill(word, &filled)).collect();
+    if let Some(program) = words.first_mut()
+        && command.files.iter().any(|file| file.name == *program)
+    {
+        *program = text(&folder.join(&*program))?;
+    }
+    Ok(words)
 }
 
 /// A word that is just one name becomes as many words as the name has values.
@@ -169,10 +178,15 @@ async fn execute(work: &Step, words: &[String], folder: &Path) -> Result<(), Job
     // Its children go with it, and Ctrl-C at a terminal comes to us alone.
     command.process_group(0).kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| {
+        use std::io::ErrorKind::{NotFound, PermissionDenied};
+        let class = match error.kind() {
+            NotFound | PermissionDenied => FailureClass::Config,
+            _ => FailureClass::Fault,
+        };
         let what = format!("starting {program} for the step {}", work.name);
-        JobError::new(FailureClass::Config, anyhow!(error).context(what))
+        JobError::new(class, anyhow!(error).context(what))
     })?;
-    let _group = Group(child.id());
+    let group = Group(child.id());
     let (mut said, mut complained) = (Vec::new(), Vec::new());
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let read = async |pipe: Option<&mut (dyn tokio::io::AsyncRead + Unpin + Send)>, into: &mut Vec<u8>| {
@@ -181,11 +195,18 @@ async fn execute(work: &Step, words: &[String], folder: &Path) -> Result<(), Job
         }
     };
     let (mut out, mut err) = (out, err);
-    tokio::join!(
+    let ended = async {
+        let status = child.wait().await;
+        // What it has left behind would keep the pipes open.
+        drop(group);
+        status
+    };
+    let (status, (), ()) = tokio::join!(
+        ended,
         read(out.as_mut().map(|pipe| pipe as _), &mut said),
         read(err.as_mut().map(|pipe| pipe as _), &mut complained)
     );
-    let status = child.wait().await.map_err(JobError::internal)?;
+    let status = status.map_err(JobError::internal)?;
     if status.success() {
         return Ok(());
     }

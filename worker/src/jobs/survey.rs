@@ -7,7 +7,7 @@ use swath_proto::{
     item::Survey,
     outcome::FailureClass,
     scene::{SceneFiles, SceneHeader, Surveyed, SurveyedScene},
-    source::{ClassList, IGNORED},
+    source::{ClassList, IGNORED, LabelSpec},
 };
 use swath_raster::{Aoi, Labels, Source};
 
@@ -52,7 +52,9 @@ fn survey(scene: &SceneFiles, classes: &ClassList, is_last_try: bool) -> Result<
 fn header(scene: &SceneFiles, classes: &ClassList) -> Result<SceneHeader, JobError> {
     let header = Source::open(&scene.source)?.header(scene.id.clone())?;
     let mut header = SceneHeader { aoi: scene.aoi.clone(), ..header };
-    if let Some(edge_px) = scene.crop_px {
+    // Rasters of labels lie on the whole scene's pixels.
+    let has_rasters = matches!(scene.labels, Some(LabelSpec::ClassRaster(_) | LabelSpec::ColorRaster(_)));
+    if let Some(edge_px) = scene.crop_px.filter(|_| !has_rasters) {
         header = header.cropped(best_square(scene, &header, classes, edge_px)?);
     }
     let len = serde_json::to_vec(&header).map_err(JobError::internal)?.len();
