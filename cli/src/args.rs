@@ -195,7 +195,7 @@ pub struct Tuning {
     /// their number decides bits: it is pinned when a run begins.
     #[arg(long, default_value_t = 1)]
     pub threads: u32,
-    /// Run the [[steps]] of pipelines: commands that whoever can write under the root decides.
+    /// Run the steps of pipelines: commands that whoever can write under the root decides.
     #[arg(long)]
     pub allow_steps: bool,
     /// MiB that GDAL may keep of what it has read.
