@@ -97,10 +97,7 @@ fn evaluate(made: &Made, scene: &PlannedScene, bands: usize, colours: &Colours) 
             truth.resize(rect.pixels() as usize, 0);
             labels.burn(rect, &mut truth)?;
             if let Some(aoi) = &aoi {
-                let mut inside = vec![0; truth.len()];
-                aoi.burn(rect.into(), &mut inside);
-                let outside = truth.iter_mut().zip(&inside).filter(|(_, inside)| **inside == 0);
-                outside.for_each(|(class, _)| *class = IGNORED);
+                aoi.ignore_outside(rect.into(), &mut truth);
             }
             confusion.add(&truth, &colours.classify(plane))?;
         }

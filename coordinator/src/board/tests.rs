@@ -85,6 +85,10 @@ fn header(id: &str, edge_px: u32) -> SurveyedScene {
     })
 }
 
+fn failure(class: FailureClass) -> Failure {
+    Failure { class, message: "x".into(), scene: None, rect: None, worker: "w".parse().unwrap() }
+}
+
 fn place(text: &str) -> Place {
     text.parse().unwrap()
 }
@@ -159,13 +163,7 @@ fn an_event_that_comes_twice_counts_once() {
 fn a_failed_item_rests_and_a_lost_one_does_not() {
     let mut board = opened();
     let now = Instant::now();
-    let failure = Failure {
-        class: FailureClass::Transient,
-        message: "x".into(),
-        scene: None,
-        rect: None,
-        worker: "w".parse().unwrap(),
-    };
+    let failure = failure(FailureClass::Transient);
     board.apply(Event::Released { place: place("predict.0.0"), failures: 2, failure: Some(failure) }, now);
     board.apply(Event::Released { place: place("predict.0.1"), failures: 0, failure: None }, now);
     assert_eq!(taken_at(&mut board, now), ["predict.0.1"]);
@@ -176,13 +174,7 @@ fn a_failed_item_rests_and_a_lost_one_does_not() {
 #[test]
 fn what_is_buried_holds_up_its_own_scene_only_and_comes_back_when_replayed() {
     let mut board = opened();
-    let failure = Failure {
-        class: FailureClass::Data,
-        message: "x".into(),
-        scene: None,
-        rect: None,
-        worker: "w".parse().unwrap(),
-    };
+    let failure = failure(FailureClass::Data);
     let grave = Event::Buried { place: place("predict.0.3"), attempts: 1, failure };
     board.apply(grave, Instant::now());
     for text in ["predict.0.0", "predict.0.1", "predict.0.2", "predict.1.0"] {
@@ -294,13 +286,7 @@ fn a_run_that_trains_predicts_with_what_it_has_learnt() {
     assert_eq!(taken(&mut board), [""; 0], "the validation scene is not cut yet");
     board.open(1, vec![header("b", 200)]);
     assert_eq!(taken(&mut board), ["chip.1.0"]);
-    let failure = Failure {
-        class: FailureClass::Data,
-        message: "x".into(),
-        scene: None,
-        rect: None,
-        worker: "w".parse().unwrap(),
-    };
+    let failure = failure(FailureClass::Data);
     board.apply(Event::Buried { place: place("chip.1.0"), attempts: 1, failure }, Instant::now());
     assert_eq!(taken(&mut board), ["train.0.0"], "a chip item that fails does not stop the training");
     finished(&mut board, "train.0.0");

@@ -10,10 +10,10 @@ use swath_proto::{
     learn::{ChipWindows, Chipped},
     source::{ClassList, IGNORED, Scaling},
 };
-use swath_raster::{Aoi, Block, Coverage, Labels, Pixels, Source};
+use swath_raster::{Aoi, Block, Coverage, Labels, Pixels, Source, labels};
 use swath_shard::{Image, SampleType, Shape, ShardWriter, chip};
 
-use super::{Output, ignore_where_zero, json};
+use super::{Output, json};
 use crate::{
     context::{Claimed, Context},
     failure::JobError,
@@ -66,9 +66,7 @@ fn cut(work: &Chip) -> Result<Cut, JobError> {
         let block = source.read(window)?;
         let mut classes = classes(&labels, work.scene.size, &block)?;
         if let Some(aoi) = &aoi {
-            let mut inside = vec![0; classes.len()];
-            aoi.burn(window, &mut inside);
-            ignore_where_zero(&inside, &mut classes);
+            aoi.ignore_outside(window, &mut classes);
         }
         let by_class = chip::histogram(&classes);
         let counts = Counts { pixels: window.size().pixels(), nodata: block.n_blank(), by_class: &by_class };
@@ -128,7 +126,7 @@ fn windows<'a>(work: &'a Chip, aoi: Option<&'a Aoi>) -> Result<Windows<'a>, JobE
 }
 
 /// The class of each pixel of a window; those without data train nothing.
-fn classes(labels: &Labels, scene: SizePx, block: &Block) -> Result<Vec<u8>, JobError> {
+fn classes(from: &Labels, scene: SizePx, block: &Block) -> Result<Vec<u8>, JobError> {
     let WindowPx { col, row, width, height } = block.window;
     let mut classes = vec![IGNORED; block.window.size().pixels() as usize];
     let clip = |at: i64, len: u32, end: u32| {
@@ -140,7 +138,7 @@ fn classes(labels: &Labels, scene: SizePx, block: &Block) -> Result<Vec<u8>, Job
     let inside = RectPx::new(left, top, inner_width, inner_height);
     if inside.pixels() > 0 {
         let mut burnt = vec![0; inside.pixels() as usize];
-        labels.burn(inside, &mut burnt)?;
+        from.burn(inside, &mut burnt)?;
         let (right_of, below) = ((i64::from(left) - col) as usize, (i64::from(top) - row) as usize);
         for (number, line) in burnt.chunks_exact(inner_width as usize).enumerate() {
             let at = (below + number) * width as usize + right_of;
@@ -148,7 +146,7 @@ fn classes(labels: &Labels, scene: SizePx, block: &Block) -> Result<Vec<u8>, Job
         }
     }
     if let Some(mask) = block.mask() {
-        ignore_where_zero(&mask.pixels, &mut classes);
+        labels::ignore_where_zero(&mask.pixels, &mut classes);
     }
     Ok(classes)
 }

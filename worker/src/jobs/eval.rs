@@ -10,7 +10,7 @@ use swath_proto::{
 };
 use swath_raster::{Aoi, Kind, Labels, Pixels, Raster};
 
-use super::{Output, ignore_where_zero, json};
+use super::{Output, json};
 use crate::{
     context::{Claimed, Context},
     failure::JobError,
@@ -42,7 +42,7 @@ fn count(work: &Eval, prediction: &str) -> Result<SceneScore, JobError> {
     let labels = Labels::open(&work.labels, &work.scene, &ClassList { names, null_class })?;
     let aoi = work.scene.aoi.as_ref().map(|aoi| Aoi::open(aoi, &work.scene)).transpose()?;
     let mut confusion = Confusion::new(work.classes.len() as u32).map_err(JobError::data)?;
-    let (mut truth, mut inside) = (Vec::new(), Vec::new());
+    let mut truth = Vec::new();
     let SizePx { width, height } = work.scene.size;
     for row in (0..height).step_by(BLOCK_PX as usize) {
         for col in (0..width).step_by(BLOCK_PX as usize) {
@@ -53,9 +53,7 @@ fn count(work: &Eval, prediction: &str) -> Result<SceneScore, JobError> {
             truth.resize(guess.len(), 0);
             labels.burn(rect, &mut truth)?;
             if let Some(aoi) = &aoi {
-                inside.resize(guess.len(), 0);
-                aoi.burn(rect.into(), &mut inside);
-                ignore_where_zero(&inside, &mut truth);
+                aoi.ignore_outside(rect.into(), &mut truth);
             }
             confusion.add(&truth, &guess).map_err(JobError::data)?;
         }

@@ -13,10 +13,7 @@ mod train;
 mod vectorize;
 
 use bytes::Bytes;
-use swath_proto::{
-    item::{Item, Work},
-    source::IGNORED,
-};
+use swath_proto::item::{Item, Work};
 
 use crate::{
     context::{Claimed, Context},
@@ -46,12 +43,6 @@ pub async fn run(cx: &Context, item: &Claimed) -> Result<Output, JobError> {
         Work::Step(work) => step::run(cx, item, work).await,
         Work::Noop(_) => Ok(Output { body: Bytes::new(), pixels: 0 }),
     }
-}
-
-/// Pixels that count neither in training nor in evaluation.
-fn ignore_where_zero(mask: &[u8], classes: &mut [u8]) {
-    let left_out = classes.iter_mut().zip(mask).filter(|(_, inside)| **inside == 0);
-    left_out.for_each(|(class, _)| *class = IGNORED);
 }
 
 /// Takes away what a job has left on its way and nothing names any more. To be called once the output is in

@@ -11,7 +11,7 @@ mod shapes;
 use swath_proto::{
     geometry::{RectPx, WindowPx},
     scene::{FileRef, SceneHeader},
-    source::{Aoi as AoiSpec, ClassList, GeoJsonLabels, LabelSpec},
+    source::{Aoi as AoiSpec, ClassList, IGNORED, LabelSpec},
 };
 
 use crate::error::{Kind, RasterError, Result};
@@ -66,13 +66,6 @@ impl Labels {
     }
 }
 
-/// Polygons of GeoJSON with the defaults of [`GeoJsonLabels`].
-pub fn read(uri: &str, scene: &SceneHeader, class_names: &[&str], null_class: u8) -> Result<Labels> {
-    let file = FileRef { uri: uri.to_owned(), tag: String::new() };
-    let names = class_names.iter().map(|name| (*name).to_owned()).collect();
-    Labels::open(&LabelSpec::GeoJson(GeoJsonLabels::new(file)), scene, &ClassList { names, null_class })
-}
-
 /// Where a scene's chips and scores may come from.
 pub struct Aoi {
     features: Features,
@@ -115,10 +108,27 @@ impl Aoi {
         self.features.burn(window, out);
     }
 
+    /// Makes the classes of a window's pixels ignored where they lie outside: they count neither in training nor
+    /// in evaluation.
+    ///
+    /// # Panics
+    /// If `classes` is not as large as `window`.
+    pub fn ignore_outside(&self, window: WindowPx, classes: &mut [u8]) {
+        let mut inside = vec![0; classes.len()];
+        self.burn(window, &mut inside);
+        ignore_where_zero(&inside, classes);
+    }
+
     /// The smallest window that holds the whole area.
     pub fn bounds(&self) -> Option<WindowPx> {
         self.features.bounds()
     }
+}
+
+/// Makes the classes of pixels ignored where a mask is 0.
+pub fn ignore_where_zero(mask: &[u8], classes: &mut [u8]) {
+    let left_out = classes.iter_mut().zip(mask).filter(|(_, inside)| **inside == 0);
+    left_out.for_each(|(class, _)| *class = IGNORED);
 }
 
 const fn window(rect: RectPx) -> WindowPx {
