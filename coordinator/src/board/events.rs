@@ -59,7 +59,9 @@ impl Board {
 
     /// Steps that may have waited for an item.
     pub(super) fn make_steps_ready(&mut self, place: Place) {
-        if self.record.steps.is_empty() {
+        // No step waits for a part of a scene, and there are many of these.
+        let is_part = matches!(place.stage, Stage::Analyze | Stage::Chip | Stage::Predict | Stage::Noop);
+        if is_part || self.record.steps.is_empty() {
             return;
         }
         let ordinal = match place.stage {
