@@ -1,7 +1,7 @@
-//! Writes libtorch's folder into the binary's run path, and the commit into its version.
+//! Writes libtorch's folder into the worker's run path, and the commit into the version.
 fn main() {
     if let Ok(lib) = std::env::var("DEP_SWATH_MODEL_LIBTORCH") {
-        println!("cargo:rustc-link-arg-bins=-Wl,--enable-new-dtags,-rpath,{lib}");
+        println!("cargo:rustc-link-arg-bin=swath-worker=-Wl,--enable-new-dtags,-rpath,{lib}");
     }
     println!("cargo:rerun-if-changed=../.git/HEAD");
     let git = std::process::Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();

@@ -11,6 +11,8 @@ use swath_proto::{
     item::{Place, Stage},
 };
 
+use crate::{config, exit::Exit};
+
 /// Chip, train, predict and evaluate on large imagery, on one machine or a fleet.
 #[derive(Debug, Parser)]
 #[command(name = "swath", version, propagate_version = true, max_term_width = 110)]
@@ -52,9 +54,20 @@ impl DoorArgs {
     }
 }
 
+/// What was typed, with what a profile says beside it. Ends the program where the answer is known at once: help,
+/// the version, wrong usage.
+pub fn typed() -> anyhow::Result<Args> {
+    let (args, unsaid) = Args::read().unwrap_or_else(|error| {
+        let code = if error.use_stderr() { Exit::WrongUsage } else { Exit::Done };
+        let _ = error.print();
+        std::process::exit(code as i32);
+    });
+    config::fill_in(args, &unsaid)
+}
+
 impl Args {
     /// Reads the command line, and which doors it leaves to a profile.
-    pub fn read() -> Result<(Self, Vec<&'static str>), clap::Error> {
+    fn read() -> Result<(Self, Vec<&'static str>), clap::Error> {
         let matches = Self::command().try_get_matches()?;
         let args = Self::from_arg_matches(&matches)?;
         let is_default = |door: &&str| matches.value_source(door) == Some(ValueSource::DefaultValue);

@@ -15,7 +15,10 @@ use std::{
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{DoorArgs, Tuning};
+use crate::{
+    args::{DoorArgs, Tuning},
+    worker_program,
+};
 
 /// Deaths in a row, each within seconds of the start, after which starting again is pointless.
 const HOPELESS: u32 = 5;
@@ -32,7 +35,7 @@ impl Pool {
     /// and threads of the runtime come and go.
     pub(crate) fn start(n: usize, doors: &DoorArgs, tuning: &Tuning, logs: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(logs).with_context(|| format!("making {}", logs.display()))?;
-        let program = std::env::current_exe().context("finding this program")?;
+        let program = worker_program::path()?;
         let alive = Arc::new(AtomicUsize::new(n));
         let mut pool =
             Self { stop: CancellationToken::new(), broken: CancellationToken::new(), threads: Vec::new() };

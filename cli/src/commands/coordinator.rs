@@ -3,11 +3,11 @@
 use swath_backends::open::open;
 use swath_coordinator::{run::Me, serve::serve};
 
-use super::stop_on_signals;
 use crate::{
     args::{CoordinatorArgs, DoorArgs},
     config,
     exit::Exit,
+    signals::stop_on_signals,
 };
 
 pub(super) async fn run(args: CoordinatorArgs, doors: DoorArgs) -> anyhow::Result<Exit> {

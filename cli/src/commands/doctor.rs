@@ -22,8 +22,8 @@ pub(super) async fn run(args: DoorArgs) -> anyhow::Result<Exit> {
         told("root", &urls.root, check_root(&urls)).await,
         told("queue", &urls.queue, check_queue(&urls)).await,
         told("ledger", &urls.ledger, check_ledger(&urls)).await,
+        engines(),
     ];
-    engines();
     Ok(worst(&checks))
 }
 
@@ -86,11 +86,21 @@ async fn check_ledger(urls: &Urls) -> anyhow::Result<String> {
 }
 
 #[cfg(feature = "worker")]
-fn engines() {
-    say!("ok      engines {}, {}", swath_model::engine(), swath_raster::version());
+fn engines() -> Exit {
+    match crate::worker_program::engines() {
+        Ok(engines) => {
+            say!("ok      engines {engines}");
+            Exit::Done
+        }
+        Err(error) => {
+            say!("FAILED  engines {error:#}");
+            Exit::Failed
+        }
+    }
 }
 
 #[cfg(not(feature = "worker"))]
-fn engines() {
+fn engines() -> Exit {
     say!("-       engines none; this program was built as a coordinator only");
+    Exit::Done
 }

@@ -21,8 +21,6 @@ mod steer;
 mod submit;
 #[cfg(feature = "worker")]
 mod synth;
-#[cfg(feature = "worker")]
-mod worker;
 
 pub(crate) use status::state as state_name;
 
@@ -30,8 +28,9 @@ use std::future::Future;
 
 use clap::CommandFactory as _;
 use swath_coordinator::commands::Command as Wish;
-use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "worker")]
+use crate::worker_program;
 use crate::{
     args::{Args, Command},
     exit::Exit,
@@ -39,10 +38,9 @@ use crate::{
 };
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
-    // A worker forks before anything else exists; everyone else starts here.
     #[cfg(feature = "worker")]
-    if let Command::Worker(worker) = &args.command {
-        return worker::run(worker, &args.doors, args.log_format);
+    if let Command::Worker(_) = &args.command {
+        return Err(worker_program::become_it());
     }
     let default = match &args.command {
         Command::Coordinator(_) => "info",
@@ -57,7 +55,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         #[cfg(feature = "worker")]
         Command::Synth(args) => synth::run(&args),
         #[cfg(feature = "worker")]
-        Command::Worker(_) => unreachable!("workers are started above"),
+        Command::Worker(_) => unreachable!("it has become another program above"),
         #[cfg(feature = "worker")]
         Command::Baseline(name) => block_on(baseline::run(name.run, doors)),
         #[cfg(feature = "worker")]
@@ -101,20 +99,4 @@ pub(crate) fn tell_left_out(frozen: &swath_coordinator::freeze::Frozen) {
     if frozen.left_out > 0 {
         note!("note: {} scenes are left out, since files of theirs are not there", frozen.left_out);
     }
-}
-
-/// Set by Ctrl-C or SIGTERM.
-pub(crate) fn stop_on_signals() -> anyhow::Result<CancellationToken> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let stop = CancellationToken::new();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let token = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        token.cancel();
-    });
-    Ok(stop)
 }

@@ -12,14 +12,12 @@ use swath_bundle::Bundle;
 use swath_coordinator::freeze::{self, SCENE, Wanted};
 use swath_proto::{keys, status::RunState};
 
-use super::{
-    run::{serve, start_workers},
-    stop_on_signals,
-};
+use super::run::{serve, start_workers};
 use crate::{
     args::{DoorArgs, PredictArgs},
     config,
     exit::{Exit, Usage, as_usage},
+    signals::stop_on_signals,
 };
 
 pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {

@@ -17,13 +17,13 @@ use super::{
     again::{Before, before},
     report, status,
     status::state,
-    stop_on_signals,
 };
 use crate::{
     args::{DoorArgs, RunArgs, Tuning},
     config,
     exit::{Exit, Usage, as_usage},
     progress::Bar,
+    signals::stop_on_signals,
 };
 
 /// Servers may be away for a while; the run waits that long between two tries.

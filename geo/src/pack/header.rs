@@ -44,6 +44,8 @@ pub enum BadPack {
 pub(super) struct Header {
     pub(super) rect: RectPx,
     pub(super) block_px: u32,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_blank: bool,
     pub(super) products: Vec<HeaderProduct>,
 }
 
@@ -63,6 +65,8 @@ pub struct PackHeader {
     /// The item's place in its scene.
     pub rect: RectPx,
     pub block_px: u32,
+    /// No pixel of it counted: all are missing, or outside the area of interest.
+    pub is_blank: bool,
     header_len: u64,
     products: Vec<Product>,
 }
@@ -147,7 +151,7 @@ impl PackHeader {
 
     pub(super) fn check(header: Header, json_len: usize) -> Result<Self, BadPack> {
         let bad = |text: String| Err(BadPack::Inconsistent(text));
-        let Header { rect, block_px, products } = header;
+        let Header { rect, block_px, is_blank, products } = header;
         if json_len > MAX_HEADER_LEN as usize {
             return Err(BadPack::HeaderLength(json_len));
         }
@@ -187,7 +191,7 @@ impl PackHeader {
             }
             checked.push(product);
         }
-        Ok(Self { rect, block_px, header_len, products: checked })
+        Ok(Self { rect, block_px, is_blank, header_len, products: checked })
     }
 
     pub fn products(&self) -> &[Product] {

@@ -64,12 +64,19 @@ impl EncodedProduct {
     }
 }
 
-/// Writes the blob of an item. A header that [`PackHeader::parse`] would not take is an error here.
-pub fn build(rect: RectPx, block_px: u32, products: &[EncodedProduct]) -> Result<Vec<u8>, BadPack> {
+/// Writes the blob of an item, blank where no pixel of it counted. A header that [`PackHeader::parse`] would not take is
+/// an error here.
+pub fn build(
+    rect: RectPx,
+    block_px: u32,
+    is_blank: bool,
+    products: &[EncodedProduct],
+) -> Result<Vec<u8>, BadPack> {
     let sizes = |tiles: &Vec<Vec<u8>>| tiles.iter().map(|tile| tile.len() as u64).collect();
     let header = Header {
         rect,
         block_px,
+        is_blank,
         products: products
             .iter()
             .map(|product| HeaderProduct {
@@ -116,7 +123,7 @@ mod tests {
         };
         let classes = of(CLASSES, class_plane(), Reduction::Mode, Predictor::None);
         let scores = of(SCORES, score_plane(), Reduction::Mean { bands: 2 }, Predictor::Horizontal);
-        build(RECT, BLOCK, &[classes, scores]).unwrap()
+        build(RECT, BLOCK, false, &[classes, scores]).unwrap()
     }
 
     fn assert_holds_the_planes(pack: &[u8]) {
@@ -146,6 +153,23 @@ mod tests {
         let pack = sample();
         assert_holds_the_planes(&pack);
         assert_eq!(sample(), pack);
+    }
+
+    #[test]
+    fn a_pack_says_that_it_is_blank() {
+        let classes = vec![0; RECT.pixels() as usize];
+        let product = EncodedProduct::of_plane(
+            CLASSES,
+            classes,
+            RECT.size(),
+            BLOCK,
+            1,
+            Reduction::Mode,
+            Predictor::None,
+        );
+        let pack = build(RECT, BLOCK, true, &[product.unwrap()]).unwrap();
+        assert!(PackHeader::parse(&pack).unwrap().unwrap().is_blank);
+        assert!(!PackHeader::parse(&sample()).unwrap().unwrap().is_blank);
     }
 
     #[test]

@@ -37,6 +37,8 @@ for name in 'scene-1', 'scene-2':
     write(f'{target}/{name}.tif', 0, 1500)
     write(f'{target}/{name}-west.tif', 0, 800)
     write(f'{target}/{name}-east.tif', 800, 1500)
+    pixels = np.full_like(pixels, 9)
+    write(f'{target}/{name}-blank.tif', 0, 300)
     labels = json.load(open(f'{source}/{name}.geojson'))
     for feature in labels['features']:
         feature['properties'] = {'kind': 3}
@@ -201,6 +203,7 @@ fn one_bad_scene_stops_no_other_and_each_is_told_with_its_file() {
     let bad = [
         ("torn", "torn.tif", None),
         ("none", "none.tif", None),
+        ("blank", "scene-1-blank.tif", None),
         ("unknown-class", "scene-1.tif", Some("unknown.geojson")),
         ("broken-labels", "scene-1.tif", Some("broken.geojson")),
         ("labels-away", "scene-1.tif", Some("away.geojson")),

@@ -56,6 +56,13 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Assemble) -> Result
         .with_context(|| format!("reading {key}"))
         .map_err(JobError::data)?;
     let parts = headers(cx, &inputs).await?;
+    if parts.iter().all(|part| part.header.is_blank) {
+        let files: Vec<_> = inputs.scene.files().into_iter().take(3).map(|file| file.uri).collect();
+        return Err(JobError::data(anyhow!(
+            "{}: no pixel counts: all are nodata, masked or outside the area of interest",
+            files.join(", ")
+        )));
+    }
     let mut files = Vec::new();
     if let Some(output) = &work.scores_output {
         files.push(product(cx, item, &inputs, &parts, SCORES, output).await?);

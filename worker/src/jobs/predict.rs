@@ -26,6 +26,8 @@ use crate::{
 struct Planes {
     classes: Vec<u8>,
     scores: Option<Vec<u8>>,
+    /// No pixel was to be predicted.
+    is_blank: bool,
 }
 
 /// The item's pixels with the context around them, and which of its own pixels are to be predicted.
@@ -137,7 +139,8 @@ fn infer(
     if let Some(mask) = &read.mask {
         blank(mask, work.null_class as usize, &mut classes, scores.as_deref_mut());
     }
-    Ok(Planes { classes, scores })
+    let is_blank = read.mask.as_ref().is_some_and(|mask| !mask.contains(&1));
+    Ok(Planes { classes, scores, is_blank })
 }
 
 /// Whether any pixel of a core counts.
@@ -175,5 +178,5 @@ fn encode(work: &Predict, planes: Planes) -> Result<Vec<u8>, JobError> {
         let reduction = Reduction::Mean { bands: work.model.classes };
         products.push(encoded(pack::SCORES, scores, reduction, Predictor::Horizontal)?);
     }
-    pack::build(work.rect, block_px, &products).map_err(JobError::internal)
+    pack::build(work.rect, block_px, planes.is_blank, &products).map_err(JobError::internal)
 }

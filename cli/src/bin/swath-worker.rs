@@ -1,23 +1,38 @@
-//! `swath worker`: a supervisor, and under it the process that works.
+//! `swath worker`: a supervisor, and under it the process that works. A program of its own, since it alone
+//! needs libtorch; it takes the same command line as `swath`, which becomes this program where it is asked to work.
 
 use std::path::PathBuf;
 
+use swath::{
+    args::{self, Args, Command, DoorArgs, Kind, LogFormat, WorkerArgs},
+    config,
+    exit::{self, Exit, Usage},
+    logging,
+    signals::stop_on_signals,
+};
 use swath_backends::{open::open, queue::Lane};
 use swath_worker::{run, supervise};
-use tokio_util::sync::CancellationToken;
-
-use super::stop_on_signals;
-use crate::{
-    args::{DoorArgs, Kind, LogFormat, WorkerArgs},
-    config,
-    exit::{self, Exit},
-    logging,
-};
 
 /// Items that crash their worker are set aside after that many times.
 const MAX_CRASHES: u32 = 3;
 
-pub(super) fn run(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> anyhow::Result<Exit> {
+fn main() -> ! {
+    swath::finish(args::typed().and_then(obey))
+}
+
+fn obey(args: Args) -> anyhow::Result<Exit> {
+    match &args.command {
+        // Here first: a worker forks before anything else exists.
+        Command::Worker(worker) => work(worker, &args.doors, args.log_format),
+        Command::Doctor => {
+            swath::say::line(format_args!("{}, {}", swath_model::engine(), swath_raster::version()));
+            Ok(Exit::Done)
+        }
+        _ => Err(Usage("this program knows `worker` only; everything else is `swath`".into()).into()),
+    }
+}
+
+fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> anyhow::Result<Exit> {
     config::check(&args.tuning)?;
     let idle_exit = args.idle_exit.map(|seconds| config::seconds("--idle-exit", seconds)).transpose()?;
     // Returns in the child; before this line no thread may exist.
@@ -48,7 +63,7 @@ pub(super) fn run(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> any
     let urls = config::urls(doors);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async move {
-        let stop: CancellationToken = stop_on_signals()?;
+        let stop = stop_on_signals()?;
         let doors = open(&urls).await?;
         tracing::info!(worker = %config.me, "ready");
         run::run(config, doors, inheritance, stop).await
