@@ -43,7 +43,7 @@ fn pack_of(rect: RectPx, levels: u32) -> Result<Vec<u8>> {
     };
     let classes = of(CLASSES, plane(rect, |c, r| [class_at(c, r)]), Reduction::Mode, Predictor::None)?;
     let scores = of(SCORES, plane(rect, scores_at), Reduction::Mean { bands: 3 }, Predictor::Horizontal)?;
-    Ok(pack::build(rect, BLOCK_PX, &[classes, scores])?)
+    Ok(pack::build(rect, BLOCK_PX, false, &[classes, scores])?)
 }
 
 /// One product of all packs as a file.
