@@ -22,15 +22,16 @@ demo: ## scenes drawn, a network trained, a map, its scores and a picture; minut
 	cargo build --locked --release -p swath --no-default-features --features worker
 	@setup/demo $(TARGET)/release/swath
 
+# The program together with the tests, so that what both stand on is built once, with one set of features.
 test: ## all tests; starts its own servers
 	@setup/install build test
-	cargo build --locked -p swath
+	cargo build --locked --workspace --bins --tests
 	cargo test --locked --workspace
 
 test-faults: ## fifty kills on every kind of backend, twenty of a run that trains; minutes
 	@setup/install build test
-	cargo build --locked -p swath
-	cargo test --locked -p swath-tests --test system -- --ignored --nocapture fifty twenty
+	cargo build --locked --workspace --bins --tests
+	cargo test --locked --workspace --test system -- --ignored --nocapture fifty twenty
 
 SECONDS_EACH ?= 60
 FUZZ_TARGETS ?=

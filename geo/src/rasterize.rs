@@ -41,7 +41,10 @@ const MAX_BANDS: i64 = 1 << 16;
 
 impl Polygon {
     /// Rings of (column, row). The last point is joined to the first, whether or not it repeats it.
-    pub fn new(rings: Vec<Vec<[f64; 2]>>) -> Result<Self, BadPolygon> {
+    pub fn new(mut rings: Vec<Vec<[f64; 2]>>) -> Result<Self, BadPolygon> {
+        // A scene may have a hundred thousand of them in memory.
+        rings.iter_mut().for_each(Vec::shrink_to_fit);
+        rings.shrink_to_fit();
         if rings.iter().flatten().flatten().all(|c| c.abs() <= FARTHEST) {
             let mut polygon = Self { rings, near: None };
             if polygon.rings.iter().map(Vec::len).sum::<usize>() > FEW_EDGES {

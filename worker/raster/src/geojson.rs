@@ -1,13 +1,27 @@
-//! Reads a GeoJSON collection feature by feature: what is in memory at a time is the text and one
-//! feature, not a tree of all of them.
+//! Reads a GeoJSON collection feature by feature: what is in memory at a time is one feature, neither the text
+//! nor a tree of all of them.
 
-use std::fmt;
+use std::{fmt, io};
 
 use serde::{
     Deserialize,
     de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::Value;
+
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// The file could not be read to its end.
+    Io(io::Error),
+    /// It holds what it must not.
+    Bad(String),
+}
+
+impl From<serde_json::Error> for Unread {
+    fn from(error: serde_json::Error) -> Self {
+        if error.is_io() { Self::Io(error.into()) } else { Self::Bad(error.to_string()) }
+    }
+}
 
 #[derive(Deserialize)]
 struct Head {
@@ -17,19 +31,22 @@ struct Head {
 }
 
 /// The coordinate system that the file names, if it names one.
-pub(crate) fn crs_name(text: &[u8]) -> Result<Option<String>, String> {
-    let head: Head = serde_json::from_slice(text).map_err(|error| format!("it is no GeoJSON: {error}"))?;
-    head.features.ok_or("it has no list of features")?;
+pub(crate) fn crs_name(text: impl io::Read) -> Result<Option<String>, Unread> {
+    let head: Head = serde_json::from_reader(text).map_err(|error| match Unread::from(error) {
+        Unread::Bad(why) => Unread::Bad(format!("it is no GeoJSON: {why}")),
+        torn => torn,
+    })?;
+    head.features.ok_or_else(|| Unread::Bad("it has no list of features".into()))?;
     Ok(head.crs["properties"]["name"].as_str().map(str::to_owned))
 }
 
 /// Calls `take` with each feature and its number.
 pub(crate) fn each_feature(
-    text: &[u8],
+    text: impl io::Read,
     take: impl FnMut(usize, &Value) -> Result<(), String>,
-) -> Result<(), String> {
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    Collection(take).deserialize(&mut reader).map_err(|error| error.to_string())
+) -> Result<(), Unread> {
+    let mut reader = serde_json::Deserializer::from_reader(text);
+    Ok(Collection(take).deserialize(&mut reader)?)
 }
 
 struct Collection<F>(F);
@@ -95,7 +112,8 @@ mod tests {
     #[test]
     fn features_come_one_by_one_wherever_the_system_is_named() {
         let text = br#"{"type":"FeatureCollection","features":[{"id":1},{"id":2}],
-            "crs":{"type":"name","properties":{"name":"EPSG:3857"}}}"#;
+            "crs":{"type":"name","properties":{"name":"EPSG:3857"}}}"#
+            .as_slice();
         assert_eq!(crs_name(text).unwrap().as_deref(), Some("EPSG:3857"));
         let mut ids = Vec::new();
         each_feature(text, |number, feature| {
@@ -114,10 +132,26 @@ mod tests {
                 "{text}"
             );
         }
-        let bad = each_feature(br#"{"features":[{},{}]}"#, |number, _| match number {
+        let bad = each_feature(br#"{"features":[{},{}]}"#.as_slice(), |number, _| match number {
             1 => Err("feature 1: broken".into()),
             _ => Ok(()),
         });
-        assert!(bad.unwrap_err().contains("feature 1: broken"));
+        assert!(matches!(bad, Err(Unread::Bad(why)) if why.contains("feature 1: broken")));
+    }
+
+    /// A disk that fails in the middle of a file.
+    struct Failing<'a>(&'a [u8]);
+
+    impl io::Read for Failing<'_> {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() { Err(io::Error::other("the disk is gone")) } else { self.0.read(to) }
+        }
+    }
+
+    #[test]
+    fn a_file_that_can_not_be_read_is_not_called_bad() {
+        let text = br#"{"features":[{"id":1},{"i"#;
+        assert!(matches!(crs_name(Failing(text)), Err(Unread::Io(_))));
+        assert!(matches!(each_feature(Failing(text), |_, _| Ok(())), Err(Unread::Io(_))));
     }
 }

@@ -24,6 +24,7 @@ mod scale;
 mod settings;
 mod source;
 pub mod synth;
+mod text;
 mod writer;
 
 pub use analyze::{analyze, statistics};

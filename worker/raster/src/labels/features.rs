@@ -12,8 +12,8 @@ use swath_proto::{
 use super::{bad, classes::Classifier, projection::Projection, shapes::Shapes};
 use crate::{
     error::{Kind, RasterError, Result},
-    geojson,
-    settings::forget,
+    geojson::{self, Unread},
+    text::Text,
 };
 
 pub(super) struct Features {
@@ -131,14 +131,18 @@ fn each_shape(
     ) -> std::result::Result<(), String>,
 ) -> Result<Option<AABB<[f64; 2]>>> {
     let bad = bad(file);
-    let text = read_text(&file.uri)?;
-    let named = geojson::crs_name(&text).map_err(&bad)?;
+    let text = Text::open(&file.uri)?;
+    let unread = |unread| match unread {
+        Unread::Io(error) => text.torn(error),
+        Unread::Bad(why) => bad(why),
+    };
+    let named = geojson::crs_name(text.reader()?).map_err(unread)?;
     let projection = Projection::new(crs, named.as_deref(), scene).map_err(&bad)?;
     let mut bounds = None;
-    geojson::each_feature(&text, |number, feature| {
+    geojson::each_feature(text.reader()?, |number, feature| {
         take(number, feature, &projection, &mut bounds).map_err(|why| format!("feature {number}: {why}"))
     })
-    .map_err(&bad)?;
+    .map_err(unread)?;
     Ok(bounds)
 }
 
@@ -172,27 +176,4 @@ fn touches(a: &AABB<[f64; 2]>, b: &AABB<[f64; 2]>) -> bool {
 fn union(all: Option<AABB<[f64; 2]>>, one: AABB<[f64; 2]>) -> Option<AABB<[f64; 2]>> {
     use rstar::Envelope as _;
     Some(all.map_or(one, |all| all.merged(&one)))
-}
-
-fn read_text(uri: &str) -> Result<Vec<u8>> {
-    let doing = || format!("reading labels from {uri}");
-    let Some(rest) = uri.strip_prefix("s3://") else {
-        return std::fs::read(uri).map_err(|error| RasterError::io(doing(), error));
-    };
-    let path = std::ffi::CString::new(format!("/vsis3/{rest}"))
-        .map_err(|_| RasterError::new(Kind::Missing, doing(), "its name holds a zero byte"))?;
-    let (mut data, mut length) = (std::ptr::null_mut(), 0);
-    // SAFETY: on success GDAL hands over a buffer of `length` bytes, which is copied and freed.
-    unsafe {
-        gdal_sys::CPLErrorReset();
-        if gdal_sys::VSIIngestFile(std::ptr::null_mut(), path.as_ptr(), &mut data, &mut length, -1) == 0 {
-            let why = std::ffi::CStr::from_ptr(gdal_sys::CPLGetLastErrorMsg()).to_string_lossy().into_owned();
-            forget(&path.to_string_lossy());
-            let why = if why.is_empty() { "it can't be opened".into() } else { why };
-            return Err(RasterError::told(doing(), why));
-        }
-        let text = std::slice::from_raw_parts(data, length as usize).to_vec();
-        gdal_sys::VSIFree(data.cast());
-        Ok(text)
-    }
 }
