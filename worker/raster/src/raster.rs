@@ -62,6 +62,12 @@ impl Raster {
         self.size
     }
 
+    /// Gives back what GDAL keeps of what was read: for whoever goes over a raster once.
+    pub fn forget_pixels(&self) {
+        // SAFETY: the dataset is open for reading alone, so that nothing is written.
+        unsafe { gdal_sys::GDALFlushCache(self.dataset.c_dataset()) };
+    }
+
     /// Of this file as a scene of its own.
     pub fn header(&self, id: SceneId, source: SourceSpec) -> Result<SceneHeader> {
         let band = self.dataset.rasterband(1).map_err(|error| self.failed(error))?;

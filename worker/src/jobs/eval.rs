@@ -57,6 +57,7 @@ fn count(work: &Eval, prediction: &str) -> Result<SceneScore, JobError> {
             }
             confusion.add(&truth, &guess).map_err(JobError::data)?;
         }
+        predicted.forget_pixels();
     }
     Ok(SceneScore::V1 {
         scene: work.scene.id.clone(),
