@@ -33,7 +33,7 @@ impl Board {
 
     pub(super) fn finish(&mut self, place: Place) {
         self.out.remove(&place);
-        self.ready.remove(&place);
+        self.line(place.stage).is_not_ready(&place);
         self.buried.remove(&place);
         if !self.done.entry((place.stage, place.lot)).or_default().set(place.index) {
             return;
@@ -64,26 +64,32 @@ impl Board {
         if is_part || self.record.steps.is_empty() {
             return;
         }
-        let ordinal = match place.stage {
-            Stage::Assemble | Stage::Vectorize => Some(place.index),
-            Stage::Step => steps::scene_of(&self.record, &self.lots, place),
-            _ => None,
-        };
-        let is_near = |step: &Place| match ordinal {
-            Some(_) => steps::scene_of(&self.record, &self.lots, *step) == ordinal,
-            None => true,
-        };
+        let lot = self.lots.get(&place.lot);
+        let of_scene = |ordinal| lot.map(|lot| steps::places_of_scene(&self.record, lot, ordinal));
         // What all scenes may have waited for, or one.
-        let wakes_all = matches!(place.stage, Stage::Train | Stage::Bundle)
-            || (place.stage == Stage::Step && ordinal.is_none());
-        let lots = self.lots.values().filter(|lot| wakes_all || (ordinal.is_some() && lot.lot == place.lot));
-        let near: Vec<Place> =
-            lots.flat_map(|lot| steps::places_of_lot(&self.record, lot)).filter(is_near).collect();
+        let near = match place.stage {
+            Stage::Assemble | Stage::Vectorize => of_scene(place.index).unwrap_or_default(),
+            Stage::Step if place.lot != steps::lot_of_run(&self.record) => {
+                steps::places_behind(&self.record, place)
+            }
+            Stage::Train | Stage::Bundle | Stage::Step => {
+                self.lots.values().flat_map(|lot| steps::places_of_lot(&self.record, lot)).collect()
+            }
+            _ => Vec::new(),
+        };
         near.into_iter().for_each(|place| self.make_ready(place));
         self.make_run_steps_ready();
     }
 
     pub(super) fn make_run_steps_ready(&mut self) {
+        for number in steps::gathered(&self.record) {
+            let from = self.unsettled.get(&number).copied();
+            // All are, and stay so until something is reset.
+            if from != Some(None) {
+                let first = self.first_unsettled(number, from.flatten());
+                self.unsettled.insert(number, first);
+            }
+        }
         for place in steps::places_of_run(&self.record) {
             self.make_ready(place);
         }
@@ -102,14 +108,14 @@ impl Board {
     pub(super) fn again(&mut self, place: Place, due: Instant) {
         self.out.remove(&place);
         if self.is_wanted(place) {
-            self.later.insert((due, place));
+            self.line(place.stage).rest(place, due);
         }
     }
 
     pub(super) fn bury(&mut self, place: Place, attempts: u32, failure: Failure) {
         if !self.is_done(place) {
             self.out.remove(&place);
-            self.ready.remove(&place);
+            self.line(place.stage).is_not_ready(&place);
             self.buried.insert(place, Grave { attempts, failure });
             match place.stage {
                 Stage::Chip => self.make_ready(TRAIN),
@@ -131,20 +137,27 @@ impl Board {
             {
                 self.pixels_done = self.pixels_done.saturating_sub(pixels);
                 *self.missing.entry((place.lot, ordinal)).or_default() += 1;
-                self.ready.remove(&Place::new(Stage::Assemble, place.lot, ordinal));
+                let assemble = Place::new(Stage::Assemble, place.lot, ordinal);
+                self.line(Stage::Assemble).is_not_ready(&assemble);
             }
-            if place.stage == Stage::Survey {
-                self.surveyed.remove(&place.lot);
-            }
-            if place.stage == Stage::Assemble {
-                self.ready.remove(&Place::new(Stage::Eval, place.lot, place.index));
-                self.ready.remove(&Place::new(Stage::Vectorize, place.lot, place.index));
-            }
-            if place.stage == Stage::Chip {
-                self.ready.remove(&TRAIN);
+            match place.stage {
+                Stage::Probe => self.probe_is_news = false,
+                Stage::Train => self.weights_are_news = false,
+                Stage::Survey => {
+                    self.surveyed.remove(&place.lot);
+                }
+                Stage::Assemble => {
+                    for stage in [Stage::Eval, Stage::Vectorize] {
+                        self.line(stage).is_not_ready(&Place::new(stage, place.lot, place.index));
+                    }
+                }
+                Stage::Chip => self.line(Stage::Train).is_not_ready(&TRAIN),
+                _ => {}
             }
         }
         self.again(place, now);
+        self.unsettled.clear();
+        self.make_run_steps_ready();
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an item waits for, and when a stage, or the run, has nothing more to wait for. Nothing here changes
 //! the board.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use swath_proto::{
     item::{Place, Stage},
@@ -10,8 +10,8 @@ use swath_proto::{
 
 use super::{Board, TRAIN};
 use crate::{
+    board::line::Line,
     steps::{self, Need},
-    vein::Vein,
 };
 
 impl Board {
@@ -41,8 +41,7 @@ impl Board {
             Stage::Chip | Stage::Predict => self.lots.contains_key(&place.lot) && self.record.has_scaling(),
             Stage::Train => self.all_settled(Stage::Chip) && self.done_of(Stage::Chip) > 0,
             Stage::Bundle => self.record.has_weights() && self.evaluated.is_some(),
-            Stage::Step => steps::needs(&self.record, &self.lots, place)
-                .is_some_and(|needs| needs.iter().all(|need| self.is_met(need))),
+            Stage::Step => self.needs(place).is_some_and(|needs| needs.iter().all(|need| self.is_met(need))),
             Stage::Assemble => {
                 scene_has(place.stage) && self.missing.get(&(place.lot, place.index)) == Some(&0)
             }
@@ -55,41 +54,46 @@ impl Board {
         planned && inputs_are_there && !self.is_done(place) && !self.buried.contains_key(&place)
     }
 
+    /// What a step waits for.
+    pub(crate) fn needs(&self, step: Place) -> Option<Vec<Need>> {
+        steps::needs(&self.record, &self.lots, step)
+    }
+
     pub(super) fn is_met(&self, need: &Need) -> bool {
         match need {
             Need::Done(place) => self.is_done(*place),
             Need::All(stage) => self.all_settled(*stage),
             Need::AllOfStep(number) => {
-                let is_settled = |place: Place| {
-                    self.is_done(place) || self.buried.contains_key(&place) || self.is_stuck(place)
-                };
-                let places = self.lots.values().flat_map(|lot| steps::places_of_lot(&self.record, lot));
-                let mut of_step = places.filter(|place| steps::number(&self.record, *place) == Some(*number));
-                self.are_open(self.record.learn_lots()..self.record.lots()) && of_step.all(is_settled)
+                self.are_open(self.record.learn_lots()..self.record.lots())
+                    && self.unsettled.get(number) == Some(&None)
             }
             Need::Weights => self.record.has_weights(),
             Need::Evaluation => self.evaluated.is_some(),
         }
     }
 
+    /// The first place of a step, from this one on, that is neither done nor buried nor stuck.
+    pub(super) fn first_unsettled(&self, number: u32, from: Option<Place>) -> Option<Place> {
+        let is_settled =
+            |place: &Place| self.is_done(*place) || self.buried.contains_key(place) || self.is_stuck(*place);
+        steps::places_of_step(&self.record, &self.lots, number, from).find(|place| !is_settled(place))
+    }
+
     /// It waits for something that is buried, so that it won't come by itself.
     fn is_stuck(&self, place: Place) -> bool {
         let waits_in_vain = |input: Place| self.buried.contains_key(&input) || self.is_stuck(input);
         match place.stage {
-            Stage::Assemble => self.buried.keys().any(|grave| {
-                grave.stage == Stage::Predict
-                    && grave.lot == place.lot
-                    && self.scene_and_pixels(*grave).is_some_and(|(ordinal, _)| ordinal == place.index)
+            Stage::Assemble => self.graves(Stage::Predict).any(|grave| {
+                grave.lot == place.lot
+                    && self.scene_and_pixels(grave).is_some_and(|(ordinal, _)| ordinal == place.index)
             }),
             Stage::Eval | Stage::Vectorize => {
                 waits_in_vain(Place::new(Stage::Assemble, place.lot, place.index))
             }
-            Stage::Step => steps::needs(&self.record, &self.lots, place).unwrap_or_default().iter().any(
-                |need| match need {
-                    Need::Done(input) => waits_in_vain(*input),
-                    _ => false,
-                },
-            ),
+            Stage::Step => self.needs(place).unwrap_or_default().iter().any(|need| match need {
+                Need::Done(input) => waits_in_vain(*input),
+                _ => false,
+            }),
             _ => false,
         }
     }
@@ -110,18 +114,38 @@ impl Board {
         } else {
             self.record.learn_lots()..self.record.lots()
         };
-        let buried = self.buried.keys().filter(|place| place.stage == stage).count() as u64;
-        let count = self.counts.get(&stage).copied().unwrap_or_default();
-        let is_of_scenes = matches!(stage, Stage::Assemble | Stage::Eval | Stage::Vectorize);
-        let stuck = match is_of_scenes && !self.buried.is_empty() {
-            true => {
-                let places = self.lots.values().flat_map(|lot| lot.dependents(&self.record, stage));
-                let left = places.filter(|place| !self.is_done(*place) && !self.buried.contains_key(place));
-                left.filter(|place| self.is_stuck(*place)).count() as u64
-            }
-            false => 0,
+        let settled = self.done_of(stage) + self.graves(stage).count() as u64;
+        let items = self.counts.get(&stage).map_or(0, |count| count.items);
+        self.are_open(lots) && (settled == items || settled + self.n_stuck(stage) == items)
+    }
+
+    /// Items of a stage of scenes that wait in vain: by the graves, of which there are few, and not by the
+    /// scenes.
+    fn n_stuck(&self, stage: Stage) -> u64 {
+        let before: &[Stage] = match stage {
+            Stage::Assemble => &[Stage::Predict],
+            Stage::Eval | Stage::Vectorize => &[Stage::Predict, Stage::Assemble],
+            _ => return 0,
         };
-        self.are_open(lots) && count.done + buried + stuck == count.items
+        let scene = |grave: Place| match grave.stage {
+            Stage::Predict => Some((grave.lot, self.scene_and_pixels(grave)?.0)),
+            _ => Some((grave.lot, grave.index)),
+        };
+        let graves = before.iter().flat_map(|stage| self.graves(*stage));
+        let scenes: BTreeSet<(u32, u32)> = graves.filter_map(scene).collect();
+        let has_item = |place: &Place| {
+            let scene = self.lots.get(&place.lot).and_then(|lot| lot.scene(place.index));
+            scene.is_some_and(|scene| stage != Stage::Eval || scene.files.labels.is_some())
+        };
+        let places = scenes.into_iter().map(|(lot, ordinal)| Place::new(stage, lot, ordinal));
+        let left = places.filter(|place| !self.is_done(*place) && !self.buried.contains_key(place));
+        left.filter(has_item).count() as u64
+    }
+
+    /// What of a stage is buried.
+    pub(crate) fn graves(&self, stage: Stage) -> impl Iterator<Item = Place> {
+        let all = Place::new(stage, 0, 0)..=Place::new(stage, u32::MAX, u32::MAX);
+        self.buried.range(all).map(|(place, _)| *place)
     }
 
     pub(super) fn done_of(&self, stage: Stage) -> u64 {
@@ -130,8 +154,7 @@ impl Board {
 
     /// Why the run can't go on, though nothing is out.
     pub fn dead_end(&self) -> Option<String> {
-        let grave =
-            |stage| self.buried.iter().find(|(place, _)| place.stage == stage).map(|(_, grave)| grave);
+        let grave = |stage| self.graves(stage).next().and_then(|place| self.buried.get(&place));
         // Without a numeric class, or without weights, there is nothing to begin with.
         if let Some(grave) = grave(Stage::Probe).or(grave(Stage::Train)) {
             return Some(grave.failure.message.clone());
@@ -154,9 +177,7 @@ impl Board {
     /// Nothing is out, and nothing will become ready by itself.
     pub fn is_at_rest(&self) -> bool {
         self.out.is_empty()
-            && self.ready.is_empty()
-            && self.later.is_empty()
-            && self.veins.iter().all(Vein::is_empty)
+            && self.lines.values().all(Line::is_empty)
             && self.surveyed.is_empty()
             && !self.wants_statistics()
     }
