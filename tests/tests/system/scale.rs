@@ -201,6 +201,7 @@ fn scale_a_million_outputs_are_found_again_for_the_embedded_ledger() {
 #[ignore = "a measurement: make bench-scale"]
 fn scale_a_million_outputs_are_found_again_for_redis() {
     let redis = swath_tests::redis::Redis::start();
-    let site = Site { ledger: redis.url(), ..Site::new(Kind::Embedded) };
+    let mut site = Site::new(Kind::Embedded);
+    site.ledger = redis.url();
     a_million_outputs_are_found_again(&site, "redis");
 }
