@@ -22,13 +22,11 @@ impl Run {
             tracing::info!(%run, items = reaped.len(), "leases ran out: items go to other workers");
         }
         let held = self.ledger.held(&run).await?;
-        let mut waiting = 0;
-        for lane in Lane::ALL {
-            waiting += self.queue.waiting(lane).await?;
-        }
-        self.empty_checks = if waiting == 0 { self.empty_checks + 1 } else { 0 };
         self.held = held.into_iter().map(|(place, _)| place).collect();
         let old = self.board.out_for(sweep::SETTLES_WITHIN, now);
+        // Of a queue that is paid by the call nothing is asked while nothing can be lost.
+        let is_asked = old.iter().any(|place| !self.held.contains(place));
+        self.empty_checks = if is_asked && self.is_queue_empty().await? { self.empty_checks + 1 } else { 0 };
         let very_old = self.board.out_for(sweep::LOST_AFTER, now);
         let lost = sweep::lost(old, very_old, &self.held, self.empty_checks >= 2);
         if !lost.is_empty() {
@@ -36,6 +34,15 @@ impl Run {
             self.board.give_back(lost, now);
         }
         Ok(())
+    }
+
+    async fn is_queue_empty(&self) -> anyhow::Result<bool> {
+        for lane in Lane::ALL {
+            if self.queue.waiting(lane).await? > 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     pub(super) async fn feed(&mut self, now: Instant) -> anyhow::Result<usize> {
