@@ -13,5 +13,6 @@ mod shape;
 mod shared_servers;
 mod silence;
 mod site;
+mod sqs;
 mod steers;
 mod steps;
