@@ -32,7 +32,7 @@ pub struct DoorArgs {
     /// Where everything lies: a folder, or s3://bucket/prefix.
     #[arg(long, global = true, env = "SWATH_ROOT", default_value = "swath")]
     pub root: String,
-    /// local: (in the root), or amqp://USER:PASSWORD@HOST/VHOST.
+    /// local: (in the root), amqp://USER:PASSWORD@HOST/VHOST, or sqs://REGION/PREFIX.
     #[arg(long, global = true, env = "SWATH_QUEUE", default_value = "local:", hide_env_values = true)]
     pub queue: String,
     /// local: (in the root), or redis://USER:PASSWORD@HOST.

@@ -12,7 +12,7 @@ use swath_proto::item::Place;
 use crate::board::Board;
 
 /// Between receiving and claiming lies one round trip; this is far more.
-const SETTLES_WITHIN: Duration = Duration::from_secs(3);
+pub const SETTLES_WITHIN: Duration = Duration::from_secs(3);
 /// After this an item is published again even if the queue claims to be busy: a duplicate costs
 /// one claim.
 const LOST_AFTER: Duration = Duration::from_secs(15 * 60);

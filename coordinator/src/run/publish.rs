@@ -42,7 +42,10 @@ impl Run {
         self.held = held.into_iter().map(|(place, _)| place).collect();
         let mut lost = Vec::new();
         for lane in LANES {
-            let is_empty = self.queue.waiting(lane).await? == 0;
+            // Of a queue that is paid by the call nothing is asked while nothing can be lost.
+            let old = self.board.out_for(lane, sweep::SETTLES_WITHIN, now);
+            let is_asked = old.iter().any(|place| !self.held.contains(place));
+            let is_empty = is_asked && self.queue.waiting(lane).await? == 0;
             let checks = self.empty.entry(lane).or_default();
             *checks = if is_empty { *checks + 1 } else { 0 };
             lost.extend(sweep::lost(&self.board, lane, &self.held, *checks >= 2, now));

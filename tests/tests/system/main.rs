@@ -17,6 +17,7 @@ mod shared_servers;
 mod shares;
 mod silence;
 mod site;
+mod sqs;
 mod steers;
 mod steps;
 mod versions;
