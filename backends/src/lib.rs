@@ -13,6 +13,10 @@ mod killed;
 pub mod ledger;
 pub mod open;
 pub mod outside;
+#[cfg(any(feature = "rabbitmq", feature = "redis"))]
+mod query;
 pub mod queue;
+#[cfg(any(feature = "rabbitmq", feature = "redis"))]
+mod tls;
 
 pub use error::{Error, Kind, Result};

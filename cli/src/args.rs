@@ -32,10 +32,11 @@ pub struct DoorArgs {
     /// Where everything lies: a folder, or s3://bucket/prefix.
     #[arg(long, global = true, env = "SWATH_ROOT", default_value = "swath")]
     pub root: String,
-    /// local: (in the root), amqp://USER:PASSWORD@HOST/VHOST, or sqs://REGION/PREFIX.
+    /// local: (in the root), amqp://USER:PASSWORD@HOST/VHOST, or sqs://REGION/PREFIX. SWATH_QUEUE_FILE names a file
+    /// that holds it.
     #[arg(long, global = true, env = "SWATH_QUEUE", default_value = "local:", hide_env_values = true)]
     pub queue: String,
-    /// local: (in the root), or redis://USER:PASSWORD@HOST.
+    /// local: (in the root), or redis://USER:PASSWORD@HOST. SWATH_LEDGER_FILE names a file that holds it.
     #[arg(long, global = true, env = "SWATH_LEDGER", default_value = "local:", hide_env_values = true)]
     pub ledger: String,
     /// What is said nowhere else: NAME.toml in $XDG_CONFIG_HOME/swath, with root, queue, ledger and

@@ -57,8 +57,16 @@ pub fn source(args: &FileArgs, doors: &DoorArgs) -> anyhow::Result<Source> {
     Ok(Source { text: whole.text, folder, rerun })
 }
 
-/// What the command line and the environment leave unsaid, a profile may say.
+/// What the command line and the environment leave unsaid, a file of secrets may say, and then a profile.
 pub fn fill_in(mut args: Args, unsaid: &[&str]) -> anyhow::Result<Args> {
+    let mut unsaid = unsaid.to_vec();
+    let doors = &mut args.doors;
+    for (door, value) in [("queue", &mut doors.queue), ("ledger", &mut doors.ledger)] {
+        if let Some(said) = secret(door)?.filter(|_| unsaid.contains(&door)) {
+            *value = said;
+            unsaid.retain(|other| *other != door);
+        }
+    }
     let Some(name) = &args.doors.profile else { return Ok(args) };
     let (name, text) = profile(name)?;
     let said = ProfileDoors::read(Named { name: &name, text: &text })?;
@@ -73,6 +81,22 @@ pub fn fill_in(mut args: Args, unsaid: &[&str]) -> anyhow::Result<Args> {
         }
     }
     Ok(args)
+}
+
+/// A URL from the file that `SWATH_QUEUE_FILE` or `SWATH_LEDGER_FILE` names: secrets are handed to containers so.
+fn secret(door: &str) -> anyhow::Result<Option<String>> {
+    let variable = format!("SWATH_{}", door.to_uppercase());
+    let is_set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let Some(path) = is_set(&format!("{variable}_FILE")).map(PathBuf::from) else { return Ok(None) };
+    let wrong = |why: &str| Usage(format!("{variable}_FILE: {}: {why}", path.display()));
+    if is_set(&variable).is_some() {
+        return Err(wrong(&format!("{variable} is set too; one of them has to go")).into());
+    }
+    let text = std::fs::read_to_string(&path).map_err(|error| wrong(&error.to_string()))?;
+    match text.trim() {
+        "" => Err(wrong("it is empty, and should hold a URL").into()),
+        url => Ok(Some(url.to_owned())),
+    }
 }
 
 /// The path and text of `$XDG_CONFIG_HOME/swath/NAME.toml`.

@@ -81,6 +81,8 @@ fn start(program: &Path, doors: &DoorArgs, tuning: &Tuning, log: &File) -> anyho
         .env("SWATH_ROOT", &doors.root)
         .env("SWATH_QUEUE", &doors.queue)
         .env("SWATH_LEDGER", &doors.ledger)
+        .env_remove("SWATH_QUEUE_FILE")
+        .env_remove("SWATH_LEDGER_FILE")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log.try_clone()?);

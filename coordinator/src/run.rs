@@ -58,6 +58,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 const COMMANDS_EVERY: Duration = Duration::from_secs(2);
 
+/// How long the ledger keeps a run that is over. Whoever wants it later has it filled again from the keys.
+const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// For a last `status.json` when the process has to go.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// A server that is away is asked again after 1, 2, 4, ... seconds, and this at most.
@@ -73,6 +76,8 @@ pub struct Run {
     meter: Meter,
     state: RunState,
     message: Option<String>,
+    /// Why the queue takes nothing at this time.
+    unpublished: Option<String>,
     rank: Rank,
     fleet: Fleet,
     /// How often in a row each lane was seen to be empty.
@@ -175,6 +180,7 @@ impl Run {
             meter: Meter::new(Instant::now()),
             state: RunState::Preparing,
             message: None,
+            unpublished: None,
             rank: Rank::default(),
             fleet,
             empty: BTreeMap::new(),
@@ -297,6 +303,10 @@ impl Run {
             let status = self.status();
             self.watch.send_replace(Some(status.clone()));
             self.report(&status).await?;
+            if let Err(error) = self.ledger.retire(self.board.run(), KEEP).await {
+                let error = format!("{:#}", anyhow::Error::from(error));
+                tracing::debug!(run = %self.board.run(), error, "the ledger keeps the run for good");
+            }
             return Ok(Step::Over(Box::new(status)));
         }
         if self.watch.receiver_count() > 0 && clock.told.is_due(now, TELL_EVERY) {
@@ -313,7 +323,8 @@ impl Run {
     }
 
     fn status(&self) -> RunStatus {
-        let (state, message) = (self.state, self.message.clone());
+        let unpublished = self.unpublished.as_ref().filter(|_| !self.state.is_final());
+        let (state, message) = (self.state, self.message.as_ref().or(unpublished).cloned());
         let goes_on = matches!(state, RunState::Running | RunState::Preparing);
         let now = Instant::now();
         let asks =

@@ -9,7 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Far more than a server takes where nothing else runs.
+const READY_WITHIN: Duration = Duration::from_secs(180);
 
 pub struct Server {
     make: Box<dyn Fn() -> Command + Send + Sync>,

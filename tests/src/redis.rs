@@ -3,15 +3,18 @@
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
+    path::Path,
     process::Command,
     time::Duration,
 };
 
-use crate::{port, process::Server};
+use crate::{certificates::Certified, port, process::Server};
 
 pub struct Redis {
     pub server: Server,
     port: u16,
+    /// Where it listens for TLS.
+    tls: u16,
     _folder: tempfile::TempDir,
 }
 
@@ -19,6 +22,26 @@ pub const PASSWORD: &str = "a-secret-for-redis";
 
 impl Redis {
     pub fn start() -> Self {
+        Self::start_with(0, Vec::new())
+    }
+
+    /// Listens for TLS besides; there it wants to know who clients are, if `asks`.
+    pub fn start_with_tls(authority: &Path, server: &Certified, asks: bool) -> Self {
+        let tls = port::free();
+        let settings = [
+            ("--tls-port", tls.to_string()),
+            ("--tls-ca-cert-file", authority.display().to_string()),
+            ("--tls-cert-file", server.certificate.display().to_string()),
+            ("--tls-key-file", server.key.display().to_string()),
+            ("--tls-auth-clients", if asks { "yes" } else { "no" }.to_owned()),
+        ];
+        Self::start_with(
+            tls,
+            settings.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect(),
+        )
+    }
+
+    pub(crate) fn start_with(tls: u16, settings: Vec<String>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = port::free();
         let (log, data) = (folder.path().join("log"), folder.path().to_owned());
@@ -36,15 +59,35 @@ impl Redis {
                     "no",
                 ])
                 .args(["--requirepass", PASSWORD, "--dir"])
-                .arg(&data);
+                .arg(&data)
+                .args(&settings);
             command
         };
         let ready = move || ask(port, "PING\r\n").is_some_and(|answer| answer.contains("PONG"));
-        Self { server: Server::start(&log, make, ready), port, _folder: folder }
+        Self { server: Server::start(&log, make, ready), port, tls, _folder: folder }
     }
 
     pub fn url(&self) -> String {
         format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port)
+    }
+
+    /// As the server calls itself, or by another name.
+    pub fn tls_url(&self, host: &str) -> String {
+        format!("rediss://:{PASSWORD}@{host}:{}", self.tls)
+    }
+
+    /// As another user.
+    pub fn url_of(&self, user: &str, password: &str) -> String {
+        format!("redis://{user}:{password}@127.0.0.1:{}", self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What it answers to a command.
+    pub fn asked(&self, command: &str) -> String {
+        ask(self.port, &format!("{command}\r\n")).unwrap_or_else(|| panic!("no answer to {command}"))
     }
 
     /// Everything is gone, as after a failover to an empty server.

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     device::Device,
     failure::JobError,
+    holds::Holds,
     native::{Inside, Suspect},
 };
 
@@ -54,6 +55,8 @@ pub struct Context {
     pub native: Semaphore,
     /// What it has in hand. The ledger lets a holder claim again; it must not do the work twice at once.
     pub in_hand: Mutex<HashSet<(RunId, Place)>>,
+    /// What its claims hold, extended together.
+    pub holds: Holds,
     /// Why this worker must end: it can't do the work that there is.
     pub unfit: Mutex<Option<anyhow::Error>>,
 }

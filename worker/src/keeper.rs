@@ -1,16 +1,14 @@
 //! Keeps an item's lease alive, in the ledger and at the broker, while the work goes on; and waits
 //! out servers that are away for a moment.
 
-use std::{
-    future::Future,
-    time::{Duration, Instant},
-};
+use std::{future::Future, time::Duration};
 
 use swath_backends::{Kind, Result, ledger::Gate, queue::Delivery};
 use swath_proto::{
     ids::RunId,
-    item::{Item, Stage},
+    item::{Item, Place, Stage},
 };
+use tokio::time::Instant;
 
 use crate::context::Context;
 
@@ -27,27 +25,34 @@ pub const NO_END: Duration = Duration::from_secs(6 * 3600);
 /// Race it against the work: it returns only when the work has gone on for too long.
 pub async fn keep(cx: &Context, item: &Item, delivery: &mut Option<Delivery>) {
     let started = Instant::now();
+    let holds = cx.holds.of(&item.run);
+    let _kept = holds.keep(item.place);
+    let mut next = started + cx.lease / 3;
     // A training may take days; its checkpoints say whether it goes on.
     while item.place.stage == Stage::Train || started.elapsed() < NO_END {
-        tokio::time::sleep(cx.lease / 3).await;
-        match cx.ledger.extend(&item.run, &[item.place], &cx.me, cx.lease).await {
-            Ok(lost) if lost.is_empty() => {}
-            // Somebody else may do it again. Whoever is first wins, so there is no reason to stop.
-            Ok(_) => {
-                tracing::warn!(run = %item.run, place = %item.place, "lease lost; going on all the same")
+        tokio::time::sleep_until(next).await;
+        let extend =
+            |places: Vec<Place>| async move { cx.ledger.extend(&item.run, &places, &cx.me, cx.lease).await };
+        match holds.extend(cx.lease / 3, extend).await {
+            // Somebody else may do them again. Whoever is first wins, so there is no reason to stop.
+            Ok((lost, again)) => {
+                next = again;
+                for place in lost {
+                    tracing::warn!(run = %item.run, %place, "lease lost; going on all the same");
+                }
             }
-            Err(error) => warn(item, "extending the lease failed", error),
+            Err(error) => {
+                next = Instant::now() + cx.lease / 3;
+                warn(item, "extending the lease failed", error);
+            }
         }
         if started.elapsed() > SETTLE_EARLY
             && let Some(delivery) = delivery.take()
-            && let Err(error) = delivery.done().await
         {
-            warn(item, "settling early failed", error);
+            look(item, "settling early", delivery.done().await);
         }
-        if let Some(delivery) = delivery
-            && let Err(error) = delivery.extend(cx.lease).await
-        {
-            warn(item, "extending the delivery failed", error);
+        if let Some(delivery) = delivery {
+            look(item, "extending the delivery", delivery.extend(cx.lease).await);
         }
     }
 }
@@ -62,6 +67,17 @@ pub async fn until_closed(cx: &Context, run: &RunId) {
             // The lease runs out where this goes on, and that is told.
             Err(error) => tracing::debug!(%run, error = error.doing, "the gate can't be seen"),
         }
+    }
+}
+
+/// Whoever is given the message besides us finds the item held, and settles the message.
+fn look(item: &Item, what: &str, in_time: Result<bool>) {
+    match in_time {
+        Ok(true) => {}
+        Ok(false) => {
+            tracing::debug!(run = %item.run, place = %item.place, "{what}: the broker had taken the delivery back")
+        }
+        Err(error) => warn(item, &format!("{what} failed"), error),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod context;
 pub mod device;
 pub mod failure;
+pub mod holds;
 pub mod jobs;
 pub mod keeper;
 pub mod models;

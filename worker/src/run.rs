@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{attempt, context::Context, device::Device, supervise::Inheritance};
+use crate::{attempt, context::Context, device::Device, holds::Holds, supervise::Inheritance};
 
 pub struct Config {
     pub me: WorkerId,
@@ -60,6 +60,7 @@ pub async fn run(
         cache: config.cache,
         cached: Mutex::default(),
         in_hand: Mutex::default(),
+        holds: Holds::default(),
         lease: config.lease,
         threads: config.threads,
         allow_steps: config.lanes.contains(&Lane::Steps),

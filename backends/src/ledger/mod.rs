@@ -75,7 +75,7 @@ pub trait Ledger: Send + Sync {
     /// place, not for all, and so is `reset`: others are let in between.
     async fn restore(&self, run: &RunId, done: &[Place]) -> Result<()>;
 
-    /// Whether claims are answered with `Go` at all.
+    /// Whether claims are answered with `Go` at all. Set by whoever serves the run.
     async fn set_gate(&self, run: &RunId, gate: Gate) -> Result<()>;
 
     /// Open unless it was closed: for work that goes on for long after its claim.
@@ -90,6 +90,9 @@ pub trait Ledger: Send + Sync {
 
     /// Gives up an office.
     async fn resign(&self, office: &str, holder: &WorkerId) -> Result<()>;
+
+    /// Nobody serves the run any more: all about it may be forgotten `after` so long, unless its gate is set before.
+    async fn retire(&self, run: &RunId, after: Duration) -> Result<()>;
 
     /// Forgets all about a run.
     async fn forget(&self, run: &RunId) -> Result<()>;

@@ -52,6 +52,15 @@ pub trait Queue: Send + Sync {
 
     /// Throws away what waits.
     async fn purge(&self, lane: Lane) -> Result<()>;
+
+    /// Tries all that a run will need, with a message of its own that no worker sees, so that whatever is shut is
+    /// found before. Returns what somebody has to see to, a sentence each.
+    async fn check(&self) -> Result<Vec<String>> {
+        for lane in Lane::ALL {
+            self.waiting(lane).await?;
+        }
+        Ok(Vec::new())
+    }
 }
 
 #[async_trait]
@@ -70,6 +79,10 @@ impl Queue for std::sync::Arc<dyn Queue> {
 
     async fn purge(&self, lane: Lane) -> Result<()> {
         (**self).purge(lane).await
+    }
+
+    async fn check(&self) -> Result<Vec<String>> {
+        (**self).check().await
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn before(record: &RunRecord, doors: &Doors) -> anyhow::Result<
     }
     if !doors.ledger.snapshot(run).await?.known {
         return Ok(Before::Told(
-            "it was done, but the ledger is another one: looking at what is there".into(),
+            "it was done, and the ledger has forgotten it since: looking at what is there".into(),
         ));
     }
     // What could not be made is missing too; that is told, and no reason to begin again.

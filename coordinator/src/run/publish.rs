@@ -133,9 +133,17 @@ impl Run {
         }
         let messages = batch.iter().map(|publish| envelope::encode(&publish.item));
         let messages = messages.collect::<Result<_, _>>().context("publishing")?;
-        let Err(error) = self.queue.publish(lane, messages).await else { return Ok(true) };
+        let Err(error) = self.queue.publish(lane, messages).await else {
+            self.unpublished = None;
+            return Ok(true);
+        };
         // What did arrive is claimed at most once; the rest is published again.
-        tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "publishing failed");
+        let error = format!("{:#}", anyhow::Error::from(error));
+        // A queue that is away for long is told once, here and in the status.
+        if self.unpublished.as_ref() != Some(&error) {
+            tracing::warn!(error, "publishing failed; it is tried again until it works");
+            self.unpublished = Some(error);
+        }
         self.board.give_back(places(&batch), now + REST);
         Ok(false)
     }

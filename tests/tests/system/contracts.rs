@@ -40,7 +40,7 @@ async fn s3_keeps_the_contract() {
 }
 
 /// Of an error: its kind, and every word it says.
-fn said(error: swath_backends::Error) -> (Kind, String) {
+pub fn said(error: swath_backends::Error) -> (Kind, String) {
     (error.kind, format!("{:#}", anyhow::Error::from(error)))
 }
 

@@ -24,14 +24,14 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Two workers and a coordinator, and a run of many items.
-struct Busy {
-    site: Site,
-    run: String,
+pub struct Busy {
+    pub site: Site,
+    pub run: String,
     _processes: Vec<Process>,
 }
 
 impl Busy {
-    fn start(site: Site) -> Self {
+    pub fn start(site: Site) -> Self {
         let file = pipeline(&site, "item_px = 64", "");
         let output = site.swath(&["submit", file.to_str().expect("UTF-8")], 0);
         let run = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -41,7 +41,7 @@ impl Busy {
     }
 
     /// Waits until some outputs are there, and more are to come.
-    fn wait_for_some(&self) {
+    pub fn wait_for_some(&self) {
         let started = Instant::now();
         while self.site.predicted(&self.run) <= 20 {
             assert!(started.elapsed() < PATIENCE, "nothing gets done");
@@ -50,12 +50,12 @@ impl Busy {
     }
 
     /// The fault has struck a run at work, not one that was over.
-    fn is_at_work(&self, what: &str) {
+    pub fn is_at_work(&self, what: &str) {
         let status = self.site.status(&self.run);
         assert!(!status.is_some_and(|status| status.state.is_final()), "{what}: too late to matter");
     }
 
-    fn ends_with_the_same_bytes(&self, what: &str) {
+    pub fn ends_with_the_same_bytes(&self, what: &str) {
         let status = self.site.wait(&self.run, PATIENCE);
         assert_eq!(status.state, RunState::Done, "{what}: {status:?}");
         Made::of(&self.site, &self.run).assert_same(reference(), what);

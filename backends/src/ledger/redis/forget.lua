@@ -1,3 +1,2 @@
-for _, name in ipairs(redis.call('SMEMBERS', bitmaps)) do redis.call('DEL', bitmap(name)) end
-redis.call('DEL', meta, holds, holders, attempts, failures, blamed, graves, events, bitmaps)
+for _, key in ipairs(all_keys()) do redis.call('DEL', key) end
 return 1

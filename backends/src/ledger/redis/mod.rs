@@ -1,15 +1,16 @@
 //! The ledger on Redis. Every verb is one Lua script, so it is atomic and costs one round trip; the
 //! connection is made again by itself, and a verb that was cut off is sent again: each is harmless
-//! to repeat.
+//! to repeat. All keys of a run have it as their hash tag, so that in a cluster they lie on one node.
+
+mod connection;
+mod fitness;
+mod refusal;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::anyhow;
 use async_trait::async_trait;
-use redis::{
-    ErrorKind, IntoConnectionInfo as _, RedisError, Script, ScriptInvocation, ServerErrorKind,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
+use redis::{Script, ScriptInvocation};
 use serde::{Deserialize, Serialize};
 use swath_proto::{
     ids::{RunId, WorkerId},
@@ -18,13 +19,13 @@ use swath_proto::{
 };
 use url::Url;
 
+use self::{
+    connection::Connection,
+    refusal::{failed, kind},
+};
 use super::{Claim, Cursor, Event, Events, Finish, Gate, Ledger, Release, Snapshot};
 use crate::{Error, Kind, Result};
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Bytes that nobody has acknowledged for so long end the connection: its other end is gone.
-const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
 /// Tries of a verb whose connection was lost; between them the connection is made again.
 const TRIES: u32 = 3;
 const EVENTS_A_CALL: usize = 4096;
@@ -32,7 +33,7 @@ const EVENTS_A_CALL: usize = 4096;
 const RESTORE_AT_ONCE: usize = 2000;
 
 pub struct RedisLedger {
-    connection: ConnectionManager,
+    connection: Connection,
     scripts: Scripts,
 }
 
@@ -55,6 +56,8 @@ struct Scripts {
     snapshot: Script,
     events: Script,
     restore: Script,
+    set_gate: Script,
+    retire: Script,
     forget: Script,
     lead: Script,
     resign: Script,
@@ -75,6 +78,8 @@ impl Scripts {
             snapshot: of_run(include_str!("snapshot.lua")),
             events: of_run(include_str!("events.lua")),
             restore: of_run(include_str!("restore.lua")),
+            set_gate: of_run(include_str!("gate.lua")),
+            retire: of_run(include_str!("retire.lua")),
             forget: of_run(include_str!("forget.lua")),
             lead: Script::new(include_str!("lead.lua")),
             resign: Script::new(include_str!("resign.lua")),
@@ -84,18 +89,7 @@ impl Scripts {
 
 impl RedisLedger {
     pub async fn connect(url: &Url) -> Result<Self> {
-        let doing = || format!("connecting to {}", crate::open::redacted(url.as_str()));
-        let failed = |error: RedisError| Error::new(kind(&error), doing(), error);
-        let wrong = |error: RedisError| Error::new(Kind::Config, doing(), anyhow!("{error}"));
-        let info = url.as_str().into_connection_info().map_err(wrong)?;
-        let tcp = info.tcp_settings().clone().set_user_timeout(ACKNOWLEDGED_WITHIN);
-        let client = redis::Client::open(info.set_tcp_settings(tcp)).map_err(wrong)?;
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(CONNECT_WITHIN))
-            .set_response_timeout(Some(ANSWER_WITHIN))
-            .set_number_of_retries(2);
-        let connection = ConnectionManager::new_with_config(client, config).await.map_err(failed)?;
-        Ok(Self { connection, scripts: Scripts::new() })
+        Ok(Self { connection: connection::open(url).await?, scripts: Scripts::new() })
     }
 
     async fn call<T: redis::FromRedisValue>(&self, doing: &str, script: &ScriptInvocation<'_>) -> Result<T> {
@@ -108,7 +102,7 @@ impl RedisLedger {
                 Err(error) if kind(&error) == Kind::Transient && !error.is_timeout() && tries < TRIES => {
                     tries += 1;
                 }
-                Err(error) => return Err(Error::new(kind(&error), format!("{doing} in Redis"), error)),
+                Err(error) => return Err(failed(format!("{doing} in Redis"), error)),
             }
         }
     }
@@ -279,13 +273,9 @@ impl Ledger for RedisLedger {
     }
 
     async fn set_gate(&self, run: &RunId, gate: Gate) -> Result<()> {
-        let mut connection = self.connection.clone();
-        let closed = i32::from(gate == Gate::Closed);
-        let set =
-            redis::cmd("HSET").arg(format!("swath:{{{run}}}:meta")).arg("closed").arg(closed).to_owned();
-        set.exec_async(&mut connection)
-            .await
-            .map_err(|error| Error::new(kind(&error), "setting the gate in Redis", error))
+        let mut script = of_run(&self.scripts.set_gate, run);
+        script.arg(i32::from(gate == Gate::Closed));
+        self.call("setting the gate", &script).await
     }
 
     async fn gate(&self, run: &RunId) -> Result<Gate> {
@@ -294,7 +284,7 @@ impl Ledger for RedisLedger {
         let closed: Option<i32> = get
             .query_async(&mut connection)
             .await
-            .map_err(|error| Error::new(kind(&error), "looking at the gate in Redis", error))?;
+            .map_err(|error| failed("looking at the gate in Redis", error))?;
         Ok(if closed == Some(1) { Gate::Closed } else { Gate::Open })
     }
 
@@ -310,7 +300,7 @@ impl Ledger for RedisLedger {
         let holder: Option<String> = get
             .query_async(&mut connection)
             .await
-            .map_err(|error| Error::new(kind(&error), "asking for a leader in Redis", error))?;
+            .map_err(|error| failed("asking for a leader in Redis", error))?;
         let parse = |name: String| name.parse().map_err(|error| corrupt(format!("{name}: {error}")));
         holder.map(parse).transpose()
     }
@@ -321,26 +311,13 @@ impl Ledger for RedisLedger {
         self.call("resigning", &script).await
     }
 
+    async fn retire(&self, run: &RunId, after: Duration) -> Result<()> {
+        let mut script = of_run(&self.scripts.retire, run);
+        script.arg(millis(after));
+        self.call("retiring a run", &script).await
+    }
+
     async fn forget(&self, run: &RunId) -> Result<()> {
         self.call("forgetting", &of_run(&self.scripts.forget, run)).await
-    }
-}
-
-fn kind(error: &RedisError) -> Kind {
-    match error.kind() {
-        ErrorKind::AuthenticationFailed => Kind::Refused,
-        ErrorKind::InvalidClientConfig => Kind::Config,
-        ErrorKind::Io => Kind::Transient,
-        ErrorKind::Server(ServerErrorKind::NoPerm) => Kind::Refused,
-        ErrorKind::Server(
-            ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain | ServerErrorKind::MasterDown,
-        ) => Kind::Transient,
-        _ if matches!(error.code(), Some("OOM")) => Kind::Full,
-        _ if matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM")) => Kind::Refused,
-        _ if matches!(error.code(), Some("LOADING" | "READONLY" | "MASTERDOWN" | "BUSY")) => Kind::Transient,
-        _ if error.is_connection_dropped() || error.is_timeout() || error.is_connection_refusal() => {
-            Kind::Transient
-        }
-        _ => Kind::Corrupt,
     }
 }

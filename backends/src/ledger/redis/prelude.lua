@@ -14,6 +14,12 @@ local function bitmap(name)
   return base .. 'done:' .. name
 end
 
+local function all_keys()
+  local keys = {meta, holds, holders, attempts, failures, blamed, graves, events, bitmaps}
+  for _, name in ipairs(redis.call('SMEMBERS', bitmaps)) do keys[#keys + 1] = bitmap(name) end
+  return keys
+end
+
 local function is_done(name, index)
   return redis.call('GETBIT', bitmap(name), index) == 1
 end
