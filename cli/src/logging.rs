@@ -1,6 +1,8 @@
 //! Logs go to stderr, one line an event; `RUST_LOG` chooses what is shown.
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::{args::LogFormat, progress::AboveBar};
 
@@ -16,16 +18,24 @@ const CLIENTS: [&str; 7] = [
 ];
 
 pub fn start(format: LogFormat, default: &str) {
+    start_beside(format, default, tracing_subscriber::layer::Identity::new());
+}
+
+/// The log, and what else listens to it by rules of its own.
+pub fn start_beside(format: LogFormat, default: &str, other: impl Layer<Registry> + Send + Sync + 'static) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter(default)));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let log = tracing_subscriber::fmt::layer()
         .with_writer(|| AboveBar)
         .with_target(false)
         // It would panic where standard error is gone.
         .log_internal_errors(false);
+    let both = tracing_subscriber::registry().with(other);
     match format {
-        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => {
+            let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            both.with(log.with_ansi(ansi).with_filter(filter)).init();
+        }
+        LogFormat::Json => both.with(log.json().with_filter(filter)).init(),
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Command {
     Cancel,
     /// Make buried items new again: these, or all of them.
     Replay(Option<Vec<Place>>),
+    /// Do without these items for good.
+    Drop(Vec<Place>),
 }
 
 impl Command {
@@ -25,6 +27,7 @@ impl Command {
             Command::Resume => "resume",
             Command::Cancel => "cancel",
             Command::Replay(_) => "replay",
+            Command::Drop(_) => "drop",
         }
     }
 
@@ -32,6 +35,7 @@ impl Command {
         match self {
             // Places are strings: nothing here can fail.
             Command::Replay(places) => serde_json::to_vec(places).unwrap_or_default(),
+            Command::Drop(places) => serde_json::to_vec(places).unwrap_or_default(),
             _ => Vec::new(),
         }
     }
@@ -44,6 +48,7 @@ impl Command {
             "replay" => {
                 Ok(Command::Replay(serde_json::from_slice(body).context("reading the places to replay")?))
             }
+            "drop" => Ok(Command::Drop(serde_json::from_slice(body).context("reading the places to drop")?)),
             _ => anyhow::bail!("no command is called '{name}'"),
         }
     }
@@ -95,8 +100,13 @@ mod tests {
     #[test]
     fn a_command_reads_back_what_it_writes() {
         let places = vec![Place::new(Stage::Predict, 0, 3)];
-        for command in [Command::Pause, Command::Cancel, Command::Replay(None), Command::Replay(Some(places))]
-        {
+        for command in [
+            Command::Pause,
+            Command::Cancel,
+            Command::Replay(None),
+            Command::Replay(Some(places.clone())),
+            Command::Drop(places),
+        ] {
             assert_eq!(Command::parse(command.name(), &command.body()).unwrap(), command);
         }
         assert!(Command::parse("explode", b"").is_err());

@@ -21,6 +21,8 @@ pub mod run;
 pub mod serve;
 pub mod speed;
 pub mod steps;
+mod stragglers;
+mod streak;
 pub mod sweep;
 pub mod tally;
 mod training;

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 mod clock;
 mod obey;
 mod publish;
+mod tail;
 
 use self::clock::Clock;
 pub use crate::records::{list, read_status};
@@ -39,6 +40,8 @@ use crate::{
     plan,
     rebuild::{self, Existing},
     records::office,
+    stragglers::Stragglers,
+    streak::Streak,
     tally,
     training::Watched,
 };
@@ -68,6 +71,9 @@ pub struct Run {
     message: Option<String>,
     empty_checks: u32,
     held: HashSet<Place>,
+    stragglers: Stragglers,
+    streak: Streak,
+    is_doomed: bool,
     training: Watched,
     watch: watch::Sender<Option<RunStatus>>,
 }
@@ -140,6 +146,9 @@ impl Run {
             message: None,
             empty_checks: 0,
             held: HashSet::new(),
+            stragglers: Stragglers::default(),
+            streak: Streak::default(),
+            is_doomed: false,
             training: Watched::default(),
             watch,
         };
@@ -226,7 +235,7 @@ impl Run {
         if self.board.wants_evaluation() {
             self.evaluate().await?;
         }
-        self.judge();
+        self.judge(now);
         if self.state.is_final() && !self.conclude().await? {
             return Ok(Step::Pause(BUSY));
         }
@@ -294,6 +303,8 @@ impl Run {
                 let n = events.len();
                 for event in events {
                     self.meter.hear(&event);
+                    self.stragglers.hear(&event);
+                    self.streak.hear(&event, now);
                     self.board.apply(event, now);
                 }
                 Ok(n)
@@ -384,12 +395,16 @@ impl Run {
     }
 
     /// Decides whether the run is over.
-    fn judge(&mut self) {
+    fn judge(&mut self, now: Instant) {
         if self.state.is_final() || self.state == RunState::Paused {
             return;
         }
         let fatal = self.board.fatal().map(|failure| failure.message.clone());
-        if let Some(message) = fatal.or_else(|| self.board.dead_end()) {
+        // Twice: who holds nothing may just have finished something, and the next hearing tells.
+        let verdict = self.streak.verdict(self.stragglers.at_work(), now);
+        let was_doomed = std::mem::replace(&mut self.is_doomed, verdict.is_some());
+        let verdict = verdict.filter(|_| was_doomed);
+        if let Some(message) = fatal.or_else(|| self.board.dead_end()).or(verdict) {
             self.message = Some(message);
             self.state = RunState::Failed;
         } else if self.board.is_at_rest() {

@@ -1,6 +1,8 @@
 //! Real servers for tests: started by the tests, on free loopback ports, with data in a temporary
 //! folder; gone when the test process is.
 
+pub mod faults;
+pub mod imds;
 mod port;
 mod process;
 pub mod rabbitmq;

@@ -9,10 +9,13 @@ use std::{
 use swath_backends::{Kind, Result, ledger::Gate, queue::Delivery};
 use swath_proto::{
     ids::RunId,
-    item::{Item, Stage},
+    item::{Item, Place},
 };
 
-use crate::context::Context;
+use crate::{
+    context::{Claimed, Context},
+    limits,
+};
 
 /// RabbitMQ takes back what is not settled within half an hour. An item that runs longer than this
 /// is settled early and lives on the ledger's lease alone.
@@ -21,16 +24,16 @@ const SETTLE_EARLY: Duration = Duration::from_secs(15 * 60);
 /// How soon a training learns that its run was paused or cancelled.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Far more than any item takes: work that goes on for so long will not end.
-pub const NO_END: Duration = Duration::from_secs(6 * 3600);
-
-/// Race it against the work: it returns only when the work has gone on for too long.
-pub async fn keep(cx: &Context, item: &Item, delivery: &mut Option<Delivery>) {
+/// Race it against the work: it returns only when the work has gone on for too long, and says how long.
+pub async fn keep(cx: &Context, item: &Claimed, delivery: &mut Option<Delivery>) -> Duration {
     let started = Instant::now();
-    // A training may take days; its checkpoints say whether it goes on.
-    while item.place.stage == Stage::Train || started.elapsed() < NO_END {
+    let limit = limits::in_hand(item.place.stage, cx.item_limit);
+    loop {
+        if let Some(limit) = limit.filter(|limit| started.elapsed() >= *limit) {
+            return limit;
+        }
         tokio::time::sleep(cx.lease / 3).await;
-        match cx.ledger.extend(&item.run, &[item.place], &cx.me, cx.lease).await {
+        match hold(cx, item).await {
             Ok(lost) if lost.is_empty() => {}
             // Somebody else may do it again. Whoever is first wins, so there is no reason to stop.
             Ok(_) => {
@@ -50,6 +53,14 @@ pub async fn keep(cx: &Context, item: &Item, delivery: &mut Option<Delivery>) {
             warn(item, "extending the delivery failed", error);
         }
     }
+}
+
+/// Returns what is not held any more. Who works beside a holder has nothing to lose.
+async fn hold(cx: &Context, item: &Claimed) -> Result<Vec<Place>> {
+    if item.beside {
+        return Ok(Vec::new());
+    }
+    cx.ledger.extend(&item.run, &[item.place], &cx.me, cx.lease).await
 }
 
 /// Returns when the run is paused or cancelled: for work that is too long to be waited for.

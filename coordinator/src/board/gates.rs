@@ -151,12 +151,15 @@ impl Board {
         })
     }
 
+    /// What can be done is out with workers: the rest waits for that.
+    pub fn has_published_all(&self) -> bool {
+        self.ready.is_empty() && self.later.is_empty() && self.veins.iter().all(Vein::is_empty)
+    }
+
     /// Nothing is out, and nothing will become ready by itself.
     pub fn is_at_rest(&self) -> bool {
         self.out.is_empty()
-            && self.ready.is_empty()
-            && self.later.is_empty()
-            && self.veins.iter().all(Vein::is_empty)
+            && self.has_published_all()
             && self.surveyed.is_empty()
             && !self.wants_statistics()
     }

@@ -27,6 +27,7 @@ impl Run {
             waiting += self.queue.waiting(lane).await?;
         }
         self.empty_checks = if waiting == 0 { self.empty_checks + 1 } else { 0 };
+        self.stragglers.see(&held, now);
         self.held = held.into_iter().map(|(place, _)| place).collect();
         let old = self.board.out_for(sweep::SETTLES_WITHIN, now);
         let very_old = self.board.out_for(sweep::LOST_AFTER, now);
@@ -35,7 +36,7 @@ impl Run {
             tracing::info!(%run, items = lost.len(), "the queue has lost items: publishing them again");
             self.board.give_back(lost, now);
         }
-        Ok(())
+        self.help_the_late(self.empty_checks >= 2, now).await
     }
 
     pub(super) async fn feed(&mut self, now: Instant) -> anyhow::Result<usize> {
@@ -74,7 +75,7 @@ impl Run {
     }
 
     /// Each time, though most lie there already: somebody may have deleted them.
-    async fn write_inputs(&mut self, batch: &[Publish]) -> anyhow::Result<()> {
+    pub(super) async fn write_inputs(&mut self, batch: &[Publish]) -> anyhow::Result<()> {
         for (digest, inputs) in batch.iter().filter_map(|publish| publish.inputs.as_ref()) {
             let key = keys::inputs(self.board.run(), digest);
             self.blobs.put(&key, inputs.clone().into()).await.with_context(|| format!("writing {key}"))?;
