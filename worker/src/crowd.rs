@@ -35,13 +35,21 @@ impl Crowd {
 
     /// Waits until nobody else works here. None: that takes too long.
     pub async fn alone(&self) -> Option<RwLockWriteGuard<'_, ()>> {
-        tokio::time::timeout(ALONE_WITHIN, self.room.write()).await.ok()
+        self.alone_within(ALONE_WITHIN).await
+    }
+
+    async fn alone_within(&self, patience: Duration) -> Option<RwLockWriteGuard<'_, ()>> {
+        tokio::time::timeout(patience, self.room.write()).await.ok()
     }
 
     /// Memory or disk has run short.
     pub fn narrow(&self) {
+        self.narrow_for(NARROW);
+    }
+
+    fn narrow_for(&self, time: Duration) {
         let mut until = self.narrow_until.lock().unwrap_or_else(PoisonError::into_inner);
-        *until = Some(Instant::now() + NARROW);
+        *until = Some(Instant::now() + time);
     }
 
     fn is_narrow(&self) -> bool {
@@ -59,7 +67,7 @@ impl Crowd {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_worker_that_has_run_short_takes_one_item_at_a_time_for_a_while() {
         let crowd = Crowd::default();
         assert!(crowd.beside_others().await.is_some());
@@ -67,16 +75,16 @@ mod tests {
         crowd.narrow();
         assert!(crowd.beside_others().await.is_none());
         assert_eq!((crowd.width(3), crowd.width(1)), (1, 1));
-        tokio::time::advance(NARROW).await;
+        crowd.narrow_for(Duration::ZERO);
         assert!(crowd.beside_others().await.is_some());
         assert_eq!(crowd.width(3), 3);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn nobody_waits_for_ever_to_work_alone() {
         let crowd = Crowd::default();
         let neighbour = crowd.beside_others().await;
-        assert!(crowd.alone().await.is_none());
+        assert!(crowd.alone_within(Duration::from_millis(1)).await.is_none());
         drop(neighbour);
         assert!(crowd.alone().await.is_some());
     }
