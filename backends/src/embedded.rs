@@ -130,9 +130,10 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
 fn prepare(connection: &mut Connection, schema: &str) -> rusqlite::Result<i64> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version != 0 {
+    if version != 0 && version != VERSION {
         return Ok(version);
     }
+    // Of a file that is there already, what an earlier program of this version did not keep yet.
     transaction.execute_batch(schema)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;

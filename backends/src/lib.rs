@@ -2,7 +2,7 @@
 //! [`blobs`] that hold everything that matters. Each has an embedded twin for one machine, which is
 //! a product and passes the same [`contract`] as the servers do.
 //!
-//! URLs choose: see [`open`].
+//! URLs choose: see [`open`]. [`notices`] say that this machine is about to be taken away.
 
 pub mod blobs;
 pub mod contract;
@@ -11,6 +11,7 @@ pub mod error;
 #[cfg(test)]
 mod killed;
 pub mod ledger;
+pub mod notices;
 pub mod open;
 pub mod outside;
 #[cfg(any(feature = "rabbitmq", feature = "redis"))]

@@ -110,7 +110,7 @@ pub enum Command {
     /// Show a scene of a run in a picture: imagery, labels, prediction, errors.
     #[cfg(feature = "worker")]
     Picture(PictureArgs),
-    /// List the items of a run that were set aside; show or replay them.
+    /// List the items of a run that were set aside; show, replay or drop them.
     Items(ItemsArgs),
     /// Publish nothing more of a run until it is resumed. What is under way is finished, but a training
     /// stops at a checkpoint.
@@ -247,6 +247,10 @@ pub struct Tuning {
     /// Run the steps of pipelines: commands that whoever can write under the root decides.
     #[arg(long)]
     pub allow_steps: bool,
+    /// Seconds that an ordinary item may be inside GDAL or libtorch at a stretch before it counts as hung and
+    /// is ended with its worker; eight times as long for whole scenes, for ever for trainings.
+    #[arg(long, default_value_t = 900.0, value_name = "SECONDS")]
+    pub item_limit: f64,
     /// MiB that GDAL may keep of what it has read.
     #[arg(long, default_value_t = 64, value_name = "MIB")]
     pub gdal_cache: usize,
@@ -260,8 +264,20 @@ pub struct WorkerArgs {
     /// Leave after that many seconds without work.
     #[arg(long, value_name = "SECONDS")]
     pub idle_exit: Option<f64>,
+    /// Ask EC2's instance metadata whether this machine is about to be taken away, and leave in time.
+    #[arg(long, value_enum, default_value_t)]
+    pub spot_notices: SpotNotices,
     #[command(flatten)]
     pub tuning: Tuning,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum SpotNotices {
+    /// On EC2, or where AWS_EC2_METADATA_SERVICE_ENDPOINT is set.
+    #[default]
+    Auto,
+    Always,
+    Never,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -293,20 +309,35 @@ pub struct ItemsArgs {
     pub run: RunId,
     #[command(subcommand)]
     pub what: Option<ItemsCommand>,
-    #[arg(long)]
+    /// Only those that wait for another chance (buried), or that the run is to do without (dropped).
+    #[arg(long, value_enum)]
+    pub state: Option<ItemState>,
+    #[arg(long, global = true)]
     pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ItemState {
+    Buried,
+    Dropped,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum ItemsCommand {
-    /// Everything that is known of an item.
+    /// Everything that is known of an item: cause, scene, rectangle, and the end of its log.
     Show { item: Place },
     /// Make buried items new again.
     Replay {
         #[arg(required_unless_present = "all")]
         items: Vec<Place>,
+        /// All but those that were dropped.
         #[arg(long, conflicts_with = "items")]
         all: bool,
+    },
+    /// Do without these items for good: nobody tries them again, and no replay of all brings them back.
+    Drop {
+        #[arg(required = true)]
+        items: Vec<Place>,
     },
 }
 

@@ -135,6 +135,7 @@ pub fn seconds(what: &str, value: f64) -> anyhow::Result<Duration> {
 
 pub fn check(tuning: &Tuning) -> anyhow::Result<()> {
     seconds("--lease", tuning.lease)?;
+    seconds("--item-limit", tuning.item_limit)?;
     if !(1..=256).contains(&tuning.threads) {
         return Err(Usage(format!("--threads {}: must be 1 to 256", tuning.threads)).into());
     }

@@ -39,7 +39,16 @@ pub fn explain(error: &anyhow::Error) -> Exit {
     for cause in error.chain().skip(1) {
         note!("  because: {cause}");
     }
+    if is_full(error) {
+        note!("  make room there, then give the same command again: what is done is kept");
+    }
     code(error)
+}
+
+fn is_full(error: &anyhow::Error) -> bool {
+    let kind =
+        |cause: &(dyn std::error::Error + 'static)| Some(cause.downcast_ref::<swath_backends::Error>()?.kind);
+    error.chain().find_map(kind) == Some(Kind::Full)
 }
 
 /// What an error deserves.

@@ -2,7 +2,7 @@
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
-    EnvFilter, filter::FilterFn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer, Registry, filter::FilterFn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
 use crate::{args::LogFormat, progress::AboveBar};
@@ -25,20 +25,25 @@ fn shows_no_password(event: &Metadata<'_>) -> bool {
 }
 
 pub fn start(format: LogFormat, default: &str) {
+    start_beside(format, default, tracing_subscriber::layer::Identity::new());
+}
+
+/// The log, and what else listens to it by rules of its own.
+pub fn start_beside(format: LogFormat, default: &str, other: impl Layer<Registry> + Send + Sync + 'static) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter(default)));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let log = tracing_subscriber::fmt::layer()
         .with_writer(|| AboveBar)
         .with_target(false)
         // It would panic where standard error is gone.
         .log_internal_errors(false);
-    let safe = FilterFn::new(shows_no_password);
+    let both = tracing_subscriber::registry().with(other.with_filter(FilterFn::new(shows_no_password)));
+    let shown = FilterFn::new(shows_no_password);
     match format {
         LogFormat::Text => {
-            let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            log.with_ansi(is_terminal).finish().with(safe).init()
+            let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            both.with(log.with_ansi(ansi).with_filter(filter).with_filter(shown)).init();
         }
-        LogFormat::Json => log.json().finish().with(safe).init(),
+        LogFormat::Json => both.with(log.json().with_filter(filter).with_filter(shown)).init(),
     }
 }
 

@@ -75,6 +75,7 @@ fn start(program: &Path, doors: &DoorArgs, tuning: &Tuning, log: &File) -> anyho
         .args(["--lease", &tuning.lease.to_string()])
         .args(["--grace", &tuning.grace.to_string()])
         .args(["--threads", &tuning.threads.to_string()])
+        .args(["--item-limit", &tuning.item_limit.to_string()])
         .args(["--gdal-cache", &tuning.gdal_cache.to_string()])
         .args(tuning.allow_steps.then_some("--allow-steps"))
         // By environment, so that no password shows in a list of processes.

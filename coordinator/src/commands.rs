@@ -18,6 +18,8 @@ pub enum Command {
     /// Make buried items new again: these, or all of them.
     Replay(Option<Vec<Place>>),
     Rank(NewRank),
+    /// Do without these items for good.
+    Drop(Vec<Place>),
 }
 
 /// What is left out stays as it is.
@@ -44,6 +46,7 @@ impl Command {
             Command::Cancel => "cancel",
             Command::Replay(_) => "replay",
             Command::Rank(_) => "priority",
+            Command::Drop(_) => "drop",
         }
     }
 
@@ -52,6 +55,7 @@ impl Command {
             // Places are strings: nothing here can fail.
             Command::Replay(places) => serde_json::to_vec(places).unwrap_or_default(),
             Command::Rank(rank) => serde_json::to_vec(rank).unwrap_or_default(),
+            Command::Drop(places) => serde_json::to_vec(places).unwrap_or_default(),
             _ => Vec::new(),
         }
     }
@@ -65,6 +69,7 @@ impl Command {
                 Ok(Command::Replay(serde_json::from_slice(body).context("reading the places to replay")?))
             }
             "priority" => Ok(Command::Rank(serde_json::from_slice(body).context("reading the priority")?)),
+            "drop" => Ok(Command::Drop(serde_json::from_slice(body).context("reading the places to drop")?)),
             _ => anyhow::bail!("no command is called '{name}'"),
         }
     }
@@ -121,8 +126,9 @@ mod tests {
             Command::Pause,
             Command::Cancel,
             Command::Replay(None),
-            Command::Replay(Some(places)),
+            Command::Replay(Some(places.clone())),
             Command::Rank(rank),
+            Command::Drop(places),
         ] {
             assert_eq!(Command::parse(command.name(), &command.body()).unwrap(), command);
         }

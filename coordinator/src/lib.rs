@@ -26,6 +26,8 @@ pub mod serve;
 mod shuffle;
 pub mod speed;
 pub mod steps;
+mod stragglers;
+mod streak;
 pub mod sweep;
 pub mod tally;
 mod training;

@@ -165,7 +165,7 @@ pub async fn restore(
     for grave in graves {
         let json = blobs.get(&grave.key).await?;
         match serde_json::from_slice(&json) {
-            Ok(Buried::V1 { place, attempts, failure }) => {
+            Ok(Buried { place, attempts, failure, .. }) => {
                 ledger.bury(&record.run, place, attempts, &failure).await?;
             }
             Err(error) => {

@@ -30,6 +30,7 @@ mod clock;
 mod end;
 mod obey;
 mod publish;
+mod tail;
 
 use self::{clock::Clock, publish::Fed};
 pub use crate::records::{list, read_status};
@@ -41,6 +42,8 @@ use crate::{
     office::Office,
     plan,
     rebuild::{self, Existing},
+    stragglers::Stragglers,
+    streak::Streak,
     tally,
     training::Watched,
 };
@@ -83,6 +86,9 @@ pub struct Run {
     /// How often in a row each lane was seen to be empty.
     empty: BTreeMap<Lane, u32>,
     held: HashSet<Place>,
+    stragglers: Stragglers,
+    streak: Streak,
+    is_doomed: bool,
     training: Watched,
     watch: watch::Sender<Option<RunStatus>>,
 }
@@ -185,6 +191,9 @@ impl Run {
             fleet,
             empty: BTreeMap::new(),
             held: HashSet::new(),
+            stragglers: Stragglers::default(),
+            streak: Streak::default(),
+            is_doomed: false,
             training: Watched::default(),
             watch,
         };
@@ -293,7 +302,7 @@ impl Run {
             if self.board.wants_evaluation() {
                 self.evaluate().await?;
             }
-            self.judge();
+            self.judge(now);
         }
         if self.state.is_final() && !self.conclude().await? {
             return Ok(Step::Pause(BUSY));
@@ -355,6 +364,8 @@ impl Run {
                 let n = events.len();
                 for event in events {
                     self.meter.hear(&event);
+                    self.stragglers.hear(&event);
+                    self.streak.hear(&event, now);
                     self.board.apply(event, now);
                 }
                 Ok(n)

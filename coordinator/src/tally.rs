@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use swath_proto::{
     item::Stage,
     learn::Training,
+    outcome::FailureClass,
     status::{Ask, FailedItem, Rank, RunState, RunStatus, StageCount},
 };
 
@@ -28,11 +29,14 @@ pub(crate) fn status(
         let (items, done, seconds, made) = (count.items, count.done, spent.seconds, spent.made);
         (stage.name().to_owned(), StageCount { items, done, buried, seconds, made })
     });
-    let failures = board.buried().iter().take(SHOWN).map(|(place, grave)| FailedItem {
-        place: *place,
+    let (dropped, failed): (Vec<_>, Vec<_>) =
+        board.buried().iter().partition(|(_, grave)| grave.failure.class == FailureClass::Dropped);
+    let failures = failed.iter().take(SHOWN).map(|(place, grave)| FailedItem {
+        place: **place,
         attempts: grave.attempts,
         failure: grave.failure.clone(),
     });
+    let failures = failures.collect();
     let unreadable = board.lots().flat_map(|lot| &lot.unreadable);
     let goes_on = !state.is_final();
     let pace = meter.pace().filter(|_| goes_on);
@@ -53,8 +57,9 @@ pub(crate) fn status(
         eta_seconds: eta(board, meter, training.latest()).filter(|_| goes_on),
         training: training.latest().cloned(),
         training_log: training.log(),
-        failures: failures.collect(),
-        n_failures: board.buried().len() as u64,
+        failures,
+        n_failures: failed.len() as u64,
+        n_dropped: dropped.len() as u64,
         unreadable_scenes: unreadable.map(|(id, message)| format!("{id}: {message}")).collect(),
         message,
     }

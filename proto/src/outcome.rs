@@ -23,6 +23,22 @@ pub enum FailureClass {
     Data,
     /// The set-up is wrong: every item would fail in this way. The run stops.
     Config,
+    /// No failure of the item's own: people have said that the run is to do without it.
+    Dropped,
+}
+
+impl FailureClass {
+    pub const fn name(self) -> &'static str {
+        match self {
+            FailureClass::Transient => "transient",
+            FailureClass::Preempted => "preempted",
+            FailureClass::Capacity => "capacity",
+            FailureClass::Fault => "fault",
+            FailureClass::Data => "data",
+            FailureClass::Config => "config",
+            FailureClass::Dropped => "dropped",
+        }
+    }
 }
 
 /// What went wrong, where, and with which input.
@@ -52,8 +68,96 @@ pub struct Report {
 
 /// A buried item: an object under `buried/`, so that losing the ledger loses no verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Versioned", into = "Versioned")]
+pub struct Buried {
+    pub place: Place,
+    pub attempts: u32,
+    pub failure: Failure,
+    /// When, in RFC 3339, if it was written down.
+    pub written: Option<String>,
+    /// The end of what its last attempt has logged, oldest line first.
+    pub log: Vec<String>,
+}
+
+impl Buried {
+    pub const fn is_dropped(&self) -> bool {
+        matches!(self.failure.class, FailureClass::Dropped)
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(tag = "version")]
-pub enum Buried {
+enum Versioned {
     #[serde(rename = "1")]
     V1 { place: Place, attempts: u32, failure: Failure },
+    #[serde(rename = "2")]
+    V2 {
+        place: Place,
+        attempts: u32,
+        failure: Failure,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        written: Option<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        log: Vec<String>,
+    },
+}
+
+impl From<Versioned> for Buried {
+    fn from(versioned: Versioned) -> Self {
+        match versioned {
+            Versioned::V1 { place, attempts, failure } => {
+                Self { place, attempts, failure, written: None, log: Vec::new() }
+            }
+            Versioned::V2 { place, attempts, failure, written, log } => {
+                Self { place, attempts, failure, written, log }
+            }
+        }
+    }
+}
+
+impl From<Buried> for Versioned {
+    fn from(buried: Buried) -> Self {
+        let Buried { place, attempts, failure, written, log } = buried;
+        Self::V2 { place, attempts, failure, written, log }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Buried {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn every_frozen_grave_still_reads_and_the_newest_is_still_written() {
+        let oldest = read(include_str!("../samples/buried-v1.json"));
+        assert_eq!((oldest.attempts, oldest.log.len(), oldest.written), (3, 0, None));
+        let newest = include_str!("../samples/buried-v2.json");
+        let grave = read(newest);
+        assert_eq!(grave.log.len(), 2);
+        assert_eq!(serde_json::to_string_pretty(&grave).unwrap(), newest.trim_end());
+        assert_eq!((grave.place, grave.failure), (oldest.place, oldest.failure));
+    }
+
+    #[test]
+    fn a_class_is_called_what_it_is_written_as() {
+        use FailureClass::*;
+        for class in [Transient, Preempted, Capacity, Fault, Data, Config, Dropped] {
+            assert_eq!(serde_json::to_value(class).unwrap(), class.name());
+        }
+    }
+
+    #[test]
+    fn a_grave_of_another_make_is_refused() {
+        let newest = include_str!("../samples/buried-v2.json");
+        for (what, bad) in [
+            ("a newer version", newest.replacen("\"2\"", "\"99\"", 1)),
+            ("an unknown class", newest.replace("\"data\"", "\"bad luck\"")),
+            ("no place", newest.replace("predict.0.3", "bake.0")),
+        ] {
+            assert!(serde_json::from_str::<Buried>(&bad).is_err(), "{what}");
+        }
+    }
 }

@@ -116,6 +116,9 @@ pub struct RunStatus {
     /// The first failures, and how many there are in all.
     pub failures: Vec<FailedItem>,
     pub n_failures: u64,
+    /// Items that the run is to do without, by command: not among the failures.
+    #[serde(default)]
+    pub n_dropped: u64,
     /// Scenes whose header could not be read.
     pub unreadable_scenes: Vec<String>,
     pub message: Option<String>,

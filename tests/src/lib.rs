@@ -2,6 +2,8 @@
 //! folder; gone when the test process is.
 
 pub mod certificates;
+pub mod faults;
+pub mod imds;
 mod port;
 mod process;
 pub mod rabbitmq;

@@ -7,42 +7,40 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use swath_backends::{
-    Result,
-    blobs::Put,
-    ledger::{Claim, Release},
-    queue::Delivery,
-};
+use swath_backends::{Result, blobs::Put, ledger::Claim, queue::Delivery};
 use swath_proto::{
     envelope::{self, BadEnvelope},
     ids::Digest,
     item::{Item, Stage},
     keys,
-    outcome::{Buried, Failure, FailureClass, Report},
+    outcome::{FailureClass, Report},
 };
 
 use crate::{
+    aftermath::{fail, give_up},
     context::{Claimed, Context},
     failure::JobError,
     jobs::{self, Output},
-    keeper::{NO_END, keep, patiently},
-    native::Suspect,
+    keeper::{keep, patiently},
+    native::count_finished,
+    tail::Tail,
 };
 
 /// Pauses before a job that met a server that was away is tried again, lease in hand.
-const PAUSES_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
+const AWAY_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
+/// Before one that met too little memory or disk is, though it worked alone: others on the machine may
+/// have taken it, and may give it back.
+const SHORT_S: [u64; 3] = [1, 2, 4];
 
 /// How long a message of a newer program is kept from others.
 const NEWER: Duration = Duration::from_secs(5);
 
-/// Claims after which an item is buried though nobody saw it fail: whatever ends its workers ends
-/// their supervisors too.
-fn max_attempts(item: &Item) -> u32 {
-    item.max_failures.saturating_mul(10)
-}
-
 /// Handles one delivery to its end. Errors are about servers, never about the item.
 pub async fn attempt(cx: &Context, delivery: Delivery) -> anyhow::Result<()> {
+    Tail::default().around(handle(cx, delivery)).await
+}
+
+async fn handle(cx: &Context, delivery: Delivery) -> anyhow::Result<()> {
     let item = match envelope::decode(&delivery.body) {
         Ok(item) => item,
         // Written by a newer program: a newer worker reads it. The pause keeps the two of us from
@@ -63,14 +61,13 @@ pub async fn attempt(cx: &Context, delivery: Delivery) -> anyhow::Result<()> {
         delivery.done().await?;
         return Ok(());
     };
-    let claim = || cx.ledger.claim(&item.run, item.place, &cx.me, cx.lease);
-    match patiently(cx, "claiming", claim).await {
-        Ok(Claim::Go { attempts, failures }) => {
-            go(cx, Claimed { item, attempt: attempts, failures }, delivery).await
+    match claim(cx, &item).await {
+        Ok((Claim::Go { attempts, failures }, beside)) => {
+            go(cx, Claimed { item, attempt: attempts, failures, beside }, delivery).await
         }
         // Done, buried, closed: nothing to do. Held: its holder does it, or the coordinator sees
         // the holder's lease run out.
-        Ok(Claim::Done | Claim::Held | Claim::Buried | Claim::Closed) => {
+        Ok((Claim::Done | Claim::Held | Claim::Buried | Claim::Closed, _)) => {
             delivery.done().await?;
             Ok(())
         }
@@ -81,17 +78,29 @@ pub async fn attempt(cx: &Context, delivery: Delivery) -> anyhow::Result<()> {
     }
 }
 
+/// Asks for the item; where another holds it, for leave to work beside that one. Whether that was given.
+async fn claim(cx: &Context, item: &Item) -> Result<(Claim, bool)> {
+    let claim = || cx.ledger.claim(&item.run, item.place, &cx.me, cx.lease);
+    match patiently(cx, "claiming", claim).await? {
+        Claim::Held => {
+            let join = || cx.ledger.join(&item.run, item.place, &cx.me);
+            Ok((patiently(cx, "joining", join).await?, true))
+        }
+        answer => Ok((answer, false)),
+    }
+}
+
 async fn go(cx: &Context, claimed: Claimed, delivery: Delivery) -> anyhow::Result<()> {
-    let Claimed { item, attempt, failures } = &claimed;
-    tracing::debug!(run = %item.run, place = %item.place, attempt, failures, "claimed");
+    let Claimed { item, attempt, failures, beside } = &claimed;
+    tracing::debug!(run = %item.run, place = %item.place, attempt, failures, beside, "claimed");
     let mut delivery = Some(delivery);
     {
         // The lease is kept to the very end: a verdict may have to wait for a server as well.
         let see_through = pin!(see_through(cx, &claimed));
-        let keep = pin!(keep(cx, item, &mut delivery));
+        let keep = pin!(keep(cx, &claimed, &mut delivery));
         tokio::select! {
             ended = see_through => ended?,
-            () = keep => give_up(cx, &claimed).await?,
+            limit = keep => give_up(cx, &claimed, limit).await?,
         }
     }
     // The ledger knows what became of the item, and the coordinator publishes again what has to be.
@@ -119,6 +128,8 @@ async fn see_through(cx: &Context, claimed: &Claimed) -> anyhow::Result<()> {
             };
             let finish = || cx.ledger.finish(&claimed.run, claimed.place, report);
             patiently(cx, "finishing", finish).await.context("finishing")?;
+            cx.succeeded();
+            count_finished();
             Ok(())
         }
         Err(error) => fail(cx, claimed, error).await,
@@ -126,10 +137,12 @@ async fn see_through(cx: &Context, claimed: &Claimed) -> anyhow::Result<()> {
 }
 
 /// From claim to output in place.
-async fn work(cx: &Context, claimed: &Claimed) -> std::result::Result<Output, JobError> {
-    let Claimed { item, attempt, failures } = claimed;
-    if *attempt > max_attempts(item) {
-        let text = format!("{attempt} workers in a row have died with this item, without a trace");
+async fn work(cx: &Context, item: &Claimed) -> std::result::Result<Output, JobError> {
+    if item.traceless() > item.max_traceless() {
+        let text = format!(
+            "{} workers have died with this item and left no trace: was it memory?",
+            item.traceless()
+        );
         return Err(JobError::data(anyhow!(text)));
     }
     let key = keys::item_output(item);
@@ -144,15 +157,7 @@ async fn work(cx: &Context, claimed: &Claimed) -> std::result::Result<Output, Jo
         jobs::tidy(cx, item).await;
         return Ok(Output { body: bytes::Bytes::new(), pixels: 0 });
     }
-    // A suspect works alone; everyone else works side by side.
-    let (mut alone, mut shared) = (None, None);
-    if *failures > 0 {
-        alone = Some(cx.alone.write().await);
-    } else {
-        shared = Some(cx.alone.read().await);
-    }
-    let output = with_pauses(cx, claimed, &key).await;
-    drop((alone.take(), shared.take()));
+    let output = beside_others_or_alone(cx, item, &key).await;
     match output {
         // Another run that wants the same was first, and has taken its checkpoints away under our feet.
         Err(error) if item.place.stage == Stage::Train && cx.blobs.head(&key).await?.is_some() => {
@@ -163,20 +168,61 @@ async fn work(cx: &Context, claimed: &Claimed) -> std::result::Result<Output, Jo
     }
 }
 
-/// A server that is away is waited for with the item in hand: giving it back would not bring the
-/// server back.
-async fn with_pauses(cx: &Context, claimed: &Claimed, key: &str) -> std::result::Result<Output, JobError> {
-    for pause_s in PAUSES_S {
-        match make(cx, claimed, key).await {
-            Err(JobError::Failed { class: FailureClass::Transient, source }) if !cx.stop.is_cancelled() => {
-                let error = format!("{source:#}");
-                tracing::warn!(run = %claimed.run, place = %claimed.place, error, pause_s, "trying again after a pause");
-                tokio::time::sleep(Duration::from_secs(pause_s)).await;
+/// Where memory or disk runs short, fewer items are worked on at a time: never in another shape of batch,
+/// which would make other bytes.
+async fn beside_others_or_alone(
+    cx: &Context,
+    item: &Claimed,
+    key: &str,
+) -> std::result::Result<Output, JobError> {
+    if !item.is_suspect()
+        && let Some(_room) = cx.crowd.beside_others().await
+    {
+        match with_pauses(cx, item, key, &[]).await {
+            // Its neighbours may be to blame, so nothing is booked yet.
+            Err(error) if error.class() == Some(FailureClass::Capacity) && !cx.stop.is_cancelled() => {
+                cx.crowd.narrow();
+                let error = format!("{error:#}");
+                tracing::warn!(run = %item.run, place = %item.place, error, "trying again alone; one item at a time from now on");
             }
             ended => return ended,
         }
     }
-    make(cx, claimed, key).await
+    let Some(_alone) = cx.crowd.alone().await else {
+        let text = "its neighbours have worked for too long for it to work here alone";
+        return Err(JobError::new(FailureClass::Preempted, anyhow!(text)));
+    };
+    with_pauses(cx, item, key, &SHORT_S).await
+}
+
+/// A server that is away is waited for with the item in hand: giving it back would not bring the
+/// server back.
+async fn with_pauses(
+    cx: &Context,
+    item: &Claimed,
+    key: &str,
+    short_s: &[u64],
+) -> std::result::Result<Output, JobError> {
+    let mut tries = 0;
+    loop {
+        let error = match make(cx, item, key).await {
+            Err(error) if !cx.stop.is_cancelled() => error,
+            ended => return ended,
+        };
+        let pauses: &[u64] = match error.class() {
+            Some(FailureClass::Transient) => &AWAY_S,
+            Some(FailureClass::Capacity) => short_s,
+            _ => &[],
+        };
+        let Some(&pause_s) = pauses.get(tries) else { return Err(error) };
+        tries += 1;
+        let error = format!("{error:#}");
+        tracing::warn!(run = %item.run, place = %item.place, error, pause_s, "trying again after a pause");
+        tokio::select! {
+            () = cx.stop.cancelled() => {}
+            () = tokio::time::sleep(Duration::from_secs(pause_s)) => {}
+        }
+    }
 }
 
 /// The job, and its output under the item's key.
@@ -192,105 +238,6 @@ async fn make(cx: &Context, claimed: &Claimed, key: &str) -> std::result::Result
     }
     jobs::tidy(cx, claimed).await;
     Ok(output)
-}
-
-/// Decides what becomes of a failed item: the exhaustive map from class to outcome.
-async fn fail(cx: &Context, claimed: &Claimed, error: JobError) -> anyhow::Result<()> {
-    let (run, place) = (&claimed.run, claimed.place);
-    match error {
-        JobError::Failed { class, source } => {
-            let failure = failure(cx, claimed, class, format!("{source:#}"));
-            match class {
-                FailureClass::Preempted => release(cx, claimed, Release::Uncounted).await?,
-                FailureClass::Data => bury(cx, claimed, failure).await?,
-                FailureClass::Config => {
-                    tracing::error!(%run, %place, error = failure.message, "the run's set-up is wrong");
-                    release(cx, claimed, claimed.counted(failure)).await?
-                }
-                // The root does not answer either: no item is to blame for that.
-                FailureClass::Transient if cx.blobs.head(&keys::run_record(run)).await.is_err() => {
-                    tracing::warn!(%run, %place, error = failure.message, "handed back: the root is away");
-                    release(cx, claimed, Release::Uncounted).await?
-                }
-                FailureClass::Transient | FailureClass::Capacity | FailureClass::Fault => {
-                    tracing::warn!(%run, %place, error = failure.message, "failed");
-                    let failures = release(cx, claimed, claimed.counted(failure.clone())).await?;
-                    if failures >= claimed.max_failures {
-                        bury(cx, claimed, failure).await?
-                    } else {
-                        failures
-                    }
-                }
-            };
-        }
-        JobError::MissingInputs { places, message } => {
-            tracing::warn!(%run, %place, inputs = places.len(), message, "inputs are gone and will be made again");
-            let reset = || cx.ledger.reset(run, &places);
-            patiently(cx, "resetting", reset).await.context("resetting")?;
-            release(cx, claimed, Release::Uncounted).await?;
-        }
-        JobError::Unfit(why) => {
-            release(cx, claimed, Release::Uncounted).await?;
-            cx.declare_unfit(why);
-        }
-    }
-    Ok(())
-}
-
-/// Work that does not end holds threads that nobody can take back: the worker has to go with it.
-async fn give_up(cx: &Context, claimed: &Claimed) -> anyhow::Result<()> {
-    let message = format!("it did not end within {} hours", NO_END.as_secs() / 3600);
-    fail(cx, claimed, JobError::new(FailureClass::Fault, anyhow!(message.clone()))).await?;
-    cx.declare_unfit(anyhow!("{} of run {}: {message}", claimed.place, claimed.run));
-    Ok(())
-}
-
-fn failure(cx: &Context, item: &Item, class: FailureClass, message: String) -> Failure {
-    let scene = item.work.scene().cloned();
-    Failure { class, message, scene, rect: item.work.rect(), worker: cx.me.clone() }
-}
-
-async fn release(cx: &Context, item: &Item, release: Release) -> Result<u32> {
-    let call = || cx.ledger.release(&item.run, item.place, &cx.me, release.clone());
-    patiently(cx, "releasing", call).await
-}
-
-async fn bury(cx: &Context, claimed: &Claimed, failure: Failure) -> Result<u32> {
-    tracing::error!(run = %claimed.run, place = %claimed.place, error = failure.message, "buried");
-    bury_place(cx, &claimed.run, claimed.place, claimed.attempt, failure).await?;
-    Ok(claimed.failures)
-}
-
-/// The object first: the ledger may be lost, the verdict must not be.
-async fn bury_place(
-    cx: &Context,
-    run: &swath_proto::ids::RunId,
-    place: swath_proto::item::Place,
-    attempts: u32,
-    failure: Failure,
-) -> Result<()> {
-    let grave = Buried::V1 { place, attempts, failure: failure.clone() };
-    let json = serde_json::to_vec_pretty(&grave).unwrap_or_default();
-    let key = keys::buried(run, place);
-    patiently(cx, "burying", || cx.blobs.put(&key, json.clone().into())).await?;
-    patiently(cx, "burying", || cx.ledger.bury(run, place, attempts, &failure)).await
-}
-
-/// Books a crash on the item that was inside native code when it happened.
-pub async fn blame(cx: &Context, suspect: &Suspect, signal: &str, max_failures: u32) -> anyhow::Result<()> {
-    let Suspect { run, place, worker, attempt } = suspect;
-    let message = format!("its worker was ended by {signal} while it was inside native code");
-    let failure =
-        Failure { class: FailureClass::Fault, message, scene: None, rect: None, worker: worker.clone() };
-    let counted = || Release::Counted { attempt: *attempt, failure: failure.clone() };
-    let release = || cx.ledger.release(run, *place, worker, counted());
-    let failures = patiently(cx, "reporting a crash", release).await.context("reporting a crash")?;
-    tracing::warn!(%run, %place, signal, failures, "an item has crashed its worker");
-    if failures >= max_failures {
-        tracing::error!(%run, %place, signal, failures, "buried");
-        bury_place(cx, run, *place, failures, failure).await.context("burying")?;
-    }
-    Ok(())
 }
 
 /// A message that is no item of ours: kept as an object for people to look at, and never requeued.

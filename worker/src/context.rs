@@ -5,7 +5,7 @@ use std::{
     ops::Deref,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::anyhow;
@@ -16,18 +16,22 @@ use swath_backends::{
 };
 use swath_proto::{
     ids::{Digest, RunId, WorkerId},
-    item::{Item, Place},
+    item::{Item, Place, Stage},
     outcome::Failure,
     scene::FileRef,
 };
-use tokio::sync::{RwLock, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    crowd::Crowd,
     device::Device,
     failure::JobError,
     holds::Holds,
+    limits,
     native::{Inside, Suspect},
+    streak::Streak,
+    tail::Tail,
 };
 
 pub struct Context {
@@ -49,8 +53,10 @@ pub struct Context {
     pub stop: CancellationToken,
     /// The grace period is over: hand back what is not finished.
     pub abort: CancellationToken,
-    /// Items share it; a suspect has it alone, so that a crash blames no neighbour twice.
-    pub alone: RwLock<()>,
+    pub crowd: Crowd,
+    /// How long an ordinary item may be inside native code.
+    pub item_limit: Duration,
+    pub streak: Mutex<Streak>,
     /// Threads that read and encode pixels.
     pub native: Semaphore,
     /// What it has in hand. The ledger lets a holder claim again; it must not do the work twice at once.
@@ -80,12 +86,37 @@ pub struct Claimed {
     pub attempt: u32,
     /// Of the attempts before this one.
     pub failures: u32,
+    /// Another worker holds it and is late: this one has nothing to tell but that it is done.
+    pub beside: bool,
 }
+
+/// Workers that have died with an item and left no trace, after which it works alone.
+const ALONE_AFTER: u32 = 2;
 
 impl Claimed {
     /// Gives it up, and books a failure on it.
     pub fn counted(&self, failure: Failure) -> Release {
         Release::Counted { attempt: self.attempt, failure }
+    }
+
+    /// Attempts before this one that ended without a word: their workers died, and their supervisors too.
+    pub const fn traceless(&self) -> u32 {
+        self.attempt.saturating_sub(1).saturating_sub(self.failures)
+    }
+
+    /// It may be what ends its workers.
+    pub const fn is_suspect(&self) -> bool {
+        self.failures > 0 || self.traceless() >= ALONE_AFTER
+    }
+
+    /// Workers that may die with it before it is buried, though nobody saw it fail. Machines do die, and
+    /// the longer an item takes, the more of them die with it.
+    pub const fn max_traceless(&self) -> u32 {
+        match self.item.place.stage {
+            // Days of work, of which every attempt does a part.
+            Stage::Train => self.item.max_failures.saturating_mul(10),
+            _ => self.item.max_failures.saturating_mul(2),
+        }
     }
 
     /// One more failure buries it.
@@ -104,7 +135,17 @@ impl Deref for Claimed {
 
 impl Context {
     pub fn suspect(&self, item: &Claimed) -> Suspect {
-        Suspect { run: item.run.clone(), place: item.place, worker: self.me.clone(), attempt: item.attempt }
+        Suspect {
+            run: item.run.clone(),
+            place: item.place,
+            worker: self.me.clone(),
+            attempt: item.attempt,
+            max_failures: item.max_failures,
+            scene: item.work.scene().cloned(),
+            rect: item.work.rect(),
+            log: Tail::current().lines(),
+            limit: limits::inside(item.place.stage, self.item_limit),
+        }
     }
 
     /// To be called after a file was read: another content would make other bytes under the same id.
@@ -139,10 +180,10 @@ impl Context {
         work: impl FnOnce() -> Result<T, JobError> + Send + 'static,
     ) -> Result<T, JobError> {
         let _permit = self.native.acquire().await.map_err(JobError::internal)?;
-        let suspect = self.suspect(item);
+        let (suspect, tail) = (self.suspect(item), Tail::current());
         let done = tokio::task::spawn_blocking(move || {
             let _inside = Inside::enter(&suspect);
-            work()
+            tail.within(|| logged("native work", work))
         });
         done.await.map_err(JobError::internal)?
     }
@@ -154,10 +195,58 @@ impl Context {
         is_new.then(|| InHand { all: &self.in_hand, name })
     }
 
+    /// An item was seen through here.
+    pub fn succeeded(&self) {
+        self.streak.lock().unwrap_or_else(PoisonError::into_inner).succeeded();
+    }
+
+    /// An item has failed here, and it may have been this worker's fault.
+    pub fn failed(&self, item: &Item, failure: &Failure) {
+        let mut streak = self.streak.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(n) = streak.failed(&item.run, item.place, failure.class) {
+            self.declare_unfit(anyhow!(
+                "{n} different items have failed here in a row, and none was finished: this worker or its machine is \
+                 not fit for them. The last one was {} of run {}: {}",
+                item.place,
+                item.run,
+                failure.message
+            ));
+        }
+    }
+
     /// No new work is taken, and the process leaves with this error.
     pub fn declare_unfit(&self, why: anyhow::Error) {
         let mut unfit = self.unfit.lock().unwrap_or_else(PoisonError::into_inner);
         unfit.get_or_insert(why);
         self.stop.cancel();
+    }
+}
+
+/// Tells how long it took.
+pub fn logged<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let done = work();
+    tracing::debug!(ms = started.elapsed().as_millis() as u64, "{what} has ended");
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use swath_proto::item::{Noop, Work};
+
+    fn claimed(attempt: u32, failures: u32) -> Claimed {
+        let work = Work::Noop(Noop { nonce: 1 });
+        let item = Item::new("r".parse().unwrap(), Place::new(Stage::Noop, 0, 0), 5, work);
+        Claimed { item, attempt, failures, beside: false }
+    }
+
+    #[test]
+    fn whoever_has_died_with_an_item_and_left_no_trace_is_counted() {
+        assert_eq!(claimed(1, 0).traceless(), 0);
+        // Two failed and said so, one was never heard of again.
+        assert_eq!(claimed(4, 2).traceless(), 1);
+        assert!(!claimed(2, 0).is_suspect());
+        assert!(claimed(3, 0).is_suspect() && claimed(2, 1).is_suspect());
     }
 }

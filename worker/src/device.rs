@@ -8,8 +8,10 @@ use swath_proto::item::{ModelRef, WindowShape};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    context::logged,
     failure::JobError,
     native::{Inside, Suspect},
+    tail::Tail,
 };
 
 type Task = Box<dyn FnOnce(&mut Models) + Send>;
@@ -40,14 +42,15 @@ impl Device {
         work: impl FnOnce(&mut Models) -> Result<T, JobError> + Send + 'static,
     ) -> Result<T, JobError> {
         let (reply, answer) = oneshot::channel();
+        let tail = Tail::current();
         let task: Task = Box::new(move |models| {
             let _inside = Inside::enter(&suspect);
-            let result =
-                std::panic::catch_unwind(AssertUnwindSafe(|| work(models))).unwrap_or_else(|panic| {
-                    let text = panic.downcast_ref::<String>().map(String::as_str);
-                    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-                    Err(JobError::internal(anyhow::anyhow!("the device thread panicked: {text}")))
-                });
+            let work = AssertUnwindSafe(|| tail.within(|| logged("the network's work", || work(models))));
+            let result = std::panic::catch_unwind(work).unwrap_or_else(|panic| {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+                Err(JobError::internal(anyhow::anyhow!("the device thread panicked: {text}")))
+            });
             // Nobody waits any more when the item was handed back.
             let _ = reply.send(result);
         });

@@ -1,7 +1,35 @@
-//! From an error to what becomes of the item: the one map, exhaustive.
+//! From an error to its class, and from the class to what becomes of the item: the one map, exhaustive.
+//! `docs/failures.md` tells it to people.
 
 use swath_backends::Kind;
 use swath_proto::{item::Place, outcome::FailureClass};
+
+/// What becomes of an item that has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Somebody else gets it at once; nothing is booked.
+    HandBack,
+    /// A failure is booked. Somebody gets it after a pause, or it is buried if that was its last try.
+    TryAgain,
+    /// Set aside with its cause: the same error would come again.
+    Bury,
+    /// A failure is booked, and the coordinator ends the run: every item would fail like this.
+    StopRun,
+}
+
+impl Verdict {
+    /// `root_answers` is asked only where it matters: no item is to blame for a root that is away.
+    pub const fn of(class: FailureClass, root_answers: bool) -> Self {
+        match class {
+            FailureClass::Preempted => Self::HandBack,
+            FailureClass::Transient if !root_answers => Self::HandBack,
+            // By then this worker has tried it again with pauses (transient), or alone (capacity).
+            FailureClass::Transient | FailureClass::Capacity | FailureClass::Fault => Self::TryAgain,
+            FailureClass::Data | FailureClass::Dropped => Self::Bury,
+            FailureClass::Config => Self::StopRun,
+        }
+    }
+}
 
 /// Why a job did not give an output.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +51,13 @@ impl JobError {
 
     pub fn data(source: impl Into<anyhow::Error>) -> Self {
         Self::new(FailureClass::Data, source)
+    }
+
+    pub const fn class(&self) -> Option<FailureClass> {
+        match self {
+            Self::Failed { class, .. } => Some(*class),
+            Self::MissingInputs { .. } | Self::Unfit(_) => None,
+        }
     }
 
     /// A bug of ours: tried again, and buried if it persists.
@@ -70,5 +105,45 @@ impl From<swath_model::ModelError> for JobError {
             Kind::Internal => FailureClass::Fault,
         };
         Self::new(class, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_class_alone_decides_but_for_a_root_that_is_away() {
+        use FailureClass::*;
+        for (class, verdict) in [
+            (Transient, Verdict::TryAgain),
+            (Preempted, Verdict::HandBack),
+            (Capacity, Verdict::TryAgain),
+            (Fault, Verdict::TryAgain),
+            (Data, Verdict::Bury),
+            (Config, Verdict::StopRun),
+            (Dropped, Verdict::Bury),
+        ] {
+            assert_eq!(Verdict::of(class, true), verdict, "{class:?}");
+            let away = if class == Transient { Verdict::HandBack } else { verdict };
+            assert_eq!(Verdict::of(class, false), away, "{class:?}, the root is away");
+        }
+    }
+
+    #[test]
+    fn what_a_server_says_has_a_class() {
+        let class =
+            |kind| JobError::from(swath_backends::Error::new(kind, "x", anyhow::anyhow!("y"))).class();
+        for (kind, wanted) in [
+            (Kind::Transient, Some(FailureClass::Transient)),
+            (Kind::NotFound, Some(FailureClass::Fault)),
+            (Kind::Full, Some(FailureClass::Capacity)),
+            (Kind::Corrupt, Some(FailureClass::Data)),
+            // Whoever can't use the root leaves.
+            (Kind::Refused, None),
+            (Kind::Config, None),
+        ] {
+            assert_eq!(class(kind), wanted, "{kind:?}");
+        }
     }
 }

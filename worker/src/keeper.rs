@@ -6,11 +6,14 @@ use std::{future::Future, time::Duration};
 use swath_backends::{Kind, Result, ledger::Gate, queue::Delivery};
 use swath_proto::{
     ids::RunId,
-    item::{Item, Place, Stage},
+    item::{Item, Place},
 };
 use tokio::time::Instant;
 
-use crate::context::Context;
+use crate::{
+    context::{Claimed, Context},
+    limits,
+};
 
 /// RabbitMQ takes back what is not settled within half an hour. An item that runs longer than this
 /// is settled early and lives on the ledger's lease alone.
@@ -19,17 +22,18 @@ const SETTLE_EARLY: Duration = Duration::from_secs(15 * 60);
 /// How soon a training learns that its run was paused or cancelled.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Far more than any item takes: work that goes on for so long will not end.
-pub const NO_END: Duration = Duration::from_secs(6 * 3600);
-
-/// Race it against the work: it returns only when the work has gone on for too long.
-pub async fn keep(cx: &Context, item: &Item, delivery: &mut Option<Delivery>) {
+/// Race it against the work: it returns only when the work has gone on for too long, and says how long.
+pub async fn keep(cx: &Context, item: &Claimed, delivery: &mut Option<Delivery>) -> Duration {
     let started = Instant::now();
     let holds = cx.holds.of(&item.run);
-    let _kept = holds.keep(item.place);
+    // Who works beside a holder has nothing to lose.
+    let _kept = (!item.beside).then(|| holds.keep(item.place));
+    let limit = limits::in_hand(item.place.stage, cx.item_limit);
     let mut next = started + cx.lease / 3;
-    // A training may take days; its checkpoints say whether it goes on.
-    while item.place.stage == Stage::Train || started.elapsed() < NO_END {
+    loop {
+        if let Some(limit) = limit.filter(|limit| started.elapsed() >= *limit) {
+            return limit;
+        }
         tokio::time::sleep_until(next).await;
         let extend =
             |places: Vec<Place>| async move { cx.ledger.extend(&item.run, &places, &cx.me, cx.lease).await };

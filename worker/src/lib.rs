@@ -3,17 +3,24 @@
 //!
 //! Read [`run`] first: THE loop. [`attempt`] is the way of one item, [`jobs`] are the things an item
 //! can ask for, [`device`] is the thread that owns the model, [`keeper`] keeps leases alive,
-//! [`supervise`] and [`native`] find out which item killed a worker.
+//! [`supervise`] and [`native`] find out which item killed a worker, [`failure`] says what becomes of an
+//! item that failed.
 
+pub mod aftermath;
 pub mod attempt;
 pub mod context;
+pub mod crowd;
 pub mod device;
 pub mod failure;
 pub mod holds;
 pub mod jobs;
 pub mod keeper;
+pub mod limits;
 pub mod models;
 pub mod native;
+mod oom;
 mod progress;
 pub mod run;
+mod streak;
 pub mod supervise;
+pub mod tail;

@@ -47,7 +47,7 @@ pub async fn file(cx: &Context, model: &ModelRef) -> Result<Option<PathBuf>, Job
         Ok(())
     };
     tokio::task::spawn_blocking(write).await.map_err(JobError::internal)?.map_err(|error| {
-        let is_full = error.kind() == ErrorKind::StorageFull;
+        let is_full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
         let error = anyhow!(error).context(format!("writing the model to {}", path.display()));
         if is_full { JobError::new(FailureClass::Capacity, error) } else { JobError::Unfit(error) }
     })?;

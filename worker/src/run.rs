@@ -9,19 +9,18 @@ use std::{
 use anyhow::Context as _;
 use swath_backends::{
     Kind,
+    notices::{Notice, Notices},
     open::Doors,
     outside::Outside,
     queue::{Lane, Queue},
 };
 use swath_proto::ids::WorkerId;
-use tokio::{
-    sync::{RwLock, Semaphore},
-    task::JoinSet,
-    time::Instant,
-};
+use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{attempt, context::Context, device::Device, holds::Holds, supervise::Inheritance};
+use crate::{
+    aftermath, attempt, context::Context, crowd::Crowd, device::Device, holds::Holds, supervise::Inheritance,
+};
 
 pub struct Config {
     pub me: WorkerId,
@@ -38,8 +37,10 @@ pub struct Config {
     pub native_threads: usize,
     /// Threads of the engine, for runs that have none pinned yet.
     pub threads: u32,
-    /// Crashes after which an item is buried, where its own limit is not known.
-    pub max_crashes: u32,
+    /// How long an ordinary item may be inside native code before it is ended with its worker.
+    pub item_limit: Duration,
+    /// Says when this machine is about to be taken away.
+    pub notices: Option<Notices>,
 }
 
 /// Works until `stop` is set or, with `idle_exit`, until there has been nothing to do.
@@ -66,20 +67,15 @@ pub async fn run(
         allow_steps: config.lanes.contains(&Lane::Steps),
         stop,
         abort: CancellationToken::new(),
-        alone: RwLock::new(()),
+        crowd: Crowd::default(),
+        item_limit: config.item_limit,
+        streak: Mutex::default(),
         native: Semaphore::new(config.native_threads.max(1)),
         unfit: Mutex::default(),
     });
-    let (aborter, grace) = (cx.clone(), config.grace);
-    let timer = tokio::spawn(async move {
-        aborter.stop.cancelled().await;
-        tokio::time::sleep(grace).await;
-        aborter.abort.cancel();
-    });
+    let timer = tokio::spawn(leave_in_time(cx.clone(), config.notices, config.grace));
     if let Some(crash) = &inheritance.crash {
-        for suspect in &crash.suspects {
-            attempt::blame(&cx, suspect, crash.signal, config.max_crashes).await?;
-        }
+        aftermath::report(&cx, crash).await?;
     }
     let mut lanes = JoinSet::new();
     for lane in config.lanes {
@@ -95,6 +91,28 @@ pub async fn run(
     timer.abort();
     let unfit = cx.unfit.lock().unwrap_or_else(PoisonError::into_inner).take();
     unfit.map_or(Ok(()), Err)
+}
+
+/// Hands back what is unfinished once the time is over that there is from the signal to stop, or from the
+/// notice that the machine goes.
+async fn leave_in_time(cx: Arc<Context>, notices: Option<Notices>, grace: Duration) {
+    let grace = tokio::select! {
+        () = cx.stop.cancelled() => grace,
+        notice = notice(notices) => {
+            tracing::warn!(%notice, "taking no new work");
+            cx.stop.cancel();
+            notice.grace(grace)
+        }
+    };
+    tokio::time::sleep(grace).await;
+    cx.abort.cancel();
+}
+
+async fn notice(notices: Option<Notices>) -> Notice {
+    match notices {
+        Some(notices) => notices.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// One lane of the queue.
@@ -117,7 +135,7 @@ async fn serve(
                 idle_since = Instant::now();
                 report(&cx, ended);
             }
-            delivery = receiver.next() => {
+            delivery = receiver.next(), if attempts.len() < cx.crowd.width(slots) => {
                 let cx = cx.clone();
                 let delivery = delivery.context("receiving")?;
                 attempts.spawn(async move { attempt::attempt(&cx, delivery).await });

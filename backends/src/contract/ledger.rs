@@ -19,6 +19,8 @@ pub async fn all(one: Arc<dyn Ledger>, other: Arc<dyn Ledger>) {
     of_many_claims_one_goes(one.clone(), other.clone()).await;
     a_holder_that_claims_again_goes_on_uncounted(&*one).await;
     an_expired_hold_keeps_nobody_out_and_the_late_worker_is_told(&*one, &*other).await;
+    one_worker_may_join_a_holder_once_invited(&*one, &*other).await;
+    what_was_joined_ends_like_any_other(&*one, &*other).await;
     of_many_finishes_one_is_first(one.clone(), other.clone()).await;
     a_worker_that_lost_its_hold_may_still_finish(&*one, &*other).await;
     a_release_counts_only_what_is_the_items_fault(&*one).await;
@@ -107,6 +109,52 @@ pub async fn an_expired_hold_keeps_nobody_out_and_the_late_worker_is_told(
     assert_eq!(go(other, &run, place(0), "next", LONG).await, (2, 0));
     let lost = one.extend(&run, &[place(0)], &worker("slow"), LONG).await.expect("extending");
     assert_eq!(lost, [place(0)], "the late worker still believes in its hold");
+}
+
+async fn join(ledger: &dyn Ledger, run: &RunId, place: Place, by: &str) -> Claim {
+    ledger.join(run, place, &worker(by)).await.expect("joining")
+}
+
+pub async fn one_worker_may_join_a_holder_once_invited(one: &dyn Ledger, other: &dyn Ledger) {
+    let run = run("join");
+    one.invite(&run, place(0)).await.expect("inviting");
+    assert_eq!(join(other, &run, place(0), "early").await, Claim::Held, "of an item that nobody held");
+    go(one, &run, place(0), "late", LONG).await;
+    assert_eq!(join(other, &run, place(0), "next").await, Claim::Held, "nobody was invited");
+    one.invite(&run, place(0)).await.expect("inviting");
+    one.invite(&run, place(0)).await.expect("inviting again");
+    let beside = Claim::Go { attempts: 1, failures: 0 };
+    assert_eq!(join(other, &run, place(0), "next").await, beside);
+    assert_eq!(join(other, &run, place(0), "next").await, beside, "its answer was lost, and it asks again");
+    one.invite(&run, place(0)).await.expect("inviting again");
+    assert_eq!(join(one, &run, place(0), "third").await, Claim::Held, "two work beside the holder");
+    assert_eq!(one.claim(&run, place(0), &worker("third"), LONG).await.expect("claiming"), Claim::Held);
+    assert_eq!(one.held(&run).await.expect("holds"), [(place(0), worker("late"))], "it took the hold");
+    let lost = one.extend(&run, &[place(0)], &worker("late"), LONG).await.expect("extending");
+    assert_eq!(lost, [], "the holder has lost its hold");
+    assert_eq!(other.finish(&run, place(0), Report::default()).await.expect("finishing"), Finish::First);
+    assert_eq!(one.finish(&run, place(0), Report::default()).await.expect("finishing"), Finish::Duplicate);
+}
+
+pub async fn what_was_joined_ends_like_any_other(one: &dyn Ledger, other: &dyn Ledger) {
+    let run = run("joined");
+    let invited = async |index: u32| {
+        go(one, &run, place(index), "late", LONG).await;
+        one.invite(&run, place(index)).await.expect("inviting");
+    };
+    invited(0).await;
+    one.finish(&run, place(0), Report::default()).await.expect("finishing");
+    assert_eq!(join(other, &run, place(0), "next").await, Claim::Done);
+    invited(1).await;
+    one.bury(&run, place(1), 1, &failure()).await.expect("burying");
+    assert_eq!(join(other, &run, place(1), "next").await, Claim::Buried);
+    // A new life of the item begins without the invitation of the one before.
+    one.reset(&run, &[place(1)]).await.expect("resetting");
+    go(one, &run, place(1), "late", LONG).await;
+    assert_eq!(join(other, &run, place(1), "next").await, Claim::Held);
+    invited(2).await;
+    one.set_gate(&run, Gate::Closed).await.expect("closing");
+    assert_eq!(join(other, &run, place(2), "next").await, Claim::Closed);
 }
 
 pub async fn of_many_finishes_one_is_first(one: Arc<dyn Ledger>, other: Arc<dyn Ledger>) {

@@ -30,6 +30,16 @@ pub trait Ledger: Send + Sync {
     /// hold does not keep others out.
     async fn claim(&self, run: &RunId, place: Place, worker: &WorkerId, lease: Duration) -> Result<Claim>;
 
+    /// Lets one more worker work on an item beside its holder, which is late. Once an item: what was
+    /// taken up, or is held by nobody, is not offered again.
+    async fn invite(&self, run: &RunId, place: Place) -> Result<()>;
+
+    /// Asks, of an item that another holds, for leave to work on it all the same. The first that asks
+    /// after an [`invitation`](Ledger::invite) gets `Go`, again if it asks again, and holds nothing: it may
+    /// `finish`, and has nothing to extend or to release. All others get what a claim would be answered.
+    /// Counts no attempt.
+    async fn join(&self, run: &RunId, place: Place, worker: &WorkerId) -> Result<Claim>;
+
     /// Extends the worker's holds. Returns the places it does not hold any more.
     async fn extend(
         &self,

@@ -4,17 +4,18 @@
 use std::path::PathBuf;
 
 use swath::{
-    args::{self, Args, Command, DoorArgs, Kind, LogFormat, WorkerArgs},
+    args::{self, Args, Command, DoorArgs, Kind, LogFormat, SpotNotices, WorkerArgs},
     config,
     exit::{self, Exit, Usage},
     logging,
     signals::stop_on_signals,
 };
-use swath_backends::{open::open, queue::Lane};
-use swath_worker::{run, supervise};
-
-/// Items that crash their worker are set aside after that many times.
-const MAX_CRASHES: u32 = 3;
+use swath_backends::{
+    notices::{Ask, Notices},
+    open::open,
+    queue::Lane,
+};
+use swath_worker::{run, supervise, tail};
 
 fn main() -> ! {
     swath::finish(args::typed().and_then(obey))
@@ -37,7 +38,7 @@ fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> anyhow::Resul
     let idle_exit = args.idle_exit.map(|seconds| config::seconds("--idle-exit", seconds)).transpose()?;
     // Returns in the child; before this line no thread may exist.
     let inheritance = supervise::supervise()?;
-    logging::start(format, "info");
+    logging::start_beside(format, "info", tail::layer());
     swath_model::init_process();
     swath_raster::configure(&swath_raster::Settings { cache_mib: args.tuning.gdal_cache });
     let config = run::Config {
@@ -58,7 +59,12 @@ fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> anyhow::Resul
         cache: cache(),
         native_threads: 2,
         threads: args.tuning.threads,
-        max_crashes: MAX_CRASHES,
+        item_limit: config::seconds("--item-limit", args.tuning.item_limit)?,
+        notices: Notices::open(match args.spot_notices {
+            SpotNotices::Auto => Ask::Auto,
+            SpotNotices::Always => Ask::Always,
+            SpotNotices::Never => Ask::Never,
+        })?,
     };
     let urls = config::urls(doors);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -39,7 +39,15 @@ pub(super) async fn run(args: BenchArgs, door_args: DoorArgs) -> anyhow::Result<
     for lane in Lane::ALL {
         doors.queue.purge(lane).await?;
     }
-    let tuning = Tuning { slots, lease: 30.0, grace: 5.0, threads: 1, allow_steps: false, gdal_cache: 16 };
+    let tuning = Tuning {
+        slots,
+        lease: 30.0,
+        grace: 5.0,
+        threads: 1,
+        allow_steps: false,
+        item_limit: 900.0,
+        gdal_cache: 16,
+    };
     let logs = tempfile::tempdir()?;
     let pool = Pool::start(workers, &door_args, &tuning, logs.path())?;
     let backend = door_args.queue.split(':').next().unwrap_or("local").to_owned();

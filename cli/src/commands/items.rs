@@ -1,12 +1,15 @@
 //! `swath items`: what was set aside, why, and another chance for it.
 
 use futures::TryStreamExt as _;
-use swath_backends::{blobs::SharedBlobs, open::look_at_blobs};
+use swath_backends::{
+    blobs::SharedBlobs,
+    open::{look_at_blobs, look_at_ledger},
+};
 use swath_coordinator::commands::{Command, give};
 use swath_proto::{ids::RunId, item::Place, keys, outcome::Buried};
 
 use crate::{
-    args::{DoorArgs, ItemsArgs, ItemsCommand},
+    args::{DoorArgs, ItemState, ItemsArgs, ItemsCommand},
     exit::{Exit, Usage},
     served::{Office, Served},
     table,
@@ -19,28 +22,73 @@ pub(super) async fn run(args: ItemsArgs, doors: DoorArgs) -> anyhow::Result<Exit
             Usage(format!("there is no run '{}' under {}; see: swath status", args.run, doors.root)).into()
         );
     }
-    let graves = graves(&root, &args.run).await?;
+    let mut graves = graves(&root, &args.run).await?;
     match args.what {
-        None => list(&graves, args.json)?,
-        Some(ItemsCommand::Show { item }) => show(&graves, item)?,
+        None => {
+            graves.retain(|grave| {
+                args.state.is_none_or(|state| grave.is_dropped() == (state == ItemState::Dropped))
+            });
+            list(&graves, args.json)?;
+        }
+        Some(ItemsCommand::Show { item }) => match graves.iter().find(|grave| grave.place == item) {
+            Some(grave) => show(grave, args.json)?,
+            None => say!("{item} is not set aside: {}", elsewhere(&args.run, item, &doors).await?),
+        },
         Some(ItemsCommand::Replay { items, all }) => {
-            let known = |item: &&Place| !graves.iter().any(|Buried::V1 { place, .. }| place == *item);
+            let known = |item: &&Place| !graves.iter().any(|grave| grave.place == **item);
             if let Some(unknown) = items.iter().find(known) {
                 return Err(Usage(format!("{unknown} is not buried; see: swath items {}", args.run)).into());
             }
-            let n = if all { graves.len() } else { items.len() };
-            give(&root, &args.run, &Command::Replay((!all).then_some(items))).await?;
-            let n = table::count(n as u64, "item");
-            match Office::open(&doors).await.of(&args.run).await {
-                Served::Yes => say!("{n} will be tried again"),
-                _ => say!(
-                    "{n} will be tried again as soon as a coordinator serves the run: swath coordinator, or swath \
-                     run with the same file"
-                ),
+            let n = if all { graves.iter().filter(|grave| !grave.is_dropped()).count() } else { items.len() };
+            if n == 0 {
+                say!("nothing waits for another chance");
+                return Ok(Exit::Done);
             }
+            let wish = Command::Replay((!all).then_some(items));
+            ask(&root, &args.run, &doors, &wish, n, "will be tried again").await?;
+        }
+        Some(ItemsCommand::Drop { items }) => {
+            let n = items.len();
+            ask(&root, &args.run, &doors, &Command::Drop(items), n, "will be done without").await?;
         }
     }
     Ok(Exit::Done)
+}
+
+/// Puts a wish down, and says when it comes true.
+async fn ask(
+    root: &SharedBlobs,
+    run: &RunId,
+    doors: &DoorArgs,
+    wish: &Command,
+    n: usize,
+    what: &str,
+) -> anyhow::Result<()> {
+    give(root, run, wish).await?;
+    let n = table::count(n as u64, "item");
+    match Office::open(doors).await.of(run).await {
+        Served::Yes => say!("{n} {what}"),
+        _ => say!(
+            "{n} {what} as soon as a coordinator serves the run: swath coordinator, or swath run with the same file"
+        ),
+    }
+    Ok(())
+}
+
+/// What the ledger knows of an item that was not set aside.
+async fn elsewhere(run: &RunId, item: Place, doors: &DoorArgs) -> anyhow::Result<String> {
+    let Some(ledger) = look_at_ledger(&doors.ledger, &doors.root).await? else {
+        return Ok("nobody has worked on this run yet".into());
+    };
+    if ledger.snapshot(run).await?.is_done(item) {
+        return Ok("it is done".into());
+    }
+    let held = ledger.held(run).await?;
+    let holder = held.into_iter().find(|(place, _)| *place == item);
+    Ok(holder.map_or_else(
+        || "nobody has it now; it waits, or is no item of this run".into(),
+        |(_, worker)| format!("{worker} is at work on it"),
+    ))
 }
 
 async fn graves(root: &SharedBlobs, run: &RunId) -> anyhow::Result<Vec<Buried>> {
@@ -63,18 +111,53 @@ fn list(graves: &[Buried], json: bool) -> anyhow::Result<()> {
         say!("nothing was set aside");
         return Ok(());
     }
-    let mut rows = vec![["ITEM", "SCENE", "ATTEMPTS", "CAUSE"].map(String::from).to_vec()];
-    for Buried::V1 { place, attempts, failure } in graves {
+    let mut rows = vec![["ITEM", "STATE", "SCENE", "ATTEMPTS", "CLASS", "CAUSE"].map(String::from).to_vec()];
+    for grave in graves {
+        let failure = &grave.failure;
         let scene = failure.scene.as_ref().map_or("-", |scene| scene.as_str());
-        rows.push(vec![place.to_string(), scene.into(), attempts.to_string(), failure.message.clone()]);
+        // Of a message of many lines, the first says what it is about.
+        let cause = failure.message.lines().next().unwrap_or_default();
+        rows.push(vec![
+            grave.place.to_string(),
+            state(grave).into(),
+            scene.into(),
+            grave.attempts.to_string(),
+            failure.class.name().into(),
+            cause.into(),
+        ]);
     }
     table::print(&rows);
     Ok(())
 }
 
-fn show(graves: &[Buried], item: Place) -> anyhow::Result<()> {
-    let grave = graves.iter().find(|Buried::V1 { place, .. }| *place == item);
-    let grave = grave.ok_or_else(|| Usage(format!("{item} is not buried")))?;
-    say!("{}", serde_json::to_string_pretty(grave)?);
+const fn state(grave: &Buried) -> &'static str {
+    if grave.is_dropped() { "dropped" } else { "buried" }
+}
+
+fn show(grave: &Buried, json: bool) -> anyhow::Result<()> {
+    if json {
+        say!("{}", serde_json::to_string_pretty(grave)?);
+        return Ok(());
+    }
+    let failure = &grave.failure;
+    let when = grave.written.as_ref().map_or_else(String::new, |when| format!(", {when}"));
+    say!("item      {}", grave.place);
+    say!("state     {} after {}{when}", state(grave), table::count(grave.attempts.into(), "attempt"));
+    if let Some(scene) = &failure.scene {
+        say!("scene     {scene}");
+    }
+    if let Some(rect) = failure.rect {
+        say!("rectangle {rect}");
+    }
+    say!("class     {}", failure.class.name());
+    say!("worker    {}", failure.worker);
+    say!("cause     {}", failure.message);
+    match grave.log.len() {
+        0 => say!("log       none was kept"),
+        n => say!("log       the last {} of the last attempt:", table::count(n as u64, "line")),
+    }
+    for line in &grave.log {
+        say!("  {line}");
+    }
     Ok(())
 }

@@ -105,10 +105,17 @@ fn failed(status: &RunStatus) -> Vec<String> {
     }
     if status.state == RunState::Failed {
         lines.push("mend the cause and give the same command again: what is done is kept".into());
+        if status.n_failures > 0 {
+            lines.push(format!("what was set aside comes back with: swath items {run} replay --all"));
+        }
     } else if !lines.is_empty() {
         lines.push(format!(
             "mend the cause, then: swath items {run} replay --all; and the same command again, if no coordinator runs"
         ));
+    }
+    if status.n_dropped > 0 {
+        let n = table::count(status.n_dropped, "item");
+        lines.push(format!("done without {n}, by command: swath items {run} --state dropped"));
     }
     lines
 }
@@ -116,6 +123,17 @@ fn failed(status: &RunStatus) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_dropped_is_counted_and_nobody_is_told_to_replay_it() {
+        let json = serde_json::json!({
+            "run": "a-1", "state": "done_with_failures", "written": "", "started": "", "stages": {},
+            "pixels_done": 0, "pixels": 0, "items_per_second": 0.0, "eta_seconds": null, "n_failures": 0,
+            "n_dropped": 2, "failures": [], "unreadable_scenes": [], "message": null,
+        });
+        let lines = failed(&serde_json::from_value(json).unwrap());
+        assert_eq!(lines, ["done without 2 items, by command: swath items a-1 --state dropped"]);
+    }
 
     #[test]
     fn failures_name_scene_and_cause_and_how_to_go_on() {
@@ -131,5 +149,6 @@ mod tests {
         assert_eq!(lines[1], "set aside   chip.0.1 of scene east after 1 attempt: no such band");
         assert!(lines[2].contains("and 2 more; all of them: swath items a-1"));
         assert!(lines[3].contains("swath items a-1 replay --all"));
+        assert_eq!(lines.len(), 4);
     }
 }

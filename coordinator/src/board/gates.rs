@@ -174,10 +174,15 @@ impl Board {
         })
     }
 
+    /// What can be done is out with workers: the rest waits for that.
+    pub fn has_published_all(&self) -> bool {
+        self.lines.values().all(Line::is_empty)
+    }
+
     /// Nothing is out, and nothing will become ready by itself.
     pub fn is_at_rest(&self) -> bool {
         self.out.is_empty()
-            && self.lines.values().all(Line::is_empty)
+            && self.has_published_all()
             && self.surveyed.is_empty()
             && !self.wants_statistics()
     }

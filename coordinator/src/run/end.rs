@@ -1,5 +1,7 @@
 //! Whether a run is over, and what has to be said then.
 
+use std::time::Instant;
+
 use anyhow::Context as _;
 use swath_backends::ledger::Gate;
 use swath_proto::{keys, status::RunState};
@@ -9,12 +11,16 @@ use crate::conclude::{self, Evaluated};
 
 impl Run {
     /// Decides whether the run is over.
-    pub(super) fn judge(&mut self) {
+    pub(super) fn judge(&mut self, now: Instant) {
         if self.state.is_final() || self.state == RunState::Paused {
             return;
         }
         let fatal = self.board.fatal().map(|failure| failure.message.clone());
-        if let Some(message) = fatal.or_else(|| self.board.dead_end()) {
+        // Twice: who holds nothing may just have finished something, and the next hearing tells.
+        let verdict = self.streak.verdict(self.stragglers.at_work(), now);
+        let was_doomed = std::mem::replace(&mut self.is_doomed, verdict.is_some());
+        let verdict = verdict.filter(|_| was_doomed);
+        if let Some(message) = fatal.or_else(|| self.board.dead_end()).or(verdict) {
             self.message = Some(message);
             self.state = RunState::Failed;
         } else if self.board.is_at_rest() {

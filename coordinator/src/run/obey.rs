@@ -2,8 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use swath_backends::ledger::Gate;
-use swath_proto::{item::Place, keys, status::RunState};
+use swath_backends::{Kind, ledger::Gate};
+use swath_proto::{
+    item::Place,
+    keys,
+    outcome::{Buried, Failure, FailureClass},
+    status::RunState,
+};
 
 use super::Run;
 use crate::{
@@ -55,8 +60,15 @@ impl Run {
                 }
                 self.ledger.reset(&run, &places).await?;
             }
+            Command::Drop(places) => {
+                for place in places {
+                    self.drop_item(place).await?;
+                }
+            }
             Command::Replay(None) => {
-                let places: Vec<Place> = self.board.buried().keys().copied().collect();
+                let buried = self.board.buried().iter();
+                let buried = buried.filter(|(_, grave)| grave.failure.class != FailureClass::Dropped);
+                let places: Vec<Place> = buried.map(|(place, _)| *place).collect();
                 for place in &places {
                     self.blobs.delete(&keys::buried(&run, *place)).await?;
                 }
@@ -68,6 +80,45 @@ impl Run {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Sets an item aside for good, whether or not it was buried before; what it had failed of stays to be read.
+    async fn drop_item(&mut self, place: Place) -> anyhow::Result<()> {
+        let run = self.board.run().clone();
+        let Some(item) =
+            self.board.item(place).map(|publish| publish.item).filter(|_| !self.board.is_done(place))
+        else {
+            tracing::warn!(%run, %place, "not dropped: it is done, or no item of this run");
+            return Ok(());
+        };
+        let key = keys::buried(&run, place);
+        let before = match self.blobs.get(&key).await {
+            Ok(json) => serde_json::from_slice::<Buried>(&json).ok(),
+            Err(error) if error.kind == Kind::NotFound => None,
+            Err(error) => return Err(error.into()),
+        };
+        let message = match &before {
+            Some(before) if before.is_dropped() => return Ok(()),
+            Some(before) => format!("dropped by command; it had failed: {}", before.failure.message),
+            None => "dropped by command".into(),
+        };
+        let failure = Failure {
+            class: FailureClass::Dropped,
+            message,
+            scene: item.work.scene().cloned(),
+            rect: item.work.rect(),
+            worker: self.me.name.clone(),
+        };
+        let grave = Buried {
+            place,
+            attempts: before.as_ref().map_or(0, |before| before.attempts),
+            failure: failure.clone(),
+            written: Some(jiff::Timestamp::now().to_string()),
+            log: before.map(|before| before.log).unwrap_or_default(),
+        };
+        self.blobs.put(&key, serde_json::to_vec_pretty(&grave)?.into()).await?;
+        self.ledger.bury(&run, place, grave.attempts, &failure).await?;
         Ok(())
     }
 }

@@ -39,12 +39,13 @@ impl Run {
             tracing::info!(%run, items = reaped.len(), "leases ran out: items go to other workers");
         }
         let held = self.ledger.held(&run).await?;
+        self.stragglers.see(&held, now);
         self.held = held.into_iter().map(|(place, _)| place).collect();
         let mut lost = Vec::new();
         for lane in LANES {
             // Of a queue that is paid by the call nothing is asked while nothing can be lost.
             let old = self.board.out_for(lane, sweep::SETTLES_WITHIN, now);
-            let is_asked = old.iter().any(|place| !self.held.contains(place));
+            let is_asked = old.iter().any(|place| !self.held.contains(place)) || self.is_at_the_tail();
             let is_empty = is_asked && self.queue.waiting(lane).await? == 0;
             let checks = self.empty.entry(lane).or_default();
             *checks = if is_empty { *checks + 1 } else { 0 };
@@ -54,7 +55,8 @@ impl Run {
             tracing::info!(%run, items = lost.len(), "the queue has lost items: publishing them again");
             self.board.give_back(lost, now);
         }
-        Ok(())
+        let is_idle = self.empty.get(&Lane::Cpu).is_some_and(|checks| *checks >= 2);
+        self.help_the_late(is_idle, now).await
     }
 
     pub(super) async fn feed(&mut self, now: Instant) -> anyhow::Result<Fed> {
@@ -149,7 +151,7 @@ impl Run {
     }
 
     /// Each time, though most lie there already: somebody may have deleted them.
-    async fn write_inputs(&mut self, batch: &[Publish]) -> anyhow::Result<()> {
+    pub(super) async fn write_inputs(&mut self, batch: &[Publish]) -> anyhow::Result<()> {
         for (digest, inputs) in batch.iter().filter_map(|publish| publish.inputs.as_ref()) {
             let key = keys::inputs(self.board.run(), digest);
             self.blobs.put(&key, inputs.clone().into()).await.with_context(|| format!("writing {key}"))?;

@@ -29,7 +29,8 @@ fn worker(name: &str, site: &Site) -> Config {
         cache: site.path("models"),
         native_threads: 2,
         threads: 1,
-        max_crashes: 3,
+        item_limit: Duration::from_secs(900),
+        notices: None,
     }
 }
 

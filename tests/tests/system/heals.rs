@@ -1,15 +1,9 @@
-//! Servers that die, queues that are emptied, ledgers that forget, outputs that vanish, items that
-//! crash their worker: each heals without a hand.
+//! Servers that die, queues that are emptied, ledgers that forget, outputs that vanish: each heals without a
+//! hand.
 
 use std::time::{Duration, Instant};
 
-use swath_backends::open::Doors;
-use swath_proto::{
-    ids::WorkerId,
-    item::Stage,
-    keys,
-    status::{RunState, RunStatus},
-};
+use swath_proto::{item::Stage, keys, status::RunState};
 
 use crate::{
     same_bytes::reference,
@@ -131,74 +125,6 @@ fn an_output_that_vanishes_before_assembly_is_made_again() {
         busy.is_at_work("an output was deleted");
         busy.ends_with_the_same_bytes(&format!("{deleted} was deleted"));
         assert!(!busy.site.object(&deleted).is_empty(), "{deleted} was not made again");
-    }
-}
-
-/// Gives whoever computes `place` the signal that a bad pointer would give, again and again, until the
-/// run is over.
-async fn crash_whoever_computes(place: &str, site: &Site, run: &str) {
-    let started = Instant::now();
-    let Doors { ledger, blobs, .. } = site.doors().await;
-    let id = run.parse().expect("a run's name");
-    loop {
-        let held = ledger.held(&id).await.expect("holds");
-        // A worker's name says its process.
-        let pid = |name: &WorkerId| name.as_str().rsplit('-').nth(1)?.parse::<libc::pid_t>().ok();
-        if let Some(pid) =
-            held.iter().find(|(held, _)| held.to_string() == place).and_then(|(_, name)| pid(name))
-        {
-            // Twice: the language's own handler takes the first, and expects a real fault to come again.
-            for _ in 0..2 {
-                // SAFETY: a worker that this test has started.
-                unsafe { libc::kill(pid, libc::SIGSEGV) };
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        }
-        let status = blobs.get(&keys::status(&id)).await;
-        let status: Option<RunStatus> = status.ok().and_then(|json| serde_json::from_slice(&json).ok());
-        if status.is_some_and(|status| status.state.is_final()) {
-            return;
-        }
-        assert!(started.elapsed() < PATIENCE, "{run} does not come to an end");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-#[test]
-fn an_item_that_crashes_its_worker_is_buried_and_the_others_are_done() {
-    const VICTIM: &str = "predict.0.3";
-    for kind in Kind::ALL {
-        let site = Site::new(kind);
-        let file = pipeline(&site, "item_px = 512", "");
-        let file = file.to_str().expect("UTF-8");
-        // A network that takes its time, so that the crash hits while it computes.
-        let slow = [
-            "--set",
-            "model.architecture=unet-resnet18",
-            "--set",
-            "predict.core_px=256",
-            "--set",
-            "predict.margin_px=32",
-        ];
-        let output = site.swath(&[&["submit", file], &slow[..]].concat(), 0);
-        let run = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        let mut processes = vec![site.start(&["coordinator"])];
-        processes.extend((0..2).map(|_| site.start(&["worker", "--lease", "5"])));
-        block_on(crash_whoever_computes(VICTIM, &site, &run));
-        let status = site.status(&run).expect("a status");
-        assert_eq!(status.state, RunState::DoneWithFailures);
-        let failed = &status.failures[0];
-        assert_eq!((status.n_failures, failed.place.to_string().as_str()), (1, VICTIM), "{status:?}");
-        assert!(failed.failure.message.contains("SIGSEGV"), "{}", failed.failure.message);
-        let predict = status.stages[Stage::Predict.name()];
-        assert_eq!((predict.done, predict.buried), (predict.items - 1, 1));
-        // Replayed once the cause is mended, it makes the run whole.
-        site.swath(&["items", &run, "replay", "--all"], 0);
-        let started = Instant::now();
-        while !site.status(&run).is_some_and(|status| status.state == RunState::Done) {
-            assert!(started.elapsed() < PATIENCE, "{:?}", site.status(&run));
-            std::thread::sleep(Duration::from_millis(100));
-        }
     }
 }
 

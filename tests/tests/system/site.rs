@@ -97,6 +97,17 @@ impl Site {
         self.start_command(self.command(args))
     }
 
+    /// With variables of its own.
+    pub fn start_with<'a>(
+        &self,
+        args: &[&str],
+        variables: impl IntoIterator<Item = (&'a str, String)>,
+    ) -> Process {
+        let mut command = self.command(args);
+        command.envs(variables);
+        self.start_command(command)
+    }
+
     /// In a process group of its own, for [`Process::kill_group`].
     pub fn start_group(&self, args: &[&str]) -> Process {
         let mut command = self.command(args);

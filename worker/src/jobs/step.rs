@@ -10,12 +10,12 @@ use anyhow::{Context as _, anyhow};
 use swath_backends::Kind;
 use swath_proto::{
     ids::Digest,
-    item::{Item, Step},
+    item::{Item, Place, Step},
     keys,
     outcome::FailureClass,
     steps::{Given, GivenFiles, MadeFile, StepCommand, StepInputs, Stepped, SteppedFile},
 };
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Output, json};
 use crate::{
@@ -25,6 +25,8 @@ use crate::{
 
 /// What is told of a command that has failed: the end of what it has said.
 const MAX_TOLD: usize = 2000;
+/// Of an input, at a time.
+const PIECE: u64 = 8 << 20;
 
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Step) -> Result<Output, JobError> {
     if !cx.allow_steps {
@@ -150,18 +152,29 @@ fn fill(word: &str, filled: &[(String, Vec<String>)]) -> Vec<String> {
     vec![filled.iter().fold(word.to_owned(), |word, (name, values)| word.replace(name, &values.join(" ")))]
 }
 
-/// Returns the place of whoever can make it again, if it is gone.
-async fn fetch(
-    cx: &Context,
-    file: &MadeFile,
-    into: &Path,
-) -> Result<Option<swath_proto::item::Place>, JobError> {
-    let body = match (cx.blobs.get(&file.key).await, file.producer) {
-        (Err(error), Some(place)) if error.kind == Kind::NotFound => return Ok(Some(place)),
-        (body, _) => body?,
-    };
-    write(&into.join(&file.name), &body).await?;
+/// Returns the place of whoever can make it again, if it is gone. Inputs may be larger than memory.
+async fn fetch(cx: &Context, file: &MadeFile, into: &Path) -> Result<Option<Place>, JobError> {
+    let Some(meta) = cx.blobs.head(&file.key).await? else { return gone(file) };
+    tokio::fs::create_dir_all(into).await.map_err(|error| local(error, "making a folder"))?;
+    let written = tokio::fs::File::create(into.join(&file.name)).await;
+    let mut written = written.map_err(|error| local(error, "writing an input"))?;
+    let mut at = 0;
+    while at < meta.len {
+        let end = meta.len.min(at + PIECE);
+        let piece = match cx.blobs.get_range(&file.key, at..end).await {
+            Err(error) if error.kind == Kind::NotFound => return gone(file),
+            piece => piece?,
+        };
+        written.write_all(&piece).await.map_err(|error| local(error, "writing an input"))?;
+        at = end;
+    }
+    written.flush().await.map_err(|error| local(error, "writing an input"))?;
     Ok(None)
+}
+
+fn gone(file: &MadeFile) -> Result<Option<Place>, JobError> {
+    let nobody = || JobError::new(FailureClass::Fault, anyhow!("{} is gone, and no item makes it", file.key));
+    file.producer.map(Some).ok_or_else(nobody)
 }
 
 async fn execute(work: &Step, words: &[String], folder: &Path) -> Result<(), JobError> {
@@ -286,7 +299,7 @@ fn text(path: &Path) -> Result<String, JobError> {
 
 fn local(error: std::io::Error, what: &'static str) -> JobError {
     let class = match error.kind() {
-        std::io::ErrorKind::StorageFull => FailureClass::Capacity,
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => FailureClass::Capacity,
         _ => FailureClass::Fault,
     };
     JobError::new(class, anyhow!(error).context(what))

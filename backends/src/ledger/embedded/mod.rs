@@ -77,6 +77,50 @@ impl Ledger for EmbeddedLedger {
         self.file.run("claiming", claim).await
     }
 
+    async fn invite(&self, run: &RunId, place: Place) -> Result<()> {
+        let run = run.clone();
+        let invite = move |db: &Db<'_>| {
+            if hold(db, &run, place)?.is_none() {
+                return Ok(());
+            }
+            db.prepare_cached("INSERT OR IGNORE INTO beside (run, place) VALUES (?, ?)")?
+                .execute([run.as_str(), &place.to_string()])
+                .map(drop)
+        };
+        self.file.run("inviting", invite).await
+    }
+
+    async fn join(&self, run: &RunId, place: Place, worker: &WorkerId) -> Result<Claim> {
+        let (run, worker) = (run.clone(), worker.clone());
+        let join = move |db: &Db<'_>| {
+            if is_closed(db, &run)? {
+                return Ok(Claim::Closed);
+            }
+            if is_done(db, &run, place)? {
+                return Ok(Claim::Done);
+            }
+            if grave(db, &run, place)? {
+                return Ok(Claim::Buried);
+            }
+            let key = place.to_string();
+            let taken = db
+                .prepare_cached(
+                    "UPDATE beside SET worker = ?3 WHERE run = ?1 AND place = ?2 AND worker IN ('', ?3)",
+                )?
+                .execute([run.as_str(), &key, worker.as_str()])?;
+            if taken == 0 {
+                return Ok(Claim::Held);
+            }
+            let mut tries =
+                db.prepare_cached("SELECT attempts, failures FROM tries WHERE run = ? AND place = ?")?;
+            let tries =
+                tries.query_row([run.as_str(), &key], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            let (attempts, failures) = tries.unwrap_or_default();
+            Ok(Claim::Go { attempts, failures })
+        };
+        self.file.run("joining", join).await
+    }
+
     async fn extend(
         &self,
         run: &RunId,
@@ -375,7 +419,7 @@ impl Ledger for EmbeddedLedger {
     async fn forget(&self, run: &RunId) -> Result<()> {
         let run = run.clone();
         let forget = move |db: &Db<'_>| {
-            for table in ["done", "hold", "tries", "grave", "event"] {
+            for table in ["done", "hold", "tries", "grave", "beside", "event"] {
                 db.execute(&format!("DELETE FROM {table} WHERE run = ?"), [run.as_str()])?;
             }
             db.execute("DELETE FROM run WHERE name = ?", [run.as_str()]).map(drop)

@@ -28,6 +28,9 @@ pub(super) const SCHEMA: &str = "
     -- Every run has a history of its own, numbered from 1, so that a busy one does not trim a quiet one's.
     CREATE TABLE IF NOT EXISTS event (run TEXT, number INTEGER, body TEXT NOT NULL, PRIMARY KEY (run, number))
         WITHOUT ROWID;
+    -- Items that a second worker may work on beside their holder; who does.
+    CREATE TABLE IF NOT EXISTS beside (run TEXT, place TEXT, worker TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (run, place)) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS office (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL)
         WITHOUT ROWID;
 ";
@@ -68,13 +71,14 @@ pub(super) fn leader(db: &Db<'_>, office: &str) -> Sql<Option<WorkerId>> {
     holder.map(|holder| parse(&holder)).transpose()
 }
 
-/// Hold, attempts and grave of a place.
+/// Hold, attempts, grave and invitation of a place.
 pub(super) fn forget_place(db: &Db<'_>, run: &RunId, place: Place) -> Sql<()> {
     let key = place.to_string();
     for sql in [
         "DELETE FROM hold WHERE run = ? AND place = ?",
         "DELETE FROM tries WHERE run = ? AND place = ?",
         "DELETE FROM grave WHERE run = ? AND place = ?",
+        "DELETE FROM beside WHERE run = ? AND place = ?",
     ] {
         db.prepare_cached(sql)?.execute([run.as_str(), &key])?;
     }

@@ -46,6 +46,8 @@ struct Grave {
 
 struct Scripts {
     claim: Script,
+    invite: Script,
+    join: Script,
     extend: Script,
     finish: Script,
     release: Script,
@@ -68,6 +70,8 @@ impl Scripts {
         let of_run = |body: &str| Script::new(&[include_str!("prelude.lua"), body].concat());
         Self {
             claim: of_run(include_str!("claim.lua")),
+            invite: of_run(include_str!("invite.lua")),
+            join: of_run(include_str!("join.lua")),
             extend: of_run(include_str!("extend.lua")),
             finish: of_run(include_str!("finish.lua")),
             release: of_run(include_str!("release.lua")),
@@ -133,21 +137,38 @@ fn parse<T: std::str::FromStr>(text: &str) -> Result<T> {
     text.parse().map_err(|_| corrupt(format!("'{text}' is not what belongs there")))
 }
 
+/// What a script says to whoever asks for an item.
+fn answer((answer, attempts, failures): (String, u32, u32)) -> Result<Claim> {
+    match answer.as_str() {
+        "go" => Ok(Claim::Go { attempts, failures }),
+        "done" => Ok(Claim::Done),
+        "held" => Ok(Claim::Held),
+        "buried" => Ok(Claim::Buried),
+        "closed" => Ok(Claim::Closed),
+        other => Err(corrupt(format!("a claim was answered '{other}'"))),
+    }
+}
+
 #[async_trait]
 impl Ledger for RedisLedger {
     async fn claim(&self, run: &RunId, place: Place, worker: &WorkerId, lease: Duration) -> Result<Claim> {
         let mut script = of_run(&self.scripts.claim, run);
         add_place(&mut script, place);
         script.arg(worker.as_str()).arg(millis(lease));
-        let (answer, attempts, failures): (String, u32, u32) = self.call("claiming", &script).await?;
-        match answer.as_str() {
-            "go" => Ok(Claim::Go { attempts, failures }),
-            "done" => Ok(Claim::Done),
-            "held" => Ok(Claim::Held),
-            "buried" => Ok(Claim::Buried),
-            "closed" => Ok(Claim::Closed),
-            other => Err(corrupt(format!("a claim was answered '{other}'"))),
-        }
+        answer(self.call("claiming", &script).await?)
+    }
+
+    async fn invite(&self, run: &RunId, place: Place) -> Result<()> {
+        let mut script = of_run(&self.scripts.invite, run);
+        add_place(&mut script, place);
+        self.call("inviting", &script).await
+    }
+
+    async fn join(&self, run: &RunId, place: Place, worker: &WorkerId) -> Result<Claim> {
+        let mut script = of_run(&self.scripts.join, run);
+        add_place(&mut script, place);
+        script.arg(worker.as_str());
+        answer(self.call("joining", &script).await?)
     }
 
     async fn extend(

@@ -3,7 +3,7 @@
 local base = KEYS[1]
 local meta, holds, holders = base .. 'meta', base .. 'holds', base .. 'holders'
 local attempts, failures, graves, events = base .. 'attempts', base .. 'failures', base .. 'graves', base .. 'events'
-local bitmaps, blamed = base .. 'bitmaps', base .. 'blamed'
+local bitmaps, blamed, beside = base .. 'bitmaps', base .. 'blamed', base .. 'beside'
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -15,7 +15,7 @@ local function bitmap(name)
 end
 
 local function all_keys()
-  local keys = {meta, holds, holders, attempts, failures, blamed, graves, events, bitmaps}
+  local keys = {meta, holds, holders, attempts, failures, blamed, graves, events, bitmaps, beside}
   for _, name in ipairs(redis.call('SMEMBERS', bitmaps)) do keys[#keys + 1] = bitmap(name) end
   return keys
 end
@@ -41,6 +41,7 @@ local function forget_place(place)
   redis.call('HDEL', failures, place)
   redis.call('HDEL', blamed, place)
   redis.call('HDEL', graves, place)
+  redis.call('HDEL', beside, place)
 end
 
 local function record(json)

@@ -1,0 +1,34 @@
+//! The tail of a run: nothing is left to publish, and all wait for the last few items. Those that are late
+//! are offered to somebody else too.
+
+use std::time::Instant;
+
+use swath_backends::queue::Lane;
+use swath_proto::envelope;
+
+use super::Run;
+
+impl Run {
+    /// All that can be done is with workers.
+    pub(super) fn is_at_the_tail(&self) -> bool {
+        !self.held.is_empty() && self.board.has_published_all()
+    }
+
+    /// `is_idle`: nothing waits in the queue, so that whoever takes it has nothing better to do.
+    pub(super) async fn help_the_late(&mut self, is_idle: bool, now: Instant) -> anyhow::Result<()> {
+        if !is_idle || !self.is_at_the_tail() {
+            return Ok(());
+        }
+        for place in self.stragglers.late(now) {
+            let Some(publish) = self.board.item(place).filter(|_| !self.board.is_done(place)) else {
+                continue;
+            };
+            tracing::info!(run = %self.board.run(), %place, "its worker is late: another may do it too");
+            self.ledger.invite(self.board.run(), place).await?;
+            self.write_inputs(std::slice::from_ref(&publish)).await?;
+            // If this is lost, it is sent again.
+            self.queue.publish(Lane::Cpu, vec![envelope::encode(&publish.item)?]).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! Disks without room: of the root, and of the cache for models. Nothing half-written has a name, the words are
+//! clear, and with room again the same command goes on.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use swath_proto::{outcome::FailureClass, status::RunState};
+
+use crate::{
+    same_bytes::{reference, run_name},
+    site::{Kind, Made, Site, pipeline},
+};
+
+/// A disk of its own for a test; takes root.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(at: &Path, room: &str) -> Self {
+        std::fs::create_dir_all(at).expect("a folder to mount on");
+        let disk = Self(at.to_owned());
+        disk.run(Command::new("mount").args(["-t", "tmpfs", "-o", room, "tmpfs"]).arg(at));
+        disk
+    }
+
+    fn give_room(&self, room: &str) {
+        self.run(Command::new("mount").args(["-o", &format!("remount,{room}")]).arg(&self.0));
+    }
+
+    fn run(&self, command: &mut Command) {
+        let output = command.output().expect("starting mount");
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: a process of a test that failed may still be in there.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_root_without_room_ends_the_run_with_clear_words_and_with_room_it_goes_on() {
+    let mut site = Site::new(Kind::Embedded);
+    let disk = Disk::mount(&site.path("disk"), "size=3m");
+    site.root = site.path("disk/root").to_str().expect("UTF-8").to_owned();
+    let file = pipeline(&site, "item_px = 256", "");
+    let args = ["run", file.to_str().expect("UTF-8"), "--workers", "2", "--grace", "1"];
+    let output = site.command(&args).output().expect("starting swath");
+    let told =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("No space left on device") || told.contains("disk is full"), "{told}");
+    assert!(told.contains("make room"), "{told}");
+    disk.give_room("size=500m");
+    let again = site.swath(&args, 0);
+    Made::of(&site, &run_name(&again.stdout)).assert_same(reference(), "after the disk was full");
+}
+
+#[test]
+fn a_cache_without_room_is_a_lack_of_capacity_and_blames_no_data() {
+    let site = Site::new(Kind::Embedded);
+    let learnt = crate::learns::here();
+    let bundle = swath_bundle::Bundle::from_bytes("bundle.zip", learnt.bundle.clone()).expect("a bundle");
+    let weights = site.path("weights.safetensors");
+    bundle.copy_weights(&mut std::fs::File::create(&weights).expect("a file")).expect("writing weights");
+    let file = pipeline(&site, "item_px = 2048", "max_failures = 2");
+    let text = std::fs::read_to_string(&file).expect("the pipeline");
+    std::fs::write(&file, text.replace("seed = 3", &format!("weights = \"{}\"", weights.display())))
+        .expect("writing the pipeline");
+    // Not even a name fits.
+    let disk = Disk::mount(&site.path("cache"), "size=4k,nr_inodes=1");
+    let file = file.to_str().expect("UTF-8");
+    let run = |code| {
+        let mut command = site.command(&["run", file, "--workers", "1"]);
+        let output = command.env("XDG_CACHE_HOME", site.path("cache")).output().expect("starting swath");
+        let told = format!("{output:?}");
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        run_name(&output.stdout)
+    };
+    let name = run(1);
+    let status = site.status(&name).expect("a status");
+    assert_eq!(status.state, RunState::Failed, "without a probe there is nothing to begin with: {status:?}");
+    let failed = &status.failures[0];
+    assert_eq!((failed.failure.class, failed.attempts), (FailureClass::Capacity, 2), "{failed:?}");
+    assert!(failed.failure.message.contains("No space left on device"), "{failed:?}");
+    disk.give_room("size=100m,nr_inodes=1000");
+    site.swath(&["items", &name, "replay", "--all"], 0);
+    assert_eq!(run(0), name);
+}

@@ -1,0 +1,136 @@
+//! Workers on machines that are taken away: by a signal, by the notice of an interruption, by the advice to
+//! rebalance. They take nothing new, finish what they can in the time that is left, hand back the rest, and no
+//! item is blamed.
+
+use std::time::{Duration, Instant};
+
+use swath_proto::{
+    ids::WorkerId,
+    item::{Place, Stage},
+    status::RunState,
+};
+use swath_tests::imds::Imds;
+
+use crate::site::{Kind, Process, Site, pipeline};
+
+const PATIENCE: Duration = Duration::from_secs(180);
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
+
+fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(started.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn held(site: &Site, run: &str) -> Vec<(Place, WorkerId)> {
+    block_on(async {
+        let ledger = site.doors().await.ledger;
+        ledger.held(&run.parse().expect("a run's name")).await.expect("holds")
+    })
+}
+
+fn holds_predictions(site: &Site, run: &str) -> Place {
+    until("a predict item in a worker's hands", || {
+        held(site, run).into_iter().map(|(place, _)| place).find(|place| place.stage == Stage::Predict)
+    })
+}
+
+/// A run whose items take long.
+fn slow(site: &Site) -> String {
+    let file = pipeline(site, "item_px = 1024", "");
+    let slow = [
+        "--set",
+        "model.architecture=unet-resnet18",
+        "--set",
+        "predict.core_px=256",
+        "--set",
+        "predict.margin_px=32",
+    ];
+    let output = site.swath(&[&["submit", file.to_str().expect("UTF-8")], &slow[..]].concat(), 0);
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// It leaves by itself, and well.
+fn leaves(mut worker: Process) {
+    let code = until("the worker's end", || worker.0.try_wait().expect("its state")).code();
+    assert_eq!(code, Some(0));
+}
+
+/// A lease so long that only handing back can free the items in time.
+const LEASE: [&str; 3] = ["worker", "--lease", "600"];
+
+#[test]
+fn a_worker_whose_spot_instance_is_interrupted_hands_back_in_time_and_nothing_is_counted() {
+    for kind in Kind::ALL {
+        let (site, imds) = (Site::new(kind), Imds::start());
+        let run = slow(&site);
+        let _coordinator = site.start(&["coordinator"]);
+        let worker = site.start_with(&LEASE, [imds.environment()]);
+        let item = holds_predictions(&site, &run);
+        until("the metadata to be asked", || (imds.asked() >= 2).then_some(()));
+        // Too little time for anything but handing back.
+        imds.interrupt("2020-01-01T00:00:00Z");
+        leaves(worker);
+        assert_eq!(held(&site, &run), [], "{kind:?}: it left with items in hand");
+        let again = block_on(async {
+            let ledger = site.doors().await.ledger;
+            let (run, me) = (run.parse().expect("a run's name"), "look".parse().expect("a name"));
+            let claim = ledger.claim(&run, item, &me, Duration::from_secs(60)).await.expect("claiming");
+            ledger
+                .release(&run, item, &me, swath_backends::ledger::Release::Uncounted)
+                .await
+                .expect("releasing");
+            claim
+        });
+        let first = swath_backends::ledger::Claim::Go { attempts: 1, failures: 0 };
+        assert_eq!(again, first, "{kind:?}: the attempt was counted");
+        let _next = site.start(&LEASE);
+        let status = site.wait(&run, PATIENCE);
+        assert_eq!((status.state, status.n_failures), (RunState::Done, 0), "{status:?}");
+    }
+}
+
+#[test]
+fn a_worker_that_is_likely_to_be_interrupted_finishes_what_it_has_and_takes_nothing_new() {
+    let (site, imds) = (Site::new(Kind::Embedded), Imds::start());
+    let run = slow(&site);
+    let _coordinator = site.start(&["coordinator"]);
+    let worker = site.start_with(&["worker", "--lease", "600", "--slots", "1"], [imds.environment()]);
+    holds_predictions(&site, &run);
+    imds.recommend_rebalance("2026-11-28T08:00:00Z");
+    leaves(worker);
+    assert_eq!(held(&site, &run), []);
+    let log = std::fs::read_to_string(site.path("processes.log")).expect("what was told");
+    assert!(log.contains("likely to be taken away soon") && !log.contains("handed back"), "{log}");
+    let done = site.predicted(&run);
+    assert!((1..4).contains(&done), "{done} items are done");
+}
+
+#[test]
+fn a_training_on_an_interrupted_machine_goes_on_elsewhere_where_it_was() {
+    let (site, imds) = (Site::new(Kind::Embedded), Imds::start());
+    let file = crate::learns::pipeline(&site);
+    let output = site.swath(&["submit", &file, "--set", "train.epochs=100000"], 0);
+    let run = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let _coordinator = site.start(&["coordinator"]);
+    let worker = site.start_with(&LEASE, [imds.environment()]);
+    let epoch = || site.status(&run)?.training.map(|training| training.epoch);
+    until("progress of the training", || epoch().filter(|epoch| *epoch > 2));
+    imds.interrupt("2036-01-01T00:00:00Z");
+    leaves(worker);
+    assert_eq!(held(&site, &run), []);
+    let reached = until("the training's last word", epoch);
+    let _next = site.start(&LEASE);
+    let later = until("the training to go on", || epoch().filter(|epoch| *epoch > reached));
+    assert!(later > reached);
+    let log = std::fs::read_to_string(site.path("processes.log")).expect("what was told");
+    assert!(log.contains("a checkpoint is written"), "{log}");
+}

@@ -1,0 +1,102 @@
+//! A worker that holds an item and is late: at the tail of a run others do not wait for it.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use swath_backends::{
+    open::{Urls, open},
+    queue::Lane,
+};
+use swath_proto::{item::Stage, status::RunState};
+
+use crate::{
+    same_bytes::reference,
+    site::{Kind, Made, Process, Site, pipeline},
+};
+
+const PATIENCE: Duration = Duration::from_secs(180);
+
+fn signal(pid: i32, signal: libc::c_int) {
+    // SAFETY: a process that this test has started.
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "signalling {pid}");
+}
+
+/// Processes that hold predict items. A worker's name says its process.
+fn holders(site: &Site, run: &str) -> BTreeSet<i32> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let ledger = site.doors().await.ledger;
+        let held = ledger.held(&run.parse().expect("a run's name")).await.expect("holds");
+        let held = held.iter().filter(|(place, _)| place.stage == Stage::Predict);
+        held.filter_map(|(_, worker)| worker.as_str().rsplit('-').nth(1)?.parse().ok()).collect()
+    })
+}
+
+/// Stops the only worker while it holds items; returns its process.
+fn stop_with_items_in_hand(site: &Site, run: &str) -> i32 {
+    let started = Instant::now();
+    loop {
+        assert!(started.elapsed() < PATIENCE, "it never holds anything");
+        // Something is done, so that it is known how long items take.
+        if site.predicted(run) > 20
+            && let Some(pid) = holders(site, run).into_iter().next()
+        {
+            signal(pid, libc::SIGSTOP);
+            if others_can_write(site) && !holders(site, run).is_empty() {
+                return pid;
+            }
+            signal(pid, libc::SIGCONT);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// It does not stand still with a lock of the embedded twins' files in hand.
+fn others_can_write(site: &Site) -> bool {
+    let urls = Urls { root: site.root.clone(), queue: site.queue.clone(), ledger: site.ledger.clone() };
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let written = runtime.block_on(async {
+            let doors = open(&urls).await?;
+            doors.ledger.resign("an office that nobody has", &"nobody".parse().expect("a name")).await?;
+            doors.queue.purge(Lane::Gpu).await
+        });
+        let _ = tell.send(written.is_ok());
+    });
+    told.recv_timeout(Duration::from_secs(3)).unwrap_or(false)
+}
+
+fn ends_without(kind: Kind) {
+    let site = Site::new(kind);
+    let file = pipeline(&site, "item_px = 64", "");
+    let output = site.swath(&["submit", file.to_str().expect("UTF-8")], 0);
+    let run = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let _coordinator = site.start(&["coordinator"]);
+    // A lease that would hold the run up for an hour.
+    let worker = || site.start(&["worker", "--lease", "3600"]);
+    let late: Process = worker();
+    let pid = stop_with_items_in_hand(&site, &run);
+    let _other = worker();
+    let status = site.wait(&run, PATIENCE);
+    assert_eq!((status.state, status.n_failures), (RunState::Done, 0), "{status:?}");
+    Made::of(&site, &run).assert_same(reference(), "done beside a late worker");
+    // What it has done all the same changes nothing.
+    signal(pid, libc::SIGCONT);
+    drop(late);
+    Made::of(&site, &run).assert_same(reference(), "after the late worker woke up");
+    let log = std::fs::read_to_string(site.path("processes.log")).expect("what was told");
+    assert!(log.contains("its worker is late: another may do it too"), "{log}");
+}
+
+#[test]
+fn a_run_does_not_wait_for_a_worker_that_stands_still_on_the_embedded_twins() {
+    ends_without(Kind::Embedded);
+}
+
+#[test]
+fn a_run_does_not_wait_for_a_worker_that_stands_still_on_servers() {
+    ends_without(Kind::Servers);
+}
