@@ -3,6 +3,7 @@
 
 mod port;
 mod process;
+pub mod proxy;
 pub mod rabbitmq;
 pub mod redis;
 pub mod s3;

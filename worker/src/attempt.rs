@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow};
 use swath_backends::{
     Result,
     blobs::Put,
-    ledger::{Claim, Release},
+    ledger::{Claim, Finish, Release},
     queue::Delivery,
 };
 use swath_proto::{
@@ -63,6 +63,9 @@ pub async fn attempt(cx: &Context, delivery: Delivery) -> anyhow::Result<()> {
         delivery.done().await?;
         return Ok(());
     };
+    if delivery.redelivered {
+        tracing::debug!(run = %item.run, place = %item.place, "received again");
+    }
     let claim = || cx.ledger.claim(&item.run, item.place, &cx.me, cx.lease);
     match patiently(cx, "claiming", claim).await {
         Ok(Claim::Go { attempts, failures }) => {
@@ -118,7 +121,9 @@ async fn see_through(cx: &Context, claimed: &Claimed) -> anyhow::Result<()> {
                 bytes: output.body.len() as u64,
             };
             let finish = || cx.ledger.finish(&claimed.run, claimed.place, report);
-            patiently(cx, "finishing", finish).await.context("finishing")?;
+            if patiently(cx, "finishing", finish).await.context("finishing")? == Finish::Duplicate {
+                tracing::debug!(run = %claimed.run, place = %claimed.place, "somebody else had finished it");
+            }
             Ok(())
         }
         Err(error) => fail(cx, claimed, error).await,

@@ -6,6 +6,7 @@
 //! [`supervise`] and [`native`] find out which item killed a worker.
 
 pub mod attempt;
+pub mod busy;
 pub mod context;
 pub mod device;
 pub mod failure;
