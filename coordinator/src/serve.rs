@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use swath_backends::open::Doors;
+use swath_backends::{Kind, open::Doors};
 use swath_proto::ids::RunId;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,8 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A run that can't be served is tried again after 2, 4, 8, ... seconds, and this at most.
 const REST: Duration = Duration::from_secs(60);
+/// The same where it was a server that was away: it may be back at any moment.
+const REST_FROM_SERVERS: Duration = Duration::from_secs(4);
 
 pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Result<()> {
     let mut serving = HashSet::new();
@@ -61,7 +63,8 @@ pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Res
                             tracing::warn!(run = %id, error = format!("{error:#}"), "interrupted");
                             let (n, until) = resting.entry(id).or_insert((0, Instant::now()));
                             *n += 1;
-                            *until = Instant::now() + Duration::from_secs(1 << (*n).min(6)).min(REST);
+                            let most = if is_of_server(&error) { REST_FROM_SERVERS } else { REST };
+                            *until = Instant::now() + Duration::from_secs(1 << (*n).min(6)).min(most);
                         }
                     }
                 }
@@ -75,6 +78,11 @@ pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Res
         }
     }
     Ok(())
+}
+
+fn is_of_server(error: &anyhow::Error) -> bool {
+    let kind = error.chain().find_map(|cause| Some(cause.downcast_ref::<swath_backends::Error>()?.kind));
+    matches!(kind, Some(Kind::Transient | Kind::Full))
 }
 
 /// Runs that are not over, or that somebody has put a command down for.

@@ -1,4 +1,4 @@
--- Returns the incarnation, how many events there ever were, how many of them were trimmed away, and what follows
+-- Returns the incarnation, how many events were trimmed away and how many there have been so far, and what follows
 -- the cursor.
 local after, most = ARGV[1], ARGV[2]
 local incarnation = redis.call('HGET', meta, 'incarnation') or ''
@@ -14,4 +14,4 @@ for _, entry in ipairs(redis.call('XRANGE', events, '(' .. after, '+', 'COUNT', 
   found[#found + 1] = entry[1]
   found[#found + 1] = entry[2][2]
 end
-return {incarnation, added, added - length, found}
+return {incarnation, added - length, added, found}

@@ -252,7 +252,7 @@ impl Ledger for RedisLedger {
         };
         let mut script = of_run(&self.scripts.events, run);
         script.arg(after).arg(EVENTS_A_CALL);
-        let (incarnation, added, trimmed, found): (String, u64, u64, Vec<(String, String)>) =
+        let (incarnation, trimmed, added, found): (String, u64, u64, Vec<(String, String)>) =
             self.call("reading events", &script).await?;
         let heard = seen + found.len() as u64;
         // A replica that was promoted lacks the last of what its master told: whoever has heard that has now

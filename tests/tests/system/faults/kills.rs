@@ -17,7 +17,8 @@ const KILLS: u32 = 100;
 /// A fleet that has got nothing done for so long is disturbed all the same.
 const STUCK: Duration = Duration::from_secs(4);
 /// A network that takes its time, so that the run outlives the kills.
-const SLOW: [&str; 2] = ["--set", "model.architecture=unet-resnet18"];
+const SLOW: [&str; 4] =
+    ["--set", "model.architecture=unet-resnet18", "--set", "predict.margin_px=16"];
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()

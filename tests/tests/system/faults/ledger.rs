@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use swath_tests::{rabbitmq::RabbitMq, redis::Redis};
+use swath_tests::redis::Redis;
 
 use super::{Exposed, port};
 use crate::{
@@ -16,7 +16,9 @@ use crate::{
 fn a_redis_that_fails_over_to_a_replica_that_lags_behind_loses_no_item() {
     let (mut master, replica) = (Redis::start(), Redis::start());
     replica.follow(&master);
-    let mut exposed = Exposed::start_on(Site { ledger: master.url(), ..Site::new(Kind::Servers) });
+    let mut site = Site::new(Kind::Servers);
+    site.ledger = master.url();
+    let mut exposed = Exposed::start_on(site);
     exposed.wait_for_more(60);
     replica.lead();
     exposed.wait_for_more(20);
@@ -30,7 +32,7 @@ fn a_redis_that_fails_over_to_a_replica_that_lags_behind_loses_no_item() {
 #[test]
 #[ignore = "minutes long: make test-faults"]
 fn a_redis_without_memory_is_waited_for() {
-    let servers = Mortal { rabbitmq: RabbitMq::start(), redis: Redis::start() };
+    let servers = Mortal::start();
     let exposed = Exposed::start_on(Site::on(&servers));
     exposed.wait_for_more(20);
     servers.redis.keep_at_most(1);

@@ -139,7 +139,9 @@ fn each_answer_of_a_broken_road_is_what_it_says() {
     let ask = |verb: &str, path: &str, body: &str| -> (String, Option<std::io::ErrorKind>) {
         let mut stream = TcpStream::connect(("127.0.0.1", road.port())).expect("a road");
         let request = format!(
-            "{verb} /{}/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n\r\n{body}",
+            "{verb} /{}/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, \
+             SignedHeaders=host, Signature=0\r\n\r\n{body}",
             swath_tests::s3::BUCKET,
             body.len()
         );

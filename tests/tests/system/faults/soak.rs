@@ -224,7 +224,8 @@ fn delete_an_output(site: &Site) {
 fn one(servers: &mut Mortal, number: u32, draw: &mut StdRng, report: &mut Report) -> Result<(), String> {
     let seed = draw.random_range(0..1000);
     let shuffle = format!("run.shuffle={seed}");
-    let site = Site { queue: servers.rabbitmq.url(&format!("soak{number}")), ..Site::on(servers) };
+    let mut site = Site::on(servers);
+    site.queue = servers.rabbitmq.url(&format!("soak{number}"));
     let exposed = Exposed::submit(site, &["--set", &shuffle]);
     let mut fleet = Fleet::start(&exposed);
     loop {
