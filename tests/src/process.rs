@@ -9,7 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Against waiting for ever; on a busy machine a broker takes more than a minute.
+const READY_WITHIN: Duration = Duration::from_secs(240);
 
 pub struct Server {
     make: Box<dyn Fn() -> Command + Send + Sync>,
