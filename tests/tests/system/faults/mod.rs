@@ -23,7 +23,6 @@ use crate::{
 mod disk;
 mod kills;
 mod ledger;
-mod memory;
 mod roads;
 mod soak;
 mod store;
