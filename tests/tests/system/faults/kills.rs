@@ -17,8 +17,7 @@ const KILLS: u32 = 100;
 /// A fleet that has got nothing done for so long is disturbed all the same.
 const STUCK: Duration = Duration::from_secs(4);
 /// A network that takes its time, so that the run outlives the kills.
-const SLOW: [&str; 4] =
-    ["--set", "model.architecture=unet-resnet18", "--set", "predict.margin_px=16"];
+const SLOW: [&str; 4] = ["--set", "model.architecture=unet-resnet18", "--set", "predict.margin_px=16"];
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()
@@ -93,7 +92,7 @@ fn a_hundred_kills_in_one_run_change_nothing_on_servers() {
 /// does counts.
 #[test]
 fn a_worker_that_stops_where_it_stands_loses_its_items_and_comes_too_late_when_it_goes_on() {
-    let mut exposed = Exposed::submit(Site::new(Kind::Servers), &[]);
+    let exposed = Exposed::submit(Site::new(Kind::Servers), &[]);
     exposed.add(&["coordinator", "--lease", LEASE]);
     let mut command = exposed.command(&["worker", "--lease", LEASE]);
     std::os::unix::process::CommandExt::process_group(&mut command, 0);

@@ -2,6 +2,7 @@
 //! Whatever happens: the same bytes, an exact ledger, and no hand.
 
 use std::{
+    cell::RefCell,
     process::Command,
     time::{Duration, Instant},
 };
@@ -93,12 +94,18 @@ fn by(url: &str, proxy: &Proxy) -> String {
     url.to_string().trim_end_matches('/').to_owned()
 }
 
+/// A process, and what starts it again where it has left: a busy server may let nobody in for a while.
+struct Running {
+    command: Command,
+    process: Process,
+}
+
 /// A run, and who works on it.
 struct Exposed {
     site: Site,
     roads: Roads,
     run: String,
-    processes: Vec<Process>,
+    processes: RefCell<Vec<Running>>,
     /// For the test's own look at the root.
     runtime: tokio::runtime::Runtime,
     blobs: SharedBlobs,
@@ -113,7 +120,7 @@ impl Exposed {
         let roads = Roads::to(&site);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let blobs = runtime.block_on(open_blobs(&site.root)).expect("opening the root");
-        Self { site, roads, run, processes: Vec::new(), runtime, blobs }
+        Self { site, roads, run, processes: RefCell::default(), runtime, blobs }
     }
 
     /// A coordinator and two workers, on shared servers.
@@ -122,7 +129,7 @@ impl Exposed {
     }
 
     fn start_on(site: Site) -> Self {
-        let mut this = Self::submit(site, &[]);
+        let this = Self::submit(site, &[]);
         this.add(&["coordinator", "--lease", LEASE]);
         (0..2).for_each(|_| this.add(&["worker", "--lease", LEASE, "--grace", "1"]));
         this
@@ -137,8 +144,22 @@ impl Exposed {
         command
     }
 
-    fn add(&mut self, args: &[&str]) {
-        self.processes.push(self.site.start_command(self.command(args)));
+    fn add(&self, args: &[&str]) {
+        self.add_command(self.command(args));
+    }
+
+    fn add_command(&self, command: Command) {
+        let process = self.site.start_command(again(&command));
+        self.processes.borrow_mut().push(Running { command, process });
+    }
+
+    /// As whoever looks after a fleet does.
+    fn replace_the_gone(&self) {
+        for running in self.processes.borrow_mut().iter_mut() {
+            if running.process.has_ended() {
+                running.process = self.site.start_command(again(&running.command));
+            }
+        }
     }
 
     /// Waits until so many items more are done.
@@ -147,6 +168,7 @@ impl Exposed {
         // What a ledger has lost is counted again from where it was.
         while self.site.predicted(&self.run) < before + items {
             assert!(started.elapsed() < PATIENCE, "nothing gets done\n{}", self.site.log());
+            self.replace_the_gone();
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -164,10 +186,26 @@ impl Exposed {
     }
 
     fn ends_well(&self, what: &str) {
-        let status = self.site.wait(&self.run, PATIENCE);
+        let started = Instant::now();
+        while !self.is_over() && started.elapsed() < PATIENCE {
+            self.replace_the_gone();
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let status = self.site.wait(&self.run, Duration::ZERO);
         whole(&self.site, &self.run, &status, what);
         Made::of(&self.site, &self.run).assert_same(reference(), what);
     }
+}
+
+/// The same command once more.
+fn again(command: &Command) -> Command {
+    let mut again = Command::new(command.get_program());
+    again.args(command.get_args()).stdin(std::process::Stdio::null());
+    again.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = command.get_current_dir() {
+        again.current_dir(folder);
+    }
+    again
 }
 
 /// The run is done, and the ledger says what is true: every item once, nothing set aside, nobody holds

@@ -44,7 +44,7 @@ fn imagery_in_a_store_that_fails_every_sixth_request_is_read_as_it_is() {
     };
     let image = format!("scenes.0.image={}", put("scene-1.tif"));
     let labels = format!("scenes.0.labels={}", put("scene-1.geojson"));
-    let mut exposed = Exposed::submit(site, &["--set", &image, "--set", &labels]);
+    let exposed = Exposed::submit(site, &["--set", &image, "--set", &labels]);
     exposed.add(&["coordinator", "--lease", super::LEASE]);
     (0..2).for_each(|_| exposed.add(&["worker", "--lease", super::LEASE, "--grace", "1"]));
     exposed.wait_for_more(1);

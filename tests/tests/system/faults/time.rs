@@ -24,7 +24,7 @@ fn library() -> PathBuf {
 /// Leases are counted by the ledger's clock, so that those of others do not matter.
 #[test]
 fn clocks_that_are_a_minute_apart_change_nothing() {
-    let mut exposed = Exposed::submit(Site::new(Kind::Servers), &[]);
+    let exposed = Exposed::submit(Site::new(Kind::Servers), &[]);
     let worker = ["worker", "--lease", LEASE, "--grace", "1"];
     let coordinator = ["coordinator", "--lease", LEASE];
     for (args, seconds) in
@@ -32,7 +32,7 @@ fn clocks_that_are_a_minute_apart_change_nothing() {
     {
         let mut command = exposed.command(args);
         shift(&mut command, seconds);
-        exposed.processes.push(exposed.site.start_command(command));
+        exposed.add_command(command);
     }
     exposed.ends_well("clocks two minutes apart");
     // They were: lines of the log begin with what their process takes for the time, and go to and fro.
