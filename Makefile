@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults lint bench bench-control bench-scale bench-raster-vision memory fuzz
+.PHONY: help setup build demo test test-faults soak lint bench bench-control bench-scale bench-idle bench-overlap bench-raster-vision memory fuzz
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -28,10 +28,17 @@ test: ## all tests; starts its own servers
 	cargo build --locked --workspace --bins --tests
 	cargo test --locked --workspace
 
-test-faults: ## fifty kills on every kind of backend, twenty of a run that trains; minutes
+test-faults: ## a hundred kills in one run, each server away for a minute, slow, failing, and more; half an hour
 	@setup/install build test
 	cargo build --locked --workspace --bins --tests
-	cargo test --locked --workspace --test system -- --ignored --nocapture fifty twenty
+	cargo test --locked --workspace --test system -- --ignored --nocapture fifty twenty faults:: --skip soak
+
+SECONDS ?= 900
+SEED ?= 20261128
+soak: ## random faults from a seed over run after run, and a report; SECONDS=900, SEED=20261128
+	@setup/install build test
+	cargo build --locked --workspace --bins --tests
+	SWATH_SECONDS=$(SECONDS) SWATH_SEED=$(SEED) cargo test --locked -q --workspace --test system -- --ignored --nocapture soak
 
 SECONDS_EACH ?= 60
 FUZZ_TARGETS ?=
@@ -44,7 +51,7 @@ memory: ## a 30,000 px scene within 1.5 GB, against a 5,000 px one; half an hour
 	cargo build --locked --release -p swath --no-default-features --features worker
 	@setup/memory $(TARGET)/release/swath
 
-bench: bench-control ## all benchmarks; one JSON object a line
+bench: bench-control bench-idle bench-overlap ## all benchmarks; one JSON object a line
 
 bench-control: ## items a second that queue, ledger and coordinator carry, on each backend
 	@setup/install build test
@@ -55,6 +62,16 @@ bench-scale: ## runs of ten million items, a million outputs found again; minute
 	@setup/install build test
 	cargo build --locked --release -p swath
 	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 scale_
+
+bench-idle: ## what a worker without work costs, on each backend; two minutes
+	@setup/install build test
+	cargo build --locked --release -p swath
+	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 idle::
+
+bench-overlap: ## how much of the time the device computes, with one item in hand and with three
+	@setup/install build test
+	cargo build --locked --release -p swath
+	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 overlap::
 
 bench-raster-vision: ## the same numbers as Raster Vision, and what they cost; an hour, 6 GB in the cache
 	@setup/install build raster-vision

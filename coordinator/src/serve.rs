@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use swath_backends::open::Doors;
+use swath_backends::{Kind, open::Doors};
 use swath_proto::ids::RunId;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,8 @@ const REST: Duration = Duration::from_secs(60);
 /// Runs that have been over for so long are forgotten by the ledger; what they have made says all there is to
 /// say, should anybody ask for more of them.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The same where it was a server that was away: it may be back at any moment.
+const REST_FROM_SERVERS: Duration = Duration::from_secs(4);
 
 pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Result<()> {
     let fleet = Fleet::default();
@@ -65,7 +67,8 @@ pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Res
                             tracing::warn!(run = %id, error = format!("{error:#}"), "interrupted");
                             let (n, until) = resting.entry(id).or_insert((0, Instant::now()));
                             *n += 1;
-                            *until = Instant::now() + Duration::from_secs(1 << (*n).min(6)).min(REST);
+                            let most = if is_of_server(&error) { REST_FROM_SERVERS } else { REST };
+                            *until = Instant::now() + Duration::from_secs(1 << (*n).min(6)).min(most);
                         }
                     }
                 }
@@ -79,6 +82,11 @@ pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Res
         }
     }
     Ok(())
+}
+
+fn is_of_server(error: &anyhow::Error) -> bool {
+    let kind = error.chain().find_map(|cause| Some(cause.downcast_ref::<swath_backends::Error>()?.kind));
+    matches!(kind, Some(Kind::Transient | Kind::Full))
 }
 
 /// What need not be looked at again.

@@ -6,6 +6,7 @@ pub mod faults;
 pub mod imds;
 mod port;
 mod process;
+pub mod proxy;
 pub mod rabbitmq;
 pub mod redis;
 pub mod relay;

@@ -5,7 +5,7 @@ use std::{
     net::TcpStream,
     path::Path,
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{certificates::Certified, port, process::Server};
@@ -19,6 +19,7 @@ pub struct Redis {
 }
 
 pub const PASSWORD: &str = "a-secret-for-redis";
+const FOLLOWS_WITHIN: Duration = Duration::from_secs(60);
 
 impl Redis {
     pub fn start() -> Self {
@@ -92,8 +93,37 @@ impl Redis {
 
     /// Everything is gone, as after a failover to an empty server.
     pub fn flush(&self) {
-        let answer = ask(self.port, "FLUSHALL\r\n");
-        assert!(answer.as_ref().is_some_and(|answer| answer.contains("+OK")), "{answer:?}");
+        self.tell("FLUSHALL");
+    }
+
+    /// Becomes the replica of another, and returns when it has all that the other has.
+    pub fn follow(&self, other: &Self) {
+        other.tell("CONFIG SET repl-diskless-sync-delay 0");
+        self.tell(&format!("CONFIG SET masterauth {PASSWORD}"));
+        self.tell(&format!("REPLICAOF 127.0.0.1 {}", other.port));
+        let started = Instant::now();
+        while !ask(self.port, "INFO replication\r\n")
+            .is_some_and(|answer| answer.contains("master_link_status:up"))
+        {
+            assert!(started.elapsed() < FOLLOWS_WITHIN, "a replica does not get to its master");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Follows nobody any more: what the other is told from now on is lost here.
+    pub fn lead(&self) {
+        self.tell("REPLICAOF NO ONE");
+    }
+
+    /// Takes nothing new once it holds so many bytes, and says so; 0: as many as there are.
+    pub fn keep_at_most(&self, bytes: u64) {
+        self.tell(&format!("CONFIG SET maxmemory {bytes}"));
+    }
+
+    fn tell(&self, command: &str) {
+        let answer = ask(self.port, &format!("{command}\r\n"));
+        // Before it stands the answer to the password, behind it the one to the farewell.
+        assert!(answer.as_ref().is_some_and(|answer| answer.matches("+OK").count() == 3), "{answer:?}");
     }
 }
 

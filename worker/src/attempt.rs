@@ -7,7 +7,12 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use swath_backends::{Result, blobs::Put, ledger::Claim, queue::Delivery};
+use swath_backends::{
+    Result,
+    blobs::Put,
+    ledger::{Claim, Finish},
+    queue::Delivery,
+};
 use swath_proto::{
     envelope::{self, BadEnvelope},
     ids::Digest,
@@ -61,6 +66,9 @@ async fn handle(cx: &Context, delivery: Delivery) -> anyhow::Result<()> {
         delivery.done().await?;
         return Ok(());
     };
+    if delivery.redelivered {
+        tracing::debug!(run = %item.run, place = %item.place, "received again");
+    }
     match claim(cx, &item).await {
         Ok((Claim::Go { attempts, failures }, beside)) => {
             go(cx, Claimed { item, attempt: attempts, failures, beside }, delivery).await
@@ -127,7 +135,9 @@ async fn see_through(cx: &Context, claimed: &Claimed) -> anyhow::Result<()> {
                 bytes: output.body.len() as u64,
             };
             let finish = || cx.ledger.finish(&claimed.run, claimed.place, report);
-            patiently(cx, "finishing", finish).await.context("finishing")?;
+            if patiently(cx, "finishing", finish).await.context("finishing")? == Finish::Duplicate {
+                tracing::debug!(run = %claimed.run, place = %claimed.place, "somebody else had finished it");
+            }
             cx.succeeded();
             count_finished();
             Ok(())

@@ -1,13 +1,14 @@
 //! The device thread: one OS thread owns the models and runs them, so that no future ever blocks on
 //! a forward pass and a broker's heartbeats go on meanwhile.
 
-use std::{panic::AssertUnwindSafe, path::PathBuf};
+use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc};
 
 use swath_model::Predictor;
 use swath_proto::item::{ModelRef, WindowShape};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    busy::Busy,
     context::logged,
     failure::JobError,
     native::{Inside, Suspect},
@@ -21,18 +22,21 @@ type Task = Box<dyn FnOnce(&mut Models) + Send>;
 pub struct Device {
     // One task waits while one runs: that keeps the device busy, and more would only hold memory.
     tasks: mpsc::Sender<Task>,
+    pub busy: Arc<Busy>,
 }
 
 impl Device {
     pub fn start() -> std::io::Result<Self> {
         let (tasks, mut queue) = mpsc::channel::<Task>(1);
+        let busy = Arc::new(Busy::default());
+        let counted = busy.clone();
         std::thread::Builder::new().name("device".into()).spawn(move || {
             let mut models = Models::default();
             while let Some(task) = queue.blocking_recv() {
-                task(&mut models);
+                counted.count(|| task(&mut models));
             }
         })?;
-        Ok(Self { tasks })
+        Ok(Self { tasks, busy })
     }
 
     /// Runs `work` on the device thread; a panic there fails the item and not the thread.

@@ -8,6 +8,7 @@
 
 pub mod aftermath;
 pub mod attempt;
+pub mod busy;
 pub mod context;
 pub mod crowd;
 pub mod device;

@@ -89,6 +89,16 @@ pub async fn run(
         }
     }
     timer.abort();
+    if let Some(share) = cx.device.busy.share() {
+        let tenths = |seconds: f64| (seconds * 10.0).round() / 10.0;
+        let (busy_s, of_s) = (share.busy.as_secs_f64(), share.of.as_secs_f64());
+        tracing::info!(
+            percent = tenths(share.percent()),
+            busy_s = tenths(busy_s),
+            of_s = tenths(of_s),
+            "the device has been busy"
+        );
+    }
     let unfit = cx.unfit.lock().unwrap_or_else(PoisonError::into_inner).take();
     unfit.map_or(Ok(()), Err)
 }

@@ -1,11 +1,14 @@
-//! Every item twice, and messages that are no items at all. Coordinator and workers run in this
+//! Every item twice, in another order, hours late; and messages that are no items at all. Coordinator and workers run in this
 //! process, so that the queue between them can be made to misbehave.
 
 use std::{sync::Arc, time::Duration};
 
 use swath_backends::{
     open::Doors,
-    queue::{Lane, Queue as _, faulty::Repeating},
+    queue::{
+        Lane, Queue as _,
+        faulty::{Disordered, Late, Repeating},
+    },
 };
 use swath_coordinator::{freeze, run};
 use swath_proto::{ids::Digest, keys, status::RunState};
@@ -81,6 +84,41 @@ fn every_item_twice_makes_the_same_bytes() {
             to_the_end(&site, &Doors { queue, ..doors }).await
         });
         Made::of(&site, &run).assert_same(reference(), &format!("{kind:?}, every item twice"));
+    }
+}
+
+#[test]
+fn messages_out_of_order_and_hours_late_make_the_same_bytes() {
+    for kind in Kind::ALL {
+        let site = Site::new(kind);
+        let run = multi_thread().block_on(async {
+            let doors = site.doors().await;
+            let late = Late::new(doors.queue.clone());
+            let queue = Arc::new(Disordered::new(late.clone(), 7));
+            let run = to_the_end(&site, &Doors { queue, ..doors.clone() }).await;
+            let id = run.parse().expect("a run's name");
+            let done = doors.ledger.snapshot(&id).await.expect("a snapshot").n_done();
+            // Everything once more when the run is over: while the ledger knows of it, and when it does not.
+            for is_forgotten in [false, true] {
+                if is_forgotten {
+                    doors.ledger.forget(&id).await.expect("forgetting");
+                }
+                let n = late.deliver_again().await.expect("publishing");
+                assert!(n as u64 >= done, "{n} messages for {done} items");
+                let idle_exit = Some(Duration::from_secs(3));
+                let config = Config { idle_exit, ..worker("late", &site) };
+                let stop = CancellationToken::new();
+                let worked = swath_worker::run::run(config, doors.clone(), Inheritance::default(), stop);
+                worked.await.expect("a worker failed");
+                let waiting = doors.queue.waiting(Lane::Cpu).await.expect("counting");
+                let snapshot = doors.ledger.snapshot(&id).await.expect("a snapshot");
+                assert_eq!((waiting, snapshot.n_done()), (0, done), "forgotten: {is_forgotten}");
+                assert!(snapshot.buried.is_empty(), "forgotten: {is_forgotten}");
+                assert_eq!(doors.ledger.held(&id).await.expect("holds"), []);
+            }
+            run
+        });
+        Made::of(&site, &run).assert_same(reference(), &format!("{kind:?}, out of order and hours late"));
     }
 }
 

@@ -19,7 +19,7 @@ const LEASE: &str = "2";
 /// A fleet that has got nothing done for so long is disturbed all the same.
 const STUCK: Duration = Duration::from_secs(4);
 
-struct Fleet<'a> {
+pub struct Fleet<'a> {
     site: &'a Site,
     workers: Vec<Process>,
     /// Two, so that one takes over from the other while that one may still believe it leads.
@@ -27,7 +27,7 @@ struct Fleet<'a> {
 }
 
 impl<'a> Fleet<'a> {
-    fn start(site: &'a Site) -> Self {
+    pub fn start(site: &'a Site) -> Self {
         let mut fleet = Self { site, workers: Vec::new(), coordinators: Vec::new() };
         (0..3).for_each(|_| fleet.add_worker());
         (0..2).for_each(|_| fleet.add_coordinator());
@@ -43,7 +43,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// Kills one process and starts another in its place. One kill in four hits a coordinator.
-    fn kill_one(&mut self, draw: &mut StdRng) {
+    pub fn kill_one(&mut self, draw: &mut StdRng) {
         if draw.random_bool(0.25) {
             let at = draw.random_range(0..self.coordinators.len());
             self.coordinators.swap_remove(at).kill();

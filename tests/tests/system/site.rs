@@ -115,7 +115,7 @@ impl Site {
         self.start_command(command)
     }
 
-    fn start_command(&self, mut command: Command) -> Process {
+    pub fn start_command(&self, mut command: Command) -> Process {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -129,9 +129,14 @@ impl Site {
         Process(child)
     }
 
+    /// What the processes of this site have told.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("processes.log")).unwrap_or_default()
+    }
+
     fn worker_logs(&self) -> String {
         let logs = Path::new(&self.root).join("local/logs");
-        let mut text = std::fs::read_to_string(self.path("processes.log")).unwrap_or_default();
+        let mut text = self.log();
         for entry in std::fs::read_dir(logs).into_iter().flatten().flatten() {
             text += &std::fs::read_to_string(entry.path()).unwrap_or_default();
         }
@@ -201,9 +206,27 @@ impl Process {
 
     /// The process and all that it has started, at once.
     pub fn kill_group(&mut self) {
-        // SAFETY: a group that was made for our own child, which is not yet waited for.
-        unsafe { libc::kill(-(self.0.id() as libc::pid_t), libc::SIGKILL) };
+        self.signal_group(libc::SIGKILL);
         self.kill();
+    }
+
+    pub fn signal_group(&self, signal: libc::c_int) {
+        // SAFETY: a group that was made for our own child, which is not yet waited for.
+        unsafe { libc::kill(-(self.0.id() as libc::pid_t), signal) };
+    }
+
+    /// Gives the worker under its supervisor the signal that a bad pointer would give.
+    pub fn crash_child(&self) {
+        let pid = self.0.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let child = children.ok().and_then(|children| children.split(' ').next()?.parse().ok());
+        let Some(child) = child else { return };
+        // Twice: the language's own handler takes the first, and expects a real fault to come again.
+        for _ in 0..2 {
+            // SAFETY: a child of our own child, which is not yet waited for.
+            unsafe { libc::kill(child, libc::SIGSEGV) };
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     pub fn has_ended(&mut self) -> bool {

@@ -1,7 +1,8 @@
--- Returns the incarnation, how many events were trimmed away so far, and what follows the cursor.
+-- Returns the incarnation, how many events were trimmed away and how many there have been so far, and what follows
+-- the cursor.
 local after, most = ARGV[1], ARGV[2]
 local incarnation = redis.call('HGET', meta, 'incarnation') or ''
-if redis.call('EXISTS', events) == 0 then return {incarnation, 0, {}} end
+if redis.call('EXISTS', events) == 0 then return {incarnation, 0, 0, {}} end
 local added, length = 0, 0
 local info = redis.call('XINFO', 'STREAM', events)
 for at = 1, #info, 2 do
@@ -13,4 +14,4 @@ for _, entry in ipairs(redis.call('XRANGE', events, '(' .. after, '+', 'COUNT', 
   found[#found + 1] = entry[1]
   found[#found + 1] = entry[2][2]
 end
-return {incarnation, added - length, found}
+return {incarnation, added - length, added, found}

@@ -267,13 +267,17 @@ impl Ledger for RedisLedger {
         };
         let mut script = of_run(&self.scripts.events, run);
         script.arg(after).arg(EVENTS_A_CALL);
-        let (incarnation, trimmed, found): (String, u64, Vec<(String, String)>) =
+        let (incarnation, trimmed, added, found): (String, u64, u64, Vec<(String, String)>) =
             self.call("reading events", &script).await?;
-        if incarnation.is_empty() || incarnation != life || seen < trimmed {
+        let heard = seen + found.len() as u64;
+        // A replica that was promoted lacks the last of what its master told: whoever has heard that has now
+        // heard more than there is.
+        let is_behind = found.len() < EVENTS_A_CALL && heard != added;
+        if incarnation.is_empty() || incarnation != life || seen < trimmed || is_behind {
             return Ok(Events::Gone);
         }
         let last = found.last().map_or(after, |(id, _)| id);
-        let next = Cursor(format!("{life}/{last}/{}", seen + found.len() as u64));
+        let next = Cursor(format!("{life}/{last}/{heard}"));
         let events = found.iter().map(|(id, event)| {
             serde_json::from_str(event).map_err(|error| corrupt(format!("event {id}: {error}")))
         });
