@@ -1,7 +1,7 @@
 //! What a run has made, read back from its root by those who only look.
 
 use anyhow::Context as _;
-use swath_backends::{Kind, blobs::SharedBlobs};
+use swath_backends::{Kind, blobs::SharedBlobs, outside::Outside};
 use swath_coordinator::{
     plan::{self, Lot, PlannedScene},
     rebuild,
@@ -13,7 +13,8 @@ use swath_proto::{
     learn::{ChipSet, Chipped},
     run::RunRecord,
 };
-use swath_raster::Labels;
+use swath_raster::{Labels, remote::Pass};
+use swath_worker::remote;
 
 use crate::exit::Usage;
 
@@ -50,6 +51,12 @@ impl Made {
     /// Those that are predicted.
     pub(crate) fn scenes(&self) -> impl Iterator<Item = &PlannedScene> {
         self.lots.iter().flat_map(|lot| &lot.scenes)
+    }
+
+    /// What GDAL has to know to read the scenes, and what was made of them.
+    pub(crate) async fn passes(&self, root: &SharedBlobs) -> anyhow::Result<Vec<Pass>> {
+        let files: Vec<_> = self.scenes().flat_map(|scene| scene.files.files()).collect();
+        Ok(remote::passes(&Outside::default(), &self.record.access, &files, root).await?)
     }
 
     pub(crate) fn class_names(&self) -> Vec<String> {

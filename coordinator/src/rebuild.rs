@@ -1,7 +1,7 @@
 //! What exists already: found by listing keys, so that a ledger that was lost, or a run that wants
 //! what another run has made, costs a listing and no work.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -21,29 +21,48 @@ use swath_proto::{
 
 use crate::plan::{self, Lot};
 
-/// Listings under way at a time.
-const LISTINGS: usize = 16;
+/// Listings under way at a time: a store gives a thousand keys an answer, and takes its time for each.
+const LISTINGS: usize = 32;
 
-/// Ids of the items whose output lies under the root, whoever made it.
+/// Ids of the items whose output lies under the root, whoever made it; sorted, sixteen bytes each.
 #[derive(Default)]
-pub struct Existing(HashSet<(Stage, ItemId)>);
+pub struct Existing(BTreeMap<Stage, Vec<ItemId>>);
 
 impl Existing {
     pub async fn list(blobs: &SharedBlobs) -> anyhow::Result<Self> {
         let lists = keys::output_prefixes().map(|prefix| {
-            let found = blobs.list(&prefix);
-            found.try_filter_map(async |object| Ok(keys::parse_output(&object.key))).try_collect::<Vec<_>>()
+            blobs.list(&prefix).try_fold(Self::default(), async |mut found, object| {
+                if let Some((stage, id)) = keys::parse_output(&object.key) {
+                    found.0.entry(stage).or_default().push(id);
+                }
+                Ok(found)
+            })
         });
-        let found: Vec<Vec<_>> = futures::stream::iter(lists)
-            .buffer_unordered(LISTINGS)
-            .try_collect()
-            .await
-            .context("listing the outputs under the root")?;
-        Ok(Self(found.into_iter().flatten().collect()))
+        // One after another, so that what is in order stays in order.
+        let mut lists = std::pin::pin!(futures::stream::iter(lists).buffered(LISTINGS));
+        let mut all = Self::default();
+        while let Some(found) = lists.try_next().await.context("listing the outputs under the root")? {
+            for (stage, ids) in found.0 {
+                all.0.entry(stage).or_default().extend(ids);
+            }
+        }
+        for ids in all.0.values_mut() {
+            ids.sort_unstable();
+            ids.shrink_to_fit();
+        }
+        Ok(all)
     }
 
     pub fn has(&self, stage: Stage, id: ItemId) -> bool {
-        self.0.contains(&(stage, id))
+        self.0.get(&stage).is_some_and(|ids| ids.binary_search(&id).is_ok())
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Which of a lot's items need not be done.
@@ -54,7 +73,7 @@ impl Existing {
         blobs: &SharedBlobs,
     ) -> anyhow::Result<Vec<Place>> {
         let mut found = Vec::new();
-        if self.0.is_empty() {
+        if self.is_empty() {
             return Ok(found);
         }
         for index in 0..lot.n_analyze() {

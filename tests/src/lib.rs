@@ -6,6 +6,7 @@ mod process;
 pub mod rabbitmq;
 pub mod redis;
 pub mod s3;
+pub mod s3_faults;
 
 pub use process::Server;
 

@@ -32,7 +32,8 @@ impl S3 {
                 .env("GATEWAY_LISTEN", &address)
                 .env("LOCALSTACK_HOST", &address)
                 .env("DATA_DIR", &data)
-                .env("SERVICES", "s3")
+                // Roles are assumed from STS.
+                .env("SERVICES", "s3,sts")
                 // Nothing is fetched and nobody is told.
                 .envs(
                     ["EAGER_SERVICE_LOADING", "STRICT_SERVICE_LOADING", "DISABLE_EVENTS"]
@@ -48,6 +49,10 @@ impl S3 {
             move || request(port, "PUT", BUCKET).is_some_and(|answer| answer.starts_with("HTTP/1.1 200"));
         let log = folder.path().join("log");
         Self { server: Server::start(&log, make, ready), port, _folder: folder }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// What clients need in their environment.

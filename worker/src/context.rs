@@ -20,6 +20,7 @@ use swath_proto::{
     outcome::Failure,
     scene::FileRef,
 };
+use swath_raster::remote::with_passes;
 use tokio::sync::{RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,7 @@ use crate::{
     device::Device,
     failure::JobError,
     native::{Inside, Suspect},
+    remote,
 };
 
 pub struct Context {
@@ -105,12 +107,12 @@ impl Context {
     }
 
     /// To be called after a file was read: another content would make other bytes under the same id.
-    async fn check_unchanged(&self, file: &FileRef) -> Result<(), JobError> {
-        let found = match self.outside.tag(&file.uri).await {
+    async fn check_unchanged(&self, item: &Item, file: &FileRef) -> Result<(), JobError> {
+        let found = match self.outside.reached_as(&item.access).tag(&file.uri).await {
             Ok(found) => found,
             // What may not be looked at could be read all the same.
             Err(error) if error.kind == swath_backends::Kind::Refused => return Ok(()),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(JobError::outside(error)),
         };
         if found.as_deref() == Some(file.tag.as_str()) {
             return Ok(());
@@ -122,9 +124,9 @@ impl Context {
         )))
     }
 
-    pub async fn check_all_unchanged(&self, files: &[FileRef]) -> Result<(), JobError> {
+    pub async fn check_all_unchanged(&self, item: &Item, files: &[FileRef]) -> Result<(), JobError> {
         for file in files {
-            self.check_unchanged(file).await?;
+            self.check_unchanged(item, file).await?;
         }
         Ok(())
     }
@@ -137,9 +139,11 @@ impl Context {
     ) -> Result<T, JobError> {
         let _permit = self.native.acquire().await.map_err(JobError::internal)?;
         let suspect = self.suspect(item);
+        let passes = remote::passes(&self.outside, &item.access, &item.work.files(), &self.blobs).await;
+        let passes = passes.map_err(JobError::outside)?;
         let done = tokio::task::spawn_blocking(move || {
             let _inside = Inside::enter(&suspect);
-            work()
+            with_passes(passes, work)
         });
         done.await.map_err(JobError::internal)?
     }
