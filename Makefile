@@ -53,7 +53,7 @@ bench-control: ## items a second that queue, ledger and coordinator carry, on ea
 
 bench-listing: ## keys a second that are listed back when a ledger was lost: a million in a folder, 20,000 in a bucket
 	@setup/install build test
-	cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 listing_
+	cargo test --locked -q --workspace --test system -- --ignored --nocapture --test-threads 1 listing_
 
 bench-raster-vision: ## the same numbers as Raster Vision, and what they cost; an hour, 6 GB in the cache
 	@setup/install build raster-vision

@@ -16,7 +16,7 @@ use swath_backends::{
     outside::Outside,
 };
 use swath_proto::{access::Access, scene::FileRef};
-use swath_raster::{Labels, Raster, remote::with_passes};
+use swath_raster::{Raster, remote::with_passes};
 use swath_tests::{
     s3::BUCKET,
     s3_faults::{Fault, Faults, Seen},
@@ -392,40 +392,4 @@ fn a_wrong_set_up_is_told_at_the_start_with_what_to_do() {
     ];
     let (exit, said) = doctor(&site, &none);
     assert!(exit == CONFIG && said.contains("AWS_PROFILE"), "{exit:?} {said}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "exploration"]
-async fn explore() {
-    swath_raster::configure(&swath_raster::Settings { cache_mib: 64 });
-    let (faults, uri, passes) = remote_scene("explore").await;
-    with_passes(passes.clone(), || {
-        let raster = Raster::open(&uri).expect("the scene");
-        println!("open {:?}", faults.seen().iter().map(|s| (s.verb.clone(), s.header("range").map(str::to_owned))).collect::<Vec<_>>());
-        faults.begin_anew();
-        raster.read(0, 0, swath_proto::geometry::SizePx::new(600, 600), &[1, 2, 3]).expect("reading");
-        println!("read {:?}", faults.seen().iter().map(|s| (s.verb.clone(), s.header("range").map(str::to_owned), s.header("user-agent").map(str::to_owned))).collect::<Vec<_>>());
-    });
-    for fault in [Fault::Answer(503, "SlowDown", ""), Fault::HangUp, Fault::Cut(0), Fault::Cut(1000), Fault::Cut(20000), Fault::Answer(403, "ExpiredToken", ""), Fault::Answer(403, "AccessDenied", "")] {
-        for verb in ["GET", "HEAD"] {
-            let (faults, uri, passes) = remote_scene("explore").await;
-            with_passes(passes.clone(), || {
-                faults.next(usize::MAX, fault.clone(), move |request| request.verb == verb);
-                let started = Instant::now();
-                match Raster::open(&uri) {
-                    Ok(_) => println!("{fault:?} {verb} open OK"),
-                    Err(e) => println!("{fault:?} {verb} open {:?} {e} {:?} {}", e.kind, started.elapsed(), faults.seen().len()),
-                }
-                faults.begin_anew();
-                if verb == "HEAD" { return }
-                let raster = Raster::open(&uri).expect("the scene");
-                faults.next(usize::MAX, fault.clone(), move |request| request.verb == verb);
-                let started = Instant::now();
-                match raster.read(0, 0, raster.size(), &[1]) {
-                    Ok(_) => println!("{fault:?} {verb} read OK!!"),
-                    Err(e) => println!("{fault:?} {verb} read {:?} {e} {:?} {}", e.kind, started.elapsed(), faults.seen().len()),
-                }
-            });
-        }
-    }
 }
