@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -10,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use swath_proto::access::Access;
+use swath_proto::access::{Access, Pass};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -34,32 +33,7 @@ pub trait Buckets: Send + Sync {
 
     /// For those who ask the store by themselves, as GDAL does. Its keys hold for a quarter of an hour at least, where
     /// whoever gives them out lets them.
-    async fn pass(&self) -> Result<Pass>;
-}
-
-/// All that was settled of a way to reach buckets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pass {
-    /// A URL without the bucket.
-    pub endpoint: String,
-    pub region: String,
-    pub path_style: bool,
-    pub requester_pays: bool,
-    /// None: nothing is signed.
-    pub keys: Option<Keys>,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-pub struct Keys {
-    pub id: String,
-    pub secret: String,
-    pub token: Option<String>,
-}
-
-impl fmt::Debug for Keys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keys({}, ***)", self.id)
-    }
+    async fn pass(&self, prefix: &str) -> Result<Pass>;
 }
 
 impl Outside {
@@ -124,10 +98,14 @@ impl Outside {
         Ok(found)
     }
 
-    /// What is to be known to read these files: a pass for each way in which they are reached, with the prefix
-    /// that it is for. Files on this machine need none.
-    pub async fn passes<'a>(&self, uris: impl IntoIterator<Item = &'a str>) -> Result<Vec<(String, Pass)>> {
-        let ways: HashSet<Option<&Access>> = uris
+    /// What is to be known to read these files, and what lies under the root: a pass for each way in which they are
+    /// reached. Files on this machine need none.
+    pub async fn passes<'a>(
+        &self,
+        files: impl IntoIterator<Item = &'a str>,
+        root: &str,
+    ) -> Result<Vec<Pass>> {
+        let ways: HashSet<Option<&Access>> = files
             .into_iter()
             .filter(|uri| s3_parts(uri).is_some())
             .map(|uri| Access::of(&self.access, uri))
@@ -135,7 +113,11 @@ impl Outside {
         let mut passes = Vec::new();
         for access in ways {
             let prefix = access.map_or("s3://", |access| access.prefix.trim_end_matches('/'));
-            passes.push((prefix.to_owned(), self.reach(access).await?.pass().await?));
+            passes.push(self.reach(access).await?.pass(prefix).await?);
+        }
+        if s3_parts(root).is_some() {
+            // As the environment says, whatever a run says of its bucket.
+            passes.push(self.reach(None).await?.pass(root).await?);
         }
         Ok(passes)
     }

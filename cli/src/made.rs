@@ -7,14 +7,14 @@ use swath_coordinator::{
     rebuild,
 };
 use swath_proto::{
+    access::Pass,
     ids::{ItemId, RunId},
     item::Stage,
     keys,
     learn::{ChipSet, Chipped},
     run::RunRecord,
 };
-use swath_raster::{Labels, remote::Pass};
-use swath_worker::remote;
+use swath_raster::Labels;
 
 use crate::exit::Usage;
 
@@ -56,7 +56,8 @@ impl Made {
     /// What GDAL has to know to read the scenes, and what was made of them.
     pub(crate) async fn passes(&self, root: &SharedBlobs) -> anyhow::Result<Vec<Pass>> {
         let files: Vec<_> = self.scenes().flat_map(|scene| scene.files.files()).collect();
-        Ok(remote::passes(&Outside::default(), &self.record.access, &files, root).await?)
+        let uris = files.iter().map(|file| file.uri.as_str());
+        Ok(Outside::new(&self.record.access).passes(uris, &root.uri("")).await?)
     }
 
     pub(crate) fn class_names(&self) -> Vec<String> {

@@ -1,6 +1,9 @@
 //! How files outside the root are reached, where it is not as the environment says. Names and flags: a key or
 //! a password never stands here, so that it may lie in `run.json` and go over the queue. It decides no pixel,
-//! and so no item's id.
+//! and so no item's id. [`Pass`] is what was settled of it, keys and all: it is handed from one library to another
+//! within a process, and can't be written.
+
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -109,6 +112,33 @@ impl Access {
             );
         }
         None
+    }
+}
+
+/// All that whoever asks a store has to know of files under a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// `s3://`, `s3://bucket` or `s3://bucket/prefix`.
+    pub prefix: String,
+    /// A URL without the bucket.
+    pub endpoint: String,
+    pub region: String,
+    pub path_style: bool,
+    pub requester_pays: bool,
+    /// None: nothing is signed.
+    pub keys: Option<Keys>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keys {
+    pub id: String,
+    pub secret: String,
+    pub token: Option<String>,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keys({}, ***)", self.id)
     }
 }
 

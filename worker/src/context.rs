@@ -28,7 +28,6 @@ use crate::{
     device::Device,
     failure::JobError,
     native::{Inside, Suspect},
-    remote,
 };
 
 pub struct Context {
@@ -139,8 +138,10 @@ impl Context {
     ) -> Result<T, JobError> {
         let _permit = self.native.acquire().await.map_err(JobError::internal)?;
         let suspect = self.suspect(item);
-        let passes = remote::passes(&self.outside, &item.access, &item.work.files(), &self.blobs).await;
-        let passes = passes.map_err(JobError::outside)?;
+        let files = item.work.files();
+        let uris: Vec<&str> = files.iter().map(|file| file.uri.as_str()).collect();
+        let outside = self.outside.reached_as(&item.access);
+        let passes = outside.passes(uris, &self.blobs.uri("")).await.map_err(JobError::outside)?;
         let done = tokio::task::spawn_blocking(move || {
             let _inside = Inside::enter(&suspect);
             with_passes(passes, work)

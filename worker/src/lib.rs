@@ -3,7 +3,7 @@
 //!
 //! Read [`run`] first: THE loop. [`attempt`] is the way of one item, [`jobs`] are the things an item
 //! can ask for, [`device`] is the thread that owns the model, [`keeper`] keeps leases alive,
-//! [`remote`] tells GDAL how buckets are reached, [`supervise`] and [`native`] find out which item killed a worker.
+//! [`supervise`] and [`native`] find out which item killed a worker.
 
 pub mod attempt;
 pub mod context;
@@ -14,6 +14,5 @@ pub mod keeper;
 pub mod models;
 pub mod native;
 mod progress;
-pub mod remote;
 pub mod run;
 pub mod supervise;

@@ -192,8 +192,9 @@ async fn surveyor(
     swath_raster::configure(&swath_raster::Settings { cache_mib: 16 });
     let learnt = record.learnt().iter().map(|scene| &scene.files);
     let files: Vec<_> = record.scenes.iter().chain(learnt).flat_map(SceneFiles::files).collect();
-    let outside = swath_backends::outside::Outside::default();
-    let passes = swath_worker::remote::passes(&outside, &record.access, &files, root).await?;
+    let uris = files.iter().map(|file| file.uri.as_str());
+    let outside = swath_backends::outside::Outside::new(&record.access);
+    let passes = outside.passes(uris, &root.uri("")).await?;
     Ok(move |files: &SceneFiles| swath_raster::remote::with_passes(passes.clone(), || survey(files)))
 }
 

@@ -15,13 +15,12 @@ use swath_backends::{
     open::open_buckets,
     outside::Outside,
 };
-use swath_proto::{access::Access, scene::FileRef};
+use swath_proto::access::{Access, Pass};
 use swath_raster::{Raster, remote::with_passes};
 use swath_tests::{
     s3::BUCKET,
     s3_faults::{Fault, Faults, Seen},
 };
-use swath_worker::remote::passes;
 
 use crate::{
     same_bytes::run_name,
@@ -169,7 +168,7 @@ async fn near_ranges_take_one_request() {
 static GDAL: Mutex<()> = Mutex::new(());
 
 /// A scene behind a proxy, and how it is read from there.
-async fn remote_scene(name: &str) -> (Faults, String, Vec<swath_raster::remote::Pass>) {
+async fn remote_scene(name: &str) -> (Faults, String, Vec<Pass>) {
     let (faults, blobs) = faulty().await;
     let key = format!("{}/scene.tif", prefix(name));
     let body = std::fs::read(scene().join("scene-1.tif")).expect("a drawn scene");
@@ -179,10 +178,7 @@ async fn remote_scene(name: &str) -> (Faults, String, Vec<swath_raster::remote::
     let uri = format!("s3://{BUCKET}/{key}");
     let access =
         Access { prefix: format!("s3://{BUCKET}"), endpoint: Some(faults.url()), ..Access::default() };
-    let file = FileRef { uri: uri.clone(), tag: String::new() };
-    let passes = passes(&Outside::default(), &[access], &[file], &blobs).await.expect("settling");
-    // The last is the root's, which lies in the same bucket here.
-    let passes = passes.into_iter().take(1).collect();
+    let passes = Outside::new(&[access]).passes([uri.as_str()], "/no/bucket").await.expect("settling");
     faults.begin_anew();
     (faults, uri, passes)
 }

@@ -4,39 +4,14 @@
 //! GDAL takes a body that ends early for the end of the file. What of a remote file can't be read is therefore read
 //! again, from the store and not from what GDAL remembers, before the file is said to be bad.
 
-use std::{cell::RefCell, fmt, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use swath_proto::access::Pass;
 
 use crate::{
     error::{Kind, Result},
     settings::forget,
 };
-
-/// Everything that GDAL is told of files under a prefix.
-#[derive(Clone, Debug)]
-pub struct Pass {
-    /// `s3://`, `s3://bucket` or `s3://bucket/prefix`.
-    pub prefix: String,
-    /// A URL without the bucket.
-    pub endpoint: String,
-    pub region: String,
-    pub path_style: bool,
-    pub requester_pays: bool,
-    /// None: nothing is signed.
-    pub keys: Option<Keys>,
-}
-
-#[derive(Clone)]
-pub struct Keys {
-    pub id: String,
-    pub secret: String,
-    pub token: Option<String>,
-}
-
-impl fmt::Debug for Keys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keys({}, ***)", self.id)
-    }
-}
 
 thread_local! {
     static PASSES: RefCell<Rc<[Pass]>> = RefCell::new(Rc::new([]));
@@ -174,6 +149,8 @@ pub(crate) fn path(uri: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use swath_proto::access::Keys;
+
     use super::*;
 
     fn pass(prefix: &str, endpoint: &str) -> Pass {

@@ -19,15 +19,11 @@ use aws_sdk_s3::{
     },
 };
 use aws_types::service_config::ServiceConfigKey;
-use swath_proto::access::Access;
+use swath_proto::access::{Access, Keys, Pass};
 use tokio::sync::Mutex;
 
 use super::{S3Blobs, payer::Payer, role};
-use crate::{
-    Error, Kind, Result,
-    blobs::SharedBlobs,
-    outside::{Buckets, Keys, Pass},
-};
+use crate::{Error, Kind, Result, blobs::SharedBlobs, outside::Buckets};
 
 /// A server that has taken a request and says nothing is given up, and asked again by the SDK.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -134,13 +130,14 @@ impl Buckets for Reach {
         std::sync::Arc::new(S3Blobs::new(self, name, ""))
     }
 
-    async fn pass(&self) -> Result<Pass> {
+    async fn pass(&self, prefix: &str) -> Result<Pass> {
         let keys = self.keys().await?.map(|keys| Keys {
             id: keys.access_key_id().to_owned(),
             secret: keys.secret_access_key().to_owned(),
             token: keys.session_token().map(str::to_owned),
         });
         Ok(Pass {
+            prefix: prefix.to_owned(),
             endpoint: self.endpoint.clone(),
             region: self.region.clone(),
             path_style: self.path_style,
