@@ -7,12 +7,14 @@ use std::{
 };
 
 use anyhow::anyhow;
+use swath_proto::access::Access;
 use url::Url;
 
 use crate::{
     Error, Kind, Result,
     blobs::{SharedBlobs, folder::Folder},
     ledger::{Ledger, embedded::EmbeddedLedger},
+    outside::Buckets,
     queue::{Queue, embedded::EmbeddedQueue},
 };
 
@@ -69,6 +71,18 @@ async fn open_store(root: &str) -> Result<SharedBlobs> {
         #[cfg(not(feature = "s3"))]
         "s3" => Err(left_out("root", root)),
         _ => Err(wrong("root", root, choices)),
+    }
+}
+
+/// Buckets outside the root, as an entry of the pipeline says or, without one, the environment. Asks for nothing yet.
+pub async fn open_buckets(access: Option<&Access>) -> Result<Arc<dyn Buckets>> {
+    #[cfg(feature = "s3")]
+    return Ok(Arc::new(crate::blobs::s3::Reach::settle(access).await?));
+    #[cfg(not(feature = "s3"))]
+    {
+        let prefix = access.map_or("s3://", |access| &access.prefix);
+        let why = anyhow!("this program was built without that server's client (feature \"servers\")");
+        Err(Error::new(Kind::Config, format!("opening {prefix}"), why))
     }
 }
 

@@ -3,25 +3,70 @@
 use std::{
     collections::{HashMap, HashSet},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use futures::TryStreamExt as _;
+use swath_proto::access::{Access, Pass};
 use tokio::sync::Mutex;
 
-use crate::{Error, Kind, Result, blobs::SharedBlobs, open::open_blobs};
+use crate::{
+    Error, Kind, Result,
+    blobs::{Blobs, SharedBlobs},
+    open::open_buckets,
+};
 
-/// Looks at files, and remembers the buckets that it has opened.
-#[derive(Default)]
+/// Looks at files, and remembers the stores that it has asked. How a store is reached is each run's own.
+#[derive(Clone, Default)]
 pub struct Outside {
-    buckets: Mutex<HashMap<String, SharedBlobs>>,
+    access: Vec<Access>,
+    /// By how they are reached; `None` is the environment's way.
+    reached: Arc<Mutex<HashMap<Option<Access>, Arc<dyn Buckets>>>>,
+}
+
+/// One way of reaching buckets.
+#[async_trait]
+pub trait Buckets: Send + Sync {
+    fn bucket(&self, name: &str) -> SharedBlobs;
+
+    /// For those who ask the store by themselves, as GDAL does. Its keys hold for a quarter of an hour at least, where
+    /// whoever gives them out lets them.
+    async fn pass(&self, prefix: &str) -> Result<Pass>;
 }
 
 impl Outside {
+    pub fn new(access: &[Access]) -> Self {
+        Self { access: access.to_vec(), reached: Arc::default() }
+    }
+
+    /// The same stores, as another run reaches them.
+    #[must_use]
+    pub fn reached_as(&self, access: &[Access]) -> Self {
+        Self { access: access.to_vec(), reached: self.reached.clone() }
+    }
+
     /// The state that a file is in: changes when its content does. `None`: there is no such file.
     pub async fn tag(&self, uri: &str) -> Result<Option<String>> {
+        let Some((bucket, key)) = s3_parts(uri) else { return tag_of_path(Path::new(uri)).await };
+        let bucket = self.bucket(uri, bucket).await?;
+        if let Some(meta) = bucket.head(key).await? {
+            return Ok(Some(meta.tag));
+        }
+        // Reading says whether it is the file or the bucket that is not there.
+        match bucket.get_range(key, 0..1).await {
+            Err(error) if error.kind == Kind::Config => Err(error),
+            _ => Ok(None),
+        }
+    }
+
+    pub async fn get(&self, uri: &str) -> Result<Bytes> {
         match s3_parts(uri) {
-            Some((bucket, key)) => Ok(self.bucket(&bucket).await?.head(key).await?.map(|meta| meta.tag)),
-            None => tag_of_path(Path::new(uri)).await,
+            Some((bucket, key)) => self.bucket(uri, bucket).await?.get(key).await,
+            None => {
+                tokio::fs::read(uri).await.map(Bytes::from).map_err(|error| failed("reading", uri, error))
+            }
         }
     }
 
@@ -30,11 +75,11 @@ impl Outside {
     pub async fn list(&self, prefix: &str, deep: bool) -> Result<Vec<String>> {
         let mut found = Vec::new();
         if let Some((bucket, key)) = s3_parts(prefix) {
-            let mut listed = self.bucket(&bucket).await?.list(key);
+            let mut listed = self.bucket(prefix, bucket).await?.list(key);
             while let Some(object) = listed.try_next().await? {
                 let below = object.key.strip_prefix(key).unwrap_or_default();
                 if !below.is_empty() && !below.ends_with('/') && (deep || !below.contains('/')) {
-                    found.push(format!("{bucket}/{}", object.key));
+                    found.push(format!("s3://{bucket}/{}", object.key));
                 }
             }
         } else {
@@ -53,21 +98,50 @@ impl Outside {
         Ok(found)
     }
 
-    async fn bucket(&self, url: &str) -> Result<SharedBlobs> {
-        let mut buckets = self.buckets.lock().await;
-        if let Some(open) = buckets.get(url) {
+    /// What is to be known to read these files, and what lies under the root: a pass for each way in which they are
+    /// reached. Files on this machine need none.
+    pub async fn passes<'a>(
+        &self,
+        files: impl IntoIterator<Item = &'a str>,
+        root: &str,
+    ) -> Result<Vec<Pass>> {
+        let ways: HashSet<Option<&Access>> = files
+            .into_iter()
+            .filter(|uri| s3_parts(uri).is_some())
+            .map(|uri| Access::of(&self.access, uri))
+            .collect();
+        let mut passes = Vec::new();
+        for access in ways {
+            let prefix = access.map_or("s3://", |access| access.prefix.trim_end_matches('/'));
+            passes.push(self.reach(access).await?.pass(prefix).await?);
+        }
+        if s3_parts(root).is_some() {
+            // As the environment says, whatever a run says of its bucket.
+            passes.push(self.reach(None).await?.pass(root).await?);
+        }
+        Ok(passes)
+    }
+
+    async fn bucket(&self, uri: &str, name: &str) -> Result<Arc<dyn Blobs>> {
+        Ok(self.reach(Access::of(&self.access, uri)).await?.bucket(name))
+    }
+
+    async fn reach(&self, access: Option<&Access>) -> Result<Arc<dyn Buckets>> {
+        // Two prefixes that are reached in one way are one.
+        let way = access.map(|access| Access { prefix: String::new(), ..access.clone() });
+        let mut reached = self.reached.lock().await;
+        if let Some(open) = reached.get(&way) {
             return Ok(open.clone());
         }
-        let open = open_blobs(url).await?;
-        buckets.insert(url.to_owned(), open.clone());
+        let open = open_buckets(access).await?;
+        reached.insert(way, open.clone());
         Ok(open)
     }
 }
 
-/// Splits `s3://bucket/key` into what opens the bucket and the key.
-pub fn s3_parts(uri: &str) -> Option<(String, &str)> {
-    let (bucket, key) = uri.strip_prefix("s3://")?.split_once('/')?;
-    Some((format!("s3://{bucket}"), key))
+/// Splits `s3://bucket/key` into bucket and key.
+pub fn s3_parts(uri: &str) -> Option<(&str, &str)> {
+    uri.strip_prefix("s3://")?.split_once('/')
 }
 
 /// Hidden files are left alone; a folder that links lead back to is seen once. Of names that are not
@@ -101,11 +175,7 @@ fn walk(
 }
 
 async fn tag_of_path(path: &Path) -> Result<Option<String>> {
-    let failed = |error: std::io::Error| {
-        let refused = error.kind() == std::io::ErrorKind::PermissionDenied;
-        let kind = if refused { Kind::Refused } else { Kind::Transient };
-        Error::new(kind, format!("looking at {}", path.display()), error)
-    };
+    let failed = |error| failed("looking at", &path.display().to_string(), error);
     match tokio::fs::metadata(path).await {
         Ok(found) if found.is_file() => {
             let changed = found.modified().map_err(failed)?.duration_since(std::time::UNIX_EPOCH);
@@ -115,4 +185,13 @@ async fn tag_of_path(path: &Path) -> Result<Option<String>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(error)),
     }
+}
+
+fn failed(verb: &str, path: &str, error: std::io::Error) -> Error {
+    let kind = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => Kind::Refused,
+        std::io::ErrorKind::NotFound => Kind::NotFound,
+        _ => Kind::Transient,
+    };
+    Error::new(kind, format!("{verb} {path}"), error)
 }

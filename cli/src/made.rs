@@ -1,12 +1,13 @@
 //! What a run has made, read back from its root by those who only look.
 
 use anyhow::Context as _;
-use swath_backends::{Kind, blobs::SharedBlobs};
+use swath_backends::{Kind, blobs::SharedBlobs, outside::Outside};
 use swath_coordinator::{
     plan::{self, Lot, PlannedScene},
     rebuild,
 };
 use swath_proto::{
+    access::Pass,
     ids::{ItemId, RunId},
     item::Stage,
     keys,
@@ -50,6 +51,13 @@ impl Made {
     /// Those that are predicted.
     pub(crate) fn scenes(&self) -> impl Iterator<Item = &PlannedScene> {
         self.lots.iter().flat_map(|lot| &lot.scenes)
+    }
+
+    /// What GDAL has to know to read the scenes, and what was made of them.
+    pub(crate) async fn passes(&self, root: &SharedBlobs) -> anyhow::Result<Vec<Pass>> {
+        let files: Vec<_> = self.scenes().flat_map(|scene| scene.files.files()).collect();
+        let uris = files.iter().map(|file| file.uri.as_str());
+        Ok(Outside::new(&self.record.access).passes(uris, &root.uri("")).await?)
     }
 
     pub(crate) fn class_names(&self) -> Vec<String> {

@@ -187,7 +187,7 @@ pub fn bundle(record: &RunRecord, eval: Option<Digest>) -> Item {
 }
 
 fn item(record: &RunRecord, place: Place, work: Work) -> Item {
-    Item::new(record.run.clone(), place, record.max_failures, work)
+    Item::new(record.run.clone(), place, record.max_failures, work).with_access(&record.access)
 }
 
 /// The edge of an item, from the measured speed: the power of two times the core that comes

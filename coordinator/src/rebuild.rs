@@ -21,8 +21,8 @@ use swath_proto::{
 
 use crate::plan::{self, Lot};
 
-/// Listings under way at a time.
-const LISTINGS: usize = 16;
+/// Listings under way at a time: a store gives a thousand keys an answer, and takes its time for each.
+const LISTINGS: usize = 32;
 
 /// Items that are named between two pauses, in which others have their turn: some ten milliseconds.
 const NAMED_AT_ONCE: usize = 500;
@@ -34,13 +34,20 @@ pub struct Existing(BTreeMap<Stage, Vec<ItemId>>);
 impl Existing {
     pub async fn list(blobs: &SharedBlobs) -> anyhow::Result<Self> {
         let lists = keys::output_prefixes().map(|prefix| {
-            let found = blobs.list(&prefix);
-            found.try_filter_map(async |object| Ok(keys::parse_output(&object.key))).try_collect::<Vec<_>>()
+            blobs.list(&prefix).try_fold(Self::default(), async |mut found, object| {
+                if let Some((stage, id)) = keys::parse_output(&object.key) {
+                    found.0.entry(stage).or_default().push(id);
+                }
+                Ok(found)
+            })
         });
-        let mut listed = futures::stream::iter(lists).buffer_unordered(LISTINGS);
+        // One after another, so that what is in order stays in order.
+        let mut lists = std::pin::pin!(futures::stream::iter(lists).buffered(LISTINGS));
         let mut all = BTreeMap::<Stage, Vec<ItemId>>::new();
-        while let Some(found) = listed.try_next().await.context("listing the outputs under the root")? {
-            found.into_iter().for_each(|(stage, id)| all.entry(stage).or_default().push(id));
+        while let Some(found) = lists.try_next().await.context("listing the outputs under the root")? {
+            for (stage, ids) in found.0 {
+                all.entry(stage).or_default().extend(ids);
+            }
         }
         Ok(Self::of(all))
     }
@@ -51,6 +58,10 @@ impl Existing {
             ids.shrink_to_fit();
         }
         Self(all)
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -209,7 +209,8 @@ pub fn item(
         inputs: Digest::of(&inputs),
         output: keys::step_output(&record.run, &found.plan.name, scene, found.rect),
     });
-    Some((Item::new(record.run.clone(), place, record.max_failures, work), inputs))
+    let item = Item::new(record.run.clone(), place, record.max_failures, work).with_access(&record.access);
+    Some((item, inputs))
 }
 
 /// As the pipeline file names it.

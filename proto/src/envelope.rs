@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::item::Item;
+use crate::{access::Access, item::Item};
 
 /// Larger than any message we write: what is longer was not written by us.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -16,23 +16,31 @@ pub enum BadEnvelope {
         "message is of version {0}, which this program does not know: it is older than the coordinator's"
     )]
     Newer(u32),
+    #[error("item says wrongly how buckets are reached: {0}")]
+    Access(String),
     #[error("message is not an item: {0}")]
     Malformed(#[from] serde_json::Error),
     #[error("item {place} says id {said}, but its work hashes to {is}")]
     Forged { place: String, said: String, is: String },
 }
 
-const NEWEST: u32 = 1;
+const NEWEST: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "version")]
 enum Envelope {
     #[serde(rename = "1")]
     V1 { item: Item },
+    /// The item says how buckets are reached. Written only where it does: a program that does not know of it
+    /// would ask as somebody else, and so leaves it to newer ones.
+    #[serde(rename = "2")]
+    V2 { item: Item },
 }
 
 pub fn encode(item: &Item) -> Result<Vec<u8>, BadEnvelope> {
-    let bytes = serde_json::to_vec(&Envelope::V1 { item: item.clone() })?;
+    let item = item.clone();
+    let envelope = if item.access.is_empty() { Envelope::V1 { item } } else { Envelope::V2 { item } };
+    let bytes = serde_json::to_vec(&envelope)?;
     if bytes.len() > MAX_BYTES {
         return Err(BadEnvelope::TooLong(bytes.len()));
     }
@@ -44,7 +52,7 @@ pub fn decode(bytes: &[u8]) -> Result<Item, BadEnvelope> {
         return Err(BadEnvelope::TooLong(bytes.len()));
     }
     let item = match serde_json::from_slice(bytes) {
-        Ok(Envelope::V1 { item }) => item,
+        Ok(Envelope::V1 { item } | Envelope::V2 { item }) => item,
         Err(error) => return Err(newer(bytes).map_or(BadEnvelope::Malformed(error), BadEnvelope::Newer)),
     };
     let is = item.work.id();
@@ -54,6 +62,9 @@ pub fn decode(bytes: &[u8]) -> Result<Item, BadEnvelope> {
             said: item.id.to_string(),
             is: is.to_string(),
         });
+    }
+    if let Some((key, why)) = item.access.iter().find_map(Access::problem) {
+        return Err(BadEnvelope::Access(format!("{key} {why}")));
     }
     Ok(item)
 }
@@ -79,9 +90,24 @@ mod tests {
 
     #[test]
     fn every_frozen_message_still_reads_and_the_newest_is_still_written() {
-        let newest: Item = decode(include_bytes!("../samples/envelope-v1.json")).unwrap();
-        let written = String::from_utf8(encode(&newest).unwrap()).unwrap();
-        assert_eq!(written, include_str!("../samples/envelope-v1.json").trim_end());
+        for sample in
+            [include_str!("../samples/envelope-v1.json"), include_str!("../samples/envelope-v2.json")]
+        {
+            let newest: Item = decode(sample.as_bytes()).unwrap();
+            let written = String::from_utf8(encode(&newest).unwrap()).unwrap();
+            assert_eq!(written, sample.trim_end());
+        }
+    }
+
+    #[test]
+    fn how_a_bucket_is_reached_does_not_name_the_item() {
+        let plain = noop();
+        let access = Access { prefix: "s3://b".into(), requester_pays: true, ..Access::default() };
+        let item = plain.clone().with_access(&[access]);
+        assert_eq!(item.id, plain.id);
+        assert_eq!(decode(&encode(&item).unwrap()).unwrap(), item);
+        let wrong = item.with_access(&[Access { prefix: "b".into(), ..Access::default() }]);
+        assert!(matches!(decode(&encode(&wrong).unwrap()), Err(BadEnvelope::Access(_))));
     }
 
     #[test]

@@ -12,8 +12,11 @@ pub use self::work::{
     Train, Vectorize,
 };
 use crate::{
+    access::Access,
     geometry::{RectPx, WindowPx},
     ids::{Digest, ItemId, RunId, SceneId},
+    scene::{FileRef, SceneFiles},
+    source::LabelSpec,
 };
 
 /// A kind of work. The order is the order in which stages come to a scene.
@@ -163,13 +166,21 @@ pub struct Item {
     pub id: ItemId,
     /// Failures after which the item is buried.
     pub max_failures: u32,
+    /// How buckets are reached, where it is not as the environment says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access: Vec<Access>,
     pub work: Work,
 }
 
 impl Item {
     pub fn new(run: RunId, place: Place, max_failures: u32, work: Work) -> Self {
         let id = work.id();
-        Self { run, place, id, max_failures, work }
+        Self { run, place, id, max_failures, access: Vec::new(), work }
+    }
+
+    #[must_use]
+    pub fn with_access(self, access: &[Access]) -> Self {
+        Self { access: access.to_vec(), ..self }
     }
 }
 
@@ -234,6 +245,30 @@ impl Work {
             Work::Predict(predict) => Some(&predict.scene.id),
             Work::Assemble(assemble) => Some(&assemble.scene),
             Work::Eval(eval) => Some(&eval.scene.id),
+        }
+    }
+
+    /// What is read of it outside the root.
+    pub fn files(&self) -> Vec<FileRef> {
+        let with = |mut files: Vec<FileRef>, labels: &LabelSpec| {
+            files.push(labels.file().clone());
+            files
+        };
+        match self {
+            Work::Survey(survey) => survey.scenes.iter().flat_map(SceneFiles::files).collect(),
+            Work::Analyze(analyze) => analyze.scene.source.files.clone(),
+            Work::Chip(chip) => with(chip.scene.files(), &chip.labels),
+            Work::Predict(predict) => predict.scene.files(),
+            Work::Eval(eval) => {
+                with(eval.scene.aoi.iter().flat_map(|aoi| &aoi.files).cloned().collect(), &eval.labels)
+            }
+            Work::Probe(_)
+            | Work::Train(_)
+            | Work::Assemble(_)
+            | Work::Vectorize(_)
+            | Work::Bundle(_)
+            | Work::Step(_)
+            | Work::Noop(_) => Vec::new(),
         }
     }
 

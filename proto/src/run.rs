@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    access::Access,
     ids::{Digest, RunId},
     item::{ClassStyle, ModelRef, Stage, Weights, WindowShape},
     learn::{LearnPlan, LearnScene},
@@ -46,6 +47,9 @@ pub struct RunRecord {
     pub vectors: Option<VectorPlan>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepPlan>,
+    /// How buckets are reached, where it is not as the environment says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access: Vec<Access>,
     /// Failures after which an item is buried.
     pub max_failures: u32,
     /// No-op items, for `swath bench control`.
@@ -130,6 +134,9 @@ impl RunRecord {
             if number == Some(0) {
                 return Err(serde::de::Error::custom(format!("{what} must not be 0")));
             }
+        }
+        if let Some((key, why)) = record.access.iter().find_map(Access::problem) {
+            return Err(serde::de::Error::custom(format!("access: {key} {why}")));
         }
         Ok(record)
     }

@@ -12,6 +12,7 @@ pub mod redis;
 pub mod relay;
 pub mod redis_cluster;
 pub mod s3;
+pub mod s3_faults;
 
 pub use process::Server;
 

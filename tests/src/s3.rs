@@ -37,7 +37,8 @@ impl S3 {
                 .env("GATEWAY_LISTEN", &address)
                 .env("LOCALSTACK_HOST", &address)
                 .env("DATA_DIR", &data)
-                .env("SERVICES", "s3,sqs")
+                // Roles are assumed from STS.
+                .env("SERVICES", "s3,sqs,sts")
                 .env("SQS_ENDPOINT_STRATEGY", "path")
                 // Nothing is fetched and nobody is told.
                 .envs(
@@ -84,6 +85,10 @@ impl S3 {
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         assert_eq!(answer.status, 200, "{action}: {text}");
         serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// What clients need in their environment.

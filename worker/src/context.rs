@@ -20,6 +20,7 @@ use swath_proto::{
     outcome::Failure,
     scene::FileRef,
 };
+use swath_raster::remote::with_passes;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -149,12 +150,12 @@ impl Context {
     }
 
     /// To be called after a file was read: another content would make other bytes under the same id.
-    async fn check_unchanged(&self, file: &FileRef) -> Result<(), JobError> {
-        let found = match self.outside.tag(&file.uri).await {
+    async fn check_unchanged(&self, item: &Item, file: &FileRef) -> Result<(), JobError> {
+        let found = match self.outside.reached_as(&item.access).tag(&file.uri).await {
             Ok(found) => found,
             // What may not be looked at could be read all the same.
             Err(error) if error.kind == swath_backends::Kind::Refused => return Ok(()),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(JobError::outside(error)),
         };
         if found.as_deref() == Some(file.tag.as_str()) {
             return Ok(());
@@ -166,9 +167,9 @@ impl Context {
         )))
     }
 
-    pub async fn check_all_unchanged(&self, files: &[FileRef]) -> Result<(), JobError> {
+    pub async fn check_all_unchanged(&self, item: &Item, files: &[FileRef]) -> Result<(), JobError> {
         for file in files {
-            self.check_unchanged(file).await?;
+            self.check_unchanged(item, file).await?;
         }
         Ok(())
     }
@@ -181,9 +182,13 @@ impl Context {
     ) -> Result<T, JobError> {
         let _permit = self.native.acquire().await.map_err(JobError::internal)?;
         let (suspect, tail) = (self.suspect(item), Tail::current());
+        let files = item.work.files();
+        let uris: Vec<&str> = files.iter().map(|file| file.uri.as_str()).collect();
+        let outside = self.outside.reached_as(&item.access);
+        let passes = outside.passes(uris, &self.blobs.uri("")).await.map_err(JobError::outside)?;
         let done = tokio::task::spawn_blocking(move || {
             let _inside = Inside::enter(&suspect);
-            tail.within(|| logged("native work", work))
+            tail.within(|| logged("native work", || with_passes(passes, work)))
         });
         done.await.map_err(JobError::internal)?
     }

@@ -60,6 +60,15 @@ impl JobError {
         }
     }
 
+    /// Of a file that is not under the root: whoever can't reach it is no worse a worker, and another may have the
+    /// profile or the right.
+    pub fn outside(error: swath_backends::Error) -> Self {
+        match error.kind {
+            Kind::Refused | Kind::Config => Self::new(FailureClass::Fault, error),
+            _ => error.into(),
+        }
+    }
+
     /// A bug of ours: tried again, and buried if it persists.
     pub fn internal(source: impl Into<anyhow::Error>) -> Self {
         Self::new(FailureClass::Fault, source)

@@ -9,6 +9,7 @@ use futures::stream::BoxStream;
 use crate::Result;
 
 pub mod folder;
+pub mod ranges;
 #[cfg(feature = "s3")]
 pub mod s3;
 

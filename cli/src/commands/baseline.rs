@@ -11,7 +11,7 @@ use swath_proto::{
     ids::RunId,
     keys,
 };
-use swath_raster::{Aoi, Source};
+use swath_raster::{Aoi, Source, remote::with_passes};
 use swath_shard::{Image, Index, SampleType, chip::IGNORED, read_chip};
 
 use crate::{
@@ -37,8 +37,10 @@ pub(super) async fn run(run: RunId, doors: DoorArgs) -> anyhow::Result<Exit> {
     let sample = sample(&shards, &root).await?;
     let colours = Colours::fit(&sample, made.record.null_class as u8)?;
     let mut scenes = Vec::new();
+    let passes = made.passes(&root).await?;
     for scene in made.scenes().filter(|scene| scene.files.labels.is_some()) {
-        scenes.push((scene.header.id.to_string(), evaluate(&made, scene, sample.bands(), &colours)?));
+        let of_scene = with_passes(passes.clone(), || evaluate(&made, scene, sample.bands(), &colours))?;
+        scenes.push((scene.header.id.to_string(), of_scene));
     }
     if scenes.is_empty() {
         return Err(Usage(format!("{run} predicts no scene that has labels")).into());

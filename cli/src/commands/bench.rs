@@ -148,6 +148,7 @@ async fn submit(doors: &Doors, noops: u32) -> anyhow::Result<RunRecord> {
             item_px: None,
             class: None,
         },
+        access: Vec::new(),
         max_failures: 5,
         noops,
         shuffle: None,

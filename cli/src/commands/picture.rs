@@ -12,13 +12,13 @@ use swath_proto::{
     scene::SceneHeader,
     source::{Scaling, SourceSpec},
 };
-use swath_raster::{Kind, Labels, Raster, Reduction, Source};
+use swath_raster::{Kind, Labels, Raster, Reduction, Source, remote::with_passes};
 
 use crate::{
     args::{DoorArgs, PictureArgs},
     exit::{Exit, Usage},
     made::Made,
-    picture::{Scene, compose},
+    picture::{Canvas, Scene, compose},
 };
 
 /// Rows of labels that are burnt at a time, at least.
@@ -34,7 +34,18 @@ pub(super) async fn run(args: PictureArgs, doors: DoorArgs) -> anyhow::Result<Ex
     let scene = choose(&made, &args)?;
     let id = &scene.header.id;
     let predicted = root.uri(&keys::prediction(&args.run, id));
-    let predicted = Raster::open(&predicted).map_err(|error| match error.kind {
+    let passes = made.passes(&root).await?;
+    let picture = with_passes(passes, || draw(&made, scene, &args, &predicted))?;
+
+    let file = args.output.unwrap_or_else(|| PathBuf::from(format!("{}-{id}.png", args.run)));
+    std::fs::write(&file, picture.png()?).with_context(|| format!("writing {}", file.display()))?;
+    say!("{}", file.display());
+    Ok(Exit::Done)
+}
+
+fn draw(made: &Made, scene: &PlannedScene, args: &PictureArgs, predicted: &str) -> anyhow::Result<Canvas> {
+    let id = &scene.header.id;
+    let predicted = Raster::open(predicted).map_err(|error| match error.kind {
         Kind::Missing => Usage(format!("{id} is not predicted yet; see: swath status {}", args.run)).into(),
         _ => anyhow::Error::from(error),
     })?;
@@ -44,19 +55,14 @@ pub(super) async fn run(args: PictureArgs, doors: DoorArgs) -> anyhow::Result<Ex
     let prediction = predicted.read_reduced(size, &[1], Reduction::Nearest)?;
     let prediction: Vec<u8> = prediction.into_iter().map(|class| class as u8).collect();
     let labels = made.labels(scene)?.map(|labels| burn(&labels, scene.header.size, level)).transpose()?;
-    let picture = compose(&Scene {
+    Ok(compose(&Scene {
         size,
         imagery: &imagery(scene, size)?,
         labels: labels.as_deref(),
         prediction: &prediction,
         classes: &made.record.classes,
         null_class: made.record.null_class as u8,
-    });
-
-    let file = args.output.unwrap_or_else(|| PathBuf::from(format!("{}-{id}.png", args.run)));
-    std::fs::write(&file, picture.png()?).with_context(|| format!("writing {}", file.display()))?;
-    say!("{}", file.display());
-    Ok(Exit::Done)
+    }))
 }
 
 fn choose<'a>(made: &'a Made, args: &PictureArgs) -> anyhow::Result<&'a PlannedScene> {

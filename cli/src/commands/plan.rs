@@ -1,6 +1,6 @@
 //! `swath plan`: what would run, what exists already, and what it takes. Makes nothing.
 
-use swath_backends::open::look_at_blobs;
+use swath_backends::{blobs::SharedBlobs, open::look_at_blobs};
 use swath_coordinator::{
     freeze,
     outlook::{Chips, Outlook, StageOutlook, look},
@@ -13,7 +13,7 @@ use swath_proto::{
     item::Stage,
     learn::{ChipSet, LearnPlan},
     run::RunRecord,
-    scene::{SceneHeader, SurveyedScene},
+    scene::{SceneFiles, SceneHeader, SurveyedScene},
     status::RunStatus,
 };
 
@@ -31,6 +31,7 @@ pub(super) async fn run(args: &FileArgs, json: bool, doors: DoorArgs) -> anyhow:
     super::tell_left_out(&frozen);
     let existing = Existing::list(&root).await?;
     let status = read_status(&root, &frozen.record.run).await?;
+    let survey = surveyor(&frozen.record, &root).await?;
     let outlook = look(frozen.record, &root, &existing, survey).await?;
     if json {
         let probed = existing.has(Stage::Probe, plan::probe(&outlook.record).id);
@@ -185,9 +186,23 @@ fn document(outlook: &Outlook, status: Option<&RunStatus>, probed: bool) -> anyh
     Ok(document.to_string())
 }
 
+/// Reads the header of a scene, as the run reaches it.
 #[cfg(feature = "worker")]
-fn survey(files: &swath_proto::scene::SceneFiles) -> SurveyedScene {
+async fn surveyor(
+    record: &RunRecord,
+    root: &SharedBlobs,
+) -> anyhow::Result<impl Fn(&SceneFiles) -> SurveyedScene + use<>> {
     swath_raster::configure(&swath_raster::Settings { cache_mib: 16 });
+    let learnt = record.learnt().iter().map(|scene| &scene.files);
+    let files: Vec<_> = record.scenes.iter().chain(learnt).flat_map(SceneFiles::files).collect();
+    let uris = files.iter().map(|file| file.uri.as_str());
+    let outside = swath_backends::outside::Outside::new(&record.access);
+    let passes = outside.passes(uris, &root.uri("")).await?;
+    Ok(move |files: &SceneFiles| swath_raster::remote::with_passes(passes.clone(), || survey(files)))
+}
+
+#[cfg(feature = "worker")]
+fn survey(files: &SceneFiles) -> SurveyedScene {
     match swath_raster::Source::open(&files.source).and_then(|source| source.header(files.id.clone())) {
         Ok(header) => SurveyedScene::Readable(header),
         Err(error) => {
@@ -199,6 +214,10 @@ fn survey(files: &swath_proto::scene::SceneFiles) -> SurveyedScene {
 
 /// Without GDAL the headers are read by the run's survey only.
 #[cfg(not(feature = "worker"))]
-fn survey(files: &swath_proto::scene::SceneFiles) -> SurveyedScene {
-    SurveyedScene::Unreadable { id: files.id.clone(), message: "surveyed by a worker".into() }
+async fn surveyor(
+    _: &RunRecord,
+    _: &SharedBlobs,
+) -> anyhow::Result<impl Fn(&SceneFiles) -> SurveyedScene + use<>> {
+    let message = || "surveyed by a worker".to_owned();
+    Ok(move |files: &SceneFiles| SurveyedScene::Unreadable { id: files.id.clone(), message: message() })
 }

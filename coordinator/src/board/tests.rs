@@ -69,6 +69,7 @@ fn record() -> RunRecord {
         learn: None,
         vectors: None,
         steps: Vec::new(),
+        access: Vec::new(),
         max_failures: 3,
         noops: 0,
         shuffle: None,

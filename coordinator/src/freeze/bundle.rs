@@ -93,6 +93,7 @@ pub async fn freeze_bundle(
         steps: Vec::new(),
         classes: model.classes.clone(),
         null_class: model.null_class,
+        access: Vec::new(),
         max_failures: MAX_FAILURES,
         noops: 0,
         shuffle: None,

@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use swath_backends::{
     blobs::{Put, SharedBlobs},
-    open::open_blobs,
     outside::{Outside, s3_parts},
 };
 use swath_proto::{
@@ -66,12 +65,12 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
     let mut pipeline = Pipeline::parse(&source.text)?;
     trial::cut(&mut pipeline);
     let mut blobs = Vec::new();
-    let weights = weights(&pipeline, &source.folder, &mut blobs).await?;
+    let outside = Outside::new(&pipeline.access);
+    let weights = weights(&pipeline, &source.folder, &outside, &mut blobs).await?;
     let init = match pipeline.train.init.as_ref().filter(|_| pipeline.stages.contains(&Stage::Train)) {
-        Some(file) => Some(model(file, &source.folder, &mut blobs).await.context("train.init")?),
+        Some(file) => Some(model(file, &source.folder, &outside, &mut blobs).await.context("train.init")?),
         None => None,
     };
-    let outside = Outside::default();
     let mut named = scenes::name_all(&pipeline, &source.folder, &outside).await?;
     if pipeline.run.test {
         named = trial::few(named);
@@ -117,6 +116,7 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
         steps: steps::steps(&pipeline, &source.folder, &mut blobs)?,
         classes,
         null_class: null_class as u32,
+        access: pipeline.access.clone(),
         max_failures: pipeline.run.max_failures,
         noops: 0,
         shuffle: pipeline.run.shuffle,
@@ -152,21 +152,31 @@ pub async fn submit(frozen: &Frozen, source: &Source, root: &SharedBlobs) -> any
     Ok(root.put_new(&keys::run_record(&record.run), record.to_json().into()).await?)
 }
 
-async fn weights(pipeline: &Pipeline, folder: &Path, blobs: &mut Vec<Blob>) -> anyhow::Result<Weights> {
+async fn weights(
+    pipeline: &Pipeline,
+    folder: &Path,
+    outside: &Outside,
+    blobs: &mut Vec<Blob>,
+) -> anyhow::Result<Weights> {
     if pipeline.stages.contains(&Stage::Train) {
         return Ok(Weights::Trained);
     }
     match &pipeline.model.weights {
-        Some(file) => model(file, folder, blobs).await.context("model.weights"),
+        Some(file) => model(file, folder, outside, blobs).await.context("model.weights"),
         // Where there are neither, no stage asks for any.
         None => Ok(pipeline.model.seed.map_or(Weights::Trained, Weights::Seed)),
     }
 }
 
 /// Names a file of weights by its content, and remembers it.
-async fn model(file: &str, folder: &Path, blobs: &mut Vec<Blob>) -> anyhow::Result<Weights> {
+async fn model(
+    file: &str,
+    folder: &Path,
+    outside: &Outside,
+    blobs: &mut Vec<Blob>,
+) -> anyhow::Result<Weights> {
     let ending = Path::new(file).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    let bytes = read(file, folder).await?;
+    let bytes = read(file, folder, outside).await?;
     let weights = Weights::File { sha256: Digest::of(&bytes), extension: ending.into() };
     blobs.extend(keys::model(&weights).map(|key| (key, bytes)));
     Ok(weights)
@@ -182,9 +192,9 @@ fn resolve(uri: &str, folder: &Path) -> anyhow::Result<String> {
     Ok(path.to_str().with_context(|| format!("{} is not valid UTF-8", path.display()))?.to_owned())
 }
 
-async fn read(uri: &str, folder: &Path) -> anyhow::Result<bytes::Bytes> {
-    if let Some((bucket, key)) = s3_parts(uri) {
-        return open_blobs(&bucket).await?.get(key).await.with_context(|| format!("reading {uri}"));
+async fn read(uri: &str, folder: &Path, outside: &Outside) -> anyhow::Result<bytes::Bytes> {
+    if s3_parts(uri).is_some() {
+        return outside.get(uri).await.with_context(|| format!("reading {uri}"));
     }
     let path = resolve(uri, folder)?;
     let bytes = tokio::fs::read(&path).await.with_context(|| format!("reading {path}"))?;

@@ -45,7 +45,7 @@ pub(super) async fn name_all(
                 named.collect::<anyhow::Result<Vec<_>>>()?
             }
             (None, None, Some(csv)) => {
-                let text = read(csv, folder).await.with_context(|| format!("{place}.csv"))?;
+                let text = read(csv, folder, outside).await.with_context(|| format!("{place}.csv"))?;
                 let uri = resolve(csv, folder)?;
                 let beside = uri.rsplit_once('/').map_or("", |(folder, _)| folder);
                 from_csv(csv, &text, beside, entry.group)?
@@ -105,7 +105,7 @@ async fn matching(pattern: &str, folder: &Path, outside: &Outside) -> anyhow::Re
     }
     // Only what the pattern itself says is a pattern, not the folder that it lies in.
     let fixed_len = match s3_parts(pattern) {
-        Some((bucket, _)) => bucket.len(),
+        Some((bucket, _)) => "s3://".len() + bucket.len(),
         None => whole.len() - whole.len().min(pattern.len()),
     };
     let wild =

@@ -5,6 +5,7 @@
 //! types comes a JSON [`schema()`], against which `shape` holds what `tree` has read and [`layers`]
 //! has put together. [`crate::run::RunRecord`] is what it all becomes.
 
+mod access;
 mod bundle;
 mod check;
 mod chips;
@@ -51,7 +52,7 @@ pub use self::{
     train::{Augment, Backbone, ClassWeightWord, ClassWeights, Optimizer, Schedule, TrainEntry},
     vectorize::{VectorFormat, VectorizeEntry},
 };
-use crate::{ids::RunId, item::Stage};
+use crate::{access::Access, ids::RunId, item::Stage};
 
 /// A pipeline: which scenes, which network, and what is to be done with them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -88,6 +89,9 @@ pub struct Pipeline {
     /// Commands of your own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepEntry>,
+    /// How buckets are reached, where it is not as the environment says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access: Vec<Access>,
     #[serde(default)]
     pub run: RunEntry,
 }
@@ -159,6 +163,7 @@ impl Pipeline {
         self.train.check(&self.classes, check);
         self.predict.check(self.model.architecture, check);
         self.vectorize.check(&self.classes, check);
+        access::check_all(&self.access, check);
         steps::check_all(&self.steps, &self.stages, self.predict.scores, check);
     }
 }

@@ -54,6 +54,12 @@ impl RasterError {
         Self { kind: by_words(&why).unwrap_or(Kind::Missing), doing: doing.into(), why }
     }
 
+    /// The same, where it was found that the store is to blame.
+    pub(crate) fn of_store(self) -> Self {
+        let why = format!("{} (the store's answers break off)", self.why);
+        Self { kind: Kind::Transient, why, ..self }
+    }
+
     pub(crate) fn io(doing: impl Into<String>, error: std::io::Error) -> Self {
         let kind = match error.kind() {
             std::io::ErrorKind::NotFound => Kind::Missing,
@@ -86,6 +92,10 @@ fn by_words(why: &str) -> Option<Kind> {
     ]) && !says(&["not recognized as a supported"])
     {
         return Some(Kind::Missing);
+    }
+    // Keys that have run out in the middle of an item are fetched anew for its next try.
+    if says(&["ExpiredToken"]) {
+        return Some(Kind::Transient);
     }
     if says(&[
         "AccessDenied",

@@ -13,7 +13,7 @@ use swath_proto::{
 use crate::{
     error::{Kind, RasterError, Result},
     pixels::{DataType, Pixels, Value, with_type},
-    settings::forget,
+    remote,
 };
 
 /// What is read of a large rectangle at a time takes this part of GDAL's cache: others read beside it.
@@ -30,8 +30,8 @@ impl Raster {
     /// A path or `s3://bucket/key`.
     pub fn open(uri: &str) -> Result<Self> {
         let doing = || format!("opening {uri}");
-        let path = match uri.strip_prefix("s3://") {
-            Some(rest) => format!("/vsis3/{rest}"),
+        let path = match remote::path(uri) {
+            Some(path) => path,
             None => {
                 // GDAL says "not recognized" of a file that is not there.
                 if let Err(error) = std::fs::metadata(uri) {
@@ -40,10 +40,8 @@ impl Raster {
                 uri.to_owned()
             }
         };
-        let dataset = Dataset::open(&path).map_err(|error| {
-            forget(&path);
-            RasterError::gdal(doing(), error)
-        })?;
+        let open = || Dataset::open(&path).map_err(|error| RasterError::gdal(doing(), error));
+        let dataset = remote::reading(uri, open)?;
         let (width, height) = dataset.raster_size();
         let (Ok(width), Ok(height)) = (u32::try_from(width), u32::try_from(height)) else {
             return Err(RasterError::new(
@@ -151,32 +149,32 @@ impl Raster {
         for slab in &slabs {
             let at = first_pixel(*slab, window) * n;
             let (columns, rows) = (slab.width as i32, slab.height as i32);
-            // SAFETY: the slab lies within the window by the clipping above, and `out` holds the window's
-            // pixels: so does the last that is written. The dataset is open, and this thread alone has it.
-            let result = unsafe {
-                gdal_sys::CPLErrorReset();
-                gdal_sys::GDALDatasetRasterIOEx(
-                    self.dataset.c_dataset(),
-                    gdal_sys::GDALRWFlag::GF_Read,
-                    slab.col as i32,
-                    slab.row as i32,
-                    columns,
-                    rows,
-                    out.as_mut_ptr().add(at).cast::<c_void>(),
-                    columns,
-                    rows,
-                    T::CODE,
-                    n as i32,
-                    band_list.as_mut_ptr(),
-                    value * n as i64,
-                    value * n as i64 * i64::from(window.width),
-                    value,
-                    std::ptr::null_mut(),
-                )
-            };
-            if result != gdal_sys::CPLErr::CE_None {
-                return Err(self.read_failed(result, *slab));
-            }
+            remote::reading(&self.uri, || {
+                // SAFETY: the slab lies within the window by the clipping above, and `out` holds the window's
+                // pixels: so does the last that is written. The dataset is open, and this thread alone has it.
+                let result = unsafe {
+                    gdal_sys::CPLErrorReset();
+                    gdal_sys::GDALDatasetRasterIOEx(
+                        self.dataset.c_dataset(),
+                        gdal_sys::GDALRWFlag::GF_Read,
+                        slab.col as i32,
+                        slab.row as i32,
+                        columns,
+                        rows,
+                        out.as_mut_ptr().add(at).cast::<c_void>(),
+                        columns,
+                        rows,
+                        T::CODE,
+                        n as i32,
+                        band_list.as_mut_ptr(),
+                        value * n as i64,
+                        value * n as i64 * i64::from(window.width),
+                        value,
+                        std::ptr::null_mut(),
+                    )
+                };
+                self.answered(result, *slab)
+            })?;
             if slabs.len() > 1 {
                 // SAFETY: the dataset is open for reading alone, so that nothing is written.
                 unsafe { gdal_sys::GDALFlushCache(self.dataset.c_dataset()) };
@@ -216,28 +214,33 @@ impl Raster {
         assert_eq!(out.len() as u64, rect.pixels(), "the rectangle's pixels");
         let band = self.dataset.rasterband(band).map_err(|error| self.failed(error))?;
         let (columns, rows) = (rect.width as i32, rect.height as i32);
-        // SAFETY: the mask band belongs to the open dataset; `out` holds the rectangle's bytes.
-        let result = unsafe {
-            gdal_sys::CPLErrorReset();
-            gdal_sys::GDALRasterIO(
-                gdal_sys::GDALGetMaskBand(band.c_rasterband()),
-                gdal_sys::GDALRWFlag::GF_Read,
-                rect.col as i32,
-                rect.row as i32,
-                columns,
-                rows,
-                out.as_mut_ptr().cast::<c_void>(),
-                columns,
-                rows,
-                gdal_sys::GDALDataType::GDT_Byte,
-                0,
-                0,
-            )
-        };
-        if result == gdal_sys::CPLErr::CE_None { Ok(()) } else { Err(self.read_failed(result, rect)) }
+        remote::reading(&self.uri, || {
+            // SAFETY: the mask band belongs to the open dataset; `out` holds the rectangle's bytes.
+            let result = unsafe {
+                gdal_sys::CPLErrorReset();
+                gdal_sys::GDALRasterIO(
+                    gdal_sys::GDALGetMaskBand(band.c_rasterband()),
+                    gdal_sys::GDALRWFlag::GF_Read,
+                    rect.col as i32,
+                    rect.row as i32,
+                    columns,
+                    rows,
+                    out.as_mut_ptr().cast::<c_void>(),
+                    columns,
+                    rows,
+                    gdal_sys::GDALDataType::GDT_Byte,
+                    0,
+                    0,
+                )
+            };
+            self.answered(result, rect)
+        })
     }
 
-    fn read_failed(&self, class: gdal_sys::CPLErr::Type, rect: RectPx) -> RasterError {
+    fn answered(&self, class: gdal_sys::CPLErr::Type, rect: RectPx) -> Result<()> {
+        if class == gdal_sys::CPLErr::CE_None {
+            return Ok(());
+        }
         // SAFETY: a string of GDAL's own, valid until this thread's next error.
         let message = unsafe { std::ffi::CStr::from_ptr(gdal_sys::CPLGetLastErrorMsg()) };
         let error = gdal::errors::GdalError::CplError {
@@ -246,7 +249,7 @@ impl Raster {
             number: unsafe { gdal_sys::CPLGetLastErrorNo() },
             msg: message.to_string_lossy().into_owned(),
         };
-        RasterError::gdal(format!("reading {} ({rect})", self.uri), error)
+        Err(RasterError::gdal(format!("reading {} ({rect})", self.uri), error))
     }
 
     /// Counted from 1.

@@ -7,6 +7,7 @@ use swath_proto::geometry::SizePx;
 use crate::{
     error::{RasterError, Result},
     raster::Raster,
+    remote,
 };
 
 /// What one pixel becomes of those that it stands for.
@@ -44,6 +45,7 @@ impl Raster {
             dfXSize: 0.0,
             dfYSize: 0.0,
         };
+        let _entered = remote::enter(self.uri());
         // SAFETY: the window is the whole raster, `out` holds every value of the image, and what is pointed to
         // outlives the call. The dataset is open, and this thread alone has it.
         let result = unsafe {

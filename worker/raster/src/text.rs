@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     error::{Kind, RasterError, Result},
-    settings::forget,
+    remote,
 };
 
 pub(crate) struct Text<'a> {
@@ -18,7 +18,7 @@ pub(crate) struct Text<'a> {
 
 impl<'a> Text<'a> {
     pub(crate) fn open(uri: &'a str) -> Result<Self> {
-        let fetched = uri.strip_prefix("s3://").map(|rest| fetch(uri, rest)).transpose()?;
+        let fetched = remote::path(uri).map(|path| fetch(uri, path)).transpose()?;
         Ok(Self { uri, fetched })
     }
 
@@ -38,21 +38,23 @@ fn doing(uri: &str) -> String {
     format!("reading labels from {uri}")
 }
 
-fn fetch(uri: &str, rest: &str) -> Result<Vec<u8>> {
-    let path = std::ffi::CString::new(format!("/vsis3/{rest}"))
+fn fetch(uri: &str, path: String) -> Result<Vec<u8>> {
+    let path = std::ffi::CString::new(path)
         .map_err(|_| RasterError::new(Kind::Missing, doing(uri), "its name holds a zero byte"))?;
-    let (mut data, mut length) = (std::ptr::null_mut(), 0);
-    // SAFETY: on success GDAL hands over a buffer of `length` bytes, which is copied and freed.
-    unsafe {
-        gdal_sys::CPLErrorReset();
-        if gdal_sys::VSIIngestFile(std::ptr::null_mut(), path.as_ptr(), &mut data, &mut length, -1) == 0 {
-            let why = std::ffi::CStr::from_ptr(gdal_sys::CPLGetLastErrorMsg()).to_string_lossy().into_owned();
-            forget(&path.to_string_lossy());
-            let why = if why.is_empty() { "it can't be opened".into() } else { why };
-            return Err(RasterError::told(doing(uri), why));
+    remote::reading(uri, || {
+        let (mut data, mut length) = (std::ptr::null_mut(), 0);
+        // SAFETY: on success GDAL hands over a buffer of `length` bytes, which is copied and freed.
+        unsafe {
+            gdal_sys::CPLErrorReset();
+            if gdal_sys::VSIIngestFile(std::ptr::null_mut(), path.as_ptr(), &mut data, &mut length, -1) == 0 {
+                let why =
+                    std::ffi::CStr::from_ptr(gdal_sys::CPLGetLastErrorMsg()).to_string_lossy().into_owned();
+                let why = if why.is_empty() { "it can't be opened".into() } else { why };
+                return Err(RasterError::told(doing(uri), why));
+            }
+            let text = std::slice::from_raw_parts(data, length as usize).to_vec();
+            gdal_sys::VSIFree(data.cast());
+            Ok(text)
         }
-        let text = std::slice::from_raw_parts(data, length as usize).to_vec();
-        gdal_sys::VSIFree(data.cast());
-        Ok(text)
-    }
+    })
 }

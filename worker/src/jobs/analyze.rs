@@ -14,6 +14,6 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Analyze) -> Result<
     let wanted = work.clone();
     let measure = move || Ok(swath_raster::analyze(&Source::of_scene(&wanted.scene)?, wanted.rect)?);
     let statistics = cx.native(item, measure).await?;
-    cx.check_all_unchanged(&work.scene.source.files).await?;
+    cx.check_all_unchanged(item, &work.scene.source.files).await?;
     json(&Analyzed::V1 { statistics }, work.rect.pixels())
 }

@@ -33,7 +33,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Chip) -> Result<Out
     let cut = cx.native(item, move || cut(&wanted)).await?;
     let mut read = work.scene.files();
     read.push(work.labels.file().clone());
-    cx.check_all_unchanged(&read).await?;
+    cx.check_all_unchanged(item, &read).await?;
     let (mut shard, mut index) = (None, None);
     if cut.chips > 0 {
         // The same item makes the same bytes, so whoever was first has written these.

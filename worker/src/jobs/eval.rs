@@ -25,7 +25,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Eval) -> Result<Out
     let score = cx.native(item, move || count(&wanted, &prediction)).await?;
     let aoi = work.scene.aoi.iter().flat_map(|aoi| &aoi.files).cloned();
     let read: Vec<_> = aoi.chain([work.labels.file().clone()]).collect();
-    cx.check_all_unchanged(&read).await?;
+    cx.check_all_unchanged(item, &read).await?;
     json(&score, work.scene.size.pixels())
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Predict) -> Result<
     let wanted = work.clone();
     let read = cx.native(item, move || read(&wanted)).await?;
     let wanted = work.clone();
-    cx.check_all_unchanged(&work.scene.files()).await?;
+    cx.check_all_unchanged(item, &work.scene.files()).await?;
     let planes = cx.device.run(cx.suspect(item), move |models| infer(models, &wanted, file, &read)).await?;
     let wanted = work.clone();
     let body = cx.native(item, move || encode(&wanted, planes)).await?;

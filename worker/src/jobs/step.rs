@@ -102,7 +102,7 @@ async fn prepare(
         let into = folder.join(format!("in-{number}"));
         let paths = match what {
             GivenFiles::Outside(files) => {
-                cx.check_all_unchanged(files).await?;
+                cx.check_all_unchanged(item, files).await?;
                 files.iter().map(|file| file.uri.clone()).collect()
             }
             GivenFiles::One(file) => {

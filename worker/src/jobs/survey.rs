@@ -30,7 +30,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Survey) -> Result<O
     let surveyed = cx.native(item, survey).await?;
     for (scene, found) in work.scenes.iter().zip(&surveyed) {
         if !found.is_unreadable() {
-            cx.check_all_unchanged(&scene.files()).await?;
+            cx.check_all_unchanged(item, &scene.files()).await?;
         }
     }
     json(&Surveyed::V1 { scenes: surveyed }, 0)

@@ -1,5 +1,5 @@
-//! The chips of a training: checked from the shards' indexes before any is fetched, then fetched one
-//! by one by their range.
+//! The chips of a training: checked from the shards' indexes before any is fetched, then fetched batch by
+//! batch by their ranges.
 
 use sha2::{Digest as _, Sha256};
 use swath_model::Batch;
@@ -112,10 +112,15 @@ impl<'a> Chips<'a> {
             pixels: Vec::with_capacity(pixels * bands as usize),
             labels: Vec::with_capacity(pixels),
         };
-        for &(number, turn) in which {
+        let ranges: Vec<_> = which
+            .iter()
+            .map(|&(number, _)| {
+                let (key, entry) = self.chips[number];
+                (key, entry.range())
+            })
+            .collect();
+        for (&(number, turn), bytes) in which.iter().zip(store.read_all(&ranges)?) {
             let (key, entry) = self.chips[number];
-            let bytes =
-                store.read(key, entry.range()).map_err(|error| error.at(format!("chip {}", entry.key())))?;
             let chip = read_chip(&bytes, entry)
                 .map_err(|error| TrainError::data(format!("{key}: {error}: {}", error.source)))?;
             append_pixels(&chip, turn, self.spec.normalize.as_ref(), &mut batch.pixels);

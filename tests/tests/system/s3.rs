@@ -1,0 +1,391 @@
+//! S3 as it is in the world: buckets of others, stores in trouble, settings that are wrong.
+
+use std::{
+    collections::BTreeSet,
+    ops::Range,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use swath_backends::{
+    Kind,
+    blobs::{Piece, Put, SharedBlobs, ranges::read_all},
+    open::open_buckets,
+    outside::Outside,
+};
+use swath_proto::access::{Access, Pass};
+use swath_raster::{Raster, remote::with_passes};
+use swath_tests::{
+    s3::BUCKET,
+    s3_faults::{Fault, Faults, Seen},
+};
+
+use crate::{
+    same_bytes::run_name,
+    shared_servers::shared,
+    site::{self, Site, scene},
+};
+
+/// A proxy before the store, and buckets behind it.
+async fn faulty() -> (Faults, SharedBlobs) {
+    let faults = Faults::before(shared().s3.port());
+    let access = Access { prefix: "s3://b".into(), endpoint: Some(faults.url()), ..Access::default() };
+    let bucket = open_buckets(Some(&access)).await.expect("settling").bucket(BUCKET);
+    (faults, bucket)
+}
+
+fn prefix(name: &str) -> String {
+    format!("s3-{name}-{:08x}", rand::random::<u32>())
+}
+
+fn any(_: &Seen) -> bool {
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_in_trouble_is_asked_again_until_it_answers_whole() {
+    let (faults, blobs) = faulty().await;
+    let prefix = prefix("trouble");
+    let key = format!("{prefix}/body");
+    let body: Bytes = (0..300_000_u32).map(|n| (n * 7 % 251) as u8).collect::<Vec<_>>().into();
+    let long: Bytes = body.repeat(70).into();
+    assert_eq!(blobs.put_new(&key, body.clone()).await.expect("writing"), Put::Created);
+    blobs.put(&format!("{prefix}/long"), long.clone()).await.expect("writing");
+    for fault in [
+        Fault::Answer(503, "SlowDown", ""),
+        Fault::Answer(500, "InternalError", ""),
+        Fault::Answer(400, "RequestTimeout", ""),
+        Fault::HangUp,
+        Fault::Cut(0),
+        Fault::Cut(2),
+    ] {
+        let plan = || faults.next(2, fault.clone(), any);
+        plan();
+        assert!(blobs.get(&key).await.expect("reading") == body, "{fault:?}");
+        plan();
+        assert!(blobs.get_range(&key, 1000..5000).await.expect("reading") == body[1000..5000], "{fault:?}");
+        plan();
+        assert!(blobs.get(&format!("{prefix}/long")).await.expect("reading") == long, "{fault:?}");
+        plan();
+        let listed: Vec<_> = blobs.list(&prefix).try_collect().await.expect("listing");
+        assert_eq!(listed.len(), 2, "{fault:?}");
+        plan();
+        blobs.put(&key, body.clone()).await.expect("writing");
+        if !matches!(fault, Fault::Cut(_)) {
+            plan();
+            let head = blobs.head(&key).await.expect("looking").expect("it is there");
+            assert_eq!(head.len, body.len() as u64, "{fault:?}");
+        }
+        faults.begin_anew();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_always_breaks_off_is_an_error_and_never_short_data() {
+    let (faults, blobs) = faulty().await;
+    let key = format!("{}/body", prefix("torn"));
+    blobs.put(&key, vec![7; 100_000].into()).await.expect("writing");
+    faults.next(usize::MAX, Fault::Cut(60_000), |request| request.verb == "GET");
+    for error in [
+        blobs.get(&key).await.expect_err("it is whole"),
+        blobs.get_range(&key, 0..90_000).await.expect_err("it is whole"),
+    ] {
+        assert_eq!(error.kind, Kind::Transient, "{error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_answer_was_lost_is_not_done_twice() {
+    let (faults, blobs) = faulty().await;
+    let key = format!("{}/body", prefix("lost"));
+    faults.next(1, Fault::Cut(0), |request| request.verb == "PUT");
+    // Its own first try was first: whoever asks is told that somebody was.
+    assert_eq!(blobs.put_new(&key, "mine".into()).await.expect("writing"), Put::Exists);
+    assert_eq!(blobs.get(&key).await.expect("reading"), "mine");
+    let composed = format!("{key}-composed");
+    let completes = |request: &Seen| request.verb == "POST" && request.path.contains("uploadId=");
+    faults.next(1, Fault::Cut(0), completes);
+    let pieces = vec![Piece::Bytes(vec![5; 20 << 20].into())];
+    blobs.compose_new(&composed, pieces).await.expect("composing");
+    assert_eq!(blobs.head(&composed).await.expect("looking").expect("it is there").len, 20 << 20);
+}
+
+/// Waits for a condition; against hanging for ever, not a measure of speed.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(60), "{what}: never");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn is_abort(request: &Seen) -> bool {
+    request.verb == "DELETE" && request.path.contains("uploadId=")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_fails_or_is_let_go_of_is_aborted() {
+    let (faults, blobs) = faulty().await;
+    let prefix = prefix("abandoned");
+    let long = || Piece::Bytes(vec![1; 17 << 20].into());
+    let missing = Piece::Range { key: format!("{prefix}/not"), range: 0..9 };
+    let error = blobs.compose_new(&format!("{prefix}/torn"), vec![long(), missing]).await;
+    assert_eq!(error.expect_err("a piece is missing").kind, Kind::NotFound);
+    assert!(faults.seen().iter().any(is_abort), "it failed");
+
+    faults.begin_anew();
+    faults.next(usize::MAX, Fault::Silence, |request| request.path.contains("partNumber="));
+    let (composer, key) = (blobs.clone(), format!("{prefix}/let-go"));
+    let composing = tokio::spawn(async move { composer.compose_new(&key, vec![long()]).await });
+    until("a part goes up", || faults.seen().iter().any(|request| request.path.contains("partNumber=")))
+        .await;
+    assert!(!faults.seen().iter().any(is_abort));
+    composing.abort();
+    until("it is aborted", || faults.seen().iter().any(is_abort)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn near_ranges_take_one_request() {
+    let (faults, blobs) = faulty().await;
+    let key = format!("{}/shard", prefix("near"));
+    let body: Vec<u8> = (0..2_000_000_u32).map(|n| (n % 251) as u8).collect();
+    blobs.put(&key, body.clone().into()).await.expect("writing");
+    faults.begin_anew();
+    let chips: Vec<(&str, Range<u64>)> = (0..16)
+        .map(|n| (key.as_str(), n * 20_000..n * 20_000 + 18_000))
+        .chain([(&*key, 1_900_000..1_900_010)])
+        .collect();
+    let found = read_all(&*blobs, &chips).await.expect("reading");
+    for ((_, range), bytes) in chips.iter().zip(found) {
+        assert!(bytes == body[range.start as usize..range.end as usize], "{range:?}");
+    }
+    assert_eq!(faults.seen().len(), 2, "{:?}", faults.seen());
+}
+
+/// One test at a time looks at what GDAL asks: its settings are the process's.
+static GDAL: Mutex<()> = Mutex::new(());
+
+/// A scene behind a proxy, and how it is read from there.
+async fn remote_scene(name: &str) -> (Faults, String, Vec<Pass>) {
+    let (faults, blobs) = faulty().await;
+    let key = format!("{}/scene.tif", prefix(name));
+    let body = std::fs::read(scene().join("scene-1.tif")).expect("a drawn scene");
+    blobs.put(&key, body.into()).await.expect("uploading");
+    let labels = std::fs::read(scene().join("scene-1.geojson")).expect("drawn labels");
+    blobs.put(&key.replace(".tif", ".geojson"), labels.into()).await.expect("uploading");
+    let uri = format!("s3://{BUCKET}/{key}");
+    let access =
+        Access { prefix: format!("s3://{BUCKET}"), endpoint: Some(faults.url()), ..Access::default() };
+    let passes = Outside::new(&[access]).passes([uri.as_str()], "/no/bucket").await.expect("settling");
+    faults.begin_anew();
+    (faults, uri, passes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pixels_and_labels_come_whole_through_trouble() {
+    let _alone = GDAL.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    swath_raster::configure(&swath_raster::Settings { cache_mib: 64 });
+    let local = Raster::open(scene().join("scene-1.tif").to_str().expect("UTF-8")).expect("the scene");
+    let wanted = local.read(0, 0, local.size(), &[1, 2, 3]).expect("reading");
+    for (number, fault) in [
+        Fault::Answer(503, "SlowDown", ""),
+        Fault::Answer(500, "InternalError", ""),
+        Fault::HangUp,
+        Fault::Cut(0),
+        Fault::Cut(1000),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // A name of its own each time: GDAL remembers.
+        let (faults, uri, passes) = remote_scene(&format!("whole-{number}")).await;
+        let read = || {
+            with_passes(passes.clone(), || {
+                faults.next(2, fault.clone(), |request| request.verb == "GET");
+                let raster = Raster::open(&uri).unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+                faults.next(2, fault.clone(), |request| request.verb == "GET");
+                raster
+                    .read(0, 0, raster.size(), &[1, 2, 3])
+                    .unwrap_or_else(|error| panic!("{fault:?}: {error}"))
+            })
+        };
+        assert!(read() == wanted, "{fault:?}");
+        assert_eq!(faults.left(), 0, "{fault:?} has not come to pass");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pixels_of_a_store_that_always_breaks_off_are_an_error() {
+    let _alone = GDAL.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    swath_raster::configure(&swath_raster::Settings { cache_mib: 64 });
+    let (faults, uri, passes) = remote_scene("torn").await;
+    with_passes(passes, || {
+        let raster = Raster::open(&uri).expect("the scene");
+        faults.next(usize::MAX, Fault::Cut(500), |request| request.verb == "GET");
+        let error = raster.read(0, 0, raster.size(), &[1]).expect_err("it is whole");
+        assert_eq!(
+            error.kind,
+            swath_raster::Kind::Transient,
+            "{error}: no scene is buried for its store's sake"
+        );
+    });
+}
+
+/// What was asked for below a prefix, by the SDK or by GDAL.
+fn asked<'a>(seen: &'a [Seen], prefix: &str, by_sdk: bool) -> Vec<&'a Seen> {
+    let path = format!("/{BUCKET}/{prefix}/");
+    let is_sdk =
+        |request: &Seen| request.header("user-agent").is_some_and(|agent| agent.contains("aws-sdk-rust"));
+    seen.iter().filter(|request| request.path.starts_with(&path) && is_sdk(request) == by_sdk).collect()
+}
+
+fn signed_with(request: &Seen) -> Option<String> {
+    let credential = request.header("authorization")?.split_once("Credential=")?.1;
+    Some(credential.split('/').next().unwrap_or_default().to_owned())
+}
+
+/// Images and labels of one run lie in places that are each reached in another way. SDK and GDAL ask alike; the
+/// root is reached as the environment says.
+#[test]
+fn each_place_is_reached_as_its_entry_says_by_sdk_and_gdal_alike() {
+    let site = Site::new(site::Kind::Servers);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let blobs =
+        runtime.block_on(swath_backends::open::open_blobs(&format!("s3://{BUCKET}"))).expect("the bucket");
+    let base = prefix("access");
+    for (place, files) in [
+        ("role", ["scene-1.tif", "scene-1.geojson"].as_slice()),
+        ("profile", &["scene-2.tif"]),
+        ("public", &["scene-2.geojson"]),
+    ] {
+        for file in files {
+            let body = std::fs::read(scene().join(file)).expect("a drawn file");
+            runtime.block_on(blobs.put(&format!("{base}/{place}/{file}"), body.into())).expect("uploading");
+        }
+    }
+    let faults = Faults::before(shared().s3.port());
+    let (url, at) = (faults.url(), format!("s3://{BUCKET}/{base}"));
+    let pipeline = format!(
+        r##"
+name = "access"
+scenes = [
+    {{ images = "{at}/role/*.tif", labels = "{at}/role/scene-1.geojson" }},
+    {{ image = "{at}/profile/scene-2.tif", labels = "{at}/public/scene-2.geojson" }},
+]
+classes = [
+    {{ name = "background", color = "#202020", null = true }},
+    {{ name = "building", color = "#ff8800" }},
+]
+[model]
+architecture = "tiny"
+seed = 3
+[[access]]
+prefix = "{at}/role"
+role = "arn:aws:iam::000000000000:role/reader"
+requester_pays = true
+endpoint = "{url}"
+[[access]]
+prefix = "{at}/profile"
+profile = "partner"
+endpoint = "{url}"
+[[access]]
+prefix = "{at}/public"
+anonymous = true
+endpoint = "{url}"
+region = "eu-west-1"
+"##
+    );
+    let file = site.path("access.toml");
+    std::fs::write(&file, pipeline).expect("writing the pipeline");
+    let profiles = site.path("credentials");
+    std::fs::write(
+        &profiles,
+        "[partner]\naws_access_key_id = PARTNERSKEY\naws_secret_access_key = partners-secret\n",
+    )
+    .expect("writing a profile");
+    let output = site
+        .command(&["run", file.to_str().expect("UTF-8")])
+        .env("AWS_SHARED_CREDENTIALS_FILE", &profiles)
+        .env("AWS_CONFIG_FILE", site.path("none"))
+        .output()
+        .expect("starting swath");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let seen = faults.seen();
+    for by_sdk in [true, false] {
+        let of_role = asked(&seen, &format!("{base}/role"), by_sdk);
+        assert!(!of_role.is_empty(), "nobody has asked (SDK: {by_sdk})");
+        for request in of_role {
+            assert!(request.header("x-amz-security-token").is_some(), "not as the role: {request:?}");
+            assert_eq!(request.header("x-amz-request-payer"), Some("requester"), "{request:?}");
+            let signed = request.header("authorization").unwrap_or_default();
+            assert!(signed.contains("x-amz-request-payer"), "it is not signed: {request:?}");
+        }
+        let of_profile = asked(&seen, &format!("{base}/profile"), by_sdk);
+        let keys: BTreeSet<_> = of_profile.into_iter().filter_map(signed_with).collect();
+        assert_eq!(keys, BTreeSet::from(["PARTNERSKEY".to_owned()]), "SDK: {by_sdk}");
+        let public = asked(&seen, &format!("{base}/public"), by_sdk);
+        assert!(!public.is_empty(), "nobody has asked (SDK: {by_sdk})");
+        assert!(public.iter().all(|request| signed_with(request).is_none()), "{public:?}");
+    }
+    let others: Vec<_> = seen.iter().filter(|request| !request.path.contains(&base)).collect();
+    assert!(others.is_empty(), "the root is no concern of the entries: {others:?}");
+    // Names are kept with the run, secrets are not, nor are they told.
+    let run = run_name(&output.stdout);
+    for text in [String::from_utf8_lossy(&site.object(&format!("runs/{run}/run.json"))).into_owned(), said] {
+        assert!(!text.contains("partners-secret") && !text.contains("PARTNERSKEY"), "{text}");
+    }
+}
+
+/// `swath doctor` with this set-up: its exit code, and what it says of the root.
+fn doctor(site: &Site, environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let output =
+        site.command(&["doctor"]).envs(environment.iter().copied()).output().expect("starting swath");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let root = text.lines().find(|line| line.contains(" root ")).unwrap_or(&text).to_owned();
+    (output.status.code(), root)
+}
+
+#[test]
+fn a_wrong_set_up_is_told_at_the_start_with_what_to_do() {
+    const CONFIG: Option<i32> = Some(2);
+    const REFUSED: Option<i32> = Some(4);
+    let site = Site::new(site::Kind::Servers);
+    let faults = Faults::before(shared().s3.port());
+    let url = faults.url();
+    for (answer, code, words) in [
+        (Fault::Answer(403, "InvalidAccessKeyId", ""), REFUSED, "AWS_ACCESS_KEY_ID"),
+        (Fault::Answer(403, "SignatureDoesNotMatch", ""), REFUSED, "AWS_SECRET_ACCESS_KEY"),
+        (Fault::Answer(403, "AccessDenied", ""), REFUSED, "docs/servers.md"),
+        (Fault::Answer(403, "RequestTimeTooSkewed", ""), REFUSED, "clock"),
+        (
+            Fault::Answer(301, "PermanentRedirect", "x-amz-bucket-region: eu-west-1"),
+            CONFIG,
+            "AWS_REGION=eu-west-1",
+        ),
+        (Fault::Answer(404, "NoSuchBucket", ""), CONFIG, "bucket"),
+        (Fault::Answer(503, "SlowDown", ""), REFUSED, "SlowDown"),
+    ] {
+        faults.begin_anew();
+        faults.next(usize::MAX, answer.clone(), any);
+        let (exit, said) = doctor(&site, &[("AWS_ENDPOINT_URL", &url)]);
+        assert!(exit == code && said.contains(words), "{answer:?}: {exit:?} {said}");
+    }
+    let (exit, said) = doctor(&site, &[("AWS_ENDPOINT_URL", "http://127.0.0.1:9")]);
+    assert!(exit == REFUSED && said.contains("127.0.0.1:9"), "{exit:?} {said}");
+    // The store's certificate is for another name, by an authority that nobody knows.
+    let tls = format!("https://127.0.0.1:{}", shared().s3.port());
+    let (exit, said) = doctor(&site, &[("AWS_ENDPOINT_URL", &tls)]);
+    assert!(exit == CONFIG && said.contains("certificate"), "{exit:?} {said}");
+    let none = [
+        ("AWS_ACCESS_KEY_ID", ""),
+        ("AWS_SECRET_ACCESS_KEY", ""),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/nowhere"),
+        ("AWS_CONFIG_FILE", "/nowhere"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    let (exit, said) = doctor(&site, &none);
+    assert!(exit == CONFIG && said.contains("AWS_PROFILE"), "{exit:?} {said}");
+}
