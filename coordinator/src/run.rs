@@ -73,6 +73,7 @@ pub struct Run {
     blobs: SharedBlobs,
     queue: Arc<dyn Queue>,
     ledger: Arc<dyn Ledger>,
+    me: WorkerId,
     board: Board,
     existing: Existing,
     cursor: Cursor,
@@ -151,7 +152,7 @@ pub async fn serve_among(
         // A root of many outputs is listed for a while, and must not make us deaf.
         let mut this = tokio::select! {
             () = stop.cancelled() => return Ok(None),
-            loaded = Run::load(run, doors, fleet.clone(), watch) => loaded?,
+            loaded = Run::load(run, doors, me.name.clone(), fleet.clone(), watch) => loaded?,
         };
         this.serve(&office, &stop).await
     };
@@ -169,6 +170,7 @@ impl Run {
     async fn load(
         run: &RunId,
         doors: &Doors,
+        me: WorkerId,
         fleet: Fleet,
         watch: watch::Sender<Option<RunStatus>>,
     ) -> anyhow::Result<Self> {
@@ -180,6 +182,7 @@ impl Run {
             blobs: doors.blobs.clone(),
             queue: doors.queue.clone(),
             ledger: doors.ledger.clone(),
+            me,
             board,
             existing: Existing::default(),
             cursor: Cursor(String::new()),

@@ -1,9 +1,6 @@
 //! An authority that certifies servers and clients, made by openssl for one test.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::PathBuf, process::Command};
 
 pub struct Authority {
     folder: tempfile::TempDir,

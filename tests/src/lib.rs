@@ -9,8 +9,8 @@ mod process;
 pub mod proxy;
 pub mod rabbitmq;
 pub mod redis;
-pub mod relay;
 pub mod redis_cluster;
+pub mod relay;
 pub mod s3;
 pub mod s3_faults;
 

@@ -108,7 +108,7 @@ impl Run {
             message,
             scene: item.work.scene().cloned(),
             rect: item.work.rect(),
-            worker: self.me.name.clone(),
+            worker: self.me.clone(),
         };
         let grave = Buried {
             place,

@@ -345,7 +345,9 @@ fn after_running_out_of_memory(inside: &[Place], max_failures: u32) -> RunStatus
         // A lease that would hold the run up for an hour.
         doors.ledger.claim(&run, place, &dead, Duration::from_secs(3600)).await.expect("claiming")
     };
-    inside.iter().for_each(|place| drop(runtime.block_on(hold(*place))));
+    for place in inside {
+        runtime.block_on(hold(*place));
+    }
     let config = swath_worker::run::Config {
         me: "next".parse().expect("a name"),
         lanes: vec![Lane::Cpu],
