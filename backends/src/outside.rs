@@ -18,12 +18,15 @@ use crate::{
     open::open_buckets,
 };
 
+/// What was settled, by the entry that says how.
+type Reached = HashMap<Option<Access>, Arc<dyn Buckets>>;
+
 /// Looks at files, and remembers the stores that it has asked. How a store is reached is each run's own.
 #[derive(Clone, Default)]
 pub struct Outside {
     access: Vec<Access>,
     /// By how they are reached; `None` is the environment's way.
-    reached: Arc<Mutex<HashMap<Option<Access>, Arc<dyn Buckets>>>>,
+    reached: Arc<Mutex<Reached>>,
 }
 
 /// One way of reaching buckets.

@@ -23,7 +23,7 @@ const CLIENTS: [&str; 9] = [
 /// What shows passwords to whoever wants to see everything: the URI that is connected to, and the login itself.
 fn shows_no_password(event: &Metadata<'_>) -> bool {
     let of = |name: &str| event.target().split("::").next() == Some(name);
-    !of("amq_protocol_tcp") && !(of("lapin") && *event.level() == Level::TRACE)
+    !(of("amq_protocol_tcp") || of("lapin") && *event.level() == Level::TRACE)
 }
 
 pub fn start(format: LogFormat, default: &str) {

@@ -68,12 +68,12 @@ mod tests {
             file
         };
         let own = write("a/b/memory.events", "low 0\noom 5\noom_kill 3\noom_group_kill 1\n");
-        assert_eq!(candidates("0::/a/b\n", top), [own.clone()]);
+        assert_eq!(candidates("0::/a/b\n", top), std::slice::from_ref(&own));
         assert_eq!(read(&own), Some(3));
         let at_top = write("memory.events", "oom_kill 1\n");
         assert_eq!(candidates("0::/elsewhere\n", top), [at_top]);
         let older = write("memory/x/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 7\n");
-        assert_eq!(candidates("9:cpu:/x\n4:memory:/x\n", top), [older.clone()]);
+        assert_eq!(candidates("9:cpu:/x\n4:memory:/x\n", top), std::slice::from_ref(&older));
         assert_eq!(read(&older), Some(7));
         assert_eq!(read(&top.join("nowhere")), None);
     }

@@ -78,11 +78,13 @@ impl<Q: Queue> Queue for Disordered<Q> {
     }
 }
 
+type Published = Vec<(Lane, Vec<u8>)>;
+
 /// Remembers all that was published, and can deliver it once more when everybody has forgotten it.
 #[derive(Clone)]
 pub struct Late<Q> {
     inner: Q,
-    published: Arc<Mutex<Vec<(Lane, Vec<u8>)>>>,
+    published: Arc<Mutex<Published>>,
 }
 
 impl<Q: Queue> Late<Q> {

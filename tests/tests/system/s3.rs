@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     ops::Range,
-    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -166,7 +165,7 @@ async fn near_ranges_take_one_request() {
 }
 
 /// One test at a time looks at what GDAL asks: its settings are the process's.
-static GDAL: Mutex<()> = Mutex::new(());
+static GDAL: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A scene behind a proxy, and how it is read from there.
 async fn remote_scene(name: &str) -> (Faults, String, Vec<Pass>) {
@@ -186,7 +185,7 @@ async fn remote_scene(name: &str) -> (Faults, String, Vec<Pass>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pixels_and_labels_come_whole_through_trouble() {
-    let _alone = GDAL.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _alone = GDAL.lock().await;
     swath_raster::configure(&swath_raster::Settings { cache_mib: 64 });
     let local = Raster::open(scene().join("scene-1.tif").to_str().expect("UTF-8")).expect("the scene");
     let wanted = local.read(0, 0, local.size(), &[1, 2, 3]).expect("reading");
@@ -219,7 +218,7 @@ async fn pixels_and_labels_come_whole_through_trouble() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pixels_of_a_store_that_always_breaks_off_are_an_error() {
-    let _alone = GDAL.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _alone = GDAL.lock().await;
     swath_raster::configure(&swath_raster::Settings { cache_mib: 64 });
     let (faults, uri, passes) = remote_scene("torn").await;
     with_passes(passes, || {

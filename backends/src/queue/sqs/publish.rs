@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(batches([1; 25].into_iter()), [0..10, 10..20, 20..25]);
         let k = 1024;
         assert_eq!(batches([100 * k, 100 * k, 57 * k, 1, 256 * k, 1].into_iter()), [0..2, 2..4, 4..5, 5..6]);
-        assert_eq!(batches([128 * k, 128 * k, 0].into_iter()), [0..3]);
+        assert_eq!(batches([128 * k, 128 * k, 0].into_iter()), std::slice::from_ref(&(0..3)));
         // Nothing is left out, even what is too long: its refusal is an error.
         assert_eq!(batches([300 * k, 1].into_iter()), [0..1, 1..2]);
     }
