@@ -131,7 +131,7 @@ mod tests {
     }
 
     fn full(index: u32) -> String {
-        format!("writing /root/items/{index:02x}/predict: No space left on device (os error 28)")
+        format!("writing /mnt/items/{index:02x}/predict: No space left on device (os error 28)")
     }
 
     #[test]
