@@ -155,8 +155,11 @@ fn fill(word: &str, filled: &[(String, Vec<String>)]) -> Vec<String> {
 /// Returns the place of whoever can make it again, if it is gone. Inputs may be larger than memory.
 async fn fetch(cx: &Context, file: &MadeFile, into: &Path) -> Result<Option<Place>, JobError> {
     let Some(meta) = cx.blobs.head(&file.key).await? else { return gone(file) };
-    tokio::fs::create_dir_all(into).await.map_err(|error| local(error, "making a folder"))?;
-    let written = tokio::fs::File::create(into.join(&file.name)).await;
+    let path = into.join(&file.name);
+    // A name may have folders of its own: a scene's, where all scenes are gathered.
+    let folder = path.parent().unwrap_or(into);
+    tokio::fs::create_dir_all(folder).await.map_err(|error| local(error, "making a folder"))?;
+    let written = tokio::fs::File::create(&path).await;
     let mut written = written.map_err(|error| local(error, "writing an input"))?;
     let mut at = 0;
     while at < meta.len {
