@@ -4,6 +4,7 @@
 
 mod events;
 mod gates;
+mod groups;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -176,8 +177,10 @@ impl Board {
             self.dig_lot(number, n_chip, n_predict);
         }
         for scene in &lot.scenes {
-            let done: Vec<Place> =
-                scene.predict_places(lot.lot).filter(|place| self.is_done(*place)).collect();
+            let own = Place::new(Stage::Assemble, lot.lot, scene.ordinal);
+            let has_failed = scene.group.is_some() && self.buried.contains_key(&own);
+            let done = scene.predict_places(lot.lot).filter(|place| self.is_done(*place) && !has_failed);
+            let done: Vec<Place> = done.collect();
             let predict = if self.record.has(Stage::Predict) { scene.grid.len() } else { 0 };
             self.missing.insert((lot.lot, scene.ordinal), predict.saturating_sub(done.len() as u32));
             self.pixels += scene.header.size.pixels();
@@ -231,9 +234,10 @@ impl Board {
         self.make_steps_ready(TRAIN);
     }
 
-    fn scene_and_pixels(&self, predict: Place) -> Option<(u32, u64)> {
-        let scene = self.lots.get(&predict.lot)?.scene_of_predict(predict.index)?;
-        Some((scene.ordinal, scene.pixels_of(predict)))
+    /// The scenes of a predict item, by their ordinals, each with its pixels in it.
+    fn scenes_and_pixels(&self, predict: Place) -> Vec<(u32, u64)> {
+        let scenes = self.lots.get(&predict.lot).map_or(&[][..], |lot| lot.scenes_of_predict(predict.index));
+        scenes.iter().map(|scene| (scene.ordinal, scene.pixels_of(predict))).collect()
     }
 
     fn make_ready(&mut self, place: Place) {
@@ -289,12 +293,14 @@ impl Board {
             Stage::Noop => Some(plain(plan::noop(record, place.index))),
             Stage::Chip => plan::chip(record, lot?, place.index).map(plain),
             Stage::Predict => plan::predict(record, lot?, place.index).map(plain),
-            Stage::Eval => plan::eval(record, lot?, place.index).map(plain),
-            Stage::Vectorize => plan::vectorize(record, lot?, place.index).map(plain),
+            Stage::Eval => plan::eval(record, lot?, place.index, |own| !self.has_failed(own)).map(plain),
+            Stage::Vectorize => {
+                plan::vectorize(record, lot?, place.index, |own| !self.has_failed(own)).map(plain)
+            }
             Stage::Bundle => Some(plain(plan::bundle(record, self.evaluated.flatten()))),
             Stage::Analyze => plan::analyze(record, lot?, place.index).map(plain),
             Stage::Step => {
-                let (item, inputs) = steps::item(record, &self.lots, place, |place| self.is_done(place))?;
+                let (item, inputs) = steps::item(record, &self.lots, place, |place| self.is_made(place))?;
                 Some(Publish { item, inputs: Some((Digest::of(&inputs), inputs)) })
             }
             Stage::Train => {

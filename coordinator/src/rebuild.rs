@@ -69,7 +69,10 @@ impl Existing {
         }
         for index in 0..lot.n_predict(record) {
             let item = plan::predict(record, lot, index);
-            found.extend(item.filter(|item| self.has(Stage::Predict, item.id)).map(|item| item.place));
+            let Some(item) = item.filter(|item| self.has(Stage::Predict, item.id)) else { continue };
+            if all_there(finished_files(record, &item.work), blobs).await? {
+                found.push(item.place);
+            }
         }
         for place in lot.dependents(record, Stage::Assemble) {
             let Some((item, _)) = plan::assemble(record, lot, place.index) else { continue };
@@ -81,27 +84,55 @@ impl Existing {
                 found.push(place);
             }
         }
+        // What has failed is not known here: an item that did without is looked at again, and costs a claim.
+        let is_left = |_| true;
         for place in lot.dependents(record, Stage::Vectorize) {
-            let Some(item) = plan::vectorize(record, lot, place.index) else { continue };
-            if let Work::Vectorize(work) = &item.work
-                && self.has(Stage::Vectorize, item.id)
-                && all_there(&work.output, &work.plan.formats, blobs).await?
+            let Some(item) = plan::vectorize(record, lot, place.index, is_left) else { continue };
+            if self.has(Stage::Vectorize, item.id)
+                && all_there(vector_files(record, &item.work), blobs).await?
             {
                 found.push(place);
             }
         }
         for place in lot.dependents(record, Stage::Eval) {
-            let item = plan::eval(record, lot, place.index);
+            let item = plan::eval(record, lot, place.index, is_left);
             found.extend(item.filter(|item| self.has(Stage::Eval, item.id)).map(|item| item.place));
         }
         Ok(found)
     }
 }
 
+/// What an item of small scenes writes for people, beside its output.
+fn finished_files(record: &RunRecord, work: &Work) -> Vec<String> {
+    let Work::PredictScenes(work) = work else { return Vec::new() };
+    let ids = || work.scenes.iter().map(|part| &part.scene.id);
+    let scores = ids().filter(|_| work.scores).map(|id| keys::scores(&record.run, id));
+    ids().map(|id| keys::prediction(&record.run, id)).chain(scores).collect()
+}
+
+fn vector_files(record: &RunRecord, work: &Work) -> Vec<String> {
+    let files = |stem: String, formats: &[VectorFormat]| -> Vec<String> {
+        formats.iter().map(|format| format!("{stem}.{}", format.extension())).collect()
+    };
+    match work {
+        Work::Vectorize(work) => files(work.output.clone(), &work.plan.formats),
+        Work::VectorizeScenes(work) => {
+            let stems = work.scenes.iter().map(|part| keys::vectors(&record.run, &part.scene.id));
+            stems.flat_map(|stem| files(stem, &work.plan.formats)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// People may have taken files away since.
-async fn all_there(stem: &str, formats: &[VectorFormat], blobs: &SharedBlobs) -> anyhow::Result<bool> {
-    for format in formats {
-        if blobs.head(&format!("{stem}.{}", format.extension())).await?.is_none() {
+async fn all_there(files: Vec<String>, blobs: &SharedBlobs) -> anyhow::Result<bool> {
+    let heads = files.into_iter().map(|key| {
+        let blobs = blobs.clone();
+        async move { blobs.head(&key).await }
+    });
+    let mut heads = futures::stream::iter(heads).buffer_unordered(LISTINGS);
+    while let Some(head) = heads.try_next().await? {
+        if head.is_none() {
             return Ok(false);
         }
     }
@@ -272,8 +303,15 @@ pub async fn pin(record: &mut RunRecord, blobs: &SharedBlobs) -> anyhow::Result<
     let json = blobs.get(&key).await.context("reading the probe")?;
     let Probed::V1 { class, seconds_per_window } =
         serde_json::from_slice(&json).with_context(|| format!("reading {key}"))?;
-    let item_px = plan::item_px(record.predict.window.core_px, seconds_per_window);
-    record.predict.item_px.get_or_insert(item_px);
+    let core_px = record.predict.window.core_px;
+    if record.predict.class.is_none() {
+        let shared = match record.predict.item_px {
+            Some(item_px) => plan::windows_of(item_px, core_px),
+            None => plan::windows_by_speed(seconds_per_window),
+        };
+        record.predict.shared_windows.get_or_insert(shared);
+    }
+    record.predict.item_px.get_or_insert(plan::item_px(core_px, seconds_per_window));
     record.predict.class.get_or_insert(class);
     blobs.put(&keys::run_record(&record.run), record.to_json().into()).await.context("writing run.json")?;
     Ok(())

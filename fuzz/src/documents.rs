@@ -11,13 +11,14 @@ use swath_geo::{
 };
 use swath_proto::{
     envelope::{self, BadEnvelope},
+    finished::Finished,
     item::AssembleInputs,
     learn::{Chipped, TrainInputs, Trained},
     numeric::Probed,
     outcome::{Buried, Failure, Report},
     run::RunRecord,
     scene::Surveyed,
-    score::SceneScore,
+    score::{SceneScore, SceneScores},
     status::RunStatus,
 };
 
@@ -26,7 +27,7 @@ use crate::{Target, sample};
 pub(crate) const ENVELOPE: Target = Target {
     name: "envelope",
     run: envelope,
-    samples: || vec![sample("proto/samples/envelope-v1.json")],
+    samples: || vec![sample("proto/samples/envelope-v1.json"), sample("proto/samples/envelope-v2.json")],
     tokens: WORDS,
 };
 pub(crate) const RUN: Target = Target { name: "run", run: run_record, samples: runs, tokens: WORDS };
@@ -125,6 +126,8 @@ fn documents(bytes: &[u8]) {
     read_back::<Trained>(bytes);
     read_back::<TrainInputs>(bytes);
     read_back::<AssembleInputs>(bytes);
+    read_back::<Finished>(bytes);
+    read_back::<SceneScores>(bytes);
     if let Some(Analyzed::V1 { statistics }) = read_back(bytes) {
         measured(&statistics);
     }

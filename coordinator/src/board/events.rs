@@ -59,24 +59,33 @@ impl Board {
 
     /// Steps that may have waited for an item.
     pub(super) fn make_steps_ready(&mut self, place: Place) {
-        // No step waits for a part of a scene, and there are many of these.
-        let is_part = matches!(place.stage, Stage::Analyze | Stage::Chip | Stage::Predict | Stage::Noop);
-        if is_part || self.record.steps.is_empty() {
+        if self.record.steps.is_empty() {
             return;
         }
-        let ordinal = match place.stage {
-            Stage::Assemble | Stage::Vectorize => Some(place.index),
-            Stage::Step => steps::scene_of(&self.record, &self.lots, place),
+        let group = self.group(place);
+        // No step waits for a part of a scene, and there are many of these.
+        let is_part = matches!(place.stage, Stage::Analyze | Stage::Chip | Stage::Predict | Stage::Noop);
+        if is_part && group.is_none() {
+            return;
+        }
+        let ordinals: Option<Vec<u32>> = match (group, place.stage) {
+            (Some(group), Stage::Predict | Stage::Vectorize) => {
+                Some(group.scenes.iter().map(|scene| scene.ordinal).collect())
+            }
+            (_, Stage::Assemble | Stage::Vectorize) => Some(vec![place.index]),
+            (_, Stage::Step) => steps::scene_of(&self.record, &self.lots, place).map(|ordinal| vec![ordinal]),
             _ => None,
         };
-        let is_near = |step: &Place| match ordinal {
-            Some(_) => steps::scene_of(&self.record, &self.lots, *step) == ordinal,
+        let is_near = |step: &Place| match &ordinals {
+            Some(near) => {
+                steps::scene_of(&self.record, &self.lots, *step).is_some_and(|of| near.contains(&of))
+            }
             None => true,
         };
         // What all scenes may have waited for, or one.
         let wakes_all = matches!(place.stage, Stage::Train | Stage::Bundle)
-            || (place.stage == Stage::Step && ordinal.is_none());
-        let lots = self.lots.values().filter(|lot| wakes_all || (ordinal.is_some() && lot.lot == place.lot));
+            || (place.stage == Stage::Step && ordinals.is_none());
+        let lots = self.lots.values().filter(|lot| wakes_all || (ordinals.is_some() && lot.lot == place.lot));
         let near: Vec<Place> =
             lots.flat_map(|lot| steps::places_of_lot(&self.record, lot)).filter(is_near).collect();
         near.into_iter().for_each(|place| self.make_ready(place));
@@ -90,12 +99,21 @@ impl Board {
     }
 
     pub(super) fn predicted(&mut self, place: Place) {
-        let Some((ordinal, pixels)) = self.scene_and_pixels(place) else { return };
-        self.pixels_done += pixels;
-        if let Some(missing) = self.missing.get_mut(&(place.lot, ordinal)) {
-            *missing = missing.saturating_sub(1);
+        for (ordinal, pixels) in self.scenes_and_pixels(place) {
+            let own = Place::new(Stage::Assemble, place.lot, ordinal);
+            if self.has_failed(own) {
+                continue;
+            }
+            self.pixels_done += pixels;
+            if let Some(missing) = self.missing.get_mut(&(place.lot, ordinal)) {
+                *missing = missing.saturating_sub(1);
+            }
+            self.make_ready(own);
         }
-        self.make_ready(Place::new(Stage::Assemble, place.lot, ordinal));
+        if let Some((eval, vectorize)) = self.group(place).map(|group| (group.eval, group.vectorize)) {
+            self.make_ready(eval);
+            self.make_ready(vectorize);
+        }
     }
 
     /// Its worker has given it up.
@@ -110,7 +128,9 @@ impl Board {
         if !self.is_done(place) {
             self.out.remove(&place);
             self.ready.remove(&place);
-            self.buried.insert(place, Grave { attempts, failure });
+            if self.buried.insert(place, Grave { attempts, failure }).is_none() {
+                self.pixels_done = self.pixels_done.saturating_sub(self.passed_over(place));
+            }
             match place.stage {
                 Stage::Chip => self.make_ready(TRAIN),
                 Stage::Eval => self.make_ready(BUNDLE),
@@ -121,17 +141,28 @@ impl Board {
     }
 
     pub(super) fn reset(&mut self, place: Place, now: Instant) {
-        self.buried.remove(&place);
+        if self.buried.remove(&place).is_some() {
+            self.pixels_done += self.passed_over(place);
+        }
         let was_done = self.done.entry((place.stage, place.lot)).or_default().clear(place.index);
         if was_done {
             let count = self.counts.entry(place.stage).or_default();
             count.done = count.done.saturating_sub(1);
-            if place.stage == Stage::Predict
-                && let Some((ordinal, pixels)) = self.scene_and_pixels(place)
-            {
-                self.pixels_done = self.pixels_done.saturating_sub(pixels);
-                *self.missing.entry((place.lot, ordinal)).or_default() += 1;
-                self.ready.remove(&Place::new(Stage::Assemble, place.lot, ordinal));
+            if place.stage == Stage::Predict {
+                for (ordinal, pixels) in self.scenes_and_pixels(place) {
+                    let own = Place::new(Stage::Assemble, place.lot, ordinal);
+                    if self.has_failed(own) {
+                        continue;
+                    }
+                    self.pixels_done = self.pixels_done.saturating_sub(pixels);
+                    *self.missing.entry((place.lot, ordinal)).or_default() += 1;
+                    self.ready.remove(&own);
+                }
+                if let Some((eval, vectorize)) = self.group(place).map(|group| (group.eval, group.vectorize))
+                {
+                    self.ready.remove(&eval);
+                    self.ready.remove(&vectorize);
+                }
             }
             if place.stage == Stage::Survey {
                 self.surveyed.remove(&place.lot);

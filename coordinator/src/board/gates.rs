@@ -30,9 +30,12 @@ impl Board {
 
     /// To be done, and its inputs are there.
     pub(super) fn is_wanted(&self, place: Place) -> bool {
+        // Of a scene that shares its items, none stands at its own place.
         let scene_has = |stage: Stage| {
             let scene = self.lots.get(&place.lot).and_then(|lot| lot.scene(place.index));
-            scene.is_some_and(|scene| stage != Stage::Eval || scene.files.labels.is_some())
+            scene.is_some_and(|scene| {
+                scene.group.is_none() && (stage != Stage::Eval || scene.files.labels.is_some())
+            })
         };
         let inputs_are_there = match place.stage {
             Stage::Survey | Stage::Noop => true,
@@ -46,9 +49,13 @@ impl Board {
             Stage::Assemble => {
                 scene_has(place.stage) && self.missing.get(&(place.lot, place.index)) == Some(&0)
             }
-            Stage::Eval | Stage::Vectorize => {
-                scene_has(place.stage) && self.is_done(Place::new(Stage::Assemble, place.lot, place.index))
-            }
+            Stage::Eval | Stage::Vectorize => match self.group(place) {
+                Some(group) => self.is_done(group.predict) && self.has_work(place, group),
+                None => {
+                    scene_has(place.stage)
+                        && self.is_done(Place::new(Stage::Assemble, place.lot, place.index))
+                }
+            },
         };
         let planned =
             matches!(place.stage, Stage::Probe | Stage::Step | Stage::Noop) || self.record.has(place.stage);
@@ -57,7 +64,9 @@ impl Board {
 
     pub(super) fn is_met(&self, need: &Need) -> bool {
         match need {
-            Need::Done(place) => self.is_done(*place),
+            Need::Done(place) => self.is_made(*place),
+            // Maps of small scenes are made without being assembled.
+            Need::All(Stage::Assemble) => self.all_settled(Stage::Assemble) && self.groups_are_settled(),
             Need::All(stage) => self.all_settled(*stage),
             Need::AllOfStep(number) => {
                 let is_settled = |place: Place| {
@@ -75,15 +84,26 @@ impl Board {
     /// It waits for something that is buried, so that it won't come by itself.
     fn is_stuck(&self, place: Place) -> bool {
         let waits_in_vain = |input: Place| self.buried.contains_key(&input) || self.is_stuck(input);
+        if let Some(group) = self.group_around(place) {
+            return match place.stage {
+                Stage::Assemble => self.buried.contains_key(&group.predict),
+                stage => {
+                    let item = if stage == Stage::Eval { group.eval } else { group.vectorize };
+                    waits_in_vain(Place { stage: Stage::Assemble, ..place })
+                        || self.buried.contains_key(&item)
+                }
+            };
+        }
         match place.stage {
             Stage::Assemble => self.buried.keys().any(|grave| {
                 grave.stage == Stage::Predict
                     && grave.lot == place.lot
-                    && self.scene_and_pixels(*grave).is_some_and(|(ordinal, _)| ordinal == place.index)
+                    && self.scenes_and_pixels(*grave).iter().any(|(ordinal, _)| *ordinal == place.index)
             }),
-            Stage::Eval | Stage::Vectorize => {
-                waits_in_vain(Place::new(Stage::Assemble, place.lot, place.index))
-            }
+            Stage::Eval | Stage::Vectorize => match self.group(place) {
+                Some(group) => self.buried.contains_key(&group.predict) || !self.has_work(place, group),
+                None => waits_in_vain(Place::new(Stage::Assemble, place.lot, place.index)),
+            },
             Stage::Step => steps::needs(&self.record, &self.lots, place).unwrap_or_default().iter().any(
                 |need| match need {
                     Need::Done(input) => waits_in_vain(*input),
@@ -110,7 +130,9 @@ impl Board {
         } else {
             self.record.learn_lots()..self.record.lots()
         };
-        let buried = self.buried.keys().filter(|place| place.stage == stage).count() as u64;
+        // No item stands where a scene failed among others.
+        let buried = self.buried.keys().filter(|place| place.stage == stage && !self.has_failed(**place));
+        let buried = buried.count() as u64;
         let count = self.counts.get(&stage).copied().unwrap_or_default();
         let is_of_scenes = matches!(stage, Stage::Assemble | Stage::Eval | Stage::Vectorize);
         let stuck = match is_of_scenes && !self.buried.is_empty() {

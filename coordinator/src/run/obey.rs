@@ -40,18 +40,9 @@ impl Run {
                 self.ledger.set_gate(&run, Gate::Closed).await?;
                 self.state = RunState::Cancelled;
             }
-            Command::Replay(Some(places)) => {
-                for place in &places {
-                    self.blobs.delete(&keys::buried(&run, *place)).await?;
-                }
-                self.ledger.reset(&run, &places).await?;
-            }
+            Command::Replay(Some(places)) => self.dig_up(places).await?,
             Command::Replay(None) => {
-                let places: Vec<Place> = self.board.buried().keys().copied().collect();
-                for place in &places {
-                    self.blobs.delete(&keys::buried(&run, *place)).await?;
-                }
-                self.ledger.reset(&run, &places).await?;
+                self.dig_up(self.board.buried().keys().copied().collect()).await?;
                 if self.board.lots().any(|lot| !lot.unreadable.is_empty()) {
                     // Their lots are surveyed and planned anew; everything else is found again.
                     self.ledger.forget(&run).await?;
@@ -60,5 +51,20 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Another chance for what is buried, and for items that were done without it.
+    async fn dig_up(&self, graves: Vec<Place>) -> anyhow::Result<()> {
+        let run = self.board.run();
+        let mut places = Vec::new();
+        for item in self.board.done_without(&graves) {
+            self.blobs.delete(&keys::item_output(&item)).await?;
+            places.push(item.place);
+        }
+        for place in &graves {
+            self.blobs.delete(&keys::buried(run, *place)).await?;
+        }
+        places.extend(graves);
+        Ok(self.ledger.reset(run, &places).await?)
     }
 }

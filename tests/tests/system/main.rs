@@ -13,5 +13,6 @@ mod shape;
 mod shared_servers;
 mod silence;
 mod site;
+mod small_scenes;
 mod steers;
 mod steps;
