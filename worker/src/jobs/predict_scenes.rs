@@ -2,17 +2,19 @@
 //! parts of it were predicted and assembled. What is finished is noted beside each scene, and taken as it is
 //! by whoever begins again, and by other runs that want the same.
 
+use anyhow::anyhow;
 use futures::FutureExt as _;
 use swath_backends::Kind;
 use swath_geo::{
     cog,
-    pack::{CLASSES, EncodedProduct, SCORES},
+    pack::{CLASSES, EncodedProduct},
     pyramid,
 };
 use swath_proto::{
     finished::{Finished, FinishedFile, FinishedScene},
+    geometry::RectPx,
     ids::Digest,
-    item::{ClassStyle, Predict, PredictScenes, Stage},
+    item::{ClassStyle, Predict, PredictScenes, ScenePart, Stage},
     keys,
     scene::SceneHeader,
 };
@@ -29,8 +31,7 @@ use crate::{
 
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &PredictScenes) -> Result<Output, JobError> {
     // A map that can't be made stands where it would have been assembled.
-    let part =
-        |part: &swath_proto::item::ScenePart| Part::new(item, Stage::Assemble, part.ordinal, &part.scene.id);
+    let part = |part: &ScenePart| Part::new(item, Stage::Assemble, part.ordinal, &part.scene.id);
     let parts: Vec<Part> = work.scenes.iter().map(part).collect();
     let one = |at: usize| finish(cx, item, work, &work.scenes[at].scene).boxed();
     let made = each(cx, item, &parts, one).await?;
@@ -64,7 +65,7 @@ async fn finish(
         cx.blobs.put_new(&file.key, body.into()).await?;
         *(if is_classes { &mut classes } else { &mut scores }) = Some(file);
     }
-    let classes = classes.ok_or_else(|| JobError::internal(anyhow::anyhow!("no classes were encoded")))?;
+    let classes = classes.ok_or_else(|| JobError::internal(anyhow!("no classes were encoded")))?;
     let finished = FinishedScene { scene: scene.id.clone(), classes, scores };
     let Output { body, .. } = json(&Finished::V1 { scenes: vec![finished.clone()] }, 0)?;
     cx.blobs.put_new(&note, body).await?;
@@ -127,7 +128,7 @@ fn whole(work: &PredictScenes, scene: &SceneHeader) -> Predict {
     let edge_px = scene.size.width.max(scene.size.height).max(1);
     Predict {
         scene: scene.clone(),
-        rect: swath_proto::geometry::RectPx::new(0, 0, scene.size.width, scene.size.height),
+        rect: RectPx::new(0, 0, scene.size.width, scene.size.height),
         item_px: edge_px,
         model: work.model.clone(),
         window: work.window,
@@ -152,7 +153,6 @@ fn encode(
         None => Vec::new(),
     };
     let products = predict::products(work, planes, n_levels)?;
-    debug_assert!(products.iter().all(|product| [CLASSES, SCORES].contains(&product.name.as_str())));
     let file = |EncodedProduct { name, levels, .. }: EncodedProduct| {
         let sizes = levels.iter().map(|tiles| tiles.iter().map(|tile| tile.len() as u32).collect());
         let spec = spec(&work.scene, classes, work.block_px, &name, sizes.collect(), geo.clone());
