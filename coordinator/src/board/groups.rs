@@ -73,8 +73,8 @@ impl Board {
     }
 
     pub(super) fn groups_are_settled(&self) -> bool {
-        let predict = self.lots.values().flat_map(|lot| lot.groups().map(|group| group.predict));
-        predict.into_iter().all(|place| self.is_done(place) || self.buried.contains_key(&place))
+        let mut predict = self.lots.values().flat_map(|lot| lot.groups().map(|group| group.predict));
+        predict.all(|place| self.is_done(place) || self.buried.contains_key(&place))
     }
 }
 

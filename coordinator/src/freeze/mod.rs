@@ -144,10 +144,9 @@ const LOT_SCENES: u32 = 256;
 /// Fewer to a lot, where many are named at such length that they fill a message.
 fn fit_lots(record: &mut RunRecord) {
     let fits = |record: &RunRecord| {
-        let lens =
-            (0..record.lots()).map(|lot| envelope::encode(&plan::survey(record, lot)).map(|m| m.len()));
         // The run's own name is not final yet.
-        lens.into_iter().all(|len| len.is_ok_and(|len| len <= envelope::MAX_BYTES * 3 / 4))
+        let is_short = |message: Vec<u8>| message.len() <= envelope::MAX_BYTES * 3 / 4;
+        (0..record.lots()).all(|lot| envelope::encode(&plan::survey(record, lot)).is_ok_and(is_short))
     };
     while record.lot_scenes > 1 && !fits(record) {
         record.lot_scenes /= 2;

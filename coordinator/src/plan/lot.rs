@@ -237,7 +237,7 @@ impl Lot {
     }
 
     pub fn groups(&self) -> impl Iterator<Item = Group<'_>> {
-        (0..self.groups.len() as u32).filter_map(|number| self.group(number))
+        (0..self.groups.len() as u32).filter_map(move |number| self.group(number))
     }
 
     /// Behind the ordinals of scenes stand the groups: an item of several has the place of none of them.
