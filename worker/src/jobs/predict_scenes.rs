@@ -21,7 +21,7 @@ use swath_proto::{
 
 use super::{
     Output, json, predict,
-    scene_file::spec,
+    scene_file::{no_pixel_counts, spec},
     scenes::{Part, each},
 };
 use crate::{
@@ -54,6 +54,9 @@ async fn finish(
     }
     let whole = whole(work, scene);
     let planes = predict::planes(cx, item, &whole).await?;
+    if planes.is_blank {
+        return Err(no_pixel_counts(scene));
+    }
     let classes = work.classes.clone();
     let files = cx.native(item, move || encode(&whole, planes, &classes)).await?;
     let (mut classes, mut scores) = (None, None);

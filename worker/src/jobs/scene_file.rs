@@ -1,5 +1,6 @@
 //! What a scene's finished files look like, whether they are joined of parts or written at once.
 
+use anyhow::anyhow;
 use swath_geo::{
     cog::{CogSpec, Color, Metadata, Tag},
     pack::CLASSES,
@@ -8,12 +9,23 @@ use swath_geo::{
 };
 use swath_proto::{item::ClassStyle, scene::SceneHeader};
 
+use crate::failure::JobError;
+
 /// How a product's overviews and tiles are made.
 pub(super) fn making(product: &str, n_classes: u32) -> (Reduction, Predictor) {
     match product {
         CLASSES => (Reduction::Mode, Predictor::None),
         _ => (Reduction::Mean { bands: n_classes }, Predictor::Horizontal),
     }
+}
+
+/// Instead of a map of nothing.
+pub(super) fn no_pixel_counts(scene: &SceneHeader) -> JobError {
+    let files: Vec<_> = scene.files().into_iter().take(3).map(|file| file.uri).collect();
+    JobError::data(anyhow!(
+        "{}: no pixel counts: all are nodata, masked or outside the area of interest",
+        files.join(", ")
+    ))
 }
 
 /// `geo`: the tags of the scene's place on the ground.
