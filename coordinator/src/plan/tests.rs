@@ -100,9 +100,9 @@ fn record(scenes: Vec<SceneFiles>, item_px: Option<u32>) -> RunRecord {
 
 fn lots(record: &RunRecord, size: impl Fn(&SceneFiles) -> (u32, u32)) -> Vec<Lot> {
     let lot = |lot| {
-        let surveyed = record.lot(lot).iter().map(|files| {
-            let (width, height) = size(files);
-            header(files, width, height)
+        let surveyed = record.lot(lot).into_iter().map(|files| {
+            let (width, height) = size(&files);
+            header(&files, width, height)
         });
         Lot::new(record, lot, surveyed.collect())
     };
