@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults lint bench bench-control bench-raster-vision memory fuzz
+.PHONY: help setup build demo test test-faults lint bench bench-control bench-scale bench-raster-vision memory fuzz
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -50,6 +50,11 @@ bench-control: ## items a second that queue, ledger and coordinator carry, on ea
 	@setup/install build test
 	cargo build --locked --release -p swath
 	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture control_
+
+bench-scale: ## runs of ten million items, a million outputs found again; minutes, by hand
+	@setup/install build test
+	cargo build --locked --release -p swath
+	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 scale_
 
 bench-raster-vision: ## the same numbers as Raster Vision, and what they cost; an hour, 6 GB in the cache
 	@setup/install build raster-vision

@@ -76,7 +76,7 @@ pub async fn open_queue(queue: &str, root: &str) -> Result<Arc<dyn Queue>> {
     if queue == "local:" {
         return Ok(Arc::new(EmbeddedQueue::open(&local("queue", root)?.join("queue.db"))?));
     }
-    let choices = "it must be local:, amqp://HOST/VHOST or amqps://HOST/VHOST";
+    let choices = "it must be local:, amqp://HOST/VHOST, amqps://HOST/VHOST or sqs://REGION";
     let url = Url::parse(queue).map_err(|_| wrong("queue", queue, choices))?;
     match url.scheme() {
         #[cfg(feature = "rabbitmq")]
@@ -85,6 +85,14 @@ pub async fn open_queue(queue: &str, root: &str) -> Result<Arc<dyn Queue>> {
         }
         #[cfg(not(feature = "rabbitmq"))]
         "amqp" | "amqps" => Err(left_out("queue", queue)),
+        #[cfg(feature = "sqs")]
+        "sqs" => {
+            use crate::queue::{by_reference::ByReference, sqs};
+            let inner = sqs::Sqs::connect(&url, &own_name(root)).await?;
+            Ok(Arc::new(ByReference::new(inner, root, sqs::LONGEST)))
+        }
+        #[cfg(not(feature = "sqs"))]
+        "sqs" => Err(left_out("queue", queue)),
         _ => Err(wrong("queue", queue, choices)),
     }
 }
@@ -136,14 +144,19 @@ pub fn redacted(url: &str) -> String {
 #[cfg(feature = "rabbitmq")]
 fn of_root(mut url: Url, root: &str) -> Url {
     if !url.query_pairs().any(|(key, _)| key == "prefix") {
-        let place = match folder(root) {
-            Some(folder) => std::path::absolute(&folder).unwrap_or(folder).display().to_string(),
-            None => root.trim_end_matches('/').to_owned(),
-        };
-        let name = swath_proto::ids::ItemId::of(place.as_bytes()).to_string();
-        url.query_pairs_mut().append_pair("prefix", &format!("swath-{}", &name[..8]));
+        url.query_pairs_mut().append_pair("prefix", &own_name(root));
     }
     url
+}
+
+#[cfg(any(feature = "rabbitmq", feature = "sqs"))]
+fn own_name(root: &str) -> String {
+    let place = match folder(root) {
+        Some(folder) => std::path::absolute(&folder).unwrap_or(folder).display().to_string(),
+        None => root.trim_end_matches('/').to_owned(),
+    };
+    let name = swath_proto::ids::ItemId::of(place.as_bytes()).to_string();
+    format!("swath-{}", &name[..8])
 }
 
 fn folder(root: &str) -> Option<PathBuf> {
@@ -167,7 +180,7 @@ fn wrong(what: &str, url: &str, why: &str) -> Error {
     Error::new(Kind::Config, format!("opening --{what} {}", redacted(url)), anyhow!("{why}"))
 }
 
-#[cfg(not(all(feature = "s3", feature = "rabbitmq", feature = "redis")))]
+#[cfg(not(all(feature = "s3", feature = "rabbitmq", feature = "redis", feature = "sqs")))]
 fn left_out(what: &str, url: &str) -> Error {
     wrong(what, url, "this program was built without that server's client (feature \"servers\")")
 }

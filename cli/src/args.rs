@@ -32,7 +32,7 @@ pub struct DoorArgs {
     /// Where everything lies: a folder, or s3://bucket/prefix.
     #[arg(long, global = true, env = "SWATH_ROOT", default_value = "swath")]
     pub root: String,
-    /// local: (in the root), or amqp://USER:PASSWORD@HOST/VHOST.
+    /// local: (in the root), amqp://USER:PASSWORD@HOST/VHOST, or sqs://REGION/PREFIX.
     #[arg(long, global = true, env = "SWATH_QUEUE", default_value = "local:", hide_env_values = true)]
     pub queue: String,
     /// local: (in the root), or redis://USER:PASSWORD@HOST.
@@ -95,7 +95,7 @@ pub enum Command {
     #[cfg(feature = "worker")]
     Predict(PredictArgs),
     /// Give a pipeline to the coordinator that watches the root; prints the run's id.
-    Submit(FileArgs),
+    Submit(SubmitArgs),
     /// Serve every run under the root.
     Coordinator(CoordinatorArgs),
     /// Work on items until told to stop.
@@ -118,6 +118,9 @@ pub enum Command {
     Resume(RunName),
     /// End a run, a training under way too; what is done stays.
     Cancel(RunName),
+    /// Let a run go before others, or behind them. Acts on what is not published yet: about two minutes of work
+    /// are.
+    Priority(PriorityArgs),
     /// Check root, queue, ledger and engines, each by a round trip.
     Doctor,
     /// Measure a part of the system; prints one JSON object a line.
@@ -157,9 +160,41 @@ pub struct PlanArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub struct SubmitArgs {
+    #[command(flatten)]
+    pub file: FileArgs,
+    #[command(flatten)]
+    pub rank: RankArgs,
+}
+
+/// Where a run stands among others on the same workers.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct RankArgs {
+    /// A run of a higher priority goes first. [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1000..=1000))]
+    pub priority: Option<i32>,
+    /// What it gets of the workers beside others of its priority. [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub share: Option<u32>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct PriorityArgs {
+    pub run: RunId,
+    /// A run of a higher priority goes first; runs begin with 0.
+    #[arg(allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1000..=1000))]
+    pub priority: i32,
+    /// What it gets of the workers beside others of its priority; runs begin with 1.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub share: Option<u32>,
+}
+
+#[derive(Debug, ClapArgs)]
 pub struct RunArgs {
     #[command(flatten)]
     pub file: FileArgs,
+    #[command(flatten)]
+    pub rank: RankArgs,
     /// Worker processes to start here; 0 leaves the work to workers elsewhere. [default: one a core]
     #[arg(long)]
     pub workers: Option<usize>,

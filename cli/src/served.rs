@@ -9,10 +9,14 @@ use swath_proto::{
     status::{RunState, RunStatus},
 };
 
+use tokio::time::timeout;
+
 use crate::{args::DoorArgs, commands::state_name, table};
 
 /// Coordinators write `status.json` every ten seconds.
 const SILENT: Duration = Duration::from_secs(60);
+/// Nobody waits longer for a ledger that is asked for a word only.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Served {
@@ -32,13 +36,14 @@ pub enum Office {
 
 impl Office {
     pub async fn open(doors: &DoorArgs) -> Self {
-        match look_at_ledger(&doors.ledger, &doors.root).await {
-            Ok(Some(ledger)) => Self::Ledger(ledger),
-            Ok(None) => Self::Empty,
-            Err(error) => {
+        match timeout(ANSWERS_WITHIN, look_at_ledger(&doors.ledger, &doors.root)).await {
+            Ok(Ok(Some(ledger))) => Self::Ledger(ledger),
+            Ok(Ok(None)) => Self::Empty,
+            Ok(Err(error)) => {
                 tracing::debug!(error = format!("{:#}", anyhow::Error::from(error)), "no ledger to ask");
                 Self::Closed
             }
+            Err(_) => Self::Closed,
         }
     }
 
@@ -46,10 +51,10 @@ impl Office {
         match self {
             Self::Empty => Served::No,
             Self::Closed => Served::Unknown,
-            Self::Ledger(ledger) => match ledger.leader(&office(run)).await {
-                Ok(Some(_)) => Served::Yes,
-                Ok(None) => Served::No,
-                Err(_) => Served::Unknown,
+            Self::Ledger(ledger) => match timeout(ANSWERS_WITHIN, ledger.leader(&office(run))).await {
+                Ok(Ok(Some(_))) => Served::Yes,
+                Ok(Ok(None)) => Served::No,
+                Ok(Err(_)) | Err(_) => Served::Unknown,
             },
         }
     }

@@ -5,13 +5,14 @@
 mod events;
 mod gates;
 mod groups;
+mod line;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
-use swath_backends::ledger::Snapshot;
+use swath_backends::{ledger::Snapshot, queue::Lane};
 use swath_proto::{
     ids::{Digest, RunId},
     item::{Item, Place, Stage},
@@ -20,8 +21,11 @@ use swath_proto::{
     scene::SurveyedScene,
 };
 
+use self::line::{Line, Next};
 use crate::{
     bits::{Bits, ones},
+    feed::lane,
+    out::Out,
     plan::{self, Lot},
     steps,
     vein::Vein,
@@ -37,14 +41,11 @@ pub struct Board {
     buried: BTreeMap<Place, Grave>,
     /// Predict items that a scene still lacks, by lot and ordinal.
     missing: HashMap<(u32, u32), u32>,
-    /// Published, and neither finished nor given up: when.
-    out: HashMap<Place, Instant>,
-    /// Dependents whose inputs are all there. They go first, so that scenes get finished.
-    ready: BTreeSet<Place>,
-    /// Given up or lost: to be published again, when their time has come.
-    later: BTreeSet<(Instant, Place)>,
-    /// Stretches of items that were never published.
-    veins: VecDeque<Vein>,
+    out: Out,
+    lines: BTreeMap<Lane, Line>,
+    /// Of steps that a step for the run gathers: the first place that is not settled, so far as was looked; none
+    /// where all are. All before it are, so that nobody walks over them again.
+    unsettled: BTreeMap<u32, Option<Place>>,
     counts: BTreeMap<Stage, Count>,
     /// Survey items that are done but whose findings are not loaded yet.
     surveyed: BTreeSet<u32>,
@@ -73,6 +74,8 @@ pub struct Count {
 pub struct Publish {
     pub item: Item,
     pub inputs: Option<(Digest, Vec<u8>)>,
+    /// It was published before, or is to be made again.
+    pub is_again: bool,
 }
 
 impl Board {
@@ -83,10 +86,9 @@ impl Board {
             done: HashMap::new(),
             buried: BTreeMap::new(),
             missing: HashMap::new(),
-            out: HashMap::new(),
-            ready: BTreeSet::new(),
-            later: BTreeSet::new(),
-            veins: VecDeque::new(),
+            out: Out::default(),
+            lines: BTreeMap::new(),
+            unsettled: BTreeMap::new(),
             counts: BTreeMap::new(),
             surveyed: BTreeSet::new(),
             probe_is_news: false,
@@ -120,7 +122,7 @@ impl Board {
 
     fn add(&mut self, stage: Stage, n: u32, place: impl Fn(u32) -> Place + Send + Sync + 'static) {
         self.count(stage, n);
-        self.dig(n, place);
+        self.dig(stage, n, place);
     }
 
     /// These exist, though their time may not have come.
@@ -130,16 +132,21 @@ impl Board {
         }
     }
 
-    fn dig(&mut self, n: u32, place: impl Fn(u32) -> Place + Send + Sync + 'static) {
+    fn dig(&mut self, stage: Stage, n: u32, place: impl Fn(u32) -> Place + Send + Sync + 'static) {
         if n > 0 {
-            self.veins.push_back(Vein::new(n, place, self.record.shuffle));
+            let vein = Vein::new(n, stage, place, self.record.shuffle);
+            self.line(stage).dig(vein);
         }
+    }
+
+    fn line(&mut self, stage: Stage) -> &mut Line {
+        self.lines.entry(lane(stage)).or_default()
     }
 
     /// The items of a lot that take scaled pixels.
     fn dig_lot(&mut self, number: u32, n_chip: u32, n_predict: u32) {
-        self.dig(n_chip, move |index| Place::new(Stage::Chip, number, index));
-        self.dig(n_predict, move |index| Place::new(Stage::Predict, number, index));
+        self.dig(Stage::Chip, n_chip, move |index| Place::new(Stage::Chip, number, index));
+        self.dig(Stage::Predict, n_predict, move |index| Place::new(Stage::Predict, number, index));
     }
 
     /// These are done already: their outputs were found under the root.
@@ -152,6 +159,13 @@ impl Board {
     /// Takes over what the ledger knows: called once, before anything is published.
     pub fn load(&mut self, snapshot: &Snapshot) {
         for (&(stage, lot), bytes) in &snapshot.done {
+            // Of these there may be ten million, and nothing follows from one before its lot is open.
+            if matches!(stage, Stage::Analyze | Stage::Chip | Stage::Predict | Stage::Noop) {
+                let bits = Bits::of_ledger(bytes);
+                self.counts.entry(stage).or_default().done += bits.count();
+                self.done.insert((stage, lot), bits);
+                continue;
+            }
             for index in ones(bytes) {
                 self.finish(Place::new(stage, lot, index));
             }
@@ -177,14 +191,16 @@ impl Board {
             self.dig_lot(number, n_chip, n_predict);
         }
         for scene in &lot.scenes {
-            let own = Place::new(Stage::Assemble, lot.lot, scene.ordinal);
-            let has_failed = scene.group.is_some() && self.buried.contains_key(&own);
-            let done = scene.predict_places(lot.lot).filter(|place| self.is_done(*place) && !has_failed);
-            let done: Vec<Place> = done.collect();
+            // Its item may be done without it.
+            let has_failed = scene.group.is_some()
+                && self.buried.contains_key(&Place::new(Stage::Assemble, lot.lot, scene.ordinal));
+            let done = scene.predict_places(lot.lot).filter(|place| !has_failed && self.is_done(*place));
+            let (n_done, pixels_done) =
+                done.fold((0, 0), |(n, pixels), place| (n + 1, pixels + scene.pixels_of(place)));
             let predict = if self.record.has(Stage::Predict) { scene.grid.len() } else { 0 };
-            self.missing.insert((lot.lot, scene.ordinal), predict.saturating_sub(done.len() as u32));
+            self.missing.insert((lot.lot, scene.ordinal), predict.saturating_sub(n_done));
             self.pixels += scene.header.size.pixels();
-            self.pixels_done += done.into_iter().map(|place| scene.pixels_of(place)).sum::<u64>();
+            self.pixels_done += pixels_done;
         }
         let dependents: Vec<Place> = [Stage::Assemble, Stage::Eval, Stage::Vectorize]
             .into_iter()
@@ -195,6 +211,7 @@ impl Board {
             self.counts.entry(place.stage).or_default().items += 1;
         }
         self.lots.insert(lot.lot, lot);
+        self.unsettled.clear();
         for place in dependents {
             self.make_ready(place);
         }
@@ -206,6 +223,8 @@ impl Board {
     /// The record has changed: what the run waited for is pinned.
     pub fn pin(&mut self, record: RunRecord) {
         let before = std::mem::replace(&mut self.record, record);
+        self.probe_is_news &= self.record.predict.class.is_none();
+        self.weights_are_news &= !self.record.has_weights();
         if !before.has_scaling() && self.record.has_scaling() {
             let of_lot = |lot: &Lot| (lot.lot, lot.n_chip(), lot.n_predict(&self.record));
             let lots: Vec<_> = self.lots.values().map(of_lot).collect();
@@ -241,8 +260,8 @@ impl Board {
     }
 
     fn make_ready(&mut self, place: Place) {
-        if self.is_wanted(place) && !self.out.contains_key(&place) {
-            self.ready.insert(place);
+        if self.is_wanted(place) && !self.out.contains(&place) {
+            self.line(place.stage).make_ready(place);
         }
     }
 
@@ -250,43 +269,41 @@ impl Board {
         self.done.get(&(place.stage, place.lot)).is_some_and(|bits| bits.get(place.index))
     }
 
-    /// Takes up to `n` items to publish; they count as out from `now` on.
-    pub fn take(&mut self, n: usize, now: Instant) -> Vec<Publish> {
+    /// Takes up to `n` items of a lane to publish; they count as out from `now` on.
+    pub fn take(&mut self, lane: Lane, n: usize, now: Instant) -> Vec<Publish> {
         let mut taken = Vec::new();
         while taken.len() < n {
-            let Some(place) = self.next(now) else { break };
-            if self.out.contains_key(&place) || !self.is_wanted(place) {
+            let Some(Next { place, is_again }) = self.lines.entry(lane).or_default().next(now) else { break };
+            if self.out.contains(&place) || !self.is_wanted(place) {
                 continue;
             }
             if let Some(publish) = self.item(place) {
                 self.out.insert(place, now);
-                taken.push(publish);
+                taken.push(Publish { is_again, ..publish });
             }
         }
         taken
     }
 
-    fn next(&mut self, now: Instant) -> Option<Place> {
-        if let Some(place) = self.ready.pop_first() {
-            return Some(place);
-        }
-        if self.later.first().is_some_and(|(due, _)| *due <= now) {
-            return self.later.pop_first().map(|(_, place)| place);
-        }
-        while let Some(vein) = self.veins.front_mut() {
-            if let Some(place) = vein.next() {
-                return Some(place);
-            }
-            self.veins.pop_front();
-        }
-        None
+    /// Items of a lane that could be taken now, and of which stage the first are.
+    pub fn upcoming(&self, lane: Lane, now: Instant) -> (u64, Option<Stage>) {
+        self.lines.get(&lane).map_or((0, None), |line| (line.n(now), line.upcoming(now)))
+    }
+
+    /// Every item that is known of was out at least once.
+    pub fn is_dug_out(&self) -> bool {
+        self.lines.values().all(Line::is_dug_out)
     }
 
     /// The item at a place, made anew.
     pub fn item(&self, place: Place) -> Option<Publish> {
         let record = &self.record;
         let lot = self.lots.get(&place.lot);
-        let plain = |item: Item| Publish { item, inputs: None };
+        let plain = |item: Item| Publish { item, inputs: None, is_again: false };
+        let with_inputs = |(item, inputs): (Item, Vec<u8>)| Publish {
+            inputs: Some((Digest::of(&inputs), inputs)),
+            ..plain(item)
+        };
         match place.stage {
             Stage::Probe => Some(plain(plan::probe(record))),
             Stage::Survey => Some(plain(plan::survey(record, place.lot))),
@@ -300,17 +317,12 @@ impl Board {
             Stage::Bundle => Some(plain(plan::bundle(record, self.evaluated.flatten()))),
             Stage::Analyze => plan::analyze(record, lot?, place.index).map(plain),
             Stage::Step => {
-                let (item, inputs) = steps::item(record, &self.lots, place, |place| self.is_made(place))?;
-                Some(Publish { item, inputs: Some((Digest::of(&inputs), inputs)) })
+                steps::item(record, &self.lots, place, |place| self.is_made(place)).map(with_inputs)
             }
             Stage::Train => {
-                let (item, inputs) = plan::train(record, self.lots.values(), |place| self.is_done(place))?;
-                Some(Publish { item, inputs: Some((Digest::of(&inputs), inputs)) })
+                plan::train(record, self.lots.values(), |place| self.is_done(place)).map(with_inputs)
             }
-            Stage::Assemble => {
-                let (item, inputs) = plan::assemble(record, lot?, place.index)?;
-                Some(Publish { item, inputs: Some((Digest::of(&inputs), inputs)) })
-            }
+            Stage::Assemble => plan::assemble(record, lot?, place.index).map(with_inputs),
         }
     }
 
@@ -321,21 +333,18 @@ impl Board {
         }
     }
 
-    /// Out for longer than `age`, oldest first.
-    pub fn out_for(&self, age: Duration, now: Instant) -> Vec<Place> {
-        let old = self.out.iter().filter(|(_, since)| now.duration_since(**since) >= age);
-        let mut old: Vec<_> = old.map(|(place, since)| (*since, *place)).collect();
-        old.sort();
-        old.into_iter().map(|(_, place)| place).collect()
+    /// Of a lane, out for longer than `age`, oldest first.
+    pub fn out_for(&self, lane: Lane, age: Duration, now: Instant) -> Vec<Place> {
+        self.out.older_than(lane, age, now)
     }
 
-    /// Stages that have items out.
-    pub fn stages_out(&self) -> BTreeSet<Stage> {
-        self.out.keys().map(|place| place.stage).collect()
+    /// Stages that have items out, in the order of work.
+    pub fn stages_out(&self) -> impl Iterator<Item = Stage> {
+        self.out.stages()
     }
 
-    pub fn n_out(&self) -> usize {
-        self.out.len()
+    pub fn n_out(&self, lane: Lane) -> usize {
+        self.out.n(lane)
     }
 
     /// Lots whose findings are to be loaded.
@@ -345,16 +354,15 @@ impl Board {
         self.surveyed.iter().copied().filter(|lot| planned || *lot < self.record.learn_lots()).collect()
     }
 
-    /// True once after the training has finished.
-    pub fn take_weights_news(&mut self) -> bool {
+    /// The training has finished, and its weights are not pinned yet.
+    pub fn weights_are_news(&self) -> bool {
         // The training is named by its chips, and those by their lots.
-        let is_known = (0..self.record.learn_lots()).all(|lot| self.lots.contains_key(&lot));
-        is_known && std::mem::take(&mut self.weights_are_news)
+        self.weights_are_news && (0..self.record.learn_lots()).all(|lot| self.lots.contains_key(&lot))
     }
 
-    /// True once after the probe has finished.
-    pub fn take_probe_news(&mut self) -> bool {
-        std::mem::take(&mut self.probe_is_news)
+    /// The probe has finished, and what it has found is not pinned yet.
+    pub const fn probe_is_news(&self) -> bool {
+        self.probe_is_news
     }
 
     /// A failure that every item would meet.

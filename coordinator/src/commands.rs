@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use anyhow::Context as _;
 use futures::TryStreamExt as _;
+use serde::{Deserialize, Serialize};
 use swath_backends::{Kind, blobs::SharedBlobs};
 use swath_proto::{ids::RunId, item::Place, keys};
 
@@ -16,6 +17,23 @@ pub enum Command {
     Cancel,
     /// Make buried items new again: these, or all of them.
     Replay(Option<Vec<Place>>),
+    Rank(NewRank),
+}
+
+/// What is left out stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRank {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<u32>,
+}
+
+impl NewRank {
+    pub const fn is_empty(self) -> bool {
+        self.priority.is_none() && self.share.is_none()
+    }
 }
 
 impl Command {
@@ -25,6 +43,7 @@ impl Command {
             Command::Resume => "resume",
             Command::Cancel => "cancel",
             Command::Replay(_) => "replay",
+            Command::Rank(_) => "priority",
         }
     }
 
@@ -32,6 +51,7 @@ impl Command {
         match self {
             // Places are strings: nothing here can fail.
             Command::Replay(places) => serde_json::to_vec(places).unwrap_or_default(),
+            Command::Rank(rank) => serde_json::to_vec(rank).unwrap_or_default(),
             _ => Vec::new(),
         }
     }
@@ -44,6 +64,7 @@ impl Command {
             "replay" => {
                 Ok(Command::Replay(serde_json::from_slice(body).context("reading the places to replay")?))
             }
+            "priority" => Ok(Command::Rank(serde_json::from_slice(body).context("reading the priority")?)),
             _ => anyhow::bail!("no command is called '{name}'"),
         }
     }
@@ -95,8 +116,14 @@ mod tests {
     #[test]
     fn a_command_reads_back_what_it_writes() {
         let places = vec![Place::new(Stage::Predict, 0, 3)];
-        for command in [Command::Pause, Command::Cancel, Command::Replay(None), Command::Replay(Some(places))]
-        {
+        let rank = NewRank { priority: Some(-3), share: None };
+        for command in [
+            Command::Pause,
+            Command::Cancel,
+            Command::Replay(None),
+            Command::Replay(Some(places)),
+            Command::Rank(rank),
+        ] {
             assert_eq!(Command::parse(command.name(), &command.body()).unwrap(), command);
         }
         assert!(Command::parse("explode", b"").is_err());

@@ -1,4 +1,5 @@
-//! The end of a run: the scores of its scenes, summed.
+//! The end of a run: the scores of its scenes, summed; and what gathers from all scenes, made again where it was
+//! made before the last of them came.
 
 use anyhow::Context as _;
 use swath_backends::{Kind, blobs::SharedBlobs};
@@ -10,18 +11,30 @@ use swath_proto::{
     score::{SceneScore, SceneScores},
 };
 
-use crate::{board::Board, plan};
+use crate::{
+    board::Board,
+    plan,
+    steps::{self, Need},
+};
 
 pub enum Evaluated {
-    /// Of all scenes that have a score; with the digest of what `eval.json` holds.
-    All(Digest),
+    /// Of all scenes that have a score.
+    All(Content),
     /// There is no score.
     Nothing,
     /// The scores of these items can't be found any more.
     Gone(Vec<Place>),
 }
 
-/// Writes `eval.json` where the run evaluates anything.
+/// What `eval.json` is to hold.
+pub struct Content {
+    pub json: Vec<u8>,
+    pub digest: Digest,
+    /// There is one, and it says something else.
+    pub is_other: bool,
+}
+
+/// What `eval.json` is to hold, where the run evaluates anything.
 pub async fn evaluation(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<Evaluated> {
     let record = &board.record;
     let n_classes = record.classes.len() as u32;
@@ -49,16 +62,51 @@ pub async fn evaluation(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<Ev
             }
         }
     }
-    if scenes.is_empty() && gone.is_empty() {
+    if !gone.is_empty() {
+        return Ok(Evaluated::Gone(gone));
+    }
+    if scenes.is_empty() {
         return Ok(Evaluated::Nothing);
     }
     let classes: Vec<_> = record.classes.iter().map(|class| class.name.clone()).collect();
     let evaluation = Evaluation::new(&classes, scenes)?;
     let mut json = serde_json::to_vec_pretty(&evaluation)?;
     json.push(b'\n');
-    let content = Digest::of(&json);
-    blobs.put(&keys::eval(&record.run), json.into()).await.context("writing eval.json")?;
-    Ok(if gone.is_empty() { Evaluated::All(content) } else { Evaluated::Gone(gone) })
+    let is_other = match blobs.get(&keys::eval(&record.run)).await {
+        Err(error) if error.kind == Kind::NotFound => false,
+        before => before.context("reading eval.json")? != json,
+    };
+    Ok(Evaluated::All(Content { digest: Digest::of(&json), json, is_other }))
+}
+
+/// What is done and would be made of something else now: the bundle, and steps for the run. Scenes that were set
+/// aside may have come since, when somebody has replayed them.
+pub async fn stale(
+    board: &Board,
+    blobs: &SharedBlobs,
+    evaluation: Option<Digest>,
+    is_other: bool,
+) -> anyhow::Result<Vec<Place>> {
+    let record = &board.record;
+    let mut stale = Vec::new();
+    let bundle = plan::bundle(record, evaluation);
+    if board.is_done(bundle.place) && blobs.head(&keys::item_output(&bundle)).await?.is_none() {
+        stale.push(bundle.place);
+    }
+    // A step takes what earlier ones have made.
+    for place in steps::places_of_run(record).into_iter().filter(|place| board.is_done(*place)) {
+        let Some(step) = board.item(place) else { continue };
+        let follows = |need: Need| match need {
+            Need::Done(input) => stale.contains(&input),
+            Need::Evaluation => is_other,
+            Need::All(_) | Need::AllOfStep(_) | Need::Weights => false,
+        };
+        let needs = board.needs(place).unwrap_or_default();
+        if needs.into_iter().any(follows) || blobs.head(&keys::item_output(&step.item)).await?.is_none() {
+            stale.push(place);
+        }
+    }
+    Ok(stale)
 }
 
 /// Of one scene, or of several that share an item.

@@ -4,21 +4,26 @@
 //!
 //! Read in this order: [`freeze`] makes a run of a pipeline file, [`plan`] says which items a run has
 //! (pure), [`board`] is what is known of them (pure), [`feed`] and [`sweep`] decide what to publish
-//! (pure), [`steps`] are the commands of the user's own among them (pure), [`run`] is the state machine that does it, [`serve`] watches a root for runs.
+//! (pure), [`steps`] are the commands of the user's own among them (pure), [`run`] is the state machine that does it, [`serve`] watches a root for runs,
+//! [`fleet`] is what all of them ask of the workers.
 
 mod bits;
 pub mod board;
 pub mod commands;
 pub mod conclude;
 pub mod feed;
+pub mod fleet;
 pub mod freeze;
 pub mod meter;
+mod office;
+mod out;
 pub mod outlook;
 pub mod plan;
 pub mod rebuild;
 pub mod records;
 pub mod run;
 pub mod serve;
+mod shuffle;
 pub mod speed;
 pub mod steps;
 pub mod sweep;

@@ -1,5 +1,5 @@
-//! How fast a run goes: all of it over a minute, which says how far to feed ahead, and the stage at work,
-//! which people ask for.
+//! How fast a run goes: the stage at work, which people ask for, and what an item of each stage takes, which
+//! says how far to feed ahead.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -64,9 +64,10 @@ pub struct Spent {
 }
 
 pub struct Meter {
-    all: Pace,
     at_work: Option<(Stage, Pace)>,
     spent: BTreeMap<Stage, Spent>,
+    /// From claim to finish; the latest count most.
+    an_item: BTreeMap<Stage, f64>,
     sampled: Instant,
     /// Something has ended since then.
     heard: bool,
@@ -76,15 +77,17 @@ impl Meter {
     const EVERY: Duration = Duration::from_millis(200);
     /// Long items end rarely: a speed is of so many at least.
     const ENOUGH: u64 = 8;
+    /// What the latest item counts for.
+    const LATEST: f64 = 0.1;
 
-    pub fn new(now: Instant, board: &Board) -> Self {
-        let all = Pace::new(0, now, done(board, None));
-        Self { all, at_work: None, spent: BTreeMap::new(), sampled: now, heard: false }
+    pub const fn new(now: Instant) -> Self {
+        Self { at_work: None, spent: BTreeMap::new(), an_item: BTreeMap::new(), sampled: now, heard: false }
     }
 
     /// The board is another one, or knows more at once than was done.
-    pub fn begin(&mut self, now: Instant, board: &Board) {
-        *self = Self { spent: std::mem::take(&mut self.spent), ..Self::new(now, board) };
+    pub fn begin(&mut self, now: Instant) {
+        let (spent, an_item) = (std::mem::take(&mut self.spent), std::mem::take(&mut self.an_item));
+        *self = Self { spent, an_item, ..Self::new(now) };
     }
 
     /// What was spent under a coordinator before this one.
@@ -98,11 +101,18 @@ impl Meter {
     pub fn hear(&mut self, event: &Event) {
         // What was there already costs nothing, and says nothing of the speed.
         if let Event::Finished { place, report } = event
-            && report.bytes > 0
+            && (report.bytes > 0 || place.stage == Stage::Noop)
         {
             self.heard = true;
             self.spent.entry(place.stage).or_default().made += 1;
+            let seconds = self.an_item.entry(place.stage).or_insert(report.seconds);
+            *seconds += Self::LATEST * (report.seconds - *seconds);
         }
+    }
+
+    /// From claim to finish of an item; none before one of its stage has ended.
+    pub fn seconds(&self, stage: Stage) -> Option<f64> {
+        self.an_item.get(&stage).copied()
     }
 
     /// `is_held`: some worker is at work.
@@ -112,28 +122,22 @@ impl Meter {
             return;
         }
         self.sampled = now;
-        self.all.sample(now, done(board, None));
-        let out = board.stages_out();
         if is_held || std::mem::take(&mut self.heard) {
-            for stage in &out {
-                self.spent.entry(*stage).or_default().seconds += since.as_secs_f64();
+            for stage in board.stages_out() {
+                self.spent.entry(stage).or_default().seconds += since.as_secs_f64();
             }
         }
         // Between two stages it stays what it was, unless nothing of that is left.
-        let stage = out.first().copied();
+        let stage = board.stages_out().next();
         let stage = stage.or_else(|| self.at_work().filter(|stage| has_left(board, *stage)));
         match (&mut self.at_work, stage) {
             (Some((stage, pace)), Some(now_at)) if *stage == now_at => {
-                pace.sample(now, done(board, Some(now_at)));
+                pace.sample(now, done(board, now_at));
             }
             (at_work, stage) => {
-                *at_work = stage.map(|stage| (stage, Pace::new(Self::ENOUGH, now, done(board, Some(stage)))));
+                *at_work = stage.map(|stage| (stage, Pace::new(Self::ENOUGH, now, done(board, stage))));
             }
         }
-    }
-
-    pub fn items_per_second(&self) -> f64 {
-        self.all.items_per_second()
     }
 
     pub fn at_work(&self) -> Option<Stage> {
@@ -154,10 +158,9 @@ fn has_left(board: &Board, stage: Stage) -> bool {
     board.counts().get(&stage).is_some_and(|count| count.done < count.items)
 }
 
-/// Items and pixels, of a stage or of all.
-fn done(board: &Board, stage: Option<Stage>) -> (u64, u64) {
-    let counts = board.counts().iter().filter(|(of, _)| stage.is_none_or(|stage| stage == **of));
-    (counts.map(|(_, count)| count.done).sum(), board.pixels_done)
+/// Items of a stage, and pixels.
+fn done(board: &Board, stage: Stage) -> (u64, u64) {
+    (board.counts().get(&stage).map_or(0, |count| count.done), board.pixels_done)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What a run would do: the items of each stage, how many exist already, what waits for what, and how long
 //! it takes where that is known. Writes nothing.
 
+use std::collections::HashSet;
+
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _};
 use swath_backends::blobs::SharedBlobs;
@@ -15,7 +17,7 @@ use swath_proto::{
 use crate::{
     plan::{self, Lot},
     rebuild::{self, Existing},
-    records::{list, read_record, read_status},
+    records::{is_unreadable, list, read_record, read_status},
     speed::{Left, Past, Time, time},
     steps,
 };
@@ -66,7 +68,7 @@ pub async fn look(
         record.statistics = begun.statistics;
     }
     let mut lots = Vec::new();
-    let mut done: Vec<Place> = Vec::new();
+    let mut done: HashSet<Place> = HashSet::new();
     for number in 0..record.lots() {
         if number == record.learn_lots() {
             adopt_weights(&mut record, &lots, &mut done, blobs, existing).await?;
@@ -74,7 +76,7 @@ pub async fn look(
         let item = plan::survey(&record, number);
         let surveyed = match existing.has(Stage::Survey, item.id) {
             true => {
-                done.push(item.place);
+                done.insert(item.place);
                 rebuild::surveyed(&record, number, blobs).await?
             }
             false => record.lot(number).iter().map(&survey).collect(),
@@ -87,7 +89,7 @@ pub async fn look(
         adopt_weights(&mut record, &lots, &mut done, blobs, existing).await?;
     }
     if record.has(Stage::Bundle) && blobs.head(&keys::bundle(&record.run)).await?.is_some() {
-        done.push(Place::new(Stage::Bundle, 0, 0));
+        done.insert(Place::new(Stage::Bundle, 0, 0));
     }
     let chips = chips(&record, &lots, &done, blobs).await?;
     let past = past(blobs).await?;
@@ -154,7 +156,7 @@ fn items(record: &RunRecord, lots: &[Lot], stage: Stage) -> u64 {
 async fn adopt_weights(
     record: &mut RunRecord,
     lots: &[Lot],
-    done: &mut Vec<Place>,
+    done: &mut HashSet<Place>,
     blobs: &SharedBlobs,
     existing: &Existing,
 ) -> anyhow::Result<()> {
@@ -166,7 +168,7 @@ async fn adopt_weights(
         record.predict.model.weights = rebuild::trained(&item, blobs).await?;
     }
     if record.has_weights() {
-        done.push(Place::new(Stage::Train, 0, 0));
+        done.insert(Place::new(Stage::Train, 0, 0));
     }
     Ok(())
 }
@@ -175,7 +177,7 @@ async fn adopt_weights(
 async fn chips(
     record: &RunRecord,
     lots: &[Lot],
-    done: &[Place],
+    done: &HashSet<Place>,
     blobs: &SharedBlobs,
 ) -> anyhow::Result<Chips> {
     let mut chips = Chips { are_cut: true, ..Chips::default() };
@@ -206,11 +208,17 @@ async fn chips(
 async fn past(blobs: &SharedBlobs) -> anyhow::Result<Vec<Past>> {
     let runs = list(blobs).await?.into_iter().take(RUNS);
     let read = futures::stream::iter(runs).map(|run| async move {
-        let (Some(record), Some(status)) = (read_record(blobs, &run).await?, read_status(blobs, &run).await?)
-        else {
-            return anyhow::Ok(None);
+        let read = async {
+            anyhow::Ok(match (read_record(blobs, &run).await?, read_status(blobs, &run).await?) {
+                (Some(record), Some(status)) => Some(Past { record, status }),
+                _ => None,
+            })
         };
-        Ok(Some(Past { record, status }))
+        match read.await {
+            // What a newer program has written tells this one nothing.
+            Err(error) if is_unreadable(&error) => Ok(None),
+            past => past,
+        }
     });
     let mut past: Vec<Past> =
         read.buffer_unordered(READS).try_filter_map(async |past| Ok(past)).try_collect().await?;

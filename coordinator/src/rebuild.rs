@@ -1,7 +1,7 @@
 //! What exists already: found by listing keys, so that a ledger that was lost, or a run that wants
 //! what another run has made, costs a listing and no work.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -24,9 +24,12 @@ use crate::plan::{self, Lot};
 /// Listings under way at a time.
 const LISTINGS: usize = 16;
 
-/// Ids of the items whose output lies under the root, whoever made it.
+/// Items that are named between two pauses, in which others have their turn: some ten milliseconds.
+const NAMED_AT_ONCE: usize = 500;
+
+/// Ids of the items whose output lies under the root, whoever made it: 16 bytes each.
 #[derive(Default)]
-pub struct Existing(HashSet<(Stage, ItemId)>);
+pub struct Existing(BTreeMap<Stage, Vec<ItemId>>);
 
 impl Existing {
     pub async fn list(blobs: &SharedBlobs) -> anyhow::Result<Self> {
@@ -34,16 +37,44 @@ impl Existing {
             let found = blobs.list(&prefix);
             found.try_filter_map(async |object| Ok(keys::parse_output(&object.key))).try_collect::<Vec<_>>()
         });
-        let found: Vec<Vec<_>> = futures::stream::iter(lists)
-            .buffer_unordered(LISTINGS)
-            .try_collect()
-            .await
-            .context("listing the outputs under the root")?;
-        Ok(Self(found.into_iter().flatten().collect()))
+        let mut listed = futures::stream::iter(lists).buffer_unordered(LISTINGS);
+        let mut all = BTreeMap::<Stage, Vec<ItemId>>::new();
+        while let Some(found) = listed.try_next().await.context("listing the outputs under the root")? {
+            found.into_iter().for_each(|(stage, id)| all.entry(stage).or_default().push(id));
+        }
+        Ok(Self::of(all))
+    }
+
+    fn of(mut all: BTreeMap<Stage, Vec<ItemId>>) -> Self {
+        for ids in all.values_mut() {
+            ids.sort_unstable();
+            ids.shrink_to_fit();
+        }
+        Self(all)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub fn has(&self, stage: Stage, id: ItemId) -> bool {
-        self.0.contains(&(stage, id))
+        self.0.get(&stage).is_some_and(|ids| ids.binary_search(&id).is_ok())
+    }
+
+    /// The many: parts of scenes. What else there is stays.
+    pub(crate) fn forget_parts(&mut self) {
+        self.0.retain(|stage, _| !matches!(stage, Stage::Analyze | Stage::Chip | Stage::Predict));
+    }
+
+    /// Whether an item need not be done.
+    pub(crate) async fn is_made(&self, item: &Item, blobs: &SharedBlobs) -> anyhow::Result<bool> {
+        if !self.has(item.place.stage, item.id) {
+            return Ok(false);
+        }
+        match written(item) {
+            Some(files) => all_there(files, blobs).await,
+            None => Ok(false),
+        }
     }
 
     /// Which of a lot's items need not be done.
@@ -54,77 +85,59 @@ impl Existing {
         blobs: &SharedBlobs,
     ) -> anyhow::Result<Vec<Place>> {
         let mut found = Vec::new();
-        if self.0.is_empty() {
+        if self.is_empty() {
             return Ok(found);
         }
-        for index in 0..lot.n_analyze() {
-            let item = plan::analyze(record, lot, index);
-            found.extend(item.filter(|item| self.has(Stage::Analyze, item.id)).map(|item| item.place));
-        }
-        for index in 0..lot.n_chip() {
-            let Some(item) = plan::chip(record, lot, index) else { continue };
-            if self.has(Stage::Chip, item.id) {
-                found.push(item.place);
-            }
-        }
-        for index in 0..lot.n_predict(record) {
-            let item = plan::predict(record, lot, index);
-            let Some(item) = item.filter(|item| self.has(Stage::Predict, item.id)) else { continue };
-            if all_there(finished_files(record, &item.work), blobs).await? {
-                found.push(item.place);
-            }
-        }
-        for place in lot.dependents(record, Stage::Assemble) {
-            let Some((item, _)) = plan::assemble(record, lot, place.index) else { continue };
-            // The record of an assembly names a file that a person may have taken away since.
-            if let Work::Assemble(work) = &item.work
-                && self.has(Stage::Assemble, item.id)
-                && blobs.head(&work.output).await?.is_some()
-            {
-                found.push(place);
-            }
-        }
-        // What has failed is not known here: an item that did without is looked at again, and costs a claim.
+        let analyze = (0..lot.n_analyze()).map(|index| plan::analyze(record, lot, index));
+        let chip = (0..lot.n_chip()).map(|index| plan::chip(record, lot, index));
+        let predict = (0..lot.n_predict(record)).map(|index| plan::predict(record, lot, index));
+        let of_scenes = |stage| lot.dependents(record, stage).into_iter().map(|place: Place| place.index);
+        let assemble =
+            of_scenes(Stage::Assemble).map(|ordinal| Some(plan::assemble(record, lot, ordinal)?.0));
+        // What has failed is not known here: an item that did without it is taken for one to be done.
         let is_left = |_| true;
-        for place in lot.dependents(record, Stage::Vectorize) {
-            let Some(item) = plan::vectorize(record, lot, place.index, is_left) else { continue };
-            if self.has(Stage::Vectorize, item.id)
-                && all_there(vector_files(record, &item.work), blobs).await?
-            {
-                found.push(place);
+        let vectorize = of_scenes(Stage::Vectorize).map(|index| plan::vectorize(record, lot, index, is_left));
+        let eval = of_scenes(Stage::Eval).map(|index| plan::eval(record, lot, index, is_left));
+        let items = analyze.chain(chip).chain(predict).chain(assemble).chain(vectorize).chain(eval);
+        for (nth, item) in items.flatten().enumerate() {
+            if nth % NAMED_AT_ONCE == 0 {
+                tokio::task::yield_now().await;
             }
-        }
-        for place in lot.dependents(record, Stage::Eval) {
-            let item = plan::eval(record, lot, place.index, is_left);
-            found.extend(item.filter(|item| self.has(Stage::Eval, item.id)).map(|item| item.place));
+            if self.is_made(&item, blobs).await? {
+                found.push(item.place);
+            }
         }
         Ok(found)
     }
 }
 
-/// What an item of small scenes writes for people, beside its output.
-fn finished_files(record: &RunRecord, work: &Work) -> Vec<String> {
-    let Work::PredictScenes(work) = work else { return Vec::new() };
-    let ids = || work.scenes.iter().map(|part| &part.scene.id);
-    let scores = ids().filter(|_| work.scores).map(|id| keys::scores(&record.run, id));
-    ids().map(|id| keys::prediction(&record.run, id)).chain(scores).collect()
-}
-
-fn vector_files(record: &RunRecord, work: &Work) -> Vec<String> {
-    let files = |stem: String, formats: &[VectorFormat]| -> Vec<String> {
+/// What has to lie there of an item whose output was listed; none where the item is always looked at again.
+/// Records name files that a person may have taken away since. An item of several scenes is made anew once one
+/// that failed is replayed, and its record goes then, though the listing still has it.
+fn written(item: &Item) -> Option<Vec<String>> {
+    let vectors = |stem: String, formats: &[VectorFormat]| -> Vec<String> {
         formats.iter().map(|format| format!("{stem}.{}", format.extension())).collect()
     };
-    match work {
-        Work::Vectorize(work) => files(work.output.clone(), &work.plan.formats),
-        Work::VectorizeScenes(work) => {
-            let stems = work.scenes.iter().map(|part| keys::vectors(&record.run, &part.scene.id));
-            stems.flat_map(|stem| files(stem, &work.plan.formats)).collect()
+    let mut files = match &item.work {
+        Work::Analyze(_) | Work::Chip(_) | Work::Predict(_) | Work::Eval(_) => return Some(Vec::new()),
+        Work::Assemble(work) => return Some(vec![work.output.clone()]),
+        Work::Vectorize(work) => return Some(vectors(work.output.clone(), &work.plan.formats)),
+        Work::PredictScenes(work) => {
+            let ids = || work.scenes.iter().map(|part| &part.scene.id);
+            let scores = ids().filter(|_| work.scores).map(|id| keys::scores(&item.run, id));
+            ids().map(|id| keys::prediction(&item.run, id)).chain(scores).collect()
         }
-        _ => Vec::new(),
-    }
+        Work::EvalScenes(_) => Vec::new(),
+        Work::VectorizeScenes(work) => {
+            let stems = work.scenes.iter().map(|part| keys::vectors(&item.run, &part.scene.id));
+            stems.flat_map(|stem| vectors(stem, &work.plan.formats)).collect()
+        }
+        _ => return None,
+    };
+    files.push(keys::item_output(item));
+    Some(files)
 }
 
-/// People may have taken files away since.
 async fn all_there(files: Vec<String>, blobs: &SharedBlobs) -> anyhow::Result<bool> {
     let heads = files.into_iter().map(|key| {
         let blobs = blobs.clone();
@@ -139,7 +152,9 @@ async fn all_there(files: Vec<String>, blobs: &SharedBlobs) -> anyhow::Result<bo
     Ok(true)
 }
 
-/// Fills a ledger that has never heard of the run, or has lost it.
+/// Fills a ledger that has never heard of the run, or has lost it, with what the run's plan follows from. What
+/// else exists is found item by item, when its turn comes to be published: so work begins before all is looked
+/// at.
 pub async fn restore(
     record: &mut RunRecord,
     blobs: &SharedBlobs,
@@ -165,14 +180,10 @@ pub async fn restore(
         }
         done.push(survey.place);
         if lot < record.learn_lots() {
+            // The training is named by its chips.
             let lot = Lot::new(record, lot, surveyed);
             done.extend(existing.of_lot(record, &lot, blobs).await?);
             learnt.push(lot);
-            continue;
-        }
-        if record.predict.class.is_some() || !record.has(Stage::Predict) {
-            let lot = Lot::new(record, lot, surveyed);
-            done.extend(existing.of_lot(record, &lot, blobs).await?);
         }
     }
     if record.lots() == record.learn_lots() {
@@ -205,7 +216,8 @@ async fn restore_model(
     done: &mut Vec<Place>,
 ) -> anyhow::Result<()> {
     if record.has(Stage::Train) {
-        let is_done = |place| done.contains(&place);
+        let are_done: HashSet<Place> = done.iter().copied().collect();
+        let is_done = |place| are_done.contains(&place);
         let trained = plan::train(record, learnt.iter(), is_done)
             .filter(|(item, _)| existing.has(Stage::Train, item.id));
         if let Some((item, _)) = trained {

@@ -2,7 +2,7 @@
 //! the ledger. Everything here may be cut off at any line; the next coordinator goes on.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,7 +13,7 @@ use swath_backends::{
     blobs::SharedBlobs,
     ledger::{Cursor, Events, Gate, Ledger},
     open::Doors,
-    queue::Queue,
+    queue::{Lane, Queue},
 };
 use swath_geo::stats::BadStats;
 use swath_proto::{
@@ -21,24 +21,26 @@ use swath_proto::{
     item::{Place, Stage},
     keys,
     run::RunRecord,
-    status::{RunState, RunStatus},
+    status::{Ask, Rank, RunState, RunStatus},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 mod clock;
+mod end;
 mod obey;
 mod publish;
 
-use self::clock::Clock;
+use self::{clock::Clock, publish::Fed};
 pub use crate::records::{list, read_status};
 use crate::{
     board::Board,
-    conclude::{self, Evaluated},
+    feed::{self, LANES},
+    fleet::Fleet,
     meter::Meter,
+    office::Office,
     plan,
     rebuild::{self, Existing},
-    records::office,
     tally,
     training::Watched,
 };
@@ -47,6 +49,10 @@ use crate::{
 const BUSY: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_millis(250);
 const STATUS_EVERY: Duration = Duration::from_secs(10);
+/// How often those hear who watch in this process.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+/// How often it is looked for whether a run is over though nothing has happened.
+const JUDGE_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How often a training is asked how far it is.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -54,19 +60,23 @@ const COMMANDS_EVERY: Duration = Duration::from_secs(2);
 
 /// For a last `status.json` when the process has to go.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// A server that is away is asked again after 1, 2, 4, ... seconds, and this at most.
+const REST: Duration = Duration::from_secs(8);
 
 pub struct Run {
     blobs: SharedBlobs,
     queue: Arc<dyn Queue>,
     ledger: Arc<dyn Ledger>,
-    me: Me,
     board: Board,
     existing: Existing,
     cursor: Cursor,
     meter: Meter,
     state: RunState,
     message: Option<String>,
-    empty_checks: u32,
+    rank: Rank,
+    fleet: Fleet,
+    /// How often in a row each lane was seen to be empty.
+    empty: BTreeMap<Lane, u32>,
     held: HashSet<Place>,
     training: Watched,
     watch: watch::Sender<Option<RunStatus>>,
@@ -91,6 +101,13 @@ fn is_gone(error: &anyhow::Error) -> bool {
     error.downcast_ref::<swath_backends::Error>().is_some_and(|error| error.kind == Kind::NotFound)
 }
 
+/// Whether a server was away, and may be back when it is asked again.
+fn passes(error: &anyhow::Error) -> bool {
+    let kind =
+        |cause: &(dyn std::error::Error + 'static)| Some(cause.downcast_ref::<swath_backends::Error>()?.kind);
+    error.chain().find_map(kind) == Some(Kind::Transient)
+}
+
 /// Serves a run until it is final or `stop` is set. Waits while another coordinator has it.
 pub async fn serve(
     run: &RunId,
@@ -99,19 +116,41 @@ pub async fn serve(
     watch: watch::Sender<Option<RunStatus>>,
     stop: CancellationToken,
 ) -> anyhow::Result<Option<RunStatus>> {
-    let office = office(run);
-    while !doors.ledger.lead(&office, &me.name, me.lease).await? {
+    serve_among(run, doors, me, &Fleet::default(), watch, stop).await
+}
+
+/// As [`serve`], beside other runs of this process.
+pub async fn serve_among(
+    run: &RunId,
+    doors: &Doors,
+    me: &Me,
+    fleet: &Fleet,
+    watch: watch::Sender<Option<RunStatus>>,
+    stop: CancellationToken,
+) -> anyhow::Result<Option<RunStatus>> {
+    let office = Office::new(run, me.clone(), doors.ledger.clone());
+    while !office.take().await? {
         tracing::debug!(%run, "another coordinator serves this run");
         tokio::select! {
             () = stop.cancelled() => return Ok(None),
-            () = tokio::time::sleep(me.lease / 10) => {}
+            () = tokio::time::sleep(office.wait() / 10) => {}
         }
     }
-    let mut this = Run::load(run, doors, me.clone(), watch).await?;
-    let status = this.serve(&office, &stop).await;
-    if let Err(error) = doors.ledger.resign(&office, &me.name).await {
-        tracing::debug!(%run, error = format!("{error:#}"), "the office runs out by itself");
-    }
+    let served = async {
+        // A root of many outputs is listed for a while, and must not make us deaf.
+        let mut this = tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            loaded = Run::load(run, doors, fleet.clone(), watch) => loaded?,
+        };
+        this.serve(&office, &stop).await
+    };
+    let status = tokio::select! {
+        biased;
+        lost = office.keep() => Err(lost),
+        served = served => served,
+    };
+    fleet.withdraw(run);
+    office.resign().await;
     status
 }
 
@@ -119,26 +158,26 @@ impl Run {
     async fn load(
         run: &RunId,
         doors: &Doors,
-        me: Me,
+        fleet: Fleet,
         watch: watch::Sender<Option<RunStatus>>,
     ) -> anyhow::Result<Self> {
         let json =
             doors.blobs.get(&keys::run_record(run)).await.with_context(|| format!("reading run {run}"))?;
         let record = RunRecord::from_json(&json).with_context(|| format!("reading run.json of {run}"))?;
         let board = Board::new(record);
-        let meter = Meter::new(Instant::now(), &board);
         let mut this = Self {
             blobs: doors.blobs.clone(),
             queue: doors.queue.clone(),
             ledger: doors.ledger.clone(),
-            me,
             board,
             existing: Existing::default(),
             cursor: Cursor(String::new()),
-            meter,
+            meter: Meter::new(Instant::now()),
             state: RunState::Preparing,
             message: None,
-            empty_checks: 0,
+            rank: Rank::default(),
+            fleet,
+            empty: BTreeMap::new(),
             held: HashSet::new(),
             training: Watched::default(),
             watch,
@@ -147,6 +186,7 @@ impl Run {
             if before.state == RunState::Paused {
                 this.state = RunState::Paused;
             }
+            this.rank = before.rank;
             this.meter.go_on(&before);
             this.training.go_on(before.training);
         }
@@ -171,22 +211,46 @@ impl Run {
         self.board = Board::new(record);
         self.board.load(&snapshot);
         self.cursor = snapshot.cursor;
-        self.meter.begin(Instant::now(), &self.board);
+        self.meter.begin(Instant::now());
         // Whatever is held now comes back as an event, or is found by the sweep.
         Ok(())
     }
 
-    async fn serve(&mut self, office: &str, stop: &CancellationToken) -> anyhow::Result<Option<RunStatus>> {
+    async fn serve(
+        &mut self,
+        office: &Office,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Option<RunStatus>> {
         let mut clock = Clock::default();
+        let mut failed = 0;
         loop {
+            // First of all: whoever may have lost the office must not touch anything.
+            let step = async {
+                match office.is_ours() {
+                    true => self.step(&mut clock).await,
+                    false => Ok(Step::Pause(IDLE)),
+                }
+            };
             // A server that is silent must not make us deaf. Whatever is cut off here is found again
             // by whoever serves the run next.
             let pause = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                step = self.step(office, &mut clock) => match step? {
-                    Step::Over(status) => return Ok(Some(*status)),
-                    Step::Pause(pause) => pause,
+                step = step => match step {
+                    Ok(Step::Over(status)) => return Ok(Some(*status)),
+                    Ok(Step::Pause(pause)) => {
+                        failed = 0;
+                        pause
+                    }
+                    // What is known stays: the ledger says whether it has lost anything since.
+                    Err(error) if passes(&error) => {
+                        let pause = Duration::from_secs(1 << failed).min(REST);
+                        failed = (failed + 1).min(8);
+                        let (run, error) = (self.board.run(), format!("{error:#}"));
+                        tracing::warn!(%run, error, ?pause, "a server is away; trying again after a pause");
+                        pause
+                    }
+                    Err(error) => return Err(error),
                 },
             };
             tokio::select! {
@@ -200,13 +264,8 @@ impl Run {
         Ok(None)
     }
 
-    async fn step(&mut self, office: &str, clock: &mut Clock) -> anyhow::Result<Step> {
+    async fn step(&mut self, clock: &mut Clock) -> anyhow::Result<Step> {
         let now = Instant::now();
-        // First of all: whoever has lost the office must not touch anything.
-        if clock.led.is_due(now, self.me.lease / 3) {
-            let leads = self.ledger.lead(office, &self.me.name, self.me.lease).await?;
-            anyhow::ensure!(leads, "another coordinator has taken over run {}", self.board.run());
-        }
         let n_events = self.hear(now).await?;
         self.open_lots().await?;
         if clock.asked.is_due(now, COMMANDS_EVERY) {
@@ -218,66 +277,57 @@ impl Run {
         if clock.watched.is_due(now, WATCH_EVERY) {
             self.training.look(&self.held, &self.blobs).await;
         }
-        let n_published = if self.state == RunState::Running || self.state == RunState::Preparing {
+        let fed = if self.state == RunState::Running || self.state == RunState::Preparing {
             self.feed(now).await?
         } else {
-            0
+            self.fleet.withdraw(self.board.run());
+            Fed::default()
         };
-        if self.board.wants_evaluation() {
-            self.evaluate().await?;
+        if n_events + fed.n > 0 || clock.judged.is_due(now, JUDGE_EVERY) {
+            if self.board.wants_evaluation() {
+                self.evaluate().await?;
+            }
+            self.judge();
         }
-        self.judge();
         if self.state.is_final() && !self.conclude().await? {
             return Ok(Step::Pause(BUSY));
         }
         self.meter.sample(now, &self.board, !self.held.is_empty());
-        let status = self.status();
-        self.watch.send_replace(Some(status.clone()));
         if self.state.is_final() {
+            let status = self.status();
+            self.watch.send_replace(Some(status.clone()));
             self.report(&status).await?;
             return Ok(Step::Over(Box::new(status)));
         }
+        if self.watch.receiver_count() > 0 && clock.told.is_due(now, TELL_EVERY) {
+            self.watch.send_replace(Some(self.status()));
+        }
         if clock.reported.is_due(now, STATUS_EVERY) {
-            self.report(&status).await?;
+            self.report(&self.status()).await?;
         }
-        Ok(Step::Pause(if n_events + n_published > 0 { BUSY } else { IDLE }))
-    }
-
-    /// The last words of a run. False: what they need is gone and is made again first.
-    async fn conclude(&mut self) -> anyhow::Result<bool> {
-        if self.state == RunState::Failed {
-            self.ledger.set_gate(self.board.run(), Gate::Closed).await?;
-        }
-        let is_done = matches!(self.state, RunState::Done | RunState::DoneWithFailures);
-        if self.evaluate().await? || !is_done {
-            return Ok(true);
-        }
-        self.state = RunState::Running;
-        Ok(false)
-    }
-
-    /// Sums the scores of the scenes. False: some are gone, and are made again first.
-    async fn evaluate(&mut self) -> anyhow::Result<bool> {
-        match conclude::evaluation(&self.board, &self.blobs).await? {
-            Evaluated::All(content) => {
-                self.board.evaluated(Some(content));
-                Ok(true)
-            }
-            Evaluated::Nothing => {
-                self.board.evaluated(None);
-                Ok(true)
-            }
-            Evaluated::Gone(gone) => {
-                tracing::warn!(run = %self.board.run(), scores = gone.len(), "scores are gone and will be made again");
-                self.ledger.reset(self.board.run(), &gone).await?;
-                Ok(false)
-            }
-        }
+        Ok(Step::Pause(match (fed.is_cut, n_events + fed.n) {
+            (true, _) => Duration::ZERO,
+            (false, 0) => IDLE,
+            (false, _) => BUSY,
+        }))
     }
 
     fn status(&self) -> RunStatus {
         let (state, message) = (self.state, self.message.clone());
-        tally::status(&self.board, &self.meter, &self.training, self.held.len(), (state, message))
+        let goes_on = matches!(state, RunState::Running | RunState::Preparing);
+        let now = Instant::now();
+        let asks =
+            LANES.into_iter().filter(|_| goes_on).map(|lane| (lane.name().to_owned(), self.ask(lane, now)));
+        let rank = (self.rank, asks.collect::<BTreeMap<String, Ask>>());
+        tally::status(&self.board, &self.meter, &self.training, self.held.len(), rank, (state, message))
+    }
+
+    /// What it asks of the workers of a lane.
+    fn ask(&self, lane: Lane, now: Instant) -> Ask {
+        let (more, stage) = self.board.upcoming(lane, now);
+        let held = self.held.iter().filter(|place| feed::lane(place.stage) == lane).count() as u64;
+        let seconds = stage.or_else(|| self.meter.at_work()).and_then(|stage| self.meter.seconds(stage));
+        Ask { out: self.board.n_out(lane) as u64, held, more, seconds }
     }
 
     /// Applies what has happened since the last time.
@@ -303,7 +353,7 @@ impl Run {
 
     /// Plans lots whose survey is done, once the numeric class is pinned.
     async fn open_lots(&mut self) -> anyhow::Result<()> {
-        if self.board.take_probe_news() {
+        if self.board.probe_is_news() {
             let mut record = self.board.record.clone();
             match rebuild::pin(&mut record, &self.blobs).await {
                 Err(error) if is_gone(&error) => return self.make_again(plan::probe(&record).place).await,
@@ -311,7 +361,7 @@ impl Run {
             }
             self.board.pin(record);
         }
-        if self.board.take_weights_news() {
+        if self.board.weights_are_news() {
             let mut record = self.board.record.clone();
             if let Some(train) = self.board.item(Place::new(Stage::Train, 0, 0)) {
                 self.training.is(train.item.id);
@@ -331,28 +381,21 @@ impl Run {
                 surveyed => surveyed?,
             };
             self.board.open(lot, surveyed);
-            self.find_existing(lot).await?;
         }
         if self.board.wants_statistics() {
             self.pin_statistics().await?;
         }
-        if self.board.lots().count() as u32 == self.board.record.lots() && self.board.record.has_scaling() {
-            // Every lot has been looked up in it.
-            self.existing = Existing::default();
+        if !self.existing.is_empty()
+            && self.board.is_dug_out()
+            && self.board.record.has_scaling()
+            && self.board.lots().count() as u32 == self.board.record.lots()
+        {
+            // Each of them was looked up once.
+            self.existing.forget_parts();
         }
         if self.state == RunState::Preparing && self.board.lots().next().is_some() {
             self.state = RunState::Running;
         }
-        Ok(())
-    }
-
-    /// Items of a lot whose outputs are there already.
-    async fn find_existing(&mut self, lot: u32) -> anyhow::Result<()> {
-        let Some(opened) = self.board.lots().find(|opened| opened.lot == lot) else { return Ok(()) };
-        let found = self.existing.of_lot(&self.board.record, opened, &self.blobs).await?;
-        let new: Vec<Place> = found.into_iter().filter(|place| !self.board.is_done(*place)).collect();
-        self.ledger.restore(self.board.run(), &new).await?;
-        self.board.found(new);
         Ok(())
     }
 
@@ -371,9 +414,6 @@ impl Run {
             Err(error) => return Err(error),
         }
         self.board.pin(record);
-        for lot in self.board.lots().map(|lot| lot.lot).collect::<Vec<_>>() {
-            self.find_existing(lot).await?;
-        }
         Ok(())
     }
 
@@ -381,22 +421,6 @@ impl Run {
     async fn make_again(&mut self, place: Place) -> anyhow::Result<()> {
         tracing::warn!(run = %self.board.run(), %place, "an output is gone and will be made again");
         Ok(self.ledger.reset(self.board.run(), &[place]).await?)
-    }
-
-    /// Decides whether the run is over.
-    fn judge(&mut self) {
-        if self.state.is_final() || self.state == RunState::Paused {
-            return;
-        }
-        let fatal = self.board.fatal().map(|failure| failure.message.clone());
-        if let Some(message) = fatal.or_else(|| self.board.dead_end()) {
-            self.message = Some(message);
-            self.state = RunState::Failed;
-        } else if self.board.is_at_rest() {
-            let failed =
-                !self.board.buried().is_empty() || self.board.lots().any(|lot| !lot.unreadable.is_empty());
-            self.state = if failed { RunState::DoneWithFailures } else { RunState::Done };
-        }
     }
 
     async fn report(&self, status: &RunStatus) -> anyhow::Result<()> {

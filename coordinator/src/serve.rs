@@ -12,31 +12,35 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     commands,
+    fleet::Fleet,
+    records::{is_unreadable, silent_for},
     run::{self, Me},
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A run that can't be served is tried again after 2, 4, 8, ... seconds, and this at most.
 const REST: Duration = Duration::from_secs(60);
+/// Runs that have been over for so long are forgotten by the ledger; what they have made says all there is to
+/// say, should anybody ask for more of them.
+const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Result<()> {
+    let fleet = Fleet::default();
     let mut serving = HashSet::new();
-    let mut over = HashSet::new();
+    let mut looked_at = LookedAt::default();
     let mut resting: HashMap<RunId, (u32, Instant)> = HashMap::new();
     let mut tasks: JoinSet<(RunId, anyhow::Result<bool>)> = JoinSet::new();
     loop {
-        match open_runs(&doors, &mut over).await {
+        match open_runs(&doors, &serving, &mut looked_at).await {
             Ok(runs) => {
                 let rests = |id: &RunId| resting.get(id).is_some_and(|(_, until)| Instant::now() < *until);
-                for id in
-                    runs.into_iter().filter(|id| !serving.contains(id) && !rests(id)).collect::<Vec<_>>()
-                {
+                for id in runs.into_iter().filter(|id| !rests(id)) {
                     tracing::info!(run = %id, "serving");
                     serving.insert(id.clone());
-                    let (doors, me, stop) = (doors.clone(), me.clone(), stop.clone());
+                    let (doors, me, fleet, stop) = (doors.clone(), me.clone(), fleet.clone(), stop.clone());
                     tasks.spawn(async move {
                         let (watch, _) = watch::channel(None);
-                        let end = run::serve(&id, &doors, &me, watch, stop).await;
+                        let end = run::serve_among(&id, &doors, &me, &fleet, watch, stop).await;
                         (id, end.map(|status| status.is_some()))
                     });
                 }
@@ -77,21 +81,52 @@ pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Res
     Ok(())
 }
 
-/// Runs that are not over, or that somebody has put a command down for.
-async fn open_runs(doors: &Doors, over: &mut HashSet<RunId>) -> anyhow::Result<Vec<RunId>> {
+/// What need not be looked at again.
+#[derive(Default)]
+struct LookedAt {
+    over: HashSet<RunId>,
+    /// Told of once.
+    unreadable: HashSet<RunId>,
+}
+
+/// Runs that are not over, or that somebody has put a command down for, without those that are served.
+async fn open_runs(
+    doors: &Doors,
+    serving: &HashSet<RunId>,
+    looked_at: &mut LookedAt,
+) -> anyhow::Result<Vec<RunId>> {
     let asked = commands::asked_of(&doors.blobs).await?;
     let mut open = Vec::new();
-    for id in run::list(&doors.blobs).await? {
+    for id in run::list(&doors.blobs).await?.into_iter().filter(|id| !serving.contains(id)) {
         let commanded = asked.contains(&id);
-        if over.contains(&id) && !commanded {
+        if looked_at.over.contains(&id) && !commanded {
             continue;
         }
-        let status = run::read_status(&doors.blobs, &id).await?;
-        if commanded || !status.is_some_and(|status| status.state.is_final()) {
-            over.remove(&id);
-            open.push(id);
-        } else {
-            over.insert(id);
+        let status = match run::read_status(&doors.blobs, &id).await {
+            Ok(status) => status,
+            // Other runs are not concerned.
+            Err(error) if is_unreadable(&error) => {
+                if looked_at.unreadable.insert(id.clone()) {
+                    tracing::error!(run = %id, error = format!("{error:#}"), "this run is not served");
+                }
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        match status.filter(|status| status.state.is_final() && !commanded) {
+            None => {
+                looked_at.over.remove(&id);
+                open.push(id);
+            }
+            Some(status) => {
+                if silent_for(&status).is_some_and(|silent| silent > REMEMBERED) {
+                    // Nothing hangs on it: the next coordinator tries again.
+                    if let Err(error) = doors.ledger.forget(&id).await {
+                        tracing::debug!(run = %id, error = error.doing, "it can't be forgotten now");
+                    }
+                }
+                looked_at.over.insert(id);
+            }
         }
     }
     Ok(open)

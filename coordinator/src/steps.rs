@@ -66,15 +66,68 @@ pub fn places_of_lot(record: &RunRecord, lot: &Lot) -> Vec<Place> {
     places
 }
 
+/// The places of a scene.
+pub fn places_of_scene(record: &RunRecord, lot: &Lot, ordinal: u32) -> Vec<Place> {
+    let Some(scene) = lot.scene(ordinal) else { return Vec::new() };
+    let n_steps = record.steps.len() as u32;
+    let of_step = |(number, plan): (u32, &StepPlan)| {
+        let nths = match plan.each {
+            StepFor::Run => 0..0,
+            StepFor::Scene => ordinal..ordinal + 1,
+            StepFor::Item => scene.first_rect..scene.first_rect + scene.grid.len(),
+        };
+        nths.map(move |nth| Place::new(Stage::Step, lot.lot, number + n_steps * nth))
+    };
+    (0..).zip(&record.steps).flat_map(of_step).collect()
+}
+
+/// What may have waited for this one, of the same scene or rectangle.
+pub fn places_behind(record: &RunRecord, place: Place) -> Vec<Place> {
+    let Some(number) = number(record, place) else { return Vec::new() };
+    let each = record.steps.get(number as usize).map(|plan| plan.each);
+    let later = (0..).zip(&record.steps).skip(number as usize + 1);
+    let behind = later.filter(|(_, plan)| Some(plan.each) == each && takes(plan, number));
+    behind.map(|(other, _)| Place::new(Stage::Step, place.lot, place.index - number + other)).collect()
+}
+
+fn takes(plan: &StepPlan, number: u32) -> bool {
+    plan.inputs.iter().any(|input| matches!(input, StepInput::Output { step, .. } if *step == number))
+}
+
+/// Steps for scenes or rectangles whose outputs a step for the run gathers, by number.
+pub fn gathered(record: &RunRecord) -> Vec<u32> {
+    let is_gathered =
+        |number: u32| record.steps.iter().any(|plan| plan.each == StepFor::Run && takes(plan, number));
+    let steps = (0..).zip(&record.steps).filter(|(_, plan)| plan.each != StepFor::Run);
+    steps.map(|(number, _)| number).filter(|number| is_gathered(*number)).collect()
+}
+
+/// All places of a step, in order; from a place on, where one is given.
+pub fn places_of_step<'a>(
+    record: &'a RunRecord,
+    lots: &'a Lots,
+    number: u32,
+    from: Option<Place>,
+) -> impl Iterator<Item = Place> + 'a {
+    let n_steps = record.steps.len() as u32;
+    let each = record.steps.get(number as usize).map(|plan| plan.each);
+    let first = from.map_or(0, |place| place.lot);
+    lots.range(first..).flat_map(move |(_, lot)| {
+        let after = from.filter(|place| place.lot == lot.lot).map_or(0, |place| place.index / n_steps);
+        let of_scenes = lot.scenes.iter().map(|scene| scene.ordinal).filter(move |nth| *nth >= after);
+        let nths: Box<dyn Iterator<Item = u32>> = match each {
+            Some(StepFor::Scene) => Box::new(of_scenes),
+            Some(StepFor::Item) => Box::new(after..lot.n_rects(record)),
+            Some(StepFor::Run) | None => Box::new(std::iter::empty()),
+        };
+        nths.map(move |nth| Place::new(Stage::Step, lot.lot, number + n_steps * nth))
+    })
+}
+
 /// The step that a place belongs to, by its number.
 pub fn number(record: &RunRecord, place: Place) -> Option<u32> {
     let n_steps = record.steps.len() as u32;
     (n_steps > 0).then(|| place.index % n_steps)
-}
-
-/// The scene of a place, by its ordinal; none where the step is for the run.
-pub fn scene_of(record: &RunRecord, lots: &Lots, place: Place) -> Option<u32> {
-    find(record, lots, place)?.scene.map(|scene| scene.ordinal)
 }
 
 fn find<'a>(record: &'a RunRecord, lots: &'a Lots, place: Place) -> Option<Found<'a>> {
@@ -241,8 +294,7 @@ fn files(
                     of.map_or((None, None), |of| (of.scene.map(|scene| &scene.header.id), of.rect));
                 return one(keys::step_output(run, &plan.name, scene, rect) + name, name, Some(place));
             }
-            let places = lots.values().flat_map(|lot| places_of_lot(record, lot));
-            let of_step = places.filter(|place| number(record, *place) == Some(*step));
+            let of_step = places_of_step(record, lots, *step, None);
             let file = |place: Place| {
                 let of = find(record, lots, place)?;
                 let prefix =

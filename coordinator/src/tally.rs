@@ -1,9 +1,11 @@
 //! How a run stands, in numbers for people: counts are exact, speed and time left are measured.
 
+use std::collections::BTreeMap;
+
 use swath_proto::{
     item::Stage,
     learn::Training,
-    status::{FailedItem, RunState, RunStatus, StageCount},
+    status::{Ask, FailedItem, Rank, RunState, RunStatus, StageCount},
 };
 
 use crate::{board::Board, meter::Meter, training::Watched};
@@ -16,11 +18,12 @@ pub(crate) fn status(
     meter: &Meter,
     training: &Watched,
     held: usize,
+    (rank, asks): (Rank, BTreeMap<String, Ask>),
     (state, message): (RunState, Option<String>),
 ) -> RunStatus {
     let stages = Stage::ALL.into_iter().filter(|stage| belongs(board, *stage)).map(|stage| {
         let count = board.counts().get(&stage).copied().unwrap_or_default();
-        let buried = board.buried().keys().filter(|place| place.stage == stage).count() as u64;
+        let buried = board.graves(stage).count() as u64;
         let spent = meter.spent(stage);
         let (items, done, seconds, made) = (count.items, count.done, spent.seconds, spent.made);
         (stage.name().to_owned(), StageCount { items, done, buried, seconds, made })
@@ -36,6 +39,8 @@ pub(crate) fn status(
     RunStatus {
         run: board.run().clone(),
         state,
+        rank,
+        asks,
         written: jiff::Timestamp::now().to_string(),
         started: board.record.created.clone(),
         stages: stages.collect(),

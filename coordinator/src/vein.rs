@@ -1,36 +1,39 @@
 //! Stretches of items that were never published: computed when they are needed, never listed.
 
-use swath_proto::{ids::Digest, item::Place};
+use swath_proto::item::{Place, Stage};
 
-/// A stretch of places, in their own order or in one drawn from a seed.
+use crate::shuffle::Shuffle;
+
+/// A stretch of places of one stage, in their own order or in one drawn from a seed.
 pub(crate) struct Vein {
-    places: Box<dyn Iterator<Item = Place> + Send + Sync>,
-    left: u32,
+    stage: Stage,
+    place: Box<dyn Fn(u32) -> Place + Send + Sync>,
+    shuffle: Option<Shuffle>,
+    next: u32,
+    n: u32,
 }
 
 impl Vein {
     pub(crate) fn new(
         n: u32,
+        stage: Stage,
         place: impl Fn(u32) -> Place + Send + Sync + 'static,
-        shuffle: Option<u64>,
+        seed: Option<u64>,
     ) -> Self {
-        let places: Box<dyn Iterator<Item = Place> + Send + Sync> = match shuffle {
-            None => Box::new((0..n).map(place)),
-            Some(seed) => {
-                let mut drawn: Vec<Place> = (0..n).map(place).collect();
-                drawn.sort_by_cached_key(|place| Digest::of(format!("{seed} {place}").as_bytes()));
-                Box::new(drawn.into_iter())
-            }
-        };
-        Self { places, left: n }
+        Self { stage, place: Box::new(place), shuffle: seed.map(|seed| Shuffle::new(n, seed)), next: 0, n }
     }
 
     pub(crate) fn next(&mut self) -> Option<Place> {
-        self.left = self.left.saturating_sub(1);
-        self.places.next()
+        let index = (self.next < self.n).then_some(self.next)?;
+        self.next += 1;
+        Some((self.place)(self.shuffle.map_or(index, |shuffle| shuffle.at(index))))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.left == 0
+    pub(crate) const fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    pub(crate) const fn left(&self) -> u32 {
+        self.n - self.next
     }
 }

@@ -16,6 +16,7 @@ use swath_proto::{
     learn::{Chipped, TrainInputs, Trained},
     numeric::Probed,
     outcome::{Buried, Failure, Report},
+    reference,
     run::RunRecord,
     scene::Surveyed,
     score::{SceneScore, SceneScores},
@@ -27,7 +28,10 @@ use crate::{Target, sample};
 pub(crate) const ENVELOPE: Target = Target {
     name: "envelope",
     run: envelope,
-    samples: || vec![sample("proto/samples/envelope-v1.json"), sample("proto/samples/envelope-v2.json")],
+    samples: || {
+        let written = ["envelope-v1", "envelope-v2", "reference-v1"];
+        written.map(|name| sample(&format!("proto/samples/{name}.json"))).to_vec()
+    },
     tokens: WORDS,
 };
 pub(crate) const RUN: Target = Target { name: "run", run: run_record, samples: runs, tokens: WORDS };
@@ -70,6 +74,14 @@ fn read_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) 
 }
 
 fn envelope(bytes: &[u8]) {
+    match reference::decode(bytes) {
+        Some(Ok(read)) => {
+            let written = reference::encode(read.name, read.sha256).unwrap_or_default();
+            assert!(reference::decode(&written).is_some_and(|again| again.is_ok_and(|again| again == read)));
+        }
+        Some(Err(error)) => drop(error.to_string()),
+        None => {}
+    }
     let item = match envelope::decode(bytes) {
         Ok(item) => item,
         // No fuzzer finds the hash, so it is told.

@@ -58,6 +58,9 @@ fn read_geojson(bytes: &[u8]) {
         let _ = (&feature["properties"]["class_id"], &feature["geometry"]["coordinates"][0]);
         Ok(())
     });
+    if let Err(geojson::Unread::Io(error)) = &read {
+        panic!("bytes in memory are always there: {error}");
+    }
     // Whoever has no list of features is told so before any is looked for.
     assert!(
         named.is_ok()

@@ -72,6 +72,13 @@ pub fn buried_of(run: &RunId) -> String {
     format!("buried/{run}/")
 }
 
+pub const MESSAGES: &str = "messages/";
+
+/// A message that is too long for the queue.
+pub fn message(name: &Digest) -> String {
+    format!("{MESSAGES}{name}")
+}
+
 /// A message that no version of ours can read.
 pub fn unreadable(digest: &Digest) -> String {
     format!("buried/unreadable/{digest}")

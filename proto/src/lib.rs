@@ -3,8 +3,8 @@
 //! Nothing here performs IO. Read in this order: [`ids`] name things, [`geometry`] places them in
 //! pixels, [`source`] says how pixels and labels are read and [`filter`] which labels, [`chips`] which windows
 //! become training samples, [`train`] how a network learns from them and [`learn`] what a run trains on,
-//! [`vectors`] what polygons are drawn, [`steps`] which commands of the user's own are run, [`item`] is the unit of work, [`envelope`] is an item on the queue, [`outcome`] is how
-//! it ended, [`finished`] what an item of small scenes leaves, [`scene`] and [`run`] are what was frozen when a run began, [`pipeline`] is the file a
+//! [`vectors`] what polygons are drawn, [`steps`] which commands of the user's own are run, [`item`] is the unit of work, [`envelope`] is an item on the queue,
+//! [`reference`](mod@reference) stands for one that is too long, [`outcome`] is how it ended, [`finished`] what an item of small scenes leaves, [`scene`] and [`run`] are what was frozen when a run began, [`pipeline`] is the file a
 //! person writes, [`keys`] is where everything lies under the root.
 
 pub mod chips;
@@ -19,6 +19,7 @@ pub mod learn;
 pub mod numeric;
 pub mod outcome;
 pub mod pipeline;
+pub mod reference;
 pub mod run;
 pub mod scene;
 pub mod score;

@@ -97,11 +97,25 @@ pub struct PredictPlan {
     pub class: Option<NumericClass>,
 }
 
+const NEWEST: u32 = 1;
+
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "version")]
 enum Versioned {
     #[serde(rename = "1")]
     V1(RunRecord),
+}
+
+/// Says what to do about a record of a program that came after this one.
+fn newer(bytes: &[u8]) -> Option<serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Tag {
+        version: String,
+    }
+    let Tag { version } = serde_json::from_slice(bytes).ok()?;
+    let number: u32 = version.parse().ok().filter(|number| *number > NEWEST)?;
+    let words = format!("it is of version {number}, and this program knows {NEWEST} at most: update it");
+    Some(serde::de::Error::custom(words))
 }
 
 impl RunRecord {
@@ -112,7 +126,8 @@ impl RunRecord {
     }
 
     pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        let Versioned::V1(record) = serde_json::from_slice(bytes)?;
+        let Versioned::V1(record) =
+            serde_json::from_slice(bytes).map_err(|error| newer(bytes).unwrap_or(error))?;
         // Work is divided by them.
         let shard = record.learn.as_ref().map(|learn| learn.windows_per_shard);
         for (what, number) in [("lot_scenes", Some(record.lot_scenes)), ("windows_per_shard", shard)] {

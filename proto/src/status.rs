@@ -50,10 +50,42 @@ pub struct StageCount {
     pub made: u64,
 }
 
+/// Where a run stands among others that want the same workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rank {
+    /// A higher one comes first.
+    pub priority: i32,
+    /// What it gets beside others of its priority.
+    pub share: u32,
+}
+
+impl Default for Rank {
+    fn default() -> Self {
+        Self { priority: 0, share: 1 }
+    }
+}
+
+/// What a run asks of the workers of a lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ask {
+    /// Items published: in the queue, or in the hands of workers.
+    pub out: u64,
+    pub held: u64,
+    /// Items that it could publish at once.
+    pub more: u64,
+    /// From claim to finish, of items like those it would publish; none before one has ended.
+    pub seconds: Option<f64>,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunStatus {
     pub run: RunId,
     pub state: RunState,
+    #[serde(default)]
+    pub rank: Rank,
+    /// By the lane's name: what coordinators that share a fleet tell each other.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub asks: BTreeMap<String, Ask>,
     /// RFC 3339.
     pub written: String,
     pub started: String,

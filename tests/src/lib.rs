@@ -5,6 +5,7 @@ mod port;
 mod process;
 pub mod rabbitmq;
 pub mod redis;
+pub mod relay;
 pub mod s3;
 
 pub use process::Server;

@@ -131,7 +131,7 @@ async fn serve(
     while let Some(ended) = attempts.join_next().await {
         report(&cx, ended);
     }
-    drop(receiver);
+    receiver.close().await;
     Ok(())
 }
 

@@ -7,10 +7,13 @@ use async_trait::async_trait;
 
 use crate::Result;
 
+pub mod by_reference;
 pub mod embedded;
 pub mod faulty;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
+#[cfg(feature = "sqs")]
+pub mod sqs;
 
 /// Which workers a message is for. Every lane is a queue of its own on the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,6 +79,9 @@ pub trait Receiver: Send {
     /// Waits for the next delivery, through lost connections. Safe to cancel: a delivery is never
     /// lost between two calls.
     async fn next(&mut self) -> Result<Delivery>;
+
+    /// As dropping it, but returns when it has happened: for a process that is about to end.
+    async fn close(self: Box<Self>) {}
 }
 
 /// A message in the hands of a worker. Settling consumes it; a delivery that is dropped unsettled

@@ -27,7 +27,7 @@ pub(crate) use status::state as state_name;
 use std::future::Future;
 
 use clap::CommandFactory as _;
-use swath_coordinator::commands::Command as Wish;
+use swath_coordinator::commands::{Command as Wish, NewRank};
 
 #[cfg(feature = "worker")]
 use crate::worker_program;
@@ -74,6 +74,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Pause(name) => block_on(steer::run(name.run, Wish::Pause, doors)),
         Command::Resume(name) => block_on(steer::run(name.run, Wish::Resume, doors)),
         Command::Cancel(name) => block_on(steer::run(name.run, Wish::Cancel, doors)),
+        Command::Priority(args) => {
+            let rank = NewRank { priority: Some(args.priority), share: args.share };
+            block_on(steer::run(args.run, Wish::Rank(rank), doors))
+        }
         Command::Doctor => block_on(doctor::run(doors)),
         Command::Schema => schema::run(),
         Command::Completions { shell } => {

@@ -56,7 +56,10 @@ pub(super) async fn run(args: &FileArgs, json: bool, doors: DoorArgs) -> anyhow:
         say!("{line}");
     }
     match status {
-        Some(status) => say!("exists  {}: {}", doors.root, super::status::state(status.state)),
+        Some(status) => {
+            let (state, rank) = (super::status::state(status.state), super::status::rank(status.rank));
+            say!("exists  {}: {state}, priority {rank}", doors.root);
+        }
         None => say!("exists  nothing of this run under {}", doors.root),
     }
     Ok(Exit::Done)

@@ -17,6 +17,7 @@ use super::{
     again::{Before, before},
     report, status,
     status::state,
+    submit,
 };
 use crate::{
     args::{DoorArgs, RunArgs, Tuning},
@@ -45,6 +46,7 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
         );
         return Err(Usage(text).into());
     }
+    submit::rank(&doors.blobs, &frozen.record.run, args.rank).await?;
     freeze::submit(&frozen, &source, &doors.blobs).await?;
     let record = frozen.record;
     note!("run {} under {}", record.run, door_args.root);

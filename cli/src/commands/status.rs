@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use swath_backends::{blobs::SharedBlobs, open::look_at_blobs};
-use swath_coordinator::records::{list, read_status};
+use swath_coordinator::records::{is_unreadable, list, read_status};
 use swath_proto::{
     ids::RunId,
     item::Stage,
     keys,
-    status::{RunState, RunStatus},
+    status::{Rank, RunState, RunStatus},
 };
 
 use super::report;
@@ -71,9 +71,18 @@ pub(crate) fn exit(status: &RunStatus) -> Exit {
 }
 
 async fn all(root: &SharedBlobs, office: &Office, args: &StatusArgs) -> anyhow::Result<Exit> {
-    let mut rows = vec![["RUN", "STATE", "DONE", "FAILED", "STARTED"].map(String::from).to_vec()];
+    let headings = ["RUN", "STATE", "DONE", "FAILED", "PRIORITY", "STARTED"];
+    let mut rows = vec![headings.map(String::from).to_vec()];
     for run in list(root).await? {
-        let (status, served) = (read_status(root, &run).await?, office.of(&run).await);
+        let status = match read_status(root, &run).await {
+            // Other runs are not concerned.
+            Err(error) if is_unreadable(&error) => {
+                note!("{run}: {error:#}");
+                continue;
+            }
+            status => status?,
+        };
+        let served = office.of(&run).await;
         if args.json {
             let (status, served) = (serde_json::to_string(&status)?, serde_json::to_string(&served.known())?);
             say!(r#"{{"run":"{run}","status":{status},"served":{served}}}"#);
@@ -107,8 +116,15 @@ fn row(run: &RunId, status: Option<&RunStatus>, served: Served) -> Vec<String> {
         standing(status, served),
         format!("{done}/{items}"),
         status.n_failures.to_string(),
+        rank(status.rank),
         status.started.clone(),
     ]
+}
+
+/// `5`, or `5 (share 2)`.
+pub(super) fn rank(rank: Rank) -> String {
+    let Rank { priority, share } = rank;
+    if share == 1 { priority.to_string() } else { format!("{priority} (share {share})") }
 }
 
 pub(crate) const fn state(state: RunState) -> &'static str {
@@ -127,6 +143,9 @@ fn show(status: &RunStatus, served: Served) {
     say!("{}  {}", status.run, standing(status, served));
     if let Some(message) = &status.message {
         say!("{message}");
+    }
+    if status.rank != Rank::default() {
+        say!("priority {}", rank(status.rank));
     }
     table::print(&stages(status));
     match (status.state.is_final(), served) {

@@ -1,4 +1,4 @@
-//! `swath pause|resume|cancel`: a wish under the root, for whichever coordinator serves the run.
+//! `swath pause|resume|cancel|priority`: a wish under the root, for whichever coordinator serves the run.
 
 use swath_backends::open::{look_at_blobs, open};
 use swath_coordinator::{
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::DoorArgs,
     config,
-    exit::{Exit, Usage},
+    exit::{self, Exit, Usage},
     served::{Office, Served},
 };
 
@@ -25,7 +25,9 @@ pub(super) async fn run(run: RunId, wish: Command, doors: DoorArgs) -> anyhow::R
     let state = read_status(&root, &run).await?.map(|status| status.state);
     let refusal = match (&wish, state) {
         (Command::Resume, Some(RunState::Done)) => Some("is done: there is nothing to resume"),
-        (Command::Pause | Command::Cancel, Some(state)) if state.is_final() => Some("is over already"),
+        (Command::Pause | Command::Cancel | Command::Rank(_), Some(state)) if state.is_final() => {
+            Some("is over already")
+        }
         _ => None,
     };
     if let Some(why) = refusal {
@@ -35,20 +37,28 @@ pub(super) async fn run(run: RunId, wish: Command, doors: DoorArgs) -> anyhow::R
     commands::give(&root, &run, &wish).await?;
     match (served, &wish) {
         (Served::Yes, _) => say!("asked; the coordinator takes it within seconds. See: swath status {run}"),
-        (Served::No, Command::Cancel) => {
-            obey(&run, &doors).await?;
-            say!("{run}: cancelled");
-        }
-        (Served::No, _) => say!(
-            "noted, but no coordinator serves this run now: it is taken as soon as one does (swath coordinator, \
-             or swath run with the same file)"
-        ),
+        (Served::No, Command::Cancel) => match obey(&run, &doors).await {
+            Ok(()) => say!("{run}: cancelled"),
+            Err(error) if exit::code(&error) == Exit::Unreachable => {
+                note!("it can't be ended from here: {error:#}");
+                noted();
+            }
+            Err(error) => return Err(error),
+        },
+        (Served::No, _) => noted(),
         (Served::Unknown, _) => say!(
             "asked; it is taken within seconds if a coordinator serves this run, which can't be seen from here: \
              --ledger can't be asked. See: swath status {run}"
         ),
     }
     Ok(Exit::Done)
+}
+
+fn noted() {
+    say!(
+        "noted, but no coordinator serves this run now: it is taken as soon as one does (swath coordinator, or \
+         swath run with the same file)"
+    );
 }
 
 /// Nobody else does: takes the office for as long as it takes to end the run.

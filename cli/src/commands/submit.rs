@@ -1,26 +1,30 @@
 //! `swath submit`: puts a run under the root, where a coordinator finds it.
 
-use swath_backends::{blobs::Put, open::open_blobs};
+use swath_backends::{
+    blobs::{Put, SharedBlobs},
+    open::open_blobs,
+};
 use swath_coordinator::{
-    commands::{self, Command},
+    commands::{self, Command, NewRank},
     freeze,
     records::read_status,
 };
-use swath_proto::status::RunState;
+use swath_proto::{ids::RunId, status::RunState};
 
 use crate::{
-    args::{DoorArgs, FileArgs},
+    args::{DoorArgs, RankArgs, SubmitArgs},
     config,
     exit::{Exit, as_usage},
 };
 
-pub(super) async fn run(args: FileArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
-    let source = config::source(&args, &doors)?;
+pub(super) async fn run(args: SubmitArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
+    let source = config::source(&args.file, &doors)?;
     let root = open_blobs(&doors.root).await?;
     let frozen = freeze::freeze(&source, &root).await.map_err(as_usage)?;
     super::tell_left_out(&frozen);
-    let put = freeze::submit(&frozen, &source, &root).await?;
     let run = &frozen.record.run;
+    rank(&root, run, args.rank).await?;
+    let put = freeze::submit(&frozen, &source, &root).await?;
     say!("{run}");
     match put {
         Put::Created => note!("submitted; watch it with: swath status {run} --watch"),
@@ -35,4 +39,17 @@ pub(super) async fn run(args: FileArgs, doors: DoorArgs) -> anyhow::Result<Exit>
         },
     }
     Ok(Exit::Done)
+}
+
+/// Where the run is to stand among others; before its record is there, so that it never stands elsewhere.
+pub(super) async fn rank(root: &SharedBlobs, run: &RunId, wanted: RankArgs) -> anyhow::Result<()> {
+    let rank = NewRank { priority: wanted.priority, share: wanted.share };
+    let status = if rank.is_empty() { None } else { read_status(root, run).await? };
+    // Done already: it wants nothing, and is not to be looked at again.
+    let is_done =
+        status.is_some_and(|status| matches!(status.state, RunState::Done | RunState::DoneWithFailures));
+    if !rank.is_empty() && !is_done {
+        commands::give(root, run, &Command::Rank(rank)).await?;
+    }
+    Ok(())
 }

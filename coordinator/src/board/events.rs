@@ -33,7 +33,7 @@ impl Board {
 
     pub(super) fn finish(&mut self, place: Place) {
         self.out.remove(&place);
-        self.ready.remove(&place);
+        self.line(place.stage).is_not_ready(&place);
         self.buried.remove(&place);
         if !self.done.entry((place.stage, place.lot)).or_default().set(place.index) {
             return;
@@ -62,37 +62,36 @@ impl Board {
         if self.record.steps.is_empty() {
             return;
         }
-        let group = self.group(place);
-        // No step waits for a part of a scene, and there are many of these.
-        let is_part = matches!(place.stage, Stage::Analyze | Stage::Chip | Stage::Predict | Stage::Noop);
-        if is_part && group.is_none() {
-            return;
-        }
-        let ordinals: Option<Vec<u32>> = match (group, place.stage) {
-            (Some(group), Stage::Predict | Stage::Vectorize) => {
-                Some(group.scenes.iter().map(|scene| scene.ordinal).collect())
+        let lot = self.lots.get(&place.lot);
+        let of_scene = |ordinal| lot.map(|lot| steps::places_of_scene(&self.record, lot, ordinal));
+        // What all scenes may have waited for, or some.
+        let near = match (place.stage, self.group(place)) {
+            (Stage::Predict | Stage::Vectorize, Some(group)) => {
+                let of_scenes = group.scenes.iter().filter_map(|scene| of_scene(scene.ordinal));
+                of_scenes.flatten().collect()
             }
-            (_, Stage::Assemble | Stage::Vectorize) => Some(vec![place.index]),
-            (_, Stage::Step) => steps::scene_of(&self.record, &self.lots, place).map(|ordinal| vec![ordinal]),
-            _ => None,
-        };
-        let is_near = |step: &Place| match &ordinals {
-            Some(near) => {
-                steps::scene_of(&self.record, &self.lots, *step).is_some_and(|of| near.contains(&of))
+            (Stage::Assemble | Stage::Vectorize, None) => of_scene(place.index).unwrap_or_default(),
+            (Stage::Step, _) if place.lot != steps::lot_of_run(&self.record) => {
+                steps::places_behind(&self.record, place)
             }
-            None => true,
+            (Stage::Train | Stage::Bundle | Stage::Step, _) => {
+                self.lots.values().flat_map(|lot| steps::places_of_lot(&self.record, lot)).collect()
+            }
+            _ => Vec::new(),
         };
-        // What all scenes may have waited for, or one.
-        let wakes_all = matches!(place.stage, Stage::Train | Stage::Bundle)
-            || (place.stage == Stage::Step && ordinals.is_none());
-        let lots = self.lots.values().filter(|lot| wakes_all || (ordinals.is_some() && lot.lot == place.lot));
-        let near: Vec<Place> =
-            lots.flat_map(|lot| steps::places_of_lot(&self.record, lot)).filter(is_near).collect();
         near.into_iter().for_each(|place| self.make_ready(place));
         self.make_run_steps_ready();
     }
 
     pub(super) fn make_run_steps_ready(&mut self) {
+        for number in steps::gathered(&self.record) {
+            let from = self.unsettled.get(&number).copied();
+            // All are, and stay so until something is reset.
+            if from != Some(None) {
+                let first = self.first_unsettled(number, from.flatten());
+                self.unsettled.insert(number, first);
+            }
+        }
         for place in steps::places_of_run(&self.record) {
             self.make_ready(place);
         }
@@ -110,24 +109,22 @@ impl Board {
             }
             self.make_ready(own);
         }
-        if let Some((eval, vectorize)) = self.group(place).map(|group| (group.eval, group.vectorize)) {
-            self.make_ready(eval);
-            self.make_ready(vectorize);
-        }
+        let behind = self.group(place).map(|group| [group.eval, group.vectorize]);
+        behind.into_iter().flatten().for_each(|place| self.make_ready(place));
     }
 
     /// Its worker has given it up.
     pub(super) fn again(&mut self, place: Place, due: Instant) {
         self.out.remove(&place);
         if self.is_wanted(place) {
-            self.later.insert((due, place));
+            self.line(place.stage).rest(place, due);
         }
     }
 
     pub(super) fn bury(&mut self, place: Place, attempts: u32, failure: Failure) {
         if !self.is_done(place) {
             self.out.remove(&place);
-            self.ready.remove(&place);
+            self.line(place.stage).is_not_ready(&place);
             if self.buried.insert(place, Grave { attempts, failure }).is_none() {
                 self.pixels_done = self.pixels_done.saturating_sub(self.passed_over(place));
             }
@@ -156,26 +153,31 @@ impl Board {
                     }
                     self.pixels_done = self.pixels_done.saturating_sub(pixels);
                     *self.missing.entry((place.lot, ordinal)).or_default() += 1;
-                    self.ready.remove(&own);
+                    self.line(Stage::Assemble).is_not_ready(&own);
                 }
-                if let Some((eval, vectorize)) = self.group(place).map(|group| (group.eval, group.vectorize))
-                {
-                    self.ready.remove(&eval);
-                    self.ready.remove(&vectorize);
+                let behind = self.group(place).map(|group| [group.eval, group.vectorize]);
+                for place in behind.into_iter().flatten() {
+                    self.line(place.stage).is_not_ready(&place);
                 }
             }
-            if place.stage == Stage::Survey {
-                self.surveyed.remove(&place.lot);
-            }
-            if place.stage == Stage::Assemble {
-                self.ready.remove(&Place::new(Stage::Eval, place.lot, place.index));
-                self.ready.remove(&Place::new(Stage::Vectorize, place.lot, place.index));
-            }
-            if place.stage == Stage::Chip {
-                self.ready.remove(&TRAIN);
+            match place.stage {
+                Stage::Probe => self.probe_is_news = false,
+                Stage::Train => self.weights_are_news = false,
+                Stage::Survey => {
+                    self.surveyed.remove(&place.lot);
+                }
+                Stage::Assemble => {
+                    for stage in [Stage::Eval, Stage::Vectorize] {
+                        self.line(stage).is_not_ready(&Place::new(stage, place.lot, place.index));
+                    }
+                }
+                Stage::Chip => self.line(Stage::Train).is_not_ready(&TRAIN),
+                _ => {}
             }
         }
         self.again(place, now);
+        self.unsettled.clear();
+        self.make_run_steps_ready();
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an item waits for, and when a stage, or the run, has nothing more to wait for. Nothing here changes
 //! the board.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use swath_proto::{
     item::{Place, Stage},
@@ -10,8 +10,8 @@ use swath_proto::{
 
 use super::{Board, TRAIN};
 use crate::{
+    board::line::Line,
     steps::{self, Need},
-    vein::Vein,
 };
 
 impl Board {
@@ -44,8 +44,7 @@ impl Board {
             Stage::Chip | Stage::Predict => self.lots.contains_key(&place.lot) && self.record.has_scaling(),
             Stage::Train => self.all_settled(Stage::Chip) && self.done_of(Stage::Chip) > 0,
             Stage::Bundle => self.record.has_weights() && self.evaluated.is_some(),
-            Stage::Step => steps::needs(&self.record, &self.lots, place)
-                .is_some_and(|needs| needs.iter().all(|need| self.is_met(need))),
+            Stage::Step => self.needs(place).is_some_and(|needs| needs.iter().all(|need| self.is_met(need))),
             Stage::Assemble => {
                 scene_has(place.stage) && self.missing.get(&(place.lot, place.index)) == Some(&0)
             }
@@ -62,23 +61,33 @@ impl Board {
         planned && inputs_are_there && !self.is_done(place) && !self.buried.contains_key(&place)
     }
 
+    /// What a step waits for.
+    pub(crate) fn needs(&self, step: Place) -> Option<Vec<Need>> {
+        steps::needs(&self.record, &self.lots, step)
+    }
+
     pub(super) fn is_met(&self, need: &Need) -> bool {
         match need {
             Need::Done(place) => self.is_made(*place),
             // Maps of small scenes are made without being assembled.
-            Need::All(Stage::Assemble) => self.all_settled(Stage::Assemble) && self.groups_are_settled(),
+            Need::All(Stage::Assemble) => {
+                self.all_settled(Stage::Assemble) && self.all_settled(Stage::Predict)
+            }
             Need::All(stage) => self.all_settled(*stage),
             Need::AllOfStep(number) => {
-                let is_settled = |place: Place| {
-                    self.is_done(place) || self.buried.contains_key(&place) || self.is_stuck(place)
-                };
-                let places = self.lots.values().flat_map(|lot| steps::places_of_lot(&self.record, lot));
-                let mut of_step = places.filter(|place| steps::number(&self.record, *place) == Some(*number));
-                self.are_open(self.record.learn_lots()..self.record.lots()) && of_step.all(is_settled)
+                self.are_open(self.record.learn_lots()..self.record.lots())
+                    && self.unsettled.get(number) == Some(&None)
             }
             Need::Weights => self.record.has_weights(),
             Need::Evaluation => self.evaluated.is_some(),
         }
+    }
+
+    /// The first place of a step, from this one on, that is neither done nor buried nor stuck.
+    pub(super) fn first_unsettled(&self, number: u32, from: Option<Place>) -> Option<Place> {
+        let is_settled =
+            |place: &Place| self.is_done(*place) || self.buried.contains_key(place) || self.is_stuck(*place);
+        steps::places_of_step(&self.record, &self.lots, number, from).find(|place| !is_settled(place))
     }
 
     /// It waits for something that is buried, so that it won't come by itself.
@@ -95,21 +104,18 @@ impl Board {
             };
         }
         match place.stage {
-            Stage::Assemble => self.buried.keys().any(|grave| {
-                grave.stage == Stage::Predict
-                    && grave.lot == place.lot
-                    && self.scenes_and_pixels(*grave).iter().any(|(ordinal, _)| *ordinal == place.index)
+            Stage::Assemble => self.graves(Stage::Predict).any(|grave| {
+                grave.lot == place.lot
+                    && self.scenes_and_pixels(grave).iter().any(|(ordinal, _)| *ordinal == place.index)
             }),
             Stage::Eval | Stage::Vectorize => match self.group(place) {
-                Some(group) => self.buried.contains_key(&group.predict) || !self.has_work(place, group),
+                Some(group) => self.is_group_stuck(place, group),
                 None => waits_in_vain(Place::new(Stage::Assemble, place.lot, place.index)),
             },
-            Stage::Step => steps::needs(&self.record, &self.lots, place).unwrap_or_default().iter().any(
-                |need| match need {
-                    Need::Done(input) => waits_in_vain(*input),
-                    _ => false,
-                },
-            ),
+            Stage::Step => self.needs(place).unwrap_or_default().iter().any(|need| match need {
+                Need::Done(input) => waits_in_vain(*input),
+                _ => false,
+            }),
             _ => false,
         }
     }
@@ -131,19 +137,51 @@ impl Board {
             self.record.learn_lots()..self.record.lots()
         };
         // No item stands where a scene failed among others.
-        let buried = self.buried.keys().filter(|place| place.stage == stage && !self.has_failed(**place));
-        let buried = buried.count() as u64;
-        let count = self.counts.get(&stage).copied().unwrap_or_default();
-        let is_of_scenes = matches!(stage, Stage::Assemble | Stage::Eval | Stage::Vectorize);
-        let stuck = match is_of_scenes && !self.buried.is_empty() {
-            true => {
-                let places = self.lots.values().flat_map(|lot| lot.dependents(&self.record, stage));
-                let left = places.filter(|place| !self.is_done(*place) && !self.buried.contains_key(place));
-                left.filter(|place| self.is_stuck(*place)).count() as u64
-            }
-            false => 0,
+        let graves = self.graves(stage).filter(|grave| !self.has_failed(*grave));
+        let settled = self.done_of(stage) + graves.count() as u64;
+        let items = self.counts.get(&stage).map_or(0, |count| count.items);
+        self.are_open(lots) && (settled == items || settled + self.n_stuck(stage) == items)
+    }
+
+    /// Items of a stage of scenes that wait in vain: by the graves, of which there are few, and not by the
+    /// scenes.
+    fn n_stuck(&self, stage: Stage) -> u64 {
+        let before: &[Stage] = match stage {
+            Stage::Assemble => &[Stage::Predict],
+            Stage::Eval | Stage::Vectorize => &[Stage::Predict, Stage::Assemble],
+            _ => return 0,
         };
-        self.are_open(lots) && count.done + buried + stuck == count.items
+        let graves = before.iter().flat_map(|stage| self.graves(*stage));
+        let behind: BTreeSet<Place> = graves.filter_map(|grave| self.behind(stage, grave)).collect();
+        let left =
+            behind.into_iter().filter(|place| !self.is_done(*place) && !self.buried.contains_key(place));
+        // Where one scene failed among others, the item goes on.
+        let is_stuck =
+            |place: &Place| self.group(*place).is_none_or(|group| self.is_group_stuck(*place, group));
+        left.filter(is_stuck).count() as u64
+    }
+
+    /// The item of a stage of scenes, where there is one, that takes what is buried in a stage before.
+    fn behind(&self, stage: Stage, grave: Place) -> Option<Place> {
+        let lot = self.lots.get(&grave.lot)?;
+        let scene = match grave.stage {
+            Stage::Predict => lot.scenes_of_predict(grave.index).first()?,
+            _ => lot.scene(grave.index)?,
+        };
+        let group = scene.group.and_then(|number| lot.group(number));
+        let scenes = group.map_or(std::slice::from_ref(scene), |group| group.scenes);
+        let has_item = match stage {
+            Stage::Assemble => group.is_none(),
+            Stage::Eval => scenes.iter().any(|scene| scene.files.labels.is_some()),
+            _ => true,
+        };
+        has_item.then(|| lot.maker(stage, scene))
+    }
+
+    /// What of a stage is buried.
+    pub(crate) fn graves(&self, stage: Stage) -> impl Iterator<Item = Place> {
+        let all = Place::new(stage, 0, 0)..=Place::new(stage, u32::MAX, u32::MAX);
+        self.buried.range(all).map(|(place, _)| *place)
     }
 
     pub(super) fn done_of(&self, stage: Stage) -> u64 {
@@ -152,8 +190,7 @@ impl Board {
 
     /// Why the run can't go on, though nothing is out.
     pub fn dead_end(&self) -> Option<String> {
-        let grave =
-            |stage| self.buried.iter().find(|(place, _)| place.stage == stage).map(|(_, grave)| grave);
+        let grave = |stage| self.graves(stage).next().and_then(|place| self.buried.get(&place));
         // Without a numeric class, or without weights, there is nothing to begin with.
         if let Some(grave) = grave(Stage::Probe).or(grave(Stage::Train)) {
             return Some(grave.failure.message.clone());
@@ -176,9 +213,7 @@ impl Board {
     /// Nothing is out, and nothing will become ready by itself.
     pub fn is_at_rest(&self) -> bool {
         self.out.is_empty()
-            && self.ready.is_empty()
-            && self.later.is_empty()
-            && self.veins.iter().all(Vein::is_empty)
+            && self.lines.values().all(Line::is_empty)
             && self.surveyed.is_empty()
             && !self.wants_statistics()
     }

@@ -72,9 +72,9 @@ impl Board {
         group.scenes.iter().any(is_left)
     }
 
-    pub(super) fn groups_are_settled(&self) -> bool {
-        let mut predict = self.lots.values().flat_map(|lot| lot.groups().map(|group| group.predict));
-        predict.all(|place| self.is_done(place) || self.buried.contains_key(&place))
+    /// The item of a group waits for something that is buried, or all that it would work on is.
+    pub(super) fn is_group_stuck(&self, place: Place, group: Group<'_>) -> bool {
+        self.buried.contains_key(&group.predict) || !self.has_work(place, group)
     }
 }
 

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 /// When things were done last.
 #[derive(Default)]
 pub(super) struct Clock {
-    pub(super) led: Last,
     pub(super) asked: Last,
     pub(super) swept: Last,
     pub(super) watched: Last,
+    pub(super) judged: Last,
+    pub(super) told: Last,
     pub(super) reported: Last,
 }
 

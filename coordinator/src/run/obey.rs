@@ -6,7 +6,10 @@ use swath_backends::ledger::Gate;
 use swath_proto::{item::Place, keys, status::RunState};
 
 use super::Run;
-use crate::commands::{self, Command};
+use crate::{
+    commands::{self, Command, NewRank},
+    feed::LANES,
+};
 
 impl Run {
     pub(super) async fn obey(&mut self, now: Instant) -> anyhow::Result<()> {
@@ -33,12 +36,18 @@ impl Run {
                 self.ledger.set_gate(&run, Gate::Open).await?;
                 self.state = RunState::Preparing;
                 // Deliveries that met a closed gate were settled: publish them again.
-                let out = self.board.out_for(Duration::ZERO, now);
-                self.board.give_back(out, now);
+                for lane in LANES {
+                    let out = self.board.out_for(lane, Duration::ZERO, now);
+                    self.board.give_back(out, now);
+                }
             }
             Command::Cancel => {
                 self.ledger.set_gate(&run, Gate::Closed).await?;
                 self.state = RunState::Cancelled;
+            }
+            Command::Rank(NewRank { priority, share }) => {
+                self.rank.priority = priority.unwrap_or(self.rank.priority);
+                self.rank.share = share.unwrap_or(self.rank.share).max(1);
             }
             Command::Replay(Some(places)) => self.dig_up(places).await?,
             Command::Replay(None) => {

@@ -4,13 +4,30 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use swath_backends::queue::Lane;
-use swath_proto::{envelope, item::Stage, keys};
+use swath_proto::{envelope, item::Place, keys};
 
 use super::Run;
-use crate::{board::Publish, feed, sweep};
+use crate::{
+    board::Publish,
+    feed::{Bid, LANES},
+    sweep,
+};
 
 /// Items a publish: bounds what a lost connection leaves in doubt.
 const BATCH: usize = 500;
+/// Items that are found to be there already before the run looks up again: a fraction of a second.
+const FOUND: usize = 4 * BATCH;
+/// What was taken and could not be published rests so long.
+const REST: Duration = Duration::from_secs(1);
+
+/// What a round of feeding has come to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fed {
+    /// Items that were published, or found to be there already.
+    pub(super) n: usize,
+    /// There is more to look up at once.
+    pub(super) is_cut: bool,
+}
 
 impl Run {
     /// Brings back what died with its worker or was lost by the queue.
@@ -22,15 +39,17 @@ impl Run {
             tracing::info!(%run, items = reaped.len(), "leases ran out: items go to other workers");
         }
         let held = self.ledger.held(&run).await?;
-        let mut waiting = 0;
-        for lane in Lane::ALL {
-            waiting += self.queue.waiting(lane).await?;
-        }
-        self.empty_checks = if waiting == 0 { self.empty_checks + 1 } else { 0 };
         self.held = held.into_iter().map(|(place, _)| place).collect();
-        let old = self.board.out_for(sweep::SETTLES_WITHIN, now);
-        let very_old = self.board.out_for(sweep::LOST_AFTER, now);
-        let lost = sweep::lost(old, very_old, &self.held, self.empty_checks >= 2);
+        let mut lost = Vec::new();
+        for lane in LANES {
+            // Of a queue that is paid by the call nothing is asked while nothing can be lost.
+            let old = self.board.out_for(lane, sweep::SETTLES_WITHIN, now);
+            let is_asked = old.iter().any(|place| !self.held.contains(place));
+            let is_empty = is_asked && self.queue.waiting(lane).await? == 0;
+            let checks = self.empty.entry(lane).or_default();
+            *checks = if is_empty { *checks + 1 } else { 0 };
+            lost.extend(sweep::lost(&self.board, lane, &self.held, *checks >= 2, now));
+        }
         if !lost.is_empty() {
             tracing::info!(%run, items = lost.len(), "the queue has lost items: publishing them again");
             self.board.give_back(lost, now);
@@ -38,25 +57,74 @@ impl Run {
         Ok(())
     }
 
-    pub(super) async fn feed(&mut self, now: Instant) -> anyhow::Result<usize> {
-        let window = feed::window(self.meter.items_per_second(), self.held.len());
-        let mut n_published = 0;
-        while self.board.n_out() < window {
-            let batch = self.board.take(BATCH.min(window - self.board.n_out()), now);
+    pub(super) async fn feed(&mut self, now: Instant) -> anyhow::Result<Fed> {
+        self.fleet.look_around(&self.blobs, now).await;
+        let mut all = Fed::default();
+        for lane in LANES {
+            let fed = self.feed_lane(lane, now).await?;
+            all = Fed { n: all.n + fed.n, is_cut: all.is_cut || fed.is_cut };
+        }
+        Ok(all)
+    }
+
+    async fn feed_lane(&mut self, lane: Lane, now: Instant) -> anyhow::Result<Fed> {
+        let bid = Bid { rank: self.rank, ask: self.ask(lane, now) };
+        let window = self.fleet.window(self.board.run(), lane, bid) as usize;
+        let mut fed = Fed::default();
+        let (mut n_found, mut at_once) = (0, 1);
+        while self.board.n_out(lane) < window {
+            if n_found >= FOUND {
+                fed.is_cut = true;
+                break;
+            }
+            let room = window - self.board.n_out(lane);
+            let mut batch = self.board.take(lane, room.max(at_once).min(BATCH), now);
             if batch.is_empty() {
                 break;
             }
-            n_published += batch.len();
-            self.training.published(&batch);
-            self.write_inputs(&batch).await?;
-            // One queue for all engines until a run asks for GPUs.
-            let (steps, own) = batch.into_iter().partition(|publish| publish.item.place.stage == Stage::Step);
-            let was_published = self.publish(Lane::Cpu, own, now).await?;
-            if !self.publish(Lane::Steps, steps, now).await? || !was_published {
-                break;
+            let taken = places(&batch);
+            let sent = async {
+                let found = self.take_out_what_is_made(&mut batch).await?;
+                // More were looked up than may go.
+                let rest = batch.split_off(room.min(batch.len()));
+                self.board.give_back(places(&rest), now);
+                fed.n += found + batch.len();
+                n_found += found;
+                // Where one is there already, so are the next: they are looked up by the hundred.
+                at_once = if found > 0 && batch.is_empty() { BATCH } else { 1 };
+                self.training.published(&batch);
+                self.write_inputs(&batch).await?;
+                self.publish(lane, batch, now).await
+            };
+            match sent.await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    self.board.give_back(taken, now + REST);
+                    return Err(error);
+                }
             }
         }
-        Ok(n_published)
+        Ok(fed)
+    }
+
+    /// Marks those as done whose outputs are there already; returns how many there were.
+    async fn take_out_what_is_made(&mut self, batch: &mut Vec<Publish>) -> anyhow::Result<usize> {
+        let mut found = Vec::new();
+        if !self.existing.is_empty() {
+            for publish in batch.iter().filter(|publish| !publish.is_again) {
+                if self.existing.is_made(&publish.item, &self.blobs).await? {
+                    found.push(publish.item.place);
+                }
+            }
+        }
+        if !found.is_empty() {
+            self.ledger.restore(self.board.run(), &found).await?;
+            self.board.found(found.iter().copied());
+            batch.retain(|publish| !self.board.is_done(publish.item.place));
+            self.meter.begin(Instant::now());
+        }
+        Ok(found.len())
     }
 
     async fn publish(&mut self, lane: Lane, batch: Vec<Publish>, now: Instant) -> anyhow::Result<bool> {
@@ -68,8 +136,7 @@ impl Run {
         let Err(error) = self.queue.publish(lane, messages).await else { return Ok(true) };
         // What did arrive is claimed at most once; the rest is published again.
         tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "publishing failed");
-        let places = batch.iter().map(|publish| publish.item.place);
-        self.board.give_back(places, now + Duration::from_secs(1));
+        self.board.give_back(places(&batch), now + REST);
         Ok(false)
     }
 
@@ -81,4 +148,8 @@ impl Run {
         }
         Ok(())
     }
+}
+
+fn places(batch: &[Publish]) -> Vec<Place> {
+    batch.iter().map(|publish| publish.item.place).collect()
 }

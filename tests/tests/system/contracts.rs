@@ -1,5 +1,7 @@
 //! Every server keeps the contract that the embedded twins keep in the tests of `backends`.
 
+use std::time::Duration;
+
 use swath_backends::{
     Kind, contract,
     open::{open_blobs, open_ledger, open_queue},
@@ -14,6 +16,13 @@ async fn rabbitmq_keeps_the_contract() {
     let (_, queue, _) = urls("contract");
     let open = async || open_queue(&queue, ROOT).await.expect("connecting");
     contract::queue::all(open().await, open().await, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqs_keeps_the_contract() {
+    let queue = shared().s3.sqs_url("contract");
+    let open = async || open_queue(&queue, ROOT).await.expect("connecting");
+    contract::queue::all(open().await, open().await, Some(Duration::from_secs(2))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

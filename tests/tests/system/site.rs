@@ -52,6 +52,13 @@ impl Site {
         Self { queue: servers.rabbitmq.url("own"), ledger: servers.redis.url(), ..shared }
     }
 
+    /// With its queue on SQS, or on whatever speaks like it.
+    pub fn on_sqs(url: impl FnOnce(&str) -> String) -> Self {
+        let shared = Self::new(Kind::Servers);
+        let name = shared.root.rsplit('/').next().unwrap_or_default();
+        Self { queue: url(name), ..shared }
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -84,6 +84,9 @@ fn a_step_that_fails_is_told_with_what_it_said_and_can_be_replayed() {
     std::fs::write(&flag, "").expect("raising the flag");
     site.swath(&["items", &run, "replay", "--all"], 0);
     site.swath(&["run", &file, "--allow-steps"], 0);
-    assert!(!site.object(&format!("steps/{run}/count/scene-1/count.txt")).is_empty());
+    let count = site.object(&format!("steps/{run}/count/scene-1/count.txt"));
+    assert!(!count.is_empty());
+    // What had gathered nothing gathers again.
+    assert_eq!(site.object(&format!("steps/{run}/gather/all.txt")), count);
     assert!(Path::new(&site.root).exists());
 }

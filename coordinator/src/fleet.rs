@@ -1,0 +1,155 @@
+//! All runs that want the same workers: those of this process, and those that other coordinators serve under
+//! the same root, so far as their `status.json` tells.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use swath_backends::{blobs::SharedBlobs, queue::Lane};
+use swath_proto::{
+    ids::RunId,
+    status::{RunState, RunStatus},
+};
+
+use crate::{
+    feed::{Bid, LANES, divide},
+    records::{list, read_status, silent_for},
+};
+
+/// Others write down how they stand this often too.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Whoever has been silent for so long asks for nothing any more.
+const SILENT: Duration = Duration::from_secs(60);
+
+/// Handle to what is known; clones share it.
+#[derive(Clone, Default)]
+pub struct Fleet(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    own: BTreeMap<RunId, [Option<Bid>; LANES.len()]>,
+    others: BTreeMap<RunId, [Option<Bid>; LANES.len()]>,
+    /// Never looked at again.
+    over: HashSet<RunId>,
+    looked: Option<Instant>,
+}
+
+impl Fleet {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many items of a lane the run may have out now, as it asks for them.
+    pub fn window(&self, run: &RunId, lane: Lane, bid: Bid) -> u64 {
+        let Some(nth) = LANES.iter().position(|of| *of == lane) else { return 0 };
+        let mut known = self.known();
+        known.own.entry(run.clone()).or_default()[nth] = Some(bid);
+        let others = known.others.iter().filter(|(run, _)| !known.own.contains_key(*run));
+        let (mut bids, mut at) = (Vec::new(), 0);
+        for (of, asked) in known.own.iter().chain(others) {
+            if of == run {
+                at = bids.len();
+            }
+            bids.extend(asked[nth]);
+        }
+        divide(&bids).get(at).copied().unwrap_or_default()
+    }
+
+    /// It asks for nothing: it is paused, or not served here any more.
+    pub fn withdraw(&self, run: &RunId) {
+        self.known().own.remove(run);
+    }
+
+    /// Reads now and then what other coordinators tell of their runs. Whatever can't be read asks for nothing:
+    /// without it a queue is filled a little further than it should be.
+    pub async fn look_around(&self, blobs: &SharedBlobs, now: Instant) {
+        {
+            let mut known = self.known();
+            if known.looked.is_some_and(|last| now.duration_since(last) < LOOK_EVERY) {
+                return;
+            }
+            known.looked = Some(now);
+        }
+        let runs = match list(blobs).await {
+            Ok(runs) => runs,
+            Err(error) => {
+                return tracing::debug!(error = format!("{error:#}"), "other runs can't be listed");
+            }
+        };
+        let to_read: Vec<RunId> = {
+            let known = self.known();
+            let is_news = |run: &RunId| !known.over.contains(run) && !known.own.contains_key(run);
+            runs.into_iter().filter(is_news).collect()
+        };
+        let mut others = BTreeMap::new();
+        for run in to_read {
+            match read_status(blobs, &run).await {
+                Ok(Some(status)) if status.state.is_final() => {
+                    self.known().over.insert(run);
+                }
+                Ok(Some(status)) => {
+                    others.extend(bids(&status).map(|bids| (run, bids)));
+                }
+                Ok(None) => {}
+                Err(error) => tracing::debug!(%run, error = format!("{error:#}"), "its status can't be read"),
+            }
+        }
+        self.known().others = others;
+    }
+}
+
+fn bids(status: &RunStatus) -> Option<[Option<Bid>; LANES.len()]> {
+    let is_silent = silent_for(status).is_some_and(|silent| silent > SILENT);
+    if is_silent || !matches!(status.state, RunState::Preparing | RunState::Running) {
+        return None;
+    }
+    Some(LANES.map(|lane| Some(Bid { rank: status.rank, ask: *status.asks.get(lane.name())? })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use swath_proto::status::{Ask, Rank};
+
+    fn bid(priority: i32) -> Bid {
+        let ask = Ask { out: 0, held: 4, more: 10_000, seconds: Some(1.0) };
+        Bid { rank: Rank { priority, share: 1 }, ask }
+    }
+
+    fn run(name: &str) -> RunId {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn a_run_learns_what_the_others_of_its_process_leave() {
+        let fleet = Fleet::default();
+        assert_eq!(fleet.window(&run("b"), Lane::Cpu, bid(0)), 480);
+        assert_eq!(fleet.window(&run("a"), Lane::Cpu, bid(0)), 480, "two of them, twice the workers");
+        assert_eq!(fleet.window(&run("c"), Lane::Cpu, bid(7)), 1440);
+        assert_eq!(fleet.window(&run("b"), Lane::Cpu, bid(0)), 1);
+        assert_eq!(fleet.window(&run("b"), Lane::Steps, bid(0)), 480, "another lane, other workers");
+        fleet.withdraw(&run("c"));
+        assert_eq!(fleet.window(&run("b"), Lane::Cpu, bid(0)), 480);
+    }
+
+    #[test]
+    fn what_another_coordinator_serves_counts_while_it_is_told_of() {
+        let status = |state: &str, written: &str| -> RunStatus {
+            let json = serde_json::json!({
+                "run": "a-1", "state": state, "written": written, "started": "", "stages": {}, "pixels_done": 0,
+                "pixels": 0, "items_per_second": 0.0, "eta_seconds": null, "failures": [], "n_failures": 0,
+                "unreadable_scenes": [], "message": null, "rank": { "priority": 3, "share": 2 },
+                "asks": { "cpu": { "out": 1, "held": 1, "more": 5, "seconds": null } },
+            });
+            serde_json::from_value(json).unwrap()
+        };
+        let now = jiff::Timestamp::now().to_string();
+        let [cpu, steps] = bids(&status("running", &now)).unwrap();
+        assert_eq!(cpu.unwrap().rank, Rank { priority: 3, share: 2 });
+        assert!(steps.is_none());
+        assert!(bids(&status("paused", &now)).is_none());
+        assert!(bids(&status("running", "2020-01-01T00:00:00Z")).is_none());
+    }
+}
