@@ -54,12 +54,7 @@ impl Run {
                 self.rank.priority = priority.unwrap_or(self.rank.priority);
                 self.rank.share = share.unwrap_or(self.rank.share).max(1);
             }
-            Command::Replay(Some(places)) => {
-                for place in &places {
-                    self.blobs.delete(&keys::buried(&run, *place)).await?;
-                }
-                self.ledger.reset(&run, &places).await?;
-            }
+            Command::Replay(Some(places)) => self.dig_up(places).await?,
             Command::Drop(places) => {
                 for place in places {
                     self.drop_item(place).await?;
@@ -68,11 +63,7 @@ impl Run {
             Command::Replay(None) => {
                 let buried = self.board.buried().iter();
                 let buried = buried.filter(|(_, grave)| grave.failure.class != FailureClass::Dropped);
-                let places: Vec<Place> = buried.map(|(place, _)| *place).collect();
-                for place in &places {
-                    self.blobs.delete(&keys::buried(&run, *place)).await?;
-                }
-                self.ledger.reset(&run, &places).await?;
+                self.dig_up(buried.map(|(place, _)| *place).collect()).await?;
                 if self.board.lots().any(|lot| !lot.unreadable.is_empty()) {
                     // Their lots are surveyed and planned anew; everything else is found again.
                     self.ledger.forget(&run).await?;
@@ -120,5 +111,20 @@ impl Run {
         self.blobs.put(&key, serde_json::to_vec_pretty(&grave)?.into()).await?;
         self.ledger.bury(&run, place, grave.attempts, &failure).await?;
         Ok(())
+    }
+
+    /// Another chance for what is buried, and for items that were done without it.
+    async fn dig_up(&self, graves: Vec<Place>) -> anyhow::Result<()> {
+        let run = self.board.run();
+        let mut places = Vec::new();
+        for item in self.board.done_without(&graves) {
+            self.blobs.delete(&keys::item_output(&item)).await?;
+            places.push(item.place);
+        }
+        for place in &graves {
+            self.blobs.delete(&keys::buried(run, *place)).await?;
+        }
+        places.extend(graves);
+        Ok(self.ledger.reset(run, &places).await?)
     }
 }
