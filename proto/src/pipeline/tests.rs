@@ -165,8 +165,8 @@ fn a_problem_of_an_override_names_the_override() {
         "--set train.optimizer=sgd: must be \"adam\" or \"adamw\"",
         "--set =3: the key must be names separated by dots, predict.batch for instance",
         "SWATH__RUN__MAX_FAILURES=0: must be 1 to 100; 1 is the nearest",
-        "SWATH__X=x: no such key; there are bundle, chips, classes, data, labels, model, name, predict, run, scenes, \
-         stages, steps, train, vectorize",
+        "SWATH__X=x: no such key; there are access, bundle, chips, classes, data, labels, model, name, predict, run, \
+         scenes, stages, steps, train, vectorize",
     ];
     for wanted in wanted {
         assert!(bad.lines().any(|line| line == wanted), "{wanted}\n--- told:\n{bad}");

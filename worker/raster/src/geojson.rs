@@ -17,10 +17,33 @@ pub(crate) enum Unread {
     Bad(String),
 }
 
-impl From<serde_json::Error> for Unread {
-    fn from(error: serde_json::Error) -> Self {
-        if error.is_io() { Self::Io(error.into()) } else { Self::Bad(error.to_string()) }
+/// Remembers why it could not be read on: on its way through the parser an error becomes one of the text.
+struct Noting<R> {
+    text: R,
+    torn: Option<io::Error>,
+}
+
+impl<R: io::Read> io::Read for Noting<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.text.read(to).map_err(|error| {
+            let kind = error.kind();
+            self.torn = Some(error);
+            kind.into()
+        })
     }
+}
+
+/// Parses a text that may break off.
+fn parsed<R: io::Read, T>(
+    text: R,
+    parse: impl FnOnce(&mut Noting<R>) -> serde_json::Result<T>,
+) -> Result<T, Unread> {
+    let mut text = Noting { text, torn: None };
+    let parsed = parse(&mut text);
+    parsed.map_err(|error| match text.torn {
+        Some(torn) => Unread::Io(torn),
+        None => Unread::Bad(error.to_string()),
+    })
 }
 
 #[derive(Deserialize)]
@@ -32,7 +55,7 @@ struct Head {
 
 /// The coordinate system that the file names, if it names one.
 pub(crate) fn crs_name(text: impl io::Read) -> Result<Option<String>, Unread> {
-    let head: Head = serde_json::from_reader(text).map_err(|error| match Unread::from(error) {
+    let head: Head = parsed(text, |text| serde_json::from_reader(text)).map_err(|error| match error {
         Unread::Bad(why) => Unread::Bad(format!("it is no GeoJSON: {why}")),
         torn => torn,
     })?;
@@ -45,8 +68,7 @@ pub(crate) fn each_feature(
     text: impl io::Read,
     take: impl FnMut(usize, &Value) -> Result<(), String>,
 ) -> Result<(), Unread> {
-    let mut reader = serde_json::Deserializer::from_reader(text);
-    Ok(Collection(take).deserialize(&mut reader)?)
+    parsed(text, |text| Collection(take).deserialize(&mut serde_json::Deserializer::from_reader(text)))
 }
 
 struct Collection<F>(F);
