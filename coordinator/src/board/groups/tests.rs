@@ -160,6 +160,26 @@ fn a_group_that_is_lost_holds_up_only_its_own_scenes() {
     assert!(board.wants_evaluation());
 }
 
+#[test]
+fn a_lost_group_without_labels_leaves_no_item_that_the_evaluation_could_count() {
+    let mut record = shared();
+    record.stages.push(Stage::Bundle);
+    for scene in &mut record.scenes[..3] {
+        scene.labels = None;
+    }
+    let mut board = opened(record);
+    bury(&mut board, "predict.0.0");
+    assert!(!board.wants_evaluation(), "the large scene is to be evaluated");
+    for index in 1..=4 {
+        finished(&mut board, &format!("predict.0.{index}"));
+    }
+    for text in ["assemble.0.3", "eval.0.3"] {
+        assert!(!board.wants_evaluation());
+        finished(&mut board, text);
+    }
+    assert!(board.wants_evaluation());
+}
+
 fn step(name: &str, each: StepFor, inputs: Vec<StepInput>) -> StepPlan {
     let command = StepCommand { command: Vec::new(), outputs: Vec::new(), files: Vec::new() };
     StepPlan { name: name.into(), each, inputs, command }
@@ -194,4 +214,30 @@ fn steps_find_the_maps_of_scenes_that_share_an_item() {
     let inputs = String::from_utf8(board.item(place("step.1.2")).unwrap().inputs.unwrap().1).unwrap();
     assert!(inputs.contains("/a.tif") && inputs.contains("/c.tif") && inputs.contains("/large.tif"));
     assert!(!inputs.contains("/b.tif"), "{inputs}");
+}
+
+#[test]
+fn a_step_for_the_run_gathers_from_each_rectangle_whichever_item_it_is_in() {
+    let mut record = shared();
+    let of_part = StepInput::Output { step: 0, name: "x".into() };
+    record.steps = vec![
+        step("part", StepFor::Item, vec![StepInput::Prediction]),
+        step("all", StepFor::Run, vec![of_part]),
+    ];
+    let mut board = opened(record);
+    bury(&mut board, "assemble.0.1");
+    finished(&mut board, "predict.0.0");
+    assert_eq!(taken(&mut board), ["eval.0.4", "step.0.0", "step.0.4"]);
+    for index in 1..=4 {
+        finished(&mut board, &format!("predict.0.{index}"));
+    }
+    assert_eq!(taken(&mut board), ["assemble.0.3"]);
+    finished(&mut board, "assemble.0.3");
+    assert_eq!(taken(&mut board), ["eval.0.3", "step.0.6", "step.0.8", "step.0.10", "step.0.12"]);
+    for index in [0, 4, 6, 8, 10] {
+        finished(&mut board, &format!("step.0.{index}"));
+    }
+    assert_eq!(taken(&mut board), [""; 0], "one is out");
+    finished(&mut board, "step.0.12");
+    assert_eq!(taken(&mut board), ["step.1.1"], "the scene that failed is not waited for");
 }
