@@ -68,6 +68,7 @@ fn record(scenes: Vec<SceneFiles>, item_px: Option<u32>) -> RunRecord {
     };
     let shared = item_px.map_or(windows_by_speed(SECONDS_PER_WINDOW), |item_px| windows_of(item_px, 256));
     RunRecord {
+        access: Vec::new(),
         run: "challenge-0123abcd".parse().unwrap(),
         created: String::new(),
         program: String::new(),
