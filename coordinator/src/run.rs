@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use swath_backends::{
     Kind,
     blobs::SharedBlobs,
-    ledger::{Cursor, Events, Gate, Ledger},
+    ledger::{Cursor, Event, Events, Gate, Ledger},
     open::Doors,
     queue::{Lane, Queue},
 };
@@ -223,9 +223,8 @@ impl Run {
             tracing::info!(%run, items = n, "ledger is filled from the keys under the root");
             snapshot = self.ledger.snapshot(&run).await?;
         }
-        self.ledger
-            .set_gate(&run, if self.state == RunState::Paused { Gate::Closed } else { Gate::Open })
-            .await?;
+        let is_shut = matches!(self.state, RunState::Paused | RunState::Cancelled | RunState::Failed);
+        self.ledger.set_gate(&run, if is_shut { Gate::Closed } else { Gate::Open }).await?;
         self.board = Board::new(record);
         self.board.load(&snapshot);
         self.cursor = snapshot.cursor;
@@ -368,11 +367,30 @@ impl Run {
                 for event in events {
                     self.meter.hear(&event);
                     self.stragglers.hear(&event);
-                    self.streak.hear(&event, now);
+                    // A scene that failed among others says nothing of those that did not.
+                    let is_part =
+                        matches!(&event, Event::Buried { place, .. } if self.board.is_within(*place));
+                    if !is_part {
+                        self.streak.hear(&event, now);
+                    }
+                    self.forget_grave(&event).await;
                     self.board.apply(event, now);
                 }
                 Ok(n)
             }
+        }
+    }
+
+    /// Of an item that was buried and is done all the same, by a worker that was late: a ledger that is
+    /// filled again would believe the grave.
+    async fn forget_grave(&self, event: &Event) {
+        let Event::Finished { place, .. } = event else { return };
+        if !self.board.buried().contains_key(place) {
+            return;
+        }
+        let run = self.board.run();
+        if let Err(error) = self.blobs.delete(&keys::buried(run, *place)).await {
+            tracing::debug!(%run, %place, error = error.doing, "its grave is left lying");
         }
     }
 

@@ -5,8 +5,11 @@ use swath_backends::{
     blobs::SharedBlobs,
     open::{look_at_blobs, look_at_ledger},
 };
-use swath_coordinator::commands::{Command, give};
-use swath_proto::{ids::RunId, item::Place, keys, outcome::Buried};
+use swath_coordinator::{
+    commands::{Command, give},
+    records::read_status,
+};
+use swath_proto::{ids::RunId, item::Place, keys, outcome::Buried, status::RunState};
 
 use crate::{
     args::{DoorArgs, ItemState, ItemsArgs, ItemsCommand},
@@ -48,6 +51,11 @@ pub(super) async fn run(args: ItemsArgs, doors: DoorArgs) -> anyhow::Result<Exit
             ask(&root, &args.run, &doors, &wish, n, "will be tried again").await?;
         }
         Some(ItemsCommand::Drop { items }) => {
+            let status = read_status(&root, &args.run).await?;
+            if status.is_some_and(|status| status.state == RunState::Cancelled) {
+                let why = format!("{} is cancelled: there is nothing to do without", args.run);
+                return Err(Usage(why).into());
+            }
             let n = items.len();
             ask(&root, &args.run, &doors, &Command::Drop(items), n, "will be done without").await?;
         }

@@ -25,6 +25,11 @@ impl Board {
         self.lots.get(&own.lot).filter(|_| is_of_scene)?.group_of(own.index)
     }
 
+    /// The place is a scene's own, within an item of several.
+    pub fn is_within(&self, own: Place) -> bool {
+        self.group_around(own).is_some()
+    }
+
     /// An item of several scenes does without this one.
     pub fn has_failed(&self, own: Place) -> bool {
         self.buried.contains_key(&own) && self.group_around(own).is_some()

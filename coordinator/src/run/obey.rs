@@ -77,12 +77,12 @@ impl Run {
     /// Sets an item aside for good, whether or not it was buried before; what it had failed of stays to be read.
     async fn drop_item(&mut self, place: Place) -> anyhow::Result<()> {
         let run = self.board.run().clone();
-        let Some(item) =
-            self.board.item(place).map(|publish| publish.item).filter(|_| !self.board.is_done(place))
-        else {
+        let item = self.board.item(place).map(|publish| publish.item).filter(|_| !self.board.is_done(place));
+        // A scene that failed among others of an item has a place of its own, where no item stands.
+        if item.is_none() && !self.board.has_failed(place) {
             tracing::warn!(%run, %place, "not dropped: it is done, or no item of this run");
             return Ok(());
-        };
+        }
         let key = keys::buried(&run, place);
         let before = match self.blobs.get(&key).await {
             Ok(json) => serde_json::from_slice::<Buried>(&json).ok(),
@@ -97,8 +97,11 @@ impl Run {
         let failure = Failure {
             class: FailureClass::Dropped,
             message,
-            scene: item.work.scene().cloned(),
-            rect: item.work.rect(),
+            scene: match &item {
+                Some(item) => item.work.scene().cloned(),
+                None => before.as_ref().and_then(|before| before.failure.scene.clone()),
+            },
+            rect: item.as_ref().and_then(|item| item.work.rect()),
             worker: self.me.clone(),
         };
         let grave = Buried {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use swath_backends::queue::Lane;
+use swath_backends::{Kind, queue::Lane};
 use swath_proto::{envelope, item::Place, keys};
 
 use super::Run;
@@ -46,7 +46,13 @@ impl Run {
             // Of a queue that is paid by the call nothing is asked while nothing can be lost.
             let old = self.board.out_for(lane, sweep::SETTLES_WITHIN, now);
             let is_asked = old.iter().any(|place| !self.held.contains(place)) || self.is_at_the_tail();
-            let is_empty = is_asked && self.queue.waiting(lane).await? == 0;
+            let is_empty = is_asked
+                && match self.queue.waiting(lane).await {
+                    Ok(n) => n == 0,
+                    // Publishing tells of it, and what is not known to be empty is not.
+                    Err(error) if error.kind == Kind::Transient => false,
+                    Err(error) => return Err(error.into()),
+                };
             let checks = self.empty.entry(lane).or_default();
             *checks = if is_empty { *checks + 1 } else { 0 };
             lost.extend(sweep::lost(&self.board, lane, &self.held, *checks >= 2, now));

@@ -65,6 +65,8 @@ async fn each_watched<'a, T>(
         };
         match ended {
             Ok(one) => made.push(one),
+            // Whoever works beside a holder leaves the verdict to it.
+            Err(error) if item.beside => return Err(error),
             Err(JobError::Failed { class: class @ FailureClass::Data, source }) => {
                 set_aside(cx, item, part, class, format!("{source:#}")).await?;
             }
@@ -77,6 +79,15 @@ async fn each_watched<'a, T>(
                     set_aside(cx, item, part, class, format!("{source:#}")).await?;
                 } else {
                     let source = source.context(format!("scene {}", part.id));
+                    once_more.get_or_insert(JobError::Failed { class, source });
+                }
+            }
+            // Its server is away, which is no reason to do without the others.
+            Err(JobError::Failed { class: class @ FailureClass::Transient, source }) => {
+                let root_answers = cx.blobs.head(&keys::run_record(&item.run)).await.is_ok();
+                if item.is_last_try() && root_answers {
+                    set_aside(cx, item, part, class, format!("{source:#}")).await?;
+                } else {
                     once_more.get_or_insert(JobError::Failed { class, source });
                 }
             }
@@ -98,7 +109,8 @@ async fn set_aside(
 ) -> Result<(), JobError> {
     tracing::error!(run = %item.run, place = %item.place, scene = %part.id, error = message, "set aside");
     let failure = Failure { class, message, scene: Some(part.id.clone()), rect: None, worker: cx.me.clone() };
-    Ok(aftermath::bury_place(cx, &item.run, part.own, item.attempt, failure, &Tail::current().lines()).await?)
+    Ok(aftermath::bury_place(cx, &item.run, part.own, item.attempt, failure, &Tail::current().lines())
+        .await?)
 }
 
 /// Finds the scene that crashes its worker. Which item was inside native code is known from the worker; which of
@@ -132,7 +144,7 @@ enum Begun {
 impl<'a> Watch<'a> {
     async fn begin(cx: &'a Context, item: &'a Claimed) -> Result<Self, JobError> {
         let mut watch = Self { cx, key: None, failures: item.failures, crashed: Vec::new() };
-        if item.failures == 0 {
+        if item.failures == 0 || item.beside {
             return Ok(watch);
         }
         let key = keys::begun(&item.run, item.place);
