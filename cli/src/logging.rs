@@ -8,10 +8,12 @@ use tracing_subscriber::{
 use crate::{args::LogFormat, progress::AboveBar};
 
 /// What clients of servers tell of their tries. Errors come back to the caller, who tells what matters.
-const CLIENTS: [&str; 7] = [
+const CLIENTS: [&str; 9] = [
     "aws_config",
     "aws_runtime",
     "aws_sdk_s3",
+    "aws_sdk_sqs",
+    "aws_sdk_sts",
     "aws_smithy_http_client",
     "aws_smithy_runtime",
     "aws_smithy_runtime_api",

@@ -1,4 +1,4 @@
-//! The queue: a message there and back that no worker sees, and what waits.
+//! The queue: a message there and back that no worker sees, where the queue has a way for that, and what waits.
 
 use swath_backends::{
     open::{Urls, open_queue},
@@ -10,10 +10,13 @@ use super::Door;
 pub(super) async fn check(door: &mut Door, urls: &Urls) {
     let open = async { Ok(open_queue(&urls.queue, &urls.root).await?) };
     let Some(queue) = door.tries("connect", open).await else { return };
+    // Of the others only their answers are seen.
+    let what = match urls.queue.starts_with("amqp") {
+        true => "publish, receive and settle a message",
+        false => "ask all lanes",
+    };
     let there_and_back = async { Ok(queue.check().await?) };
-    for warning in
-        door.tries("publish, receive and settle a message", there_and_back).await.into_iter().flatten()
-    {
+    for warning in door.tries(what, there_and_back).await.into_iter().flatten() {
         door.points_at(&warning);
     }
     for lane in Lane::ALL {
