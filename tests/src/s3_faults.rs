@@ -28,6 +28,8 @@ pub enum Fault {
     Answer(u16, &'static str, &'static str),
     /// The true answer, up to this many bytes of its body.
     Cut(usize),
+    /// The store does what it was asked to, and nobody hears of it.
+    Lost,
     /// The connection ends without an answer.
     HangUp,
     /// No answer comes while the proxy lives.
@@ -135,6 +137,7 @@ fn serve(
             plan.fault.clone()
         })
     };
+    let is_lost = matches!(planned, Some(Fault::Lost));
     let limit = match planned {
         Some(Fault::HangUp) => return Ok(()),
         Some(Fault::Silence) => loop {
@@ -154,7 +157,7 @@ fn serve(
             );
         }
         Some(Fault::Cut(bytes)) => Some(bytes),
-        None => None,
+        Some(Fault::Lost) | None => None,
     };
     let mut server = TcpStream::connect(("127.0.0.1", upstream))?;
     let of_hop = |line: &&String| {
@@ -166,6 +169,9 @@ fn serve(
     server.write_all(&body)?;
     let mut answer = Vec::new();
     server.read_to_end(&mut answer)?;
+    if is_lost {
+        return Ok(());
+    }
     let end_of_head =
         answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
     let end = limit.map_or(answer.len(), |bytes| answer.len().min(end_of_head + bytes));

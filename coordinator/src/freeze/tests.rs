@@ -151,16 +151,16 @@ async fn lots_are_smaller_where_names_are_long() {
     let site = Site::with(&["l.geojson"]);
     let deep = ["a", "b", "c"].map(|letter| letter.repeat(230)).join("/");
     fs::create_dir_all(site.path().join("in").join(&deep)).unwrap();
-    (0..300)
+    (0..600)
         .for_each(|n| fs::write(site.path().join("in").join(&deep).join(format!("{n}.tif")), "").unwrap());
     let record = site.freeze(&format!("[[scenes]]\nimages = \"{deep}/*.tif\"")).await.unwrap().record;
     assert_eq!(record.lot_scenes, 128);
     let told = site
-        .freeze(&format!("[[scenes]]\nimages = \"{deep}/*.tif\"\n[run]\nlot_scenes = 330"))
+        .freeze(&format!("[[scenes]]\nimages = \"{deep}/*.tif\"\n[run]\nlot_scenes = 512"))
         .await
         .err()
         .unwrap();
-    assert!(told.contains("run.lot_scenes = 330: lot 0 does not fit a message; make it smaller"), "{told}");
+    assert!(told.contains("run.lot_scenes = 512: lot 0 does not fit a message; make it smaller"), "{told}");
 }
 
 #[tokio::test]

@@ -73,7 +73,8 @@ async fn a_store_in_trouble_is_asked_again_until_it_answers_whole() {
         assert_eq!(listed.len(), 2, "{fault:?}");
         plan();
         blobs.put(&key, body.clone()).await.expect("writing");
-        if !matches!(fault, Fault::Cut(_)) {
+        // An answer to HEAD has no body: nothing to break off, and nothing that says which 400 it is.
+        if !matches!(fault, Fault::Cut(_) | Fault::Answer(400, ..)) {
             plan();
             let head = blobs.head(&key).await.expect("looking").expect("it is there");
             assert_eq!(head.len, body.len() as u64, "{fault:?}");
@@ -100,13 +101,13 @@ async fn an_answer_that_always_breaks_off_is_an_error_and_never_short_data() {
 async fn a_write_whose_answer_was_lost_is_not_done_twice() {
     let (faults, blobs) = faulty().await;
     let key = format!("{}/body", prefix("lost"));
-    faults.next(1, Fault::Cut(0), |request| request.verb == "PUT");
+    faults.next(1, Fault::Lost, |request| request.verb == "PUT");
     // Its own first try was first: whoever asks is told that somebody was.
     assert_eq!(blobs.put_new(&key, "mine".into()).await.expect("writing"), Put::Exists);
     assert_eq!(blobs.get(&key).await.expect("reading"), "mine");
     let composed = format!("{key}-composed");
     let completes = |request: &Seen| request.verb == "POST" && request.path.contains("uploadId=");
-    faults.next(1, Fault::Cut(0), completes);
+    faults.next(1, Fault::Lost, completes);
     let pieces = vec![Piece::Bytes(vec![5; 20 << 20].into())];
     blobs.compose_new(&composed, pieces).await.expect("composing");
     assert_eq!(blobs.head(&composed).await.expect("looking").expect("it is there").len, 20 << 20);
@@ -374,7 +375,7 @@ fn a_wrong_set_up_is_told_at_the_start_with_what_to_do() {
         assert!(exit == code && said.contains(words), "{answer:?}: {exit:?} {said}");
     }
     let (exit, said) = doctor(&site, &[("AWS_ENDPOINT_URL", "http://127.0.0.1:9")]);
-    assert!(exit == REFUSED && said.contains("127.0.0.1:9"), "{exit:?} {said}");
+    assert!(exit == REFUSED && said.contains("s3://"), "{exit:?} {said}");
     // The store's certificate is for another name, by an authority that nobody knows.
     let tls = format!("https://127.0.0.1:{}", shared().s3.port());
     let (exit, said) = doctor(&site, &[("AWS_ENDPOINT_URL", &tls)]);
