@@ -4,6 +4,7 @@
 
 mod events;
 mod gates;
+mod groups;
 mod line;
 
 use std::{
@@ -190,7 +191,10 @@ impl Board {
             self.dig_lot(number, n_chip, n_predict);
         }
         for scene in &lot.scenes {
-            let done = scene.predict_places(lot.lot).filter(|place| self.is_done(*place));
+            // Its item may be done without it.
+            let has_failed = scene.group.is_some()
+                && self.buried.contains_key(&Place::new(Stage::Assemble, lot.lot, scene.ordinal));
+            let done = scene.predict_places(lot.lot).filter(|place| !has_failed && self.is_done(*place));
             let (n_done, pixels_done) =
                 done.fold((0, 0), |(n, pixels), place| (n + 1, pixels + scene.pixels_of(place)));
             let predict = if self.record.has(Stage::Predict) { scene.grid.len() } else { 0 };
@@ -249,9 +253,10 @@ impl Board {
         self.make_steps_ready(TRAIN);
     }
 
-    fn scene_and_pixels(&self, predict: Place) -> Option<(u32, u64)> {
-        let scene = self.lots.get(&predict.lot)?.scene_of_predict(predict.index)?;
-        Some((scene.ordinal, scene.pixels_of(predict)))
+    /// The scenes of a predict item, by their ordinals, each with its pixels in it.
+    fn scenes_and_pixels(&self, predict: Place) -> Vec<(u32, u64)> {
+        let scenes = self.lots.get(&predict.lot).map_or(&[][..], |lot| lot.scenes_of_predict(predict.index));
+        scenes.iter().map(|scene| (scene.ordinal, scene.pixels_of(predict))).collect()
     }
 
     fn make_ready(&mut self, place: Place) {
@@ -305,12 +310,14 @@ impl Board {
             Stage::Noop => Some(plain(plan::noop(record, place.index))),
             Stage::Chip => plan::chip(record, lot?, place.index).map(plain),
             Stage::Predict => plan::predict(record, lot?, place.index).map(plain),
-            Stage::Eval => plan::eval(record, lot?, place.index).map(plain),
-            Stage::Vectorize => plan::vectorize(record, lot?, place.index).map(plain),
+            Stage::Eval => plan::eval(record, lot?, place.index, |own| !self.has_failed(own)).map(plain),
+            Stage::Vectorize => {
+                plan::vectorize(record, lot?, place.index, |own| !self.has_failed(own)).map(plain)
+            }
             Stage::Bundle => Some(plain(plan::bundle(record, self.evaluated.flatten()))),
             Stage::Analyze => plan::analyze(record, lot?, place.index).map(plain),
             Stage::Step => {
-                steps::item(record, &self.lots, place, |place| self.is_done(place)).map(with_inputs)
+                steps::item(record, &self.lots, place, |place| self.is_made(place)).map(with_inputs)
             }
             Stage::Train => {
                 plan::train(record, self.lots.values(), |place| self.is_done(place)).map(with_inputs)

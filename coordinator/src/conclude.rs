@@ -6,9 +6,9 @@ use swath_backends::{Kind, blobs::SharedBlobs};
 use swath_geo::{confusion::Confusion, evaluation::Evaluation};
 use swath_proto::{
     ids::Digest,
-    item::{Place, Stage},
+    item::{Item, Place, Stage, Work},
     keys,
-    score::SceneScore,
+    score::{SceneScore, SceneScores},
 };
 
 use crate::{
@@ -42,9 +42,9 @@ pub async fn evaluation(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<Ev
     let mut scenes = Vec::new();
     for lot in board.lots() {
         for place in lot.dependents(record, Stage::Eval) {
-            let Some(item) = plan::eval(record, lot, place.index).filter(|_| board.is_done(place)) else {
-                continue;
-            };
+            let is_left = |own| !board.has_failed(own);
+            let item = plan::eval(record, lot, place.index, is_left).filter(|_| board.is_done(place));
+            let Some(item) = item else { continue };
             let key = keys::item_output(&item);
             let json = match blobs.get(&key).await {
                 Err(error) if error.kind == Kind::NotFound => {
@@ -53,11 +53,13 @@ pub async fn evaluation(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<Ev
                 }
                 json => json.context("reading a scene's score")?,
             };
-            let SceneScore::V1 { scene, counts, ignored, .. } =
-                serde_json::from_slice(&json).with_context(|| format!("reading {key}"))?;
-            let confusion = Confusion::from_counts(n_classes, counts, ignored)
-                .with_context(|| format!("{key} does not fit the run's classes"))?;
-            scenes.push((scene.to_string(), confusion));
+            for SceneScore::V1 { scene, counts, ignored, .. } in
+                scores(&item, &json).with_context(|| format!("reading {key}"))?
+            {
+                let confusion = Confusion::from_counts(n_classes, counts, ignored)
+                    .with_context(|| format!("{key} does not fit the run's classes"))?;
+                scenes.push((scene.to_string(), confusion));
+            }
         }
     }
     if !gone.is_empty() {
@@ -105,4 +107,15 @@ pub async fn stale(
         }
     }
     Ok(stale)
+}
+
+/// Of one scene, or of several that share an item.
+fn scores(item: &Item, json: &[u8]) -> serde_json::Result<Vec<SceneScore>> {
+    match &item.work {
+        Work::EvalScenes(_) => {
+            let SceneScores::V1 { scenes } = serde_json::from_slice(json)?;
+            Ok(scenes)
+        }
+        _ => Ok(vec![serde_json::from_slice(json)?]),
+    }
 }

@@ -129,9 +129,9 @@ const fn needs(stage: Stage) -> &'static [Stage] {
         Stage::Train => &[Stage::Chip],
         Stage::Predict => &[Stage::Survey, Stage::Analyze, Stage::Train],
         Stage::Assemble => &[Stage::Predict],
-        Stage::Eval | Stage::Vectorize => &[Stage::Assemble],
+        Stage::Eval | Stage::Vectorize => &[Stage::Predict, Stage::Assemble],
         Stage::Bundle => &[Stage::Train, Stage::Eval],
-        Stage::Step => &[Stage::Assemble, Stage::Vectorize, Stage::Eval, Stage::Bundle],
+        Stage::Step => &[Stage::Predict, Stage::Assemble, Stage::Vectorize, Stage::Eval, Stage::Bundle],
         Stage::Probe | Stage::Survey | Stage::Noop => &[],
     }
 }

@@ -2,8 +2,13 @@
 //! listed; every item is computed from its place when it is needed.
 
 mod lot;
+mod scenes;
+mod share;
 
-pub use self::lot::{LearntScene, Lot, MeasuredScene, PlannedScene};
+pub use self::{
+    lot::{Group, LearntScene, Lot, MeasuredScene, PlannedScene},
+    share::{windows_by_speed, windows_of},
+};
 
 use swath_proto::{
     ids::Digest,
@@ -94,7 +99,10 @@ pub fn noop(record: &RunRecord, index: u32) -> Item {
 
 /// None before the run's numeric class and scaling are pinned.
 pub fn predict(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
-    let scene = lot.scene_of_predict(index)?;
+    let [scene, ..] = lot.scenes_of_predict(index) else { return None };
+    if let Some(group) = scene.group.and_then(|number| lot.group(number)) {
+        return Some(item(record, group.predict, scenes::predict(record, group)?));
+    }
     let plan = &record.predict;
     let class = plan.class.as_ref()?;
     let rect = scene.grid.rect(index - scene.first)?;
@@ -117,7 +125,7 @@ pub fn predict(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
 
 /// The assemble item of a scene, and the document that it names as its inputs.
 pub fn assemble(record: &RunRecord, lot: &Lot, ordinal: u32) -> Option<(Item, Vec<u8>)> {
-    let scene = lot.scene(ordinal)?;
+    let scene = lot.scene(ordinal).filter(|scene| scene.group.is_none())?;
     let parts = scene.predict_places(lot.lot).map(|place| {
         let item = predict(record, lot, place.index)?;
         Some(AssemblePart { place, id: item.id, rect: item.work.rect()? })
@@ -141,32 +149,41 @@ pub fn assemble(record: &RunRecord, lot: &Lot, ordinal: u32) -> Option<(Item, Ve
     Some((item(record, Place::new(Stage::Assemble, lot.lot, ordinal), work), inputs))
 }
 
-pub fn eval(record: &RunRecord, lot: &Lot, ordinal: u32) -> Option<Item> {
-    let scene = lot.scene(ordinal)?;
+/// `is_left` says of a scene's own place in the stage assemble whether it is to be worked on: of small scenes
+/// that share an item, some may have failed.
+pub fn eval(record: &RunRecord, lot: &Lot, index: u32, is_left: impl Fn(Place) -> bool) -> Option<Item> {
+    if let Some(group) = lot.group_at(index) {
+        return Some(item(record, group.eval, scenes::eval(record, group, is_left)?));
+    }
+    let scene = lot.scene(index).filter(|scene| scene.group.is_none())?;
     let work = Work::Eval(Eval {
         scene: scene.header.clone(),
         labels: scene.files.labels.clone()?,
         prediction: keys::prediction(&record.run, &scene.header.id),
-        producer: Place::new(Stage::Assemble, lot.lot, ordinal),
+        producer: Place::new(Stage::Assemble, lot.lot, index),
         classes: record.classes.clone(),
         null_class: record.null_class,
     });
-    Some(item(record, Place::new(Stage::Eval, lot.lot, ordinal), work))
+    Some(item(record, Place::new(Stage::Eval, lot.lot, index), work))
 }
 
-pub fn vectorize(record: &RunRecord, lot: &Lot, ordinal: u32) -> Option<Item> {
-    let scene = lot.scene(ordinal)?;
+/// `is_left` as for [`eval`].
+pub fn vectorize(record: &RunRecord, lot: &Lot, index: u32, is_left: impl Fn(Place) -> bool) -> Option<Item> {
+    if let Some(group) = lot.group_at(index) {
+        return Some(item(record, group.vectorize, scenes::vectorize(record, group, is_left)?));
+    }
+    let scene = lot.scene(index).filter(|scene| scene.group.is_none())?;
     let id = &scene.header.id;
     let work = Work::Vectorize(Vectorize {
         scene: scene.header.clone(),
         prediction: keys::prediction(&record.run, id),
         scores: record.predict.scores.then(|| keys::scores(&record.run, id)),
-        producer: Place::new(Stage::Assemble, lot.lot, ordinal),
+        producer: Place::new(Stage::Assemble, lot.lot, index),
         classes: record.classes.clone(),
         plan: record.vectors.clone()?,
         output: keys::vectors(&record.run, id),
     });
-    Some(item(record, Place::new(Stage::Vectorize, lot.lot, ordinal), work))
+    Some(item(record, Place::new(Stage::Vectorize, lot.lot, index), work))
 }
 
 /// `eval`: what the run's `eval.json` holds, where it has one.
@@ -206,14 +223,4 @@ pub fn item_px(core_px: u32, seconds_per_window: f64) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_item_takes_about_a_minute_unless_it_would_grow_too_large() {
-        assert_eq!(item_px(256, 0.08), 4096);
-        assert_eq!(item_px(256, 0.5), 2048); // 64 windows, 32 s; the next size would take 128 s
-        assert_eq!(item_px(512, 200.0), 512);
-        assert_eq!(item_px(256, 0.0), 4096);
-    }
-}
+mod tests;

@@ -82,12 +82,9 @@ impl Existing {
         if !self.has(item.place.stage, item.id) {
             return Ok(false);
         }
-        match &item.work {
-            Work::Analyze(_) | Work::Chip(_) | Work::Predict(_) | Work::Eval(_) => Ok(true),
-            // Records name files that a person may have taken away since.
-            Work::Assemble(work) => Ok(blobs.head(&work.output).await?.is_some()),
-            Work::Vectorize(work) => all_there(&work.output, &work.plan.formats, blobs).await,
-            _ => Ok(false),
+        match written(item) {
+            Some(files) => all_there(files, blobs).await,
+            None => Ok(false),
         }
     }
 
@@ -108,8 +105,10 @@ impl Existing {
         let of_scenes = |stage| lot.dependents(record, stage).into_iter().map(|place: Place| place.index);
         let assemble =
             of_scenes(Stage::Assemble).map(|ordinal| Some(plan::assemble(record, lot, ordinal)?.0));
-        let vectorize = of_scenes(Stage::Vectorize).map(|ordinal| plan::vectorize(record, lot, ordinal));
-        let eval = of_scenes(Stage::Eval).map(|ordinal| plan::eval(record, lot, ordinal));
+        // What has failed is not known here: an item that did without it is taken for one to be done.
+        let is_left = |_| true;
+        let vectorize = of_scenes(Stage::Vectorize).map(|index| plan::vectorize(record, lot, index, is_left));
+        let eval = of_scenes(Stage::Eval).map(|index| plan::eval(record, lot, index, is_left));
         let items = analyze.chain(chip).chain(predict).chain(assemble).chain(vectorize).chain(eval);
         for (nth, item) in items.flatten().enumerate() {
             if nth % NAMED_AT_ONCE == 0 {
@@ -123,10 +122,41 @@ impl Existing {
     }
 }
 
-/// People may have taken files away since.
-async fn all_there(stem: &str, formats: &[VectorFormat], blobs: &SharedBlobs) -> anyhow::Result<bool> {
-    for format in formats {
-        if blobs.head(&format!("{stem}.{}", format.extension())).await?.is_none() {
+/// What has to lie there of an item whose output was listed; none where the item is always looked at again.
+/// Records name files that a person may have taken away since. An item of several scenes is made anew once one
+/// that failed is replayed, and its record goes then, though the listing still has it.
+fn written(item: &Item) -> Option<Vec<String>> {
+    let vectors = |stem: String, formats: &[VectorFormat]| -> Vec<String> {
+        formats.iter().map(|format| format!("{stem}.{}", format.extension())).collect()
+    };
+    let mut files = match &item.work {
+        Work::Analyze(_) | Work::Chip(_) | Work::Predict(_) | Work::Eval(_) => return Some(Vec::new()),
+        Work::Assemble(work) => return Some(vec![work.output.clone()]),
+        Work::Vectorize(work) => return Some(vectors(work.output.clone(), &work.plan.formats)),
+        Work::PredictScenes(work) => {
+            let ids = || work.scenes.iter().map(|part| &part.scene.id);
+            let scores = ids().filter(|_| work.scores).map(|id| keys::scores(&item.run, id));
+            ids().map(|id| keys::prediction(&item.run, id)).chain(scores).collect()
+        }
+        Work::EvalScenes(_) => Vec::new(),
+        Work::VectorizeScenes(work) => {
+            let stems = work.scenes.iter().map(|part| keys::vectors(&item.run, &part.scene.id));
+            stems.flat_map(|stem| vectors(stem, &work.plan.formats)).collect()
+        }
+        _ => return None,
+    };
+    files.push(keys::item_output(item));
+    Some(files)
+}
+
+async fn all_there(files: Vec<String>, blobs: &SharedBlobs) -> anyhow::Result<bool> {
+    let heads = files.into_iter().map(|key| {
+        let blobs = blobs.clone();
+        async move { blobs.head(&key).await }
+    });
+    let mut heads = futures::stream::iter(heads).buffer_unordered(LISTINGS);
+    while let Some(head) = heads.try_next().await? {
+        if head.is_none() {
             return Ok(false);
         }
     }
@@ -296,8 +326,15 @@ pub async fn pin(record: &mut RunRecord, blobs: &SharedBlobs) -> anyhow::Result<
     let json = blobs.get(&key).await.context("reading the probe")?;
     let Probed::V1 { class, seconds_per_window } =
         serde_json::from_slice(&json).with_context(|| format!("reading {key}"))?;
-    let item_px = plan::item_px(record.predict.window.core_px, seconds_per_window);
-    record.predict.item_px.get_or_insert(item_px);
+    let core_px = record.predict.window.core_px;
+    if record.predict.class.is_none() {
+        let shared = match record.predict.item_px {
+            Some(item_px) => plan::windows_of(item_px, core_px),
+            None => plan::windows_by_speed(seconds_per_window),
+        };
+        record.predict.shared_windows.get_or_insert(shared);
+    }
+    record.predict.item_px.get_or_insert(plan::item_px(core_px, seconds_per_window));
     record.predict.class.get_or_insert(class);
     blobs.put(&keys::run_record(&record.run), record.to_json().into()).await.context("writing run.json")?;
     Ok(())

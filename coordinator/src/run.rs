@@ -367,7 +367,12 @@ impl Run {
                 for event in events {
                     self.meter.hear(&event);
                     self.stragglers.hear(&event);
-                    self.streak.hear(&event, now);
+                    // A scene that failed among others says nothing of those that did not.
+                    let is_part =
+                        matches!(&event, Event::Buried { place, .. } if self.board.is_within(*place));
+                    if !is_part {
+                        self.streak.hear(&event, now);
+                    }
                     self.forget_grave(&event).await;
                     self.board.apply(event, now);
                 }

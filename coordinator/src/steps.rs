@@ -60,7 +60,7 @@ pub fn places_of_lot(record: &RunRecord, lot: &Lot) -> Vec<Place> {
         match plan.each {
             StepFor::Run => {}
             StepFor::Scene => lot.scenes.iter().for_each(|scene| add(scene.ordinal)),
-            StepFor::Item => (0..lot.n_predict(record)).for_each(add),
+            StepFor::Item => (0..lot.n_rects(record)).for_each(add),
         }
     }
     places
@@ -74,7 +74,7 @@ pub fn places_of_scene(record: &RunRecord, lot: &Lot, ordinal: u32) -> Vec<Place
         let nths = match plan.each {
             StepFor::Run => 0..0,
             StepFor::Scene => ordinal..ordinal + 1,
-            StepFor::Item => scene.first..scene.first + scene.grid.len(),
+            StepFor::Item => scene.first_rect..scene.first_rect + scene.grid.len(),
         };
         nths.map(move |nth| Place::new(Stage::Step, lot.lot, number + n_steps * nth))
     };
@@ -117,7 +117,7 @@ pub fn places_of_step<'a>(
         let of_scenes = lot.scenes.iter().map(|scene| scene.ordinal).filter(move |nth| *nth >= after);
         let nths: Box<dyn Iterator<Item = u32>> = match each {
             Some(StepFor::Scene) => Box::new(of_scenes),
-            Some(StepFor::Item) => Box::new(after..lot.n_predict(record)),
+            Some(StepFor::Item) => Box::new(after..lot.n_rects(record)),
             Some(StepFor::Run) | None => Box::new(std::iter::empty()),
         };
         nths.map(move |nth| Place::new(Stage::Step, lot.lot, number + n_steps * nth))
@@ -139,8 +139,8 @@ fn find<'a>(record: &'a RunRecord, lots: &'a Lots, place: Place) -> Option<Found
         StepFor::Run => (place.lot == lot_of_run(record) && nth == 0).then_some(found),
         StepFor::Scene => Some(Found { scene: Some(lots.get(&place.lot)?.scene(nth)?), ..found }),
         StepFor::Item => {
-            let scene = lots.get(&place.lot)?.scene_of_predict(nth)?;
-            Some(Found { scene: Some(scene), rect: Some(scene.grid.rect(nth - scene.first)?), ..found })
+            let scene = lots.get(&place.lot)?.scene_of_rect(nth)?;
+            Some(Found { scene: Some(scene), rect: Some(scene.grid.rect(nth - scene.first_rect)?), ..found })
         }
     }
 }
@@ -189,12 +189,12 @@ pub fn item(
     record: &RunRecord,
     lots: &Lots,
     place: Place,
-    is_done: impl Fn(Place) -> bool,
+    is_made: impl Fn(Place) -> bool,
 ) -> Option<(Item, Vec<u8>)> {
     let found = find(record, lots, place)?;
     let given = |input: &StepInput| Given {
         name: word(record, input),
-        what: files(record, lots, &found, input, &is_done),
+        what: files(record, lots, &found, input, &is_made),
     };
     let inputs = StepInputs {
         command: found.plan.command.clone(),
@@ -237,11 +237,11 @@ fn files(
     lots: &Lots,
     found: &Found,
     input: &StepInput,
-    is_done: &impl Fn(Place) -> bool,
+    is_made: &impl Fn(Place) -> bool,
 ) -> GivenFiles {
     let scenes = || match found.scene {
-        Some(scene) => vec![(found.lot, scene)],
-        None => lots.values().flat_map(|lot| lot.scenes.iter().map(|scene| (lot.lot, scene))).collect(),
+        Some(scene) => lots.get(&found.lot).into_iter().map(|lot| (lot, scene)).collect::<Vec<_>>(),
+        None => lots.values().flat_map(|lot| lot.scenes.iter().map(move |scene| (lot, scene))).collect(),
     };
     let outside = |files: &dyn Fn(&SceneFiles) -> Vec<_>| {
         GivenFiles::Outside(scenes().into_iter().flat_map(|(_, scene)| files(&scene.files)).collect())
@@ -249,18 +249,22 @@ fn files(
     // One file for a scene's step; for the run's those of all scenes that have come so far.
     let made = |files: Vec<MadeFile>| match (found.scene, files.as_slice()) {
         (Some(_), [one]) => GivenFiles::One(one.clone()),
-        _ => GivenFiles::Folder(files.into_iter().filter(|file| file.producer.is_none_or(is_done)).collect()),
+        _ => GivenFiles::Folder(files.into_iter().filter(|file| file.producer.is_none_or(is_made)).collect()),
     };
     let one =
         |key: String, name: &str, producer| GivenFiles::One(MadeFile { key, name: name.into(), producer });
     let run = &record.run;
     let of_scenes = |stage, key: &dyn Fn(&PlannedScene) -> (String, String)| {
-        let file = |(lot, scene): (u32, &PlannedScene)| {
+        let file = |(lot, scene): (&Lot, &PlannedScene)| {
             let (key, ending) = key(scene);
             let name = format!("{}.{ending}", scene.header.id);
-            MadeFile { key, name, producer: Some(Place::new(stage, lot, scene.ordinal)) }
+            MadeFile { key, name, producer: Some(lot.maker(stage, scene)) }
         };
-        made(scenes().into_iter().map(file).collect())
+        // An item of several scenes may have been done without some of them.
+        let has_come = |(lot, scene): &(&Lot, &PlannedScene)| {
+            found.scene.is_some() || is_made(Place::new(stage, lot.lot, scene.ordinal))
+        };
+        made(scenes().into_iter().filter(has_come).map(file).collect())
     };
     match input {
         StepInput::Image => outside(&|files| files.source.files.clone()),

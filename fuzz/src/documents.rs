@@ -11,6 +11,7 @@ use swath_geo::{
 };
 use swath_proto::{
     envelope::{self, BadEnvelope},
+    finished::Finished,
     item::AssembleInputs,
     learn::{Chipped, TrainInputs, Trained},
     numeric::Probed,
@@ -18,7 +19,7 @@ use swath_proto::{
     reference,
     run::RunRecord,
     scene::Surveyed,
-    score::SceneScore,
+    score::{SceneScore, SceneScores},
     status::RunStatus,
 };
 
@@ -27,7 +28,10 @@ use crate::{Target, sample};
 pub(crate) const ENVELOPE: Target = Target {
     name: "envelope",
     run: envelope,
-    samples: || vec![sample("proto/samples/envelope-v1.json"), sample("proto/samples/reference-v1.json")],
+    samples: || {
+        let written = ["envelope-v1", "envelope-v2", "reference-v1"];
+        written.map(|name| sample(&format!("proto/samples/{name}.json"))).to_vec()
+    },
     tokens: WORDS,
 };
 pub(crate) const RUN: Target = Target { name: "run", run: run_record, samples: runs, tokens: WORDS };
@@ -134,6 +138,8 @@ fn documents(bytes: &[u8]) {
     read_back::<Trained>(bytes);
     read_back::<TrainInputs>(bytes);
     read_back::<AssembleInputs>(bytes);
+    read_back::<Finished>(bytes);
+    read_back::<SceneScores>(bytes);
     if let Some(Analyzed::V1 { statistics }) = read_back(bytes) {
         measured(&statistics);
     }

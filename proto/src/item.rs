@@ -1,5 +1,6 @@
 //! The unit of work: small, self-contained, and named by its content.
 
+mod scenes;
 mod work;
 
 use std::{fmt, str::FromStr};
@@ -7,9 +8,12 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::work::{
-    Analyze, Assemble, AssembleInputs, AssemblePart, Bundle, Chip, Eval, Noop, Predict, Probe, Step, Survey,
-    Train, Vectorize,
+pub use self::{
+    scenes::{EvalPart, EvalScenes, PredictScenes, ScenePart, VectorizeScenes},
+    work::{
+        Analyze, Assemble, AssembleInputs, AssemblePart, Bundle, Chip, Eval, Noop, Predict, Probe, Step,
+        Survey, Train, Vectorize,
+    },
 };
 use crate::{
     access::Access,
@@ -195,9 +199,12 @@ pub enum Work {
     Chip(Chip),
     Train(Train),
     Predict(Predict),
+    PredictScenes(PredictScenes),
     Assemble(Assemble),
     Eval(Eval),
+    EvalScenes(EvalScenes),
     Vectorize(Vectorize),
+    VectorizeScenes(VectorizeScenes),
     Bundle(Bundle),
     Step(Step),
     Noop(Noop),
@@ -211,10 +218,10 @@ impl Work {
             Work::Analyze(_) => Stage::Analyze,
             Work::Chip(_) => Stage::Chip,
             Work::Train(_) => Stage::Train,
-            Work::Predict(_) => Stage::Predict,
+            Work::Predict(_) | Work::PredictScenes(_) => Stage::Predict,
             Work::Assemble(_) => Stage::Assemble,
-            Work::Eval(_) => Stage::Eval,
-            Work::Vectorize(_) => Stage::Vectorize,
+            Work::Eval(_) | Work::EvalScenes(_) => Stage::Eval,
+            Work::Vectorize(_) | Work::VectorizeScenes(_) => Stage::Vectorize,
             Work::Bundle(_) => Stage::Bundle,
             Work::Step(_) => Stage::Step,
             Work::Noop(_) => Stage::Noop,
@@ -243,6 +250,15 @@ impl Work {
                 _ => None,
             },
             Work::Predict(predict) => Some(&predict.scene.id),
+            Work::PredictScenes(PredictScenes { scenes, .. })
+            | Work::VectorizeScenes(VectorizeScenes { scenes, .. }) => match scenes.as_slice() {
+                [one] => Some(&one.scene.id),
+                _ => None,
+            },
+            Work::EvalScenes(eval) => match eval.scenes.as_slice() {
+                [one] => Some(&one.scene.id),
+                _ => None,
+            },
             Work::Assemble(assemble) => Some(&assemble.scene),
             Work::Eval(eval) => Some(&eval.scene.id),
         }
@@ -262,10 +278,16 @@ impl Work {
             Work::Eval(eval) => {
                 with(eval.scene.aoi.iter().flat_map(|aoi| &aoi.files).cloned().collect(), &eval.labels)
             }
+            Work::PredictScenes(work) => work.scenes.iter().flat_map(|part| part.scene.files()).collect(),
+            Work::EvalScenes(work) => {
+                let of_aoi = work.scenes.iter().flat_map(|part| &part.scene.aoi).flat_map(|aoi| &aoi.files);
+                of_aoi.chain(work.scenes.iter().map(|part| part.labels.file())).cloned().collect()
+            }
             Work::Probe(_)
             | Work::Train(_)
             | Work::Assemble(_)
             | Work::Vectorize(_)
+            | Work::VectorizeScenes(_)
             | Work::Bundle(_)
             | Work::Step(_)
             | Work::Noop(_) => Vec::new(),

@@ -36,6 +36,11 @@ pub fn inputs(run: &RunId, digest: &Digest) -> String {
     format!("runs/{run}/inputs/{digest}.json")
 }
 
+/// Which of its scenes an item of several has begun, while it is suspected of crashing its workers.
+pub fn begun(run: &RunId, place: Place) -> String {
+    format!("runs/{run}/begun/{place}.json")
+}
+
 /// The one object whose existence says that an item is done. Keys begin with two digits of the id,
 /// so that listing and writing spread over prefixes.
 pub fn output(stage: Stage, id: &ItemId) -> String {

@@ -93,6 +93,10 @@ pub struct PredictPlan {
     pub scores: bool,
     /// Edge of an item; chosen from the measured speed where the pipeline names none.
     pub item_px: Option<u32>,
+    /// Windows of small scenes that share an item. Pinned with the class; a run that began without shares
+    /// nothing, since its places are counted so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_windows: Option<u64>,
     /// Pinned once the probe has found it.
     pub class: Option<NumericClass>,
 }

@@ -1,4 +1,4 @@
-//! Output of an eval item: how often each class was taken for each other in one scene.
+//! Output of an eval item: how often each class was taken for each other, scene by scene.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,4 +16,12 @@ pub enum SceneScore {
         /// Pixels whose label is no class.
         ignored: u64,
     },
+}
+
+/// Of an item of several small scenes; without those that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "version")]
+pub enum SceneScores {
+    #[serde(rename = "1")]
+    V1 { scenes: Vec<SceneScore> },
 }

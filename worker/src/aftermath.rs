@@ -95,7 +95,7 @@ async fn bury(cx: &Context, item: &Item, attempts: u32, failure: Failure) -> Res
 }
 
 /// The object first: the ledger may be lost, the verdict must not be.
-async fn bury_place(
+pub async fn bury_place(
     cx: &Context,
     run: &RunId,
     place: Place,

@@ -16,7 +16,7 @@ use swath_backends::{
 use swath_proto::{
     envelope::{self, BadEnvelope},
     ids::Digest,
-    item::{Item, Stage},
+    item::{Item, Stage, Work},
     keys,
     outcome::{FailureClass, Report},
 };
@@ -159,10 +159,12 @@ async fn work(cx: &Context, item: &Claimed) -> std::result::Result<Output, JobEr
     // Whoever had it before may have died between output and finish, and another run may have made the
     // same. Stages that write files besides are looked at again, since they are sent back when a file
     // (not its record) has gone missing.
-    let is_kept = matches!(
-        item.place.stage,
-        Stage::Probe | Stage::Survey | Stage::Analyze | Stage::Train | Stage::Predict | Stage::Eval
-    );
+    let writes_files = matches!(item.work, Work::PredictScenes(_));
+    let is_kept = !writes_files
+        && matches!(
+            item.place.stage,
+            Stage::Probe | Stage::Survey | Stage::Analyze | Stage::Train | Stage::Predict | Stage::Eval
+        );
     if is_kept && cx.blobs.head(&key).await?.is_some() {
         jobs::tidy(cx, item).await;
         return Ok(Output { body: bytes::Bytes::new(), pixels: 0 });

@@ -146,6 +146,7 @@ async fn submit(doors: &Doors, noops: u32) -> anyhow::Result<RunRecord> {
             block_px: 256,
             scores: false,
             item_px: None,
+            shared_windows: None,
             class: None,
         },
         access: Vec::new(),

@@ -93,9 +93,13 @@ fn scenes(outlook: &Outlook) -> Vec<Vec<String>> {
             rows.push([head(&scene.header, set).to_vec(), work.to_vec()].concat());
         }
         for scene in &lot.scenes {
-            let items = if outlook.record.has(Stage::Predict) { scene.grid.len() } else { 0 };
+            let items = match scene.group.and_then(|number| lot.group(number)) {
+                Some(group) if group.scenes.len() > 1 => format!("1/{}", group.scenes.len()),
+                _ if outlook.record.has(Stage::Predict) => scene.grid.len().to_string(),
+                _ => "0".into(),
+            };
             let labels = if scene.files.labels.is_some() { "yes" } else { "no" };
-            let work = ["-".into(), items.to_string(), labels.into()];
+            let work = ["-".into(), items, labels.into()];
             rows.push([head(&scene.header, "predict").to_vec(), work.to_vec()].concat());
         }
         for (id, why) in &lot.unreadable {

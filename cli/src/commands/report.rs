@@ -26,7 +26,8 @@ pub(super) async fn results(
         say!("scores    {}", blobs.uri(&keys::eval(run)));
     }
     let made = |stage: Stage| status.stages.get(stage.name()).is_some_and(|count| count.done > 0);
-    if made(Stage::Assemble) {
+    // Small scenes are predicted as finished files.
+    if made(Stage::Assemble) || (record.has(Stage::Assemble) && made(Stage::Predict)) {
         of_scenes(record, "map", |scene| blobs.uri(&keys::prediction(run, scene)));
         if record.predict.scores {
             of_scenes(record, "share", |scene| blobs.uri(&keys::scores(run, scene)));

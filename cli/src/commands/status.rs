@@ -172,7 +172,9 @@ fn stages(status: &RunStatus) -> Vec<Vec<String>> {
             }
             _ => known(count.done),
         };
-        rows.push(vec![stage.to_string(), done, known(count.items), known(count.buried)]);
+        // Of small scenes, some may fail where no item stands.
+        let failed = if count.buried > 0 { count.buried.to_string() } else { known(0) };
+        rows.push(vec![stage.to_string(), done, known(count.items), failed]);
     }
     rows
 }

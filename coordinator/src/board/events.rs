@@ -59,20 +59,22 @@ impl Board {
 
     /// Steps that may have waited for an item.
     pub(super) fn make_steps_ready(&mut self, place: Place) {
-        // No step waits for a part of a scene, and there are many of these.
-        let is_part = matches!(place.stage, Stage::Analyze | Stage::Chip | Stage::Predict | Stage::Noop);
-        if is_part || self.record.steps.is_empty() {
+        if self.record.steps.is_empty() {
             return;
         }
         let lot = self.lots.get(&place.lot);
         let of_scene = |ordinal| lot.map(|lot| steps::places_of_scene(&self.record, lot, ordinal));
-        // What all scenes may have waited for, or one.
-        let near = match place.stage {
-            Stage::Assemble | Stage::Vectorize => of_scene(place.index).unwrap_or_default(),
-            Stage::Step if place.lot != steps::lot_of_run(&self.record) => {
+        // What all scenes may have waited for, or some.
+        let near = match (place.stage, self.group(place)) {
+            (Stage::Predict | Stage::Vectorize, Some(group)) => {
+                let of_scenes = group.scenes.iter().filter_map(|scene| of_scene(scene.ordinal));
+                of_scenes.flatten().collect()
+            }
+            (Stage::Assemble | Stage::Vectorize, None) => of_scene(place.index).unwrap_or_default(),
+            (Stage::Step, _) if place.lot != steps::lot_of_run(&self.record) => {
                 steps::places_behind(&self.record, place)
             }
-            Stage::Train | Stage::Bundle | Stage::Step => {
+            (Stage::Train | Stage::Bundle | Stage::Step, _) => {
                 self.lots.values().flat_map(|lot| steps::places_of_lot(&self.record, lot)).collect()
             }
             _ => Vec::new(),
@@ -96,12 +98,19 @@ impl Board {
     }
 
     pub(super) fn predicted(&mut self, place: Place) {
-        let Some((ordinal, pixels)) = self.scene_and_pixels(place) else { return };
-        self.pixels_done += pixels;
-        if let Some(missing) = self.missing.get_mut(&(place.lot, ordinal)) {
-            *missing = missing.saturating_sub(1);
+        for (ordinal, pixels) in self.scenes_and_pixels(place) {
+            let own = Place::new(Stage::Assemble, place.lot, ordinal);
+            if self.has_failed(own) {
+                continue;
+            }
+            self.pixels_done += pixels;
+            if let Some(missing) = self.missing.get_mut(&(place.lot, ordinal)) {
+                *missing = missing.saturating_sub(1);
+            }
+            self.make_ready(own);
         }
-        self.make_ready(Place::new(Stage::Assemble, place.lot, ordinal));
+        let behind = self.group(place).map(|group| [group.eval, group.vectorize]);
+        behind.into_iter().flatten().for_each(|place| self.make_ready(place));
     }
 
     /// Its worker has given it up.
@@ -116,7 +125,9 @@ impl Board {
         if !self.is_done(place) {
             self.out.remove(&place);
             self.line(place.stage).is_not_ready(&place);
-            self.buried.insert(place, Grave { attempts, failure });
+            if self.buried.insert(place, Grave { attempts, failure }).is_none() {
+                self.pixels_done = self.pixels_done.saturating_sub(self.passed_over(place));
+            }
             match place.stage {
                 Stage::Chip => self.make_ready(TRAIN),
                 Stage::Eval => self.make_ready(BUNDLE),
@@ -127,18 +138,27 @@ impl Board {
     }
 
     pub(super) fn reset(&mut self, place: Place, now: Instant) {
-        self.buried.remove(&place);
+        if self.buried.remove(&place).is_some() {
+            self.pixels_done += self.passed_over(place);
+        }
         let was_done = self.done.entry((place.stage, place.lot)).or_default().clear(place.index);
         if was_done {
             let count = self.counts.entry(place.stage).or_default();
             count.done = count.done.saturating_sub(1);
-            if place.stage == Stage::Predict
-                && let Some((ordinal, pixels)) = self.scene_and_pixels(place)
-            {
-                self.pixels_done = self.pixels_done.saturating_sub(pixels);
-                *self.missing.entry((place.lot, ordinal)).or_default() += 1;
-                let assemble = Place::new(Stage::Assemble, place.lot, ordinal);
-                self.line(Stage::Assemble).is_not_ready(&assemble);
+            if place.stage == Stage::Predict {
+                for (ordinal, pixels) in self.scenes_and_pixels(place) {
+                    let own = Place::new(Stage::Assemble, place.lot, ordinal);
+                    if self.has_failed(own) {
+                        continue;
+                    }
+                    self.pixels_done = self.pixels_done.saturating_sub(pixels);
+                    *self.missing.entry((place.lot, ordinal)).or_default() += 1;
+                    self.line(Stage::Assemble).is_not_ready(&own);
+                }
+                let behind = self.group(place).map(|group| [group.eval, group.vectorize]);
+                for place in behind.into_iter().flatten() {
+                    self.line(place.stage).is_not_ready(&place);
+                }
             }
             match place.stage {
                 Stage::Probe => self.probe_is_news = false,

@@ -30,9 +30,12 @@ impl Board {
 
     /// To be done, and its inputs are there.
     pub(super) fn is_wanted(&self, place: Place) -> bool {
+        // Of a scene that shares its items, none stands at its own place.
         let scene_has = |stage: Stage| {
             let scene = self.lots.get(&place.lot).and_then(|lot| lot.scene(place.index));
-            scene.is_some_and(|scene| stage != Stage::Eval || scene.files.labels.is_some())
+            scene.is_some_and(|scene| {
+                scene.group.is_none() && (stage != Stage::Eval || scene.files.labels.is_some())
+            })
         };
         let inputs_are_there = match place.stage {
             Stage::Survey | Stage::Noop => true,
@@ -45,9 +48,13 @@ impl Board {
             Stage::Assemble => {
                 scene_has(place.stage) && self.missing.get(&(place.lot, place.index)) == Some(&0)
             }
-            Stage::Eval | Stage::Vectorize => {
-                scene_has(place.stage) && self.is_done(Place::new(Stage::Assemble, place.lot, place.index))
-            }
+            Stage::Eval | Stage::Vectorize => match self.group(place) {
+                Some(group) => self.is_done(group.predict) && self.has_work(place, group),
+                None => {
+                    scene_has(place.stage)
+                        && self.is_done(Place::new(Stage::Assemble, place.lot, place.index))
+                }
+            },
         };
         let planned =
             matches!(place.stage, Stage::Probe | Stage::Step | Stage::Noop) || self.record.has(place.stage);
@@ -61,7 +68,11 @@ impl Board {
 
     pub(super) fn is_met(&self, need: &Need) -> bool {
         match need {
-            Need::Done(place) => self.is_done(*place),
+            Need::Done(place) => self.is_made(*place),
+            // Maps of small scenes are made without being assembled.
+            Need::All(Stage::Assemble) => {
+                self.all_settled(Stage::Assemble) && self.all_settled(Stage::Predict)
+            }
             Need::All(stage) => self.all_settled(*stage),
             Need::AllOfStep(number) => {
                 self.are_open(self.record.learn_lots()..self.record.lots())
@@ -82,14 +93,25 @@ impl Board {
     /// It waits for something that is buried, so that it won't come by itself.
     fn is_stuck(&self, place: Place) -> bool {
         let waits_in_vain = |input: Place| self.buried.contains_key(&input) || self.is_stuck(input);
+        if let Some(group) = self.group_around(place) {
+            return match place.stage {
+                Stage::Assemble => self.buried.contains_key(&group.predict),
+                stage => {
+                    let item = if stage == Stage::Eval { group.eval } else { group.vectorize };
+                    waits_in_vain(Place { stage: Stage::Assemble, ..place })
+                        || self.buried.contains_key(&item)
+                }
+            };
+        }
         match place.stage {
             Stage::Assemble => self.graves(Stage::Predict).any(|grave| {
                 grave.lot == place.lot
-                    && self.scene_and_pixels(grave).is_some_and(|(ordinal, _)| ordinal == place.index)
+                    && self.scenes_and_pixels(grave).iter().any(|(ordinal, _)| *ordinal == place.index)
             }),
-            Stage::Eval | Stage::Vectorize => {
-                waits_in_vain(Place::new(Stage::Assemble, place.lot, place.index))
-            }
+            Stage::Eval | Stage::Vectorize => match self.group(place) {
+                Some(group) => self.is_group_stuck(place, group),
+                None => waits_in_vain(Place::new(Stage::Assemble, place.lot, place.index)),
+            },
             Stage::Step => self.needs(place).unwrap_or_default().iter().any(|need| match need {
                 Need::Done(input) => waits_in_vain(*input),
                 _ => false,
@@ -114,7 +136,9 @@ impl Board {
         } else {
             self.record.learn_lots()..self.record.lots()
         };
-        let settled = self.done_of(stage) + self.graves(stage).count() as u64;
+        // No item stands where a scene failed among others.
+        let graves = self.graves(stage).filter(|grave| !self.has_failed(*grave));
+        let settled = self.done_of(stage) + graves.count() as u64;
         let items = self.counts.get(&stage).map_or(0, |count| count.items);
         self.are_open(lots) && (settled == items || settled + self.n_stuck(stage) == items)
     }
@@ -127,19 +151,31 @@ impl Board {
             Stage::Eval | Stage::Vectorize => &[Stage::Predict, Stage::Assemble],
             _ => return 0,
         };
-        let scene = |grave: Place| match grave.stage {
-            Stage::Predict => Some((grave.lot, self.scene_and_pixels(grave)?.0)),
-            _ => Some((grave.lot, grave.index)),
-        };
         let graves = before.iter().flat_map(|stage| self.graves(*stage));
-        let scenes: BTreeSet<(u32, u32)> = graves.filter_map(scene).collect();
-        let has_item = |place: &Place| {
-            let scene = self.lots.get(&place.lot).and_then(|lot| lot.scene(place.index));
-            scene.is_some_and(|scene| stage != Stage::Eval || scene.files.labels.is_some())
+        let behind: BTreeSet<Place> = graves.filter_map(|grave| self.behind(stage, grave)).collect();
+        let left =
+            behind.into_iter().filter(|place| !self.is_done(*place) && !self.buried.contains_key(place));
+        // Where one scene failed among others, the item goes on.
+        let is_stuck =
+            |place: &Place| self.group(*place).is_none_or(|group| self.is_group_stuck(*place, group));
+        left.filter(is_stuck).count() as u64
+    }
+
+    /// The item of a stage of scenes, where there is one, that takes what is buried in a stage before.
+    fn behind(&self, stage: Stage, grave: Place) -> Option<Place> {
+        let lot = self.lots.get(&grave.lot)?;
+        let scene = match grave.stage {
+            Stage::Predict => lot.scenes_of_predict(grave.index).first()?,
+            _ => lot.scene(grave.index)?,
         };
-        let places = scenes.into_iter().map(|(lot, ordinal)| Place::new(stage, lot, ordinal));
-        let left = places.filter(|place| !self.is_done(*place) && !self.buried.contains_key(place));
-        left.filter(has_item).count() as u64
+        let group = scene.group.and_then(|number| lot.group(number));
+        let scenes = group.map_or(std::slice::from_ref(scene), |group| group.scenes);
+        let has_item = match stage {
+            Stage::Assemble => group.is_none(),
+            Stage::Eval => scenes.iter().any(|scene| scene.files.labels.is_some()),
+            _ => true,
+        };
+        has_item.then(|| lot.maker(stage, scene))
     }
 
     /// What of a stage is buried.

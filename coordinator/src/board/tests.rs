@@ -15,12 +15,12 @@ use swath_proto::{
     steps::{StepCommand, StepInput, StepPlan},
 };
 
-fn file(uri: &str) -> FileRef {
+pub(super) fn file(uri: &str) -> FileRef {
     FileRef { uri: uri.into(), tag: "t".into() }
 }
 
 /// Two scenes in a lot each: 2 x 2 items with labels, and 1 item without.
-fn files(id: &str, has_labels: bool) -> SceneFiles {
+pub(super) fn files(id: &str, has_labels: bool) -> SceneFiles {
     SceneFiles {
         id: id.parse().unwrap(),
         source: SourceSpec::new(vec![file(id)]),
@@ -30,7 +30,7 @@ fn files(id: &str, has_labels: bool) -> SceneFiles {
     }
 }
 
-fn record() -> RunRecord {
+pub(super) fn record() -> RunRecord {
     let model =
         ModelRef { architecture: Architecture::Tiny, weights: Weights::Seed(1), bands: 3, classes: 2 };
     let window = WindowShape { core_px: 256, margin_px: 0 };
@@ -62,6 +62,7 @@ fn record() -> RunRecord {
             block_px: 256,
             scores: false,
             item_px: Some(512),
+            shared_windows: None,
             class: Some(class),
         },
         scale: ScalePlan::Auto,
@@ -76,7 +77,7 @@ fn record() -> RunRecord {
     }
 }
 
-fn header(id: &str, edge_px: u32) -> SurveyedScene {
+pub(super) fn header(id: &str, edge_px: u32) -> SurveyedScene {
     SurveyedScene::Readable(SceneHeader {
         id: id.parse().unwrap(),
         source: SourceSpec::new(vec![file(id)]),
@@ -90,24 +91,24 @@ fn header(id: &str, edge_px: u32) -> SurveyedScene {
     })
 }
 
-fn failure(class: FailureClass) -> Failure {
+pub(super) fn failure(class: FailureClass) -> Failure {
     Failure { class, message: "x".into(), scene: None, rect: None, worker: "w".parse().unwrap() }
 }
 
-fn place(text: &str) -> Place {
+pub(super) fn place(text: &str) -> Place {
     text.parse().unwrap()
 }
 
-fn finished(board: &mut Board, text: &str) {
+pub(super) fn finished(board: &mut Board, text: &str) {
     let event = Event::Finished { place: place(text), report: Report::default() };
     board.apply(event, Instant::now());
 }
 
-fn taken(board: &mut Board) -> Vec<String> {
+pub(super) fn taken(board: &mut Board) -> Vec<String> {
     taken_at(board, Instant::now())
 }
 
-fn taken_at(board: &mut Board, now: Instant) -> Vec<String> {
+pub(super) fn taken_at(board: &mut Board, now: Instant) -> Vec<String> {
     let lanes = LANES.into_iter().flat_map(|lane| board.take(lane, 100, now));
     lanes.map(|publish| publish.item.place.to_string()).collect()
 }

@@ -75,6 +75,7 @@ pub async fn freeze_bundle(
             block_px: BLOCK_PX,
             scores: wanted.scores,
             item_px: None,
+            shared_windows: None,
             class: None,
         },
         scale: ScalePlan::Given,

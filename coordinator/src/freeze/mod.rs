@@ -94,7 +94,7 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
         pipeline: Digest::of(source.text.as_bytes()),
         stages: pipeline.stages.clone(),
         scenes: predicted,
-        lot_scenes: pipeline.run.lot_scenes,
+        lot_scenes: pipeline.run.lot_scenes.unwrap_or(LOT_SCENES),
         predict: PredictPlan {
             model: ModelRef {
                 architecture: pipeline.model.architecture,
@@ -107,6 +107,7 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
             block_px: predict.block_px,
             scores: predict.scores,
             item_px: predict.item_px,
+            shared_windows: None,
             class: None,
         },
         scale: reading::scale(&pipeline),
@@ -121,6 +122,9 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
         noops: 0,
         shuffle: pipeline.run.shuffle,
     };
+    if pipeline.run.lot_scenes.is_none() {
+        fit_lots(&mut record);
+    }
     record.run = name(&record, source, &root.uri(""))?;
     record.created = jiff::Timestamp::now().to_string();
     for lot in 0..record.lots() {
@@ -132,6 +136,21 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
         })?;
     }
     Ok(Frozen { record, scenes, left_out, blobs })
+}
+
+/// Scenes whose headers one item reads, where nobody says: its worker reads many at a time.
+const LOT_SCENES: u32 = 256;
+
+/// Fewer to a lot, where many are named at such length that they fill a message.
+fn fit_lots(record: &mut RunRecord) {
+    let fits = |record: &RunRecord| {
+        // The run's own name is not final yet.
+        let is_short = |message: Vec<u8>| message.len() <= envelope::MAX_BYTES * 3 / 4;
+        (0..record.lots()).all(|lot| envelope::encode(&plan::survey(record, lot)).is_ok_and(is_short))
+    };
+    while record.lot_scenes > 1 && !fits(record) {
+        record.lot_scenes /= 2;
+    }
 }
 
 /// The name and eight digits of a hash of all that decides the run.

@@ -143,6 +143,24 @@ async fn eleven_thousand_scenes_are_frozen_in_seconds() {
     let frozen = site.freeze("[[scenes]]\nimages = \"t/*.tif\"").await.unwrap();
     assert_eq!(frozen.record.scenes.len(), 11_000);
     assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+    assert_eq!((frozen.record.lot_scenes, frozen.record.lots()), (256, 43));
+}
+
+#[tokio::test]
+async fn lots_are_smaller_where_names_are_long() {
+    let site = Site::with(&["l.geojson"]);
+    let deep = ["a", "b", "c"].map(|letter| letter.repeat(230)).join("/");
+    fs::create_dir_all(site.path().join("in").join(&deep)).unwrap();
+    (0..600)
+        .for_each(|n| fs::write(site.path().join("in").join(&deep).join(format!("{n}.tif")), "").unwrap());
+    let record = site.freeze(&format!("[[scenes]]\nimages = \"{deep}/*.tif\"")).await.unwrap().record;
+    assert_eq!(record.lot_scenes, 128);
+    let told = site
+        .freeze(&format!("[[scenes]]\nimages = \"{deep}/*.tif\"\n[run]\nlot_scenes = 512"))
+        .await
+        .err()
+        .unwrap();
+    assert!(told.contains("run.lot_scenes = 512: lot 0 does not fit a message; make it smaller"), "{told}");
 }
 
 #[tokio::test]

@@ -54,12 +54,7 @@ impl Run {
                 self.rank.priority = priority.unwrap_or(self.rank.priority);
                 self.rank.share = share.unwrap_or(self.rank.share).max(1);
             }
-            Command::Replay(Some(places)) => {
-                for place in &places {
-                    self.blobs.delete(&keys::buried(&run, *place)).await?;
-                }
-                self.ledger.reset(&run, &places).await?;
-            }
+            Command::Replay(Some(places)) => self.dig_up(places).await?,
             Command::Drop(places) => {
                 for place in places {
                     self.drop_item(place).await?;
@@ -68,11 +63,7 @@ impl Run {
             Command::Replay(None) => {
                 let buried = self.board.buried().iter();
                 let buried = buried.filter(|(_, grave)| grave.failure.class != FailureClass::Dropped);
-                let places: Vec<Place> = buried.map(|(place, _)| *place).collect();
-                for place in &places {
-                    self.blobs.delete(&keys::buried(&run, *place)).await?;
-                }
-                self.ledger.reset(&run, &places).await?;
+                self.dig_up(buried.map(|(place, _)| *place).collect()).await?;
                 if self.board.lots().any(|lot| !lot.unreadable.is_empty()) {
                     // Their lots are surveyed and planned anew; everything else is found again.
                     self.ledger.forget(&run).await?;
@@ -86,12 +77,12 @@ impl Run {
     /// Sets an item aside for good, whether or not it was buried before; what it had failed of stays to be read.
     async fn drop_item(&mut self, place: Place) -> anyhow::Result<()> {
         let run = self.board.run().clone();
-        let Some(item) =
-            self.board.item(place).map(|publish| publish.item).filter(|_| !self.board.is_done(place))
-        else {
+        let item = self.board.item(place).map(|publish| publish.item).filter(|_| !self.board.is_done(place));
+        // A scene that failed among others of an item has a place of its own, where no item stands.
+        if item.is_none() && !self.board.has_failed(place) {
             tracing::warn!(%run, %place, "not dropped: it is done, or no item of this run");
             return Ok(());
-        };
+        }
         let key = keys::buried(&run, place);
         let before = match self.blobs.get(&key).await {
             Ok(json) => serde_json::from_slice::<Buried>(&json).ok(),
@@ -106,8 +97,11 @@ impl Run {
         let failure = Failure {
             class: FailureClass::Dropped,
             message,
-            scene: item.work.scene().cloned(),
-            rect: item.work.rect(),
+            scene: match &item {
+                Some(item) => item.work.scene().cloned(),
+                None => before.as_ref().and_then(|before| before.failure.scene.clone()),
+            },
+            rect: item.as_ref().and_then(|item| item.work.rect()),
             worker: self.me.clone(),
         };
         let grave = Buried {
@@ -120,5 +114,20 @@ impl Run {
         self.blobs.put(&key, serde_json::to_vec_pretty(&grave)?.into()).await?;
         self.ledger.bury(&run, place, grave.attempts, &failure).await?;
         Ok(())
+    }
+
+    /// Another chance for what is buried, and for items that were done without it.
+    async fn dig_up(&self, graves: Vec<Place>) -> anyhow::Result<()> {
+        let run = self.board.run();
+        let mut places = Vec::new();
+        for item in self.board.done_without(&graves) {
+            self.blobs.delete(&keys::item_output(&item)).await?;
+            places.push(item.place);
+        }
+        for place in &graves {
+            self.blobs.delete(&keys::buried(run, *place)).await?;
+        }
+        places.extend(graves);
+        Ok(self.ledger.reset(run, &places).await?)
     }
 }

@@ -10,9 +10,10 @@ pub struct RunEntry {
     /// Failures after which an item is set aside.
     #[schemars(range(min = 1, max = 100))]
     pub max_failures: u32,
-    /// Scenes whose headers one item reads.
+    /// Scenes whose headers one item reads; where it is left out, 256, or fewer if their names do not fit a message.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
-    pub lot_scenes: u32,
+    pub lot_scenes: Option<u32>,
     /// Publish items in an order drawn from this seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
@@ -26,6 +27,6 @@ pub struct RunEntry {
 
 impl Default for RunEntry {
     fn default() -> Self {
-        Self { max_failures: 5, lot_scenes: 64, shuffle: None, skip_missing: false, test: false }
+        Self { max_failures: 5, lot_scenes: None, shuffle: None, skip_missing: false, test: false }
     }
 }

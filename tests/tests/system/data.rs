@@ -260,7 +260,8 @@ fn scenes_are_found_read_and_evaluated_where_they_lie_in_a_bucket() {
     let file = write(&site, "bucket.toml", &pipeline);
     let there = run_name(&site.swath(&["run", &file], 0).stdout);
     let status = site.status(&there).expect("a status");
-    assert_eq!((status.state, status.stages["eval"].done), (RunState::Done, 2), "{status:?}");
+    // Both are small, and share their items.
+    assert_eq!((status.state, status.stages["eval"].done), (RunState::Done, 1), "{status:?}");
     // The same files on this machine give the same map and the same scores.
     let here = Site::new(Kind::Embedded);
     let local = pipeline.replace(uri, folder.to_str().expect("UTF-8"));

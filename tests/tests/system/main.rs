@@ -29,6 +29,7 @@ mod shared_servers;
 mod shares;
 mod silence;
 mod site;
+mod small_scenes;
 mod sqs;
 mod steers;
 mod steps;

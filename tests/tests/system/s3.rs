@@ -73,7 +73,8 @@ async fn a_store_in_trouble_is_asked_again_until_it_answers_whole() {
         assert_eq!(listed.len(), 2, "{fault:?}");
         plan();
         blobs.put(&key, body.clone()).await.expect("writing");
-        if !matches!(fault, Fault::Cut(_)) {
+        // An answer to HEAD has no body: nothing to break off, and nothing that says which 400 it is.
+        if !matches!(fault, Fault::Cut(_) | Fault::Answer(400, ..)) {
             plan();
             let head = blobs.head(&key).await.expect("looking").expect("it is there");
             assert_eq!(head.len, body.len() as u64, "{fault:?}");
@@ -376,7 +377,7 @@ fn a_wrong_set_up_is_told_at_the_start_with_what_to_do() {
         assert!(exit == code && said.contains(words), "{answer:?}: {exit:?} {said}");
     }
     let (exit, said) = doctor(&site, &[("AWS_ENDPOINT_URL", "http://127.0.0.1:9")]);
-    assert!(exit == REFUSED && said.contains("127.0.0.1:9"), "{exit:?} {said}");
+    assert!(exit == REFUSED && said.contains("s3://"), "{exit:?} {said}");
     // The store's certificate is for another name, by an authority that nobody knows.
     let tls = format!("https://127.0.0.1:{}", shared().s3.port());
     let (exit, said) = doctor(&site, &[("AWS_ENDPOINT_URL", &tls)]);

@@ -9,7 +9,7 @@ use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 use swath_backends::{Kind, blobs::Piece};
 use swath_geo::{
-    cog::{self, CogSpec, Color, Metadata},
+    cog,
     pack::{CLASSES, PackHeader, SCORES},
     pyramid::{self, Reduction, Top},
     tiles::{Predictor, Tiling},
@@ -19,7 +19,10 @@ use swath_proto::{
     keys,
 };
 
-use super::{Output, json};
+use super::{
+    Output, json,
+    scene_file::{making, no_pixel_counts, spec},
+};
 use crate::{
     context::{Claimed, Context},
     failure::JobError,
@@ -57,11 +60,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Assemble) -> Result
         .map_err(JobError::data)?;
     let parts = headers(cx, &inputs).await?;
     if parts.iter().all(|part| part.header.is_blank) {
-        let files: Vec<_> = inputs.scene.files().into_iter().take(3).map(|file| file.uri).collect();
-        return Err(JobError::data(anyhow!(
-            "{}: no pixel counts: all are nodata, masked or outside the area of interest",
-            files.join(", ")
-        )));
+        return Err(no_pixel_counts(&inputs.scene));
     }
     let mut files = Vec::new();
     if let Some(output) = &work.scores_output {
@@ -128,11 +127,7 @@ async fn product(
     name: &str,
     output: &str,
 ) -> Result<Written, JobError> {
-    let bands = if name == CLASSES { 1 } else { inputs.classes.len() as u32 };
-    let (reduction, predictor) = match name {
-        CLASSES => (Reduction::Mode, Predictor::None),
-        _ => (Reduction::Mean { bands }, Predictor::Horizontal),
-    };
+    let (reduction, predictor) = making(name, inputs.classes.len() as u32);
     let shape = || JobError::internal(anyhow!("items of {} px do not fit their tiles", inputs.item_px));
     let n_item_levels =
         pyramid::item_levels(inputs.size, inputs.item_px, inputs.block_px).ok_or_else(shape)?;
@@ -161,24 +156,7 @@ async fn product(
         }
         None => Vec::new(),
     };
-    let names = inputs.classes.iter().map(|class| class.name.clone()).collect();
-    let spec = CogSpec {
-        size: inputs.size,
-        block_px: inputs.block_px,
-        bands: bands as u16,
-        predictor,
-        color: match name {
-            CLASSES => Color::Palette(inputs.classes.iter().map(|class| class.rgb).collect()),
-            _ => Color::Gray,
-        },
-        nodata: None,
-        geo,
-        metadata: Metadata {
-            items: vec![("classes".into(), class_list(inputs))],
-            band_names: if name == CLASSES { vec!["class".into()] } else { names },
-        },
-        level_tile_sizes,
-    };
+    let spec = spec(&inputs.scene, &inputs.classes, inputs.block_px, name, level_tile_sizes, geo);
     let layout = cog::layout(&spec).map_err(JobError::internal)?;
     let mut pieces = vec![Piece::Bytes(layout.header.into())];
     for run in &layout.runs {
@@ -202,12 +180,6 @@ async fn product(
             Ok(Written { key: output.to_owned(), bytes: layout.total_len })
         }
     }
-}
-
-/// `0=background 1=building`: for people who look at the file's metadata.
-fn class_list(inputs: &AssembleInputs) -> String {
-    let classes = inputs.classes.iter().enumerate().map(|(number, class)| format!("{number}={}", class.name));
-    classes.collect::<Vec<_>>().join(" ")
 }
 
 /// Compressed tiles of the levels above the items', by level, in Z-order.

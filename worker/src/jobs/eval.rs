@@ -20,13 +20,17 @@ use crate::{
 const BLOCK_PX: u32 = 2048;
 
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Eval) -> Result<Output, JobError> {
+    json(&score(cx, item, work).await?, work.scene.size.pixels())
+}
+
+pub(super) async fn score(cx: &Context, item: &Claimed, work: &Eval) -> Result<SceneScore, JobError> {
     let prediction = cx.blobs.uri(&work.prediction);
     let wanted = work.clone();
     let score = cx.native(item, move || count(&wanted, &prediction)).await?;
     let aoi = work.scene.aoi.iter().flat_map(|aoi| &aoi.files).cloned();
     let read: Vec<_> = aoi.chain([work.labels.file().clone()]).collect();
     cx.check_all_unchanged(item, &read).await?;
-    json(&score, work.scene.size.pixels())
+    Ok(score)
 }
 
 fn count(work: &Eval, prediction: &str) -> Result<SceneScore, JobError> {

@@ -5,12 +5,17 @@ mod assemble;
 mod bundle;
 mod chip;
 mod eval;
+mod eval_scenes;
 mod predict;
+mod predict_scenes;
 mod probe;
+mod scene_file;
+mod scenes;
 mod step;
 mod survey;
 mod train;
 mod vectorize;
+mod vectorize_scenes;
 
 use bytes::Bytes;
 use swath_proto::item::{Item, Work};
@@ -36,9 +41,12 @@ pub async fn run(cx: &Context, item: &Claimed) -> Result<Output, JobError> {
         Work::Chip(work) => chip::run(cx, item, work).await,
         Work::Train(work) => train::run(cx, item, work).await,
         Work::Predict(work) => predict::run(cx, item, work).await,
+        Work::PredictScenes(work) => predict_scenes::run(cx, item, work).await,
         Work::Assemble(work) => assemble::run(cx, item, work).await,
         Work::Eval(work) => eval::run(cx, item, work).await,
+        Work::EvalScenes(work) => eval_scenes::run(cx, item, work).await,
         Work::Vectorize(work) => vectorize::run(cx, item, work).await,
+        Work::VectorizeScenes(work) => vectorize_scenes::run(cx, item, work).await,
         Work::Bundle(work) => bundle::run(cx, item, work).await,
         Work::Step(work) => step::run(cx, item, work).await,
         Work::Noop(_) => Ok(Output { body: Bytes::new(), pixels: 0 }),

@@ -5,8 +5,7 @@ use anyhow::anyhow;
 use swath_geo::{
     decide, grid,
     pack::{self, EncodedProduct},
-    pyramid::{self, Reduction},
-    tiles::Predictor,
+    pyramid,
 };
 use swath_proto::{
     geometry::{RectPx, WindowPx},
@@ -14,7 +13,7 @@ use swath_proto::{
 };
 use swath_raster::{Aoi, Block, Scaler, Source, Valid};
 
-use super::Output;
+use super::{Output, scene_file::making};
 use crate::{
     context::{Claimed, Context},
     device::{Key, Models},
@@ -23,11 +22,11 @@ use crate::{
 };
 
 /// What the network said of an item's rectangle.
-struct Planes {
+pub(super) struct Planes {
     classes: Vec<u8>,
     scores: Option<Vec<u8>>,
     /// No pixel was to be predicted.
-    is_blank: bool,
+    pub(super) is_blank: bool,
 }
 
 /// The item's pixels with the context around them, and which of its own pixels are to be predicted.
@@ -39,15 +38,20 @@ struct Read {
 }
 
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Predict) -> Result<Output, JobError> {
+    let planes = planes(cx, item, work).await?;
+    let wanted = work.clone();
+    let body = cx.native(item, move || encode(&wanted, planes)).await?;
+    Ok(Output { body: body.into(), pixels: work.rect.pixels() })
+}
+
+/// Reads and computes.
+pub(super) async fn planes(cx: &Context, item: &Claimed, work: &Predict) -> Result<Planes, JobError> {
     let file = models::file(cx, &work.model).await?;
     let wanted = work.clone();
     let read = cx.native(item, move || read(&wanted)).await?;
     let wanted = work.clone();
     cx.check_all_unchanged(item, &work.scene.files()).await?;
-    let planes = cx.device.run(cx.suspect(item), move |models| infer(models, &wanted, file, &read)).await?;
-    let wanted = work.clone();
-    let body = cx.native(item, move || encode(&wanted, planes)).await?;
-    Ok(Output { body: body.into(), pixels: work.rect.pixels() })
+    cx.device.run(cx.suspect(item), move |models| infer(models, &wanted, file, &read)).await
 }
 
 /// One read for all windows, up to the last window's far margin.
@@ -165,18 +169,29 @@ fn blank(mask: &[u8], null_class: usize, classes: &mut [u8], scores: Option<&mut
 
 /// Tiles of every level that lies within the item, as they will stand in the scene's file.
 fn encode(work: &Predict, planes: Planes) -> Result<Vec<u8>, JobError> {
-    let (size, block_px) = (work.rect.size(), work.block_px);
+    let block_px = work.block_px;
     let n_levels = pyramid::item_levels(work.scene.size, work.item_px, block_px).ok_or_else(|| {
         JobError::data(anyhow!("an item of {} px does not fit tiles of {block_px} px", work.item_px))
     })?;
-    let encoded = |name, plane, reduction, predictor| {
+    let is_blank = planes.is_blank;
+    let products = products(work, planes, n_levels)?;
+    pack::build(work.rect, block_px, is_blank, &products).map_err(JobError::internal)
+}
+
+pub(super) fn products(
+    work: &Predict,
+    planes: Planes,
+    n_levels: u32,
+) -> Result<Vec<EncodedProduct>, JobError> {
+    let (size, block_px) = (work.rect.size(), work.block_px);
+    let encoded = |name, plane| {
+        let (reduction, predictor) = making(name, work.model.classes);
         EncodedProduct::of_plane(name, plane, size, block_px, n_levels, reduction, predictor)
             .map_err(JobError::internal)
     };
-    let mut products = vec![encoded(pack::CLASSES, planes.classes, Reduction::Mode, Predictor::None)?];
+    let mut products = vec![encoded(pack::CLASSES, planes.classes)?];
     if let Some(scores) = planes.scores {
-        let reduction = Reduction::Mean { bands: work.model.classes };
-        products.push(encoded(pack::SCORES, scores, reduction, Predictor::Horizontal)?);
+        products.push(encoded(pack::SCORES, scores)?);
     }
-    pack::build(work.rect, block_px, planes.is_blank, &products).map_err(JobError::internal)
+    Ok(products)
 }

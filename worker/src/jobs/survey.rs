@@ -1,7 +1,10 @@
 //! Reads the headers of scenes, where GDAL is, and looks once at labels and area of interest. A scene
 //! that can't be read is a finding.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use anyhow::anyhow;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use swath_proto::{
     geometry::{RectPx, SizePx},
     item::Survey,
@@ -20,20 +23,52 @@ use crate::{
 /// A header goes into every item of its scene, and messages have an end.
 const MAX_HEADER_LEN: usize = 100 << 10;
 
+/// Scenes that are looked at at a time: that is waiting for a store more than it is work.
+const AT_A_TIME: usize = 16;
+
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Survey) -> Result<Output, JobError> {
     let wanted = work.clone();
     let is_last_try = item.is_last_try();
-    let survey = move || {
-        let scenes = wanted.scenes.iter().map(|scene| survey(scene, &wanted.classes, is_last_try));
-        scenes.collect::<Result<Vec<_>, _>>()
-    };
-    let surveyed = cx.native(item, survey).await?;
-    for (scene, found) in work.scenes.iter().zip(&surveyed) {
-        if !found.is_unreadable() {
-            cx.check_all_unchanged(item, &scene.files()).await?;
-        }
-    }
+    let surveyed = cx.native(item, move || survey_all(&wanted, is_last_try)).await?;
+    let readable = work.scenes.iter().zip(&surveyed).filter(|(_, found)| !found.is_unreadable());
+    // Boxed and in a list: the compiler can't see otherwise that they may move between threads.
+    let checks: Vec<_> = readable
+        .map(|(scene, _)| {
+            let files = scene.files();
+            async move { cx.check_all_unchanged(item, &files).await }.boxed()
+        })
+        .collect();
+    let checks = futures::stream::iter(checks).buffer_unordered(AT_A_TIME);
+    checks.try_for_each(|()| std::future::ready(Ok(()))).await?;
     json(&Surveyed::V1 { scenes: surveyed }, 0)
+}
+
+/// In the order of the item. An error stops those that have not begun.
+fn survey_all(work: &Survey, is_last_try: bool) -> Result<Vec<SurveyedScene>, JobError> {
+    let next = AtomicUsize::new(0);
+    let look = || {
+        let mut found = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(scene) = work.scenes.get(at) else { return found };
+            let surveyed = survey(scene, &work.classes, is_last_try);
+            if surveyed.is_err() {
+                next.store(work.scenes.len(), Ordering::Relaxed);
+            }
+            found.push((at, surveyed));
+        }
+    };
+    let mut found = Vec::new();
+    std::thread::scope(|scope| {
+        let n = AT_A_TIME.min(work.scenes.len());
+        let threads: Vec<_> = (0..n).map(|_| scope.spawn(look)).collect();
+        for thread in threads {
+            found.extend(thread.join().map_err(|_| JobError::internal(anyhow!("reading headers panicked")))?);
+        }
+        Ok::<_, JobError>(())
+    })?;
+    found.sort_unstable_by_key(|(at, _)| *at);
+    found.into_iter().map(|(_, surveyed)| surveyed).collect()
 }
 
 /// What no worker could open is a finding at last: the others of the item are not held up by it.

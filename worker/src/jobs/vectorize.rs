@@ -31,6 +31,16 @@ const BLOCK_PX: u32 = 4096;
 const PLACED_AT_ONCE: usize = 1024;
 
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Vectorize) -> Result<Output, JobError> {
+    let (files, polygons) = write_files(cx, item, work).await?;
+    json(&Vectorized::V1 { files, polygons }, work.scene.size.pixels())
+}
+
+/// The keys of the files, and how many polygons each holds.
+pub(super) async fn write_files(
+    cx: &Context,
+    item: &Claimed,
+    work: &Vectorize,
+) -> Result<(Vec<String>, u64), JobError> {
     let (prediction, scores) =
         (cx.blobs.uri(&work.prediction), work.scores.as_ref().map(|key| cx.blobs.uri(key)));
     let wanted = work.clone();
@@ -42,7 +52,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Vectorize) -> Resul
         cx.blobs.put(&key, body.into()).await?;
         keys.push(key);
     }
-    json(&Vectorized::V1 { files: keys, polygons }, work.scene.size.pixels())
+    Ok((keys, polygons))
 }
 
 type Files = Vec<(VectorFormat, Vec<u8>)>;

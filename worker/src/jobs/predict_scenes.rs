@@ -1,0 +1,170 @@
+//! Runs the network over several small scenes and writes each one's finished files: the same bytes as when
+//! parts of it were predicted and assembled. What is finished is noted beside each scene, and taken as it is
+//! by whoever begins again, and by other runs that want the same.
+
+use anyhow::anyhow;
+use futures::FutureExt as _;
+use swath_backends::Kind;
+use swath_geo::{
+    cog,
+    pack::{CLASSES, EncodedProduct},
+    pyramid,
+};
+use swath_proto::{
+    finished::{Finished, FinishedFile, FinishedScene},
+    geometry::RectPx,
+    ids::Digest,
+    item::{ClassStyle, Predict, PredictScenes, ScenePart, Stage},
+    keys,
+    scene::SceneHeader,
+};
+
+use super::{
+    Output, json, predict,
+    scene_file::{no_pixel_counts, spec},
+    scenes::{Part, each},
+};
+use crate::{
+    context::{Claimed, Context},
+    failure::JobError,
+};
+
+pub(super) async fn run(cx: &Context, item: &Claimed, work: &PredictScenes) -> Result<Output, JobError> {
+    // A map that can't be made stands where it would have been assembled.
+    let part = |part: &ScenePart| Part::new(item, Stage::Assemble, part.ordinal, &part.scene.id);
+    let parts: Vec<Part> = work.scenes.iter().map(part).collect();
+    let one = |at: usize| finish(cx, item, work, &work.scenes[at].scene).boxed();
+    let made = each(cx, item, &parts, one).await?;
+    let pixels = made.iter().map(|(_, pixels)| pixels).sum();
+    json(&Finished::V1 { scenes: made.into_iter().map(|(scene, _)| scene).collect() }, pixels)
+}
+
+/// Sees that a scene's files are there. Returns its pixels too, where they had to be computed.
+async fn finish(
+    cx: &Context,
+    item: &Claimed,
+    work: &PredictScenes,
+    scene: &SceneHeader,
+) -> Result<(FinishedScene, u64), JobError> {
+    let note = keys::output(Stage::Predict, &work.alone(scene));
+    if let Some(noted) = noted(cx, &note).await?
+        && let Some(finished) = take_over(cx, item, noted).await?
+    {
+        return Ok((finished, 0));
+    }
+    let whole = whole(work, scene);
+    let planes = predict::planes(cx, item, &whole).await?;
+    if planes.is_blank {
+        return Err(no_pixel_counts(scene));
+    }
+    let classes = work.classes.clone();
+    let files = cx.native(item, move || encode(&whole, planes, &classes)).await?;
+    let (mut classes, mut scores) = (None, None);
+    // The classes last: whoever waits for a scene looks for them.
+    for (product, body) in files.into_iter().rev() {
+        let is_classes = product == CLASSES;
+        let key = if is_classes { keys::prediction } else { keys::scores }(&item.run, &scene.id);
+        let file = FinishedFile { bytes: body.len() as u64, sha256: Digest::of(&body), key };
+        cx.blobs.put_new(&file.key, body.into()).await?;
+        *(if is_classes { &mut classes } else { &mut scores }) = Some(file);
+    }
+    let classes = classes.ok_or_else(|| JobError::internal(anyhow!("no classes were encoded")))?;
+    let finished = FinishedScene { scene: scene.id.clone(), classes, scores };
+    let Output { body, .. } = json(&Finished::V1 { scenes: vec![finished.clone()] }, 0)?;
+    cx.blobs.put_new(&note, body).await?;
+    Ok((finished, scene.size.pixels()))
+}
+
+/// What an earlier attempt, or another run, has finished.
+async fn noted(cx: &Context, note: &str) -> Result<Option<FinishedScene>, JobError> {
+    let json = match cx.blobs.get(note).await {
+        Err(error) if error.kind == Kind::NotFound => return Ok(None),
+        json => json?,
+    };
+    match serde_json::from_slice(&json) {
+        Ok(Finished::V1 { scenes }) => Ok(scenes.into_iter().next()),
+        Err(error) => {
+            tracing::warn!(note, %error, "a note of finished files can't be read: the scene is predicted anew");
+            Ok(None)
+        }
+    }
+}
+
+/// None where a file is gone, or is not what was noted: people may have touched it.
+async fn take_over(
+    cx: &Context,
+    item: &Claimed,
+    noted: FinishedScene,
+) -> Result<Option<FinishedScene>, JobError> {
+    let FinishedScene { scene, classes, scores } = noted;
+    let scores = match scores {
+        Some(scores) => {
+            let Some(scores) = take(cx, scores, keys::scores(&item.run, &scene)).await? else {
+                return Ok(None);
+            };
+            Some(scores)
+        }
+        None => None,
+    };
+    let classes = take(cx, classes, keys::prediction(&item.run, &scene)).await?;
+    Ok(classes.map(|classes| FinishedScene { scene, classes, scores }))
+}
+
+async fn take(cx: &Context, noted: FinishedFile, key: String) -> Result<Option<FinishedFile>, JobError> {
+    if cx.blobs.head(&key).await?.is_some() {
+        return Ok(Some(FinishedFile { key, ..noted }));
+    }
+    let body = match cx.blobs.get(&noted.key).await {
+        Err(error) if error.kind == Kind::NotFound => return Ok(None),
+        body => body?,
+    };
+    if Digest::of(&body) != noted.sha256 {
+        tracing::warn!(file = noted.key, "is not what was written there: the scene is predicted anew");
+        return Ok(None);
+    }
+    cx.blobs.put_new(&key, body).await?;
+    Ok(Some(FinishedFile { key, ..noted }))
+}
+
+/// The scene as the only rectangle of its own.
+fn whole(work: &PredictScenes, scene: &SceneHeader) -> Predict {
+    let edge_px = scene.size.width.max(scene.size.height).max(1);
+    Predict {
+        scene: scene.clone(),
+        rect: RectPx::new(0, 0, scene.size.width, scene.size.height),
+        item_px: edge_px,
+        model: work.model.clone(),
+        window: work.window,
+        batch: work.batch,
+        threads: work.threads,
+        class: work.class,
+        scores: work.scores,
+        block_px: work.block_px,
+        null_class: work.null_class,
+    }
+}
+
+/// The files, by their product.
+fn encode(
+    work: &Predict,
+    planes: predict::Planes,
+    classes: &[ClassStyle],
+) -> Result<Vec<(String, Vec<u8>)>, JobError> {
+    let n_levels = pyramid::n_levels(work.scene.size, work.block_px);
+    let geo = match &work.scene.georeference {
+        Some(georeference) => swath_raster::geo_tags(georeference)?,
+        None => Vec::new(),
+    };
+    let products = predict::products(work, planes, n_levels)?;
+    let file = |EncodedProduct { name, levels, .. }: EncodedProduct| {
+        let sizes = levels.iter().map(|tiles| tiles.iter().map(|tile| tile.len() as u32).collect());
+        let spec = spec(&work.scene, classes, work.block_px, &name, sizes.collect(), geo.clone());
+        let layout = cog::layout(&spec).map_err(JobError::internal)?;
+        let mut file = layout.header;
+        for run in &layout.runs {
+            file.extend(levels[run.level as usize].iter().flatten());
+        }
+        Ok((name, file))
+    };
+    products.into_iter().map(file).collect()
+}
