@@ -140,11 +140,13 @@ pub fn redacted(url: &str) -> String {
     if let Ok(mut parsed) = Url::parse(url)
         && parsed.has_host()
     {
-        // Setting a password fails only on URLs that can't have one.
-        if parsed.password().is_some() && parsed.set_password(Some("***")).is_ok() {
-            return parsed.to_string();
-        }
-        return url.to_owned();
+        // Setting either fails only on URLs that can't have one. A user alone may be a password in the wrong place.
+        let hidden = match parsed.password() {
+            Some(_) => parsed.set_password(Some("***")),
+            None if !parsed.username().is_empty() => parsed.set_username("***"),
+            None => return url.to_owned(),
+        };
+        return hidden.map_or_else(|()| url.to_owned(), |()| parsed.to_string());
     }
     let Some((hidden, shown)) = url.rsplit_once('@') else { return url.to_owned() };
     match hidden.split_once("://") {

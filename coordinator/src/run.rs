@@ -62,7 +62,7 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 const COMMANDS_EVERY: Duration = Duration::from_secs(2);
 
 /// How long the ledger keeps a run that is over. Whoever wants it later has it filled again from the keys.
-const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// For a last `status.json` when the process has to go.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -314,7 +314,7 @@ impl Run {
             let status = self.status();
             self.watch.send_replace(Some(status.clone()));
             self.report(&status).await?;
-            if let Err(error) = self.ledger.retire(self.board.run(), KEEP).await {
+            if let Err(error) = self.ledger.retire(self.board.run(), REMEMBERED).await {
                 let error = format!("{:#}", anyhow::Error::from(error));
                 tracing::debug!(run = %self.board.run(), error, "the ledger keeps the run for good");
             }

@@ -2,9 +2,11 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
     time::{Duration, Instant},
 };
 
+use futures::FutureExt as _;
 use swath_backends::{Kind, open::Doors};
 use swath_proto::ids::RunId;
 use tokio::{sync::watch, task::JoinSet};
@@ -20,9 +22,6 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A run that can't be served is tried again after 2, 4, 8, ... seconds, and this at most.
 const REST: Duration = Duration::from_secs(60);
-/// Runs that have been over for so long are forgotten by the ledger; what they have made says all there is to
-/// say, should anybody ask for more of them.
-const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The same where it was a server that was away: it may be back at any moment.
 const REST_FROM_SERVERS: Duration = Duration::from_secs(4);
 
@@ -31,7 +30,7 @@ pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Res
     let mut serving = HashSet::new();
     let mut looked_at = LookedAt::default();
     let mut resting: HashMap<RunId, (u32, Instant)> = HashMap::new();
-    let mut tasks: JoinSet<(RunId, anyhow::Result<bool>)> = JoinSet::new();
+    let mut tasks: JoinSet<(RunId, anyhow::Result<()>)> = JoinSet::new();
     loop {
         match open_runs(&doors, &serving, &mut looked_at).await {
             Ok(runs) => {
@@ -42,8 +41,11 @@ pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Res
                     let (doors, me, fleet, stop) = (doors.clone(), me.clone(), fleet.clone(), stop.clone());
                     tasks.spawn(async move {
                         let (watch, _) = watch::channel(None);
-                        let end = run::serve_among(&id, &doors, &me, &fleet, watch, stop).await;
-                        (id, end.map(|status| status.is_some()))
+                        let end = run::serve_among(&id, &doors, &me, &fleet, watch, stop);
+                        // A fault of ours in one run is no reason to leave the others alone.
+                        let end = AssertUnwindSafe(end).catch_unwind().await;
+                        let end = end.unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked: see above")));
+                        (id, end.map(drop))
                     });
                 }
             }
@@ -58,7 +60,7 @@ pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Res
                 Ok((id, end)) => {
                     serving.remove(&id);
                     match end {
-                        Ok(_) => {
+                        Ok(()) => {
                             resting.remove(&id);
                             tracing::info!(run = %id, "over");
                         }
@@ -72,7 +74,7 @@ pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Res
                         }
                     }
                 }
-                Err(panic) => anyhow::bail!("serving a run panicked: {panic}"),
+                Err(error) => anyhow::bail!("a run was dropped: {error}"),
             }
         }
     }
@@ -127,7 +129,7 @@ async fn open_runs(
                 open.push(id);
             }
             Some(status) => {
-                if silent_for(&status).is_some_and(|silent| silent > REMEMBERED) {
+                if silent_for(&status).is_some_and(|silent| silent > run::REMEMBERED) {
                     // Nothing hangs on it: the next coordinator tries again.
                     if let Err(error) = doors.ledger.forget(&id).await {
                         tracing::debug!(run = %id, error = error.doing, "it can't be forgotten now");

@@ -21,6 +21,10 @@ static void strike(int fd, long from) {
     if (!strstr(path, file)) return;
     if (!strcmp(fault, "crash")) *(volatile int *)8 = 1;
     while (!strcmp(fault, "hang")) pause();
+    while (!strcmp(fault, "gorge")) {
+        char *more = malloc(1 << 20);
+        if (more) memset(more, 1, 1 << 20);
+    }
 }
 
 size_t fread(void *to, size_t size, size_t n, FILE *file) {

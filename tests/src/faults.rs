@@ -1,5 +1,5 @@
-//! A library laid under the program, whose native code then crashes or hangs when it reads the pixels of
-//! one file: the one fault that can't be brought about from outside.
+//! A library laid under the program, whose native code then crashes, hangs or takes all memory when it reads the
+//! pixels of one file: faults that can't be brought about from outside.
 
 use std::{path::PathBuf, process::Command, sync::OnceLock};
 
@@ -9,6 +9,8 @@ const SOURCE: &str = include_str!("faults.c");
 pub enum Fault {
     Crash,
     Hang,
+    /// Takes memory until it is killed for it.
+    Gorge,
 }
 
 /// Variables for a process in which reading pixels of a file whose path contains `file` ends so.
@@ -16,6 +18,7 @@ pub fn environment(fault: Fault, file: &str) -> [(&'static str, String); 3] {
     let fault = match fault {
         Fault::Crash => "crash",
         Fault::Hang => "hang",
+        Fault::Gorge => "gorge",
     };
     [
         ("LD_PRELOAD", library().display().to_string()),

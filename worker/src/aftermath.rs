@@ -114,7 +114,11 @@ pub async fn bury_place(
     let json = serde_json::to_vec_pretty(&grave).unwrap_or_default();
     let key = keys::buried(run, place);
     patiently(cx, "burying", || cx.blobs.put(&key, json.clone().into())).await?;
-    patiently(cx, "burying", || cx.ledger.bury(run, place, attempts, &failure)).await
+    if !patiently(cx, "burying", || cx.ledger.bury(run, place, attempts, &failure)).await? {
+        // Somebody else has finished it meanwhile.
+        patiently(cx, "digging up", || cx.blobs.delete(&key)).await?;
+    }
+    Ok(())
 }
 
 /// Tells what the worker before this one could not tell any more.
@@ -130,8 +134,14 @@ pub async fn report(cx: &Context, crash: &Crash) -> anyhow::Result<()> {
     }
     match (cause, suspects.as_slice()) {
         (Cause::OutOfMemory, [only]) => blame(cx, only, FailureClass::Capacity, &message).await?,
-        // Together they were too many: none of them is to blame.
-        (Cause::OutOfMemory, _) => {}
+        // Together they were too many: none of them is to blame. But their attempts stand, so that what ends one
+        // worker after another comes to work alone.
+        (Cause::OutOfMemory, _) => {
+            for item in suspects {
+                let died = || cx.ledger.release(&item.run, item.place, &item.worker, Release::Died);
+                patiently(cx, "handing back", died).await.context("handing back")?;
+            }
+        }
         (Cause::Hung | Cause::Signal(_), _) => {
             for item in suspects {
                 blame(cx, item, FailureClass::Fault, &message).await?;

@@ -2,11 +2,13 @@
 //! repeat and never a loss.
 
 use std::{
+    panic::AssertUnwindSafe,
     pin::pin,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, anyhow};
+use futures::FutureExt as _;
 use swath_backends::{
     Result,
     blobs::Put,
@@ -26,7 +28,7 @@ use crate::{
     context::{Claimed, Context},
     failure::JobError,
     jobs::{self, Output},
-    keeper::{keep, patiently},
+    keeper::{End, keep, patiently},
     native::count_finished,
     tail::Tail,
 };
@@ -108,7 +110,12 @@ async fn go(cx: &Context, claimed: Claimed, delivery: Delivery) -> anyhow::Resul
         let keep = pin!(keep(cx, &claimed, &mut delivery));
         tokio::select! {
             ended = see_through => ended?,
-            limit = keep => give_up(cx, &claimed, limit).await?,
+            end = keep => match end {
+                End::TooLong(limit) => give_up(cx, &claimed, limit).await?,
+                End::Lost => {
+                    tracing::warn!(run = %item.run, place = %item.place, "another has it by now: stopped here")
+                }
+            },
         }
     }
     // The ledger knows what became of the item, and the coordinator publishes again what has to be.
@@ -124,7 +131,9 @@ async fn go(cx: &Context, claimed: Claimed, delivery: Delivery) -> anyhow::Resul
 async fn see_through(cx: &Context, claimed: &Claimed) -> anyhow::Result<()> {
     let started = Instant::now();
     let ended = tokio::select! {
-        ended = work(cx, claimed) => ended,
+        ended = AssertUnwindSafe(work(cx, claimed)).catch_unwind() => {
+            ended.unwrap_or_else(|panic| Err(JobError::panicked(panic.as_ref())))
+        }
         () = cx.abort.cancelled() => Err(JobError::new(FailureClass::Preempted, anyhow!("the worker has to go"))),
     };
     match ended {

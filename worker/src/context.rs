@@ -29,6 +29,7 @@ use crate::{
     device::Device,
     failure::JobError,
     holds::Holds,
+    idle::Idle,
     limits,
     native::{Inside, Suspect},
     streak::Streak,
@@ -64,6 +65,7 @@ pub struct Context {
     pub in_hand: Mutex<HashSet<(RunId, Place)>>,
     /// What its claims hold, extended together.
     pub holds: Holds,
+    pub idle: Idle,
     /// Why this worker must end: it can't do the work that there is.
     pub unfit: Mutex<Option<anyhow::Error>>,
 }
@@ -180,7 +182,11 @@ impl Context {
         item: &Claimed,
         work: impl FnOnce() -> Result<T, JobError> + Send + 'static,
     ) -> Result<T, JobError> {
-        let _permit = self.native.acquire().await.map_err(JobError::internal)?;
+        // A training goes on for days, and most of that on threads of its own: nobody is to wait for it.
+        let _permit = match item.place.stage {
+            Stage::Train => None,
+            _ => Some(self.native.acquire().await.map_err(JobError::internal)?),
+        };
         let (suspect, tail) = (self.suspect(item), Tail::current());
         let files = item.work.files();
         let uris: Vec<&str> = files.iter().map(|file| file.uri.as_str()).collect();

@@ -57,6 +57,14 @@ impl Crowd {
         until.is_some_and(|until| Instant::now() < until)
     }
 
+    /// Returns when there is room for more than one again.
+    pub async fn widens(&self) {
+        let until = *self.narrow_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(until) = until {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
     /// Items to take at a time, of so many slots.
     pub fn width(&self, slots: usize) -> usize {
         if self.is_narrow() { slots.min(1) } else { slots }

@@ -51,9 +51,7 @@ impl Device {
             let _inside = Inside::enter(&suspect);
             let work = AssertUnwindSafe(|| tail.within(|| logged("the network's work", || work(models))));
             let result = std::panic::catch_unwind(work).unwrap_or_else(|panic| {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-                Err(JobError::internal(anyhow::anyhow!("the device thread panicked: {text}")))
+                Err(JobError::panicked(panic.as_ref()))
             });
             // Nobody waits any more when the item was handed back.
             let _ = reply.send(result);

@@ -1,6 +1,8 @@
 //! From an error to its class, and from the class to what becomes of the item: the one map, exhaustive.
 //! `docs/failures.md` tells it to people.
 
+use std::any::Any;
+
 use swath_backends::Kind;
 use swath_proto::{item::Place, outcome::FailureClass};
 
@@ -67,6 +69,13 @@ impl JobError {
             Kind::Refused | Kind::Config => Self::new(FailureClass::Fault, error),
             _ => error.into(),
         }
+    }
+
+    /// A bug of ours as well.
+    pub fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Self::internal(anyhow::anyhow!("it panicked: {text}"))
     }
 
     /// A bug of ours: tried again, and buried if it persists.

@@ -17,6 +17,8 @@ pub struct Holds(Mutex<HashMap<RunId, Weak<OfRun>>>);
 #[derive(Default)]
 pub struct OfRun {
     places: Mutex<BTreeSet<Place>>,
+    /// Of these, what others may have by now.
+    lost: Mutex<BTreeSet<Place>>,
     /// When all of them were extended; locked while they are, so that whoever is cut off leaves it to the next.
     extended: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -63,7 +65,21 @@ impl OfRun {
         // What was finished meanwhile is not held, as it should be.
         let kept = self.places();
         lost.retain(|place| kept.contains(place));
+        self.lost().extend(&lost);
         Ok((lost, now + every))
+    }
+
+    pub fn has_lost(&self, place: Place) -> bool {
+        self.lost().contains(&place)
+    }
+
+    /// It was claimed once more.
+    pub fn regain(&self, place: Place) {
+        self.lost().remove(&place);
+    }
+
+    fn lost(&self) -> std::sync::MutexGuard<'_, BTreeSet<Place>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn places(&self) -> std::sync::MutexGuard<'_, BTreeSet<Place>> {
@@ -79,6 +95,7 @@ pub struct Kept<'a> {
 impl Drop for Kept<'_> {
     fn drop(&mut self) {
         self.of_run.places().remove(&self.place);
+        self.of_run.regain(self.place);
     }
 }
 
@@ -147,9 +164,10 @@ mod tests {
         };
         let (lost, next) = of_run.extend(TICK, extend).await.expect("extending");
         assert_eq!(lost, [place(1)]);
+        assert!(of_run.has_lost(place(1)) && !of_run.has_lost(place(2)));
         assert!(next > Instant::now(), "the next call is due at once");
         drop(kept);
-        assert!(of_run.places().is_empty());
+        assert!(of_run.places().is_empty() && !of_run.has_lost(place(1)));
         drop(of_run);
         let _other = holds.of(&run("b"));
         assert_eq!(holds.0.lock().expect("the runs").len(), 1, "runs that are over stay for ever");

@@ -3,10 +3,14 @@
 
 use std::{future::Future, time::Duration};
 
-use swath_backends::{Kind, Result, ledger::Gate, queue::Delivery};
+use swath_backends::{
+    Kind, Result,
+    ledger::{Claim, Gate},
+    queue::Delivery,
+};
 use swath_proto::{
     ids::RunId,
-    item::{Item, Place},
+    item::{Item, Place, Stage},
 };
 use tokio::time::Instant;
 
@@ -22,8 +26,16 @@ const SETTLE_EARLY: Duration = Duration::from_secs(15 * 60);
 /// How soon a training learns that its run was paused or cancelled.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Race it against the work: it returns only when the work has gone on for too long, and says how long.
-pub async fn keep(cx: &Context, item: &Claimed, delivery: &mut Option<Delivery>) -> Duration {
+/// Why work is not to go on.
+pub enum End {
+    /// It has gone on for so long.
+    TooLong(Duration),
+    /// It has gone to another, and may not be done twice at a time.
+    Lost,
+}
+
+/// Race it against the work: it returns only when the work has to end.
+pub async fn keep(cx: &Context, item: &Claimed, delivery: &mut Option<Delivery>) -> End {
     let started = Instant::now();
     let holds = cx.holds.of(&item.run);
     // Who works beside a holder has nothing to lose.
@@ -32,13 +44,20 @@ pub async fn keep(cx: &Context, item: &Claimed, delivery: &mut Option<Delivery>)
     let mut next = started + cx.lease / 3;
     loop {
         if let Some(limit) = limit.filter(|limit| started.elapsed() >= *limit) {
-            return limit;
+            return End::TooLong(limit);
         }
         tokio::time::sleep_until(next).await;
         let extend =
             |places: Vec<Place>| async move { cx.ledger.extend(&item.run, &places, &cx.me, cx.lease).await };
-        match holds.extend(cx.lease / 3, extend).await {
-            // Somebody else may do them again. Whoever is first wins, so there is no reason to stop.
+        // Side by side: a broker that is silent costs no lease in the ledger.
+        let (extended, settled) = tokio::join!(
+            holds.extend(cx.lease / 3, extend),
+            tokio::time::timeout(cx.lease / 3, keep_delivery(cx, item, delivery, started)),
+        );
+        if settled.is_err() {
+            tracing::warn!(run = %item.run, place = %item.place, "the broker is silent; its delivery may come again");
+        }
+        match extended {
             Ok((lost, again)) => {
                 next = again;
                 for place in lost {
@@ -46,18 +65,34 @@ pub async fn keep(cx: &Context, item: &Claimed, delivery: &mut Option<Delivery>)
                 }
             }
             Err(error) => {
-                next = Instant::now() + cx.lease / 3;
+                next = Instant::now() + cx.lease / 10;
                 warn(item, "extending the lease failed", error);
             }
         }
-        if started.elapsed() > SETTLE_EARLY
-            && let Some(delivery) = delivery.take()
-        {
-            look(item, "settling early", delivery.done().await);
+        // Somebody else may do it again. Whoever is first wins, so that most work has no reason to stop.
+        if holds.has_lost(item.place) && is_done_by_one(item.place.stage) {
+            match cx.ledger.claim(&item.run, item.place, &cx.me, cx.lease).await {
+                Ok(Claim::Go { .. }) => holds.regain(item.place),
+                Ok(_) => return End::Lost,
+                Err(error) => warn(item, "asking for the lease again failed", error),
+            }
         }
-        if let Some(delivery) = delivery {
-            look(item, "extending the delivery", delivery.extend(cx.lease).await);
-        }
+    }
+}
+
+/// A command of the user's own may write where it likes; of a training, the second would be in vain for days.
+const fn is_done_by_one(stage: Stage) -> bool {
+    matches!(stage, Stage::Step | Stage::Train)
+}
+
+async fn keep_delivery(cx: &Context, item: &Item, delivery: &mut Option<Delivery>, started: Instant) {
+    if started.elapsed() > SETTLE_EARLY
+        && let Some(delivery) = delivery.take()
+    {
+        look(item, "settling early", delivery.done().await);
+    }
+    if let Some(delivery) = delivery {
+        look(item, "extending the delivery", delivery.extend(cx.lease).await);
     }
 }
 

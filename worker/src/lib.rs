@@ -14,6 +14,7 @@ pub mod crowd;
 pub mod device;
 pub mod failure;
 pub mod holds;
+pub mod idle;
 pub mod jobs;
 pub mod keeper;
 pub mod limits;

@@ -3,6 +3,7 @@
 //! does not come out again.
 
 use std::{
+    cell::UnsafeCell,
     ptr,
     sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering},
     time::Duration,
@@ -26,8 +27,11 @@ struct Mark {
     /// On [`uptime_ms`]'s clock; 0 = whenever it likes.
     out_by_ms: AtomicU64,
     len: AtomicU32,
-    text: [u8; TEXT],
+    text: UnsafeCell<[u8; TEXT]>,
 }
+
+// SAFETY: `len` says who may touch the text: whoever has made it `TAKEN` writes, all others read what stands.
+unsafe impl Sync for Mark {}
 
 const TAKEN: u32 = u32::MAX;
 
@@ -76,7 +80,9 @@ impl Suspect {
 impl Mark {
     /// Nobody may be writing to it.
     fn suspect(&self, len: u32) -> Option<Suspect> {
-        serde_json::from_slice(self.text.get(..len as usize)?).ok()
+        // SAFETY: see above; it lives in memory that is never unmapped.
+        let text = unsafe { &*self.text.get() };
+        serde_json::from_slice(text.get(..len as usize)?).ok()
     }
 }
 
@@ -169,7 +175,7 @@ impl Inside {
         let len = text.len().min(TEXT);
         mark.out_by_ms.store(out_by_ms, Ordering::Relaxed);
         // SAFETY: `TAKEN` makes the text ours alone until `len` is stored.
-        unsafe { ptr::copy_nonoverlapping(text.as_ptr(), mark.text.as_ptr().cast_mut(), len) };
+        unsafe { ptr::copy_nonoverlapping(text.as_ptr(), mark.text.get().cast(), len) };
         mark.len.store(len as u32, Ordering::Release);
         Self(Some(mark))
     }

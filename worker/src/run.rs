@@ -15,11 +15,12 @@ use swath_backends::{
     queue::{Lane, Queue},
 };
 use swath_proto::ids::WorkerId;
-use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
+use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    aftermath, attempt, context::Context, crowd::Crowd, device::Device, holds::Holds, supervise::Inheritance,
+    aftermath, attempt, context::Context, crowd::Crowd, device::Device, holds::Holds, idle::Idle,
+    supervise::Inheritance,
 };
 
 pub struct Config {
@@ -62,6 +63,7 @@ pub async fn run(
         cached: Mutex::default(),
         in_hand: Mutex::default(),
         holds: Holds::default(),
+        idle: Idle::default(),
         lease: config.lease,
         threads: config.threads,
         allow_steps: config.lanes.contains(&Lane::Steps),
@@ -74,13 +76,14 @@ pub async fn run(
         unfit: Mutex::default(),
     });
     let timer = tokio::spawn(leave_in_time(cx.clone(), config.notices, config.grace));
+    let idler = config.idle_exit.map(|patience| tokio::spawn(leave_when_idle(cx.clone(), patience)));
     if let Some(crash) = &inheritance.crash {
         aftermath::report(&cx, crash).await?;
     }
     let mut lanes = JoinSet::new();
     for lane in config.lanes {
         let (cx, queue) = (cx.clone(), doors.queue.clone());
-        lanes.spawn(async move { serve(cx, queue, lane, config.slots, config.idle_exit).await });
+        lanes.spawn(async move { serve(cx, queue, lane, config.slots).await });
     }
     while let Some(ended) = lanes.join_next().await {
         if let Err(error) = ended.context("a lane panicked").flatten() {
@@ -89,6 +92,7 @@ pub async fn run(
         }
     }
     timer.abort();
+    idler.inspect(|idler| idler.abort());
     if let Some(share) = cx.device.busy.share() {
         let tenths = |seconds: f64| (seconds * 10.0).round() / 10.0;
         let (busy_s, of_s) = (share.busy.as_secs_f64(), share.of.as_secs_f64());
@@ -118,6 +122,12 @@ async fn leave_in_time(cx: Arc<Context>, notices: Option<Notices>, grace: Durati
     cx.abort.cancel();
 }
 
+async fn leave_when_idle(cx: Arc<Context>, patience: Duration) {
+    cx.idle.lasts(patience).await;
+    tracing::info!("no work for a while: leaving");
+    cx.stop.cancel();
+}
+
 async fn notice(notices: Option<Notices>) -> Notice {
     match notices {
         Some(notices) => notices.next().await,
@@ -126,34 +136,23 @@ async fn notice(notices: Option<Notices>) -> Notice {
 }
 
 /// One lane of the queue.
-async fn serve(
-    cx: Arc<Context>,
-    queue: Arc<dyn Queue>,
-    lane: Lane,
-    slots: usize,
-    idle_exit: Option<Duration>,
-) -> anyhow::Result<()> {
+async fn serve(cx: Arc<Context>, queue: Arc<dyn Queue>, lane: Lane, slots: usize) -> anyhow::Result<()> {
     let mut receiver = queue.receive(lane, slots).await.context("receiving")?;
     let mut attempts = JoinSet::new();
-    let mut idle_since = Instant::now();
     loop {
-        let leave_at = idle_exit.filter(|_| attempts.is_empty()).map(|patience| idle_since + patience);
         tokio::select! {
             biased;
             () = cx.stop.cancelled() => break,
-            Some(ended) = attempts.join_next(), if !attempts.is_empty() => {
-                idle_since = Instant::now();
-                report(&cx, ended);
-            }
+            Some(ended) = attempts.join_next(), if !attempts.is_empty() => report(&cx, ended),
             delivery = receiver.next(), if attempts.len() < cx.crowd.width(slots) => {
                 let cx = cx.clone();
                 let delivery = delivery.context("receiving")?;
-                attempts.spawn(async move { attempt::attempt(&cx, delivery).await });
+                attempts.spawn(async move {
+                    let _busy = cx.idle.busy();
+                    attempt::attempt(&cx, delivery).await
+                });
             }
-            () = until(leave_at) => {
-                tracing::info!(lane = lane.name(), "no work for a while: leaving");
-                break;
-            }
+            () = cx.crowd.widens(), if cx.crowd.width(slots) < slots => {}
         }
     }
     // The receiver lives until its deliveries are settled, for dropping it hands them back.
@@ -162,13 +161,6 @@ async fn serve(
     }
     receiver.close().await;
     Ok(())
-}
-
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
-    }
 }
 
 fn report(cx: &Context, ended: Result<anyhow::Result<()>, tokio::task::JoinError>) {

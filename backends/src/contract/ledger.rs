@@ -20,6 +20,7 @@ pub async fn all(one: Arc<dyn Ledger>, other: Arc<dyn Ledger>) {
     a_holder_that_claims_again_goes_on_uncounted(&*one).await;
     an_expired_hold_keeps_nobody_out_and_the_late_worker_is_told(&*one, &*other).await;
     one_worker_may_join_a_holder_once_invited(&*one, &*other).await;
+    an_invitation_ends_with_the_hold_that_it_was_for(&*one, &*other).await;
     what_was_joined_ends_like_any_other(&*one, &*other).await;
     of_many_finishes_one_is_first(one.clone(), other.clone()).await;
     a_worker_that_lost_its_hold_may_still_finish(&*one, &*other).await;
@@ -136,6 +137,24 @@ pub async fn one_worker_may_join_a_holder_once_invited(one: &dyn Ledger, other: 
     assert_eq!(one.finish(&run, place(0), Report::default()).await.expect("finishing"), Finish::Duplicate);
 }
 
+pub async fn an_invitation_ends_with_the_hold_that_it_was_for(one: &dyn Ledger, other: &dyn Ledger) {
+    let run = run("invited");
+    let again = Claim::Go { attempts: 2, failures: 0 };
+    // The hold runs out while another works beside it; then it is given back.
+    go(one, &run, place(0), "late", SHORT).await;
+    one.invite(&run, place(0)).await.expect("inviting");
+    join(other, &run, place(0), "beside").await;
+    tokio::time::sleep(SHORT * 2).await;
+    assert_eq!(one.reap(&run).await.expect("reaping"), [place(0)]);
+    go(one, &run, place(0), "second", LONG).await;
+    assert_eq!(join(other, &run, place(0), "beside").await, Claim::Held, "of a hold that is over");
+    other.invite(&run, place(0)).await.expect("inviting");
+    assert_eq!(join(other, &run, place(0), "third").await, again, "the second hold is late as well");
+    one.release(&run, place(0), &worker("second"), Release::Uncounted).await.expect("releasing");
+    go(one, &run, place(0), "fourth", LONG).await;
+    assert_eq!(join(other, &run, place(0), "third").await, Claim::Held, "of a hold that was given back");
+}
+
 pub async fn what_was_joined_ends_like_any_other(one: &dyn Ledger, other: &dyn Ledger) {
     let run = run("joined");
     let invited = async |index: u32| {
@@ -199,12 +218,15 @@ pub async fn a_release_counts_only_what_is_the_items_fault(one: &dyn Ledger) {
     // The answer was lost on its way, and the verb is sent again.
     assert_eq!(release(counted(1)).await.expect("releasing"), 1);
     assert_eq!(go(one, &run, place(0), "w", LONG).await, (2, 1));
+    assert_eq!(release(Release::Died).await.expect("releasing"), 1);
+    assert_eq!(go(one, &run, place(0), "w", LONG).await, (3, 1), "an attempt that ended with its worker stands");
     // One that holds nothing can't release what another holds.
     assert_eq!(one.release(&run, place(0), &worker("x"), Release::Uncounted).await.expect("releasing"), 1);
     assert_eq!(one.held(&run).await.expect("holds"), [(place(0), worker("w"))]);
     let wanted = [
         Event::Released { place: place(0), failures: 0, failure: None },
         Event::Released { place: place(0), failures: 1, failure: Some(failure()) },
+        Event::Released { place: place(0), failures: 1, failure: None },
     ];
     assert_eq!(events(one, &run, &since).await.0, wanted);
 }
@@ -228,13 +250,13 @@ pub async fn what_is_buried_stays_buried_until_it_is_reset(one: &dyn Ledger) {
     let run = run("buried");
     let since = cursor(one, &run).await;
     go(one, &run, place(0), "w", LONG).await;
-    one.bury(&run, place(0), 3, &failure()).await.expect("burying");
+    assert!(one.bury(&run, place(0), 3, &failure()).await.expect("burying"));
     assert_eq!(one.claim(&run, place(0), &worker("w"), LONG).await.expect("claiming"), Claim::Buried);
     assert_eq!(one.snapshot(&run).await.expect("a snapshot").buried, [(place(0), 3, failure())]);
     one.reset(&run, &[place(0), place(1)]).await.expect("resetting");
     assert_eq!(go(one, &run, place(0), "w", LONG).await, (1, 0), "a replayed item remembers its failures");
     one.finish(&run, place(0), Report::default()).await.expect("finishing");
-    one.bury(&run, place(0), 9, &failure()).await.expect("burying");
+    assert!(!one.bury(&run, place(0), 9, &failure()).await.expect("burying"), "it says that it has buried");
     assert_eq!(
         one.claim(&run, place(0), &worker("w"), LONG).await.expect("claiming"),
         Claim::Done,

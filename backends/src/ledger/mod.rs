@@ -30,8 +30,8 @@ pub trait Ledger: Send + Sync {
     /// hold does not keep others out.
     async fn claim(&self, run: &RunId, place: Place, worker: &WorkerId, lease: Duration) -> Result<Claim>;
 
-    /// Lets one more worker work on an item beside its holder, which is late. Once an item: what was
-    /// taken up, or is held by nobody, is not offered again.
+    /// Lets one more worker work on an item beside its holder, which is late. Once a hold: what was taken
+    /// up, or is held by nobody, is not offered again.
     async fn invite(&self, run: &RunId, place: Place) -> Result<()>;
 
     /// Asks, of an item that another holds, for leave to work on it all the same. The first that asks
@@ -60,8 +60,8 @@ pub trait Ledger: Send + Sync {
     async fn release(&self, run: &RunId, place: Place, worker: &WorkerId, release: Release) -> Result<u32>;
 
     /// Sets the item aside with its cause, whoever holds it. Claims answer `Buried` from now on.
-    /// Does nothing to an item that is done.
-    async fn bury(&self, run: &RunId, place: Place, attempts: u32, failure: &Failure) -> Result<()>;
+    /// Does nothing to an item that is done: false.
+    async fn bury(&self, run: &RunId, place: Place, attempts: u32, failure: &Failure) -> Result<bool>;
 
     /// Makes items new again: bit, failures, attempts and grave are cleared (replay; an output that has
     /// gone missing). An event is recorded for each that was done or buried.
@@ -133,6 +133,8 @@ pub enum Finish {
 pub enum Release {
     /// Not the item's fault: preempted, a server away, a missing input.
     Uncounted,
+    /// Its worker died, and nobody knows of what: the attempt stands, and nothing is blamed.
+    Died,
     /// The item's fault, so far as one can tell. `attempt` is the number that its claim was given.
     Counted { attempt: u32, failure: Failure },
 }

@@ -57,6 +57,7 @@ async fn no_password_is_ever_shown() {
         ("amqp://user:hunter2@host/vhost", "amqp://user:***@host/vhost"),
         ("redis://:hunter2@host", "redis://:***@host"),
         ("redis://host:1/2", "redis://host:1/2"),
+        ("redis://hunter2@host", "redis://***@host"),
         // Wrong URLs have passwords too.
         ("amqp://user:hunter2@host:port", "amqp://***@host:port"),
         ("amqp://user:hunt er2@[host", "amqp://***@[host"),

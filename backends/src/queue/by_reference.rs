@@ -83,6 +83,10 @@ impl<Q: Queue> Queue for ByReference<Q> {
     async fn purge(&self, lane: Lane) -> Result<()> {
         self.inner.purge(lane).await
     }
+
+    async fn check(&self) -> Result<Vec<String>> {
+        self.inner.check().await
+    }
 }
 
 struct Following {

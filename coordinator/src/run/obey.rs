@@ -112,7 +112,10 @@ impl Run {
             log: before.map(|before| before.log).unwrap_or_default(),
         };
         self.blobs.put(&key, serde_json::to_vec_pretty(&grave)?.into()).await?;
-        self.ledger.bury(&run, place, grave.attempts, &failure).await?;
+        if !self.ledger.bury(&run, place, grave.attempts, &failure).await? {
+            // It was done meanwhile.
+            self.blobs.delete(&key).await?;
+        }
         Ok(())
     }
 

@@ -26,8 +26,12 @@ impl Run {
             tracing::info!(run = %self.board.run(), %place, "its worker is late: another may do it too");
             self.ledger.invite(self.board.run(), place).await?;
             self.write_inputs(std::slice::from_ref(&publish)).await?;
-            // If this is lost, it is sent again.
-            self.queue.publish(Lane::Cpu, vec![envelope::encode(&publish.item)?]).await?;
+            // Nobody waits for it: the holder may still come to its end.
+            let message = vec![envelope::encode(&publish.item)?];
+            if let Err(error) = self.queue.publish(Lane::Cpu, message).await {
+                let error = format!("{:#}", anyhow::Error::from(error));
+                tracing::warn!(run = %self.board.run(), %place, error, "it was not offered to another");
+            }
         }
         Ok(())
     }

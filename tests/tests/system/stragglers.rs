@@ -92,13 +92,11 @@ fn ends_without(kind: Kind) {
 }
 
 #[test]
-#[ignore = "written, and not yet seen to pass"]
 fn a_run_does_not_wait_for_a_worker_that_stands_still_on_the_embedded_twins() {
     ends_without(Kind::Embedded);
 }
 
 #[test]
-#[ignore = "written, and not yet seen to pass"]
 fn a_run_does_not_wait_for_a_worker_that_stands_still_on_servers() {
     ends_without(Kind::Servers);
 }

@@ -46,7 +46,6 @@ fn assert_says((kind, words): (Kind, String), wanted: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "written, and not yet seen to pass"]
 async fn a_broker_is_who_its_certificate_says_or_is_not_talked_to() {
     let (authority, stranger) = (Authority::found(), Authority::found());
     let broker = RabbitMq::start_with_tls(&authority.certificate(), &authority.certify(NAME));
@@ -72,7 +71,6 @@ async fn a_broker_is_who_its_certificate_says_or_is_not_talked_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "written, and not yet seen to pass"]
 async fn a_redis_is_who_its_certificate_says_or_is_not_talked_to() {
     let (authority, stranger) = (Authority::found(), Authority::found());
     let redis = Redis::start_with_tls(&authority.certificate(), &authority.certify(NAME), false);
@@ -91,7 +89,6 @@ async fn a_redis_is_who_its_certificate_says_or_is_not_talked_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "written, and not yet seen to pass"]
 async fn a_redis_that_asks_who_clients_are_is_told() {
     let (authority, stranger) = (Authority::found(), Authority::found());
     let redis = Redis::start_with_tls(&authority.certificate(), &authority.certify(NAME), true);

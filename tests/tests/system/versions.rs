@@ -23,7 +23,6 @@ fn edit(site: &Site, key: &str, change: impl FnOnce(&mut serde_json::Value)) {
 }
 
 #[test]
-#[ignore = "written, and not yet seen to pass"]
 fn a_run_of_a_newer_program_is_refused_in_words_and_the_others_are_served() {
     let site = Site::new(Kind::Embedded);
     let file = pipeline(&site, "item_px = 1024", "").display().to_string();
@@ -54,7 +53,6 @@ fn a_run_of_a_newer_program_is_refused_in_words_and_the_others_are_served() {
 }
 
 #[test]
-#[ignore = "written, and not yet seen to pass"]
 fn what_a_newer_program_adds_to_a_status_is_passed_over() {
     let site = Site::new(Kind::Embedded);
     let file = pipeline(&site, "item_px = 1024", "").display().to_string();

@@ -46,11 +46,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Step) -> Result<Out
         .map_err(JobError::data)?;
     let folder = tempfile::tempdir().map_err(|error| local(error, "making a folder for the step"))?;
     let words = prepare(cx, item, work, &command, &given, folder.path()).await?;
-    {
-        // A command is as much work as reading pixels is.
-        let _permit = cx.native.acquire().await.map_err(JobError::internal)?;
-        execute(work, &words, folder.path()).await?;
-    }
+    execute(work, &words, folder.path()).await?;
     // What an earlier attempt has committed does not fit what this one has made.
     cx.blobs.delete(&commit).await?;
     let mut outputs = Vec::new();
@@ -193,14 +189,18 @@ async fn execute(work: &Step, words: &[String], folder: &Path) -> Result<(), Job
         .stderr(Stdio::piped());
     // Its children go with it, and Ctrl-C at a terminal comes to us alone.
     command.process_group(0).kill_on_drop(true);
+    // Nor does it outlive a worker that is killed, to be run beside itself by another.
+    // SAFETY: one plain call between fork and exec.
+    unsafe {
+        command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        });
+    }
+    // Another worker may have the program, or the right.
     let mut child = command.spawn().map_err(|error| {
-        use std::io::ErrorKind::{NotFound, PermissionDenied};
-        let class = match error.kind() {
-            NotFound | PermissionDenied => FailureClass::Config,
-            _ => FailureClass::Fault,
-        };
         let what = format!("starting {program} for the step {}", work.name);
-        JobError::new(class, anyhow!(error).context(what))
+        JobError::new(FailureClass::Fault, anyhow!(error).context(what))
     })?;
     let group = Group(child.id());
     let (mut said, mut complained) = (Vec::new(), Vec::new());

@@ -59,6 +59,8 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Ou
         },
     };
     let halt = cx.stop.child_token();
+    // Whoever lets go of this ends the training too, which is on a thread that nobody can take back.
+    let _ends_with_us = halt.clone().drop_guard();
     let (run, stop) = (item.run.clone(), halt.clone());
     let (sender, news) = watch::channel(None);
     let mut told: Option<Instant> = None;

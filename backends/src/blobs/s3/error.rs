@@ -1,7 +1,7 @@
 //! From what a store answers to what is to be done about it.
 
 use anyhow::anyhow;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::{Error, Kind};
 
@@ -26,18 +26,21 @@ where
         (None, _) => unanswered(&error),
         (Some(status), code) => (kind(status, code, region.is_some()), next(status, code, region.as_deref())),
     };
-    let text = DisplayErrorContext(&error).to_string();
-    // The display ends with a dump of the whole response.
-    let text = text.split(" (").next().unwrap_or_default().to_owned();
     let mut why = match (code.is_empty(), status(&error)) {
-        (false, _) => format!("{code}: {}", error.message().unwrap_or(&text)),
-        (true, Some(status)) => format!("{text}, status {status}"),
-        (true, None) => text,
+        (false, _) => error.message().map_or(code.clone(), |message| format!("{code}: {message}")),
+        (true, Some(status)) => format!("{error}, status {status}"),
+        (true, None) => causes(&error),
     };
     if let Some(next) = next {
         why = format!("{}: {next}", why.trim_end_matches('.'));
     }
     Error::new(kind, doing, anyhow!(why))
+}
+
+/// An error and all that lies behind it, down to the socket.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(|cause| cause.to_string()).collect::<Vec<_>>().join(": ")
 }
 
 fn status<E>(error: &SdkError<E>) -> Option<u16> {
@@ -51,7 +54,8 @@ fn kind(status: u16, code: &str, names_region: bool) -> Kind {
             Kind::Transient
         }
         (_, "NoSuchBucket" | "InvalidBucketName" | "AuthorizationHeaderMalformed") => Kind::Config,
-        (_, "InvalidRange") | (416, _) => Kind::Corrupt,
+        // What nobody can do with this object, and anybody may with others.
+        (_, "InvalidRange" | "EntityTooLarge" | "KeyTooLongError") | (416, _) => Kind::Corrupt,
         (404, _) => Kind::NotFound,
         (401 | 403, _) => Kind::Refused,
         (300..=399 | 400 | 405 | 501, _) => Kind::Config,
@@ -157,6 +161,7 @@ mod tests {
             (403, "InvalidAccessKeyId", Kind::Refused),
             (403, "", Kind::Refused),
             (416, "InvalidRange", Kind::Corrupt),
+            (400, "EntityTooLarge", Kind::Corrupt),
         ] {
             assert_eq!(kind(status, code, false), of, "{status} {code}");
         }

@@ -42,7 +42,8 @@ impl S3Blobs {
         let this = Self::new(&reach, bucket, prefix);
         let list = this.client.list_objects_v2().bucket(bucket).prefix(&this.prefix).max_keys(1);
         let listed = list.customize().config_override(reach::impatient()).send();
-        let listed = listed.await.map_err(|error| failed(format!("opening s3://{bucket}"), error));
+        let doing = || format!("opening s3://{bucket} at {}", reach.endpoint());
+        let listed = listed.await.map_err(|error| failed(doing(), error));
         listed.map(|_| this)
     }
 

@@ -106,6 +106,10 @@ impl Reach {
         self.client.clone()
     }
 
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     /// Credentials that hold for a while; `None` where nothing is signed.
     pub(super) async fn keys(&self) -> Result<Option<Credentials>> {
         let Some(provider) = &self.credentials else { return Ok(None) };

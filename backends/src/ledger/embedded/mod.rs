@@ -16,7 +16,7 @@ use swath_proto::{
 
 use self::rows::{
     CHUNK_BYTES, Db, SCHEMA, Sql, cursor, forget_place, grave, hold, incarnation, is_closed, is_done, leader,
-    millis, not_json, now_ms, parse, record, set_bit,
+    millis, not_json, now_ms, parse, record, set_bit, uninvite,
 };
 use super::{Claim, Cursor, Event, Events, Finish, Gate, Ledger, Release, Snapshot};
 use crate::{Result, embedded::File};
@@ -57,7 +57,10 @@ impl Ledger for EmbeddedLedger {
             let again = match &hold {
                 Some((holder, _)) if holder != worker.as_str() => return Ok(Claim::Held),
                 Some(_) => 0,
-                None => 1,
+                None => {
+                    uninvite(db, &run, place)?;
+                    1
+                }
             };
             let key = place.to_string();
             db.prepare_cached("INSERT OR REPLACE INTO hold VALUES (?, ?, ?, ?)")?.execute(params![
@@ -177,6 +180,9 @@ impl Ledger for EmbeddedLedger {
                 .prepare_cached("DELETE FROM hold WHERE run = ? AND place = ? AND worker = ?")?
                 .execute([run.as_str(), &key, worker.as_str()])?
                 > 0;
+            if dropped {
+                uninvite(db, &run, place)?;
+            }
             let (failure, is_news) = match release {
                 Release::Counted { attempt, failure } => {
                     let blame = "INSERT INTO tries (run, place, failures, blamed) VALUES (?1, ?2, 1, ?3)
@@ -184,6 +190,7 @@ impl Ledger for EmbeddedLedger {
                     let blamed = db.prepare_cached(blame)?.execute(params![run.as_str(), key, attempt])? > 0;
                     (Some(failure), dropped || (blamed && !held_by_other))
                 }
+                Release::Died => (None, dropped),
                 Release::Uncounted => {
                     if dropped {
                         let back = "UPDATE tries SET attempts = attempts - 1
@@ -202,11 +209,11 @@ impl Ledger for EmbeddedLedger {
         self.file.run("releasing", release).await
     }
 
-    async fn bury(&self, run: &RunId, place: Place, attempts: u32, failure: &Failure) -> Result<()> {
+    async fn bury(&self, run: &RunId, place: Place, attempts: u32, failure: &Failure) -> Result<bool> {
         let (run, failure) = (run.clone(), failure.clone());
         let bury = move |db: &Db<'_>| {
             if is_done(db, &run, place)? {
-                return Ok(());
+                return Ok(false);
             }
             forget_place(db, &run, place)?;
             let json = serde_json::to_string(&failure).map_err(not_json)?;
@@ -216,7 +223,8 @@ impl Ledger for EmbeddedLedger {
                 attempts,
                 json
             ])?;
-            record(db, &run, &Event::Buried { place, attempts, failure })
+            record(db, &run, &Event::Buried { place, attempts, failure })?;
+            Ok(true)
         };
         self.file.run("burying", bury).await
     }
@@ -248,6 +256,7 @@ impl Ledger for EmbeddedLedger {
                 .collect::<Sql<Vec<_>>>()?;
             let places = places.iter().map(|place| parse(place)).collect::<Sql<Vec<_>>>()?;
             for place in &places {
+                uninvite(db, &run, *place)?;
                 record(db, &run, &Event::Lost { place: *place })?;
             }
             Ok(places)

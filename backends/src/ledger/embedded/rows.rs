@@ -71,6 +71,12 @@ pub(super) fn leader(db: &Db<'_>, office: &str) -> Sql<Option<WorkerId>> {
     holder.map(|holder| parse(&holder)).transpose()
 }
 
+/// Nobody works beside a holder that holds no more.
+pub(super) fn uninvite(db: &Db<'_>, run: &RunId, place: Place) -> Sql<()> {
+    let sql = "DELETE FROM beside WHERE run = ? AND place = ?";
+    db.prepare_cached(sql)?.execute([run.as_str(), &place.to_string()]).map(drop)
+}
+
 /// Hold, attempts, grave and invitation of a place.
 pub(super) fn forget_place(db: &Db<'_>, run: &RunId, place: Place) -> Sql<()> {
     let key = place.to_string();
@@ -78,11 +84,10 @@ pub(super) fn forget_place(db: &Db<'_>, run: &RunId, place: Place) -> Sql<()> {
         "DELETE FROM hold WHERE run = ? AND place = ?",
         "DELETE FROM tries WHERE run = ? AND place = ?",
         "DELETE FROM grave WHERE run = ? AND place = ?",
-        "DELETE FROM beside WHERE run = ? AND place = ?",
     ] {
         db.prepare_cached(sql)?.execute([run.as_str(), &key])?;
     }
-    Ok(())
+    uninvite(db, run, place)
 }
 
 /// A chunk of a bitmap.

@@ -8,6 +8,8 @@ local counts = 1
 if until_ms and tonumber(until_ms) > now then
   if redis.call('HGET', holders, place) ~= worker then return {'held', 0, 0} end
   counts = 0
+else
+  drop_hold(place)
 end
 redis.call('ZADD', holds, now + lease_ms, place)
 redis.call('HSET', holders, place, worker)

@@ -199,13 +199,15 @@ impl Ledger for RedisLedger {
         let mut script = of_run(&self.scripts.release, run);
         add_place(&mut script, place);
         script.arg(worker.as_str());
-        if let Release::Counted { attempt, failure } = &release {
-            script.arg(attempt).arg(json(failure)?);
-        }
+        match &release {
+            Release::Uncounted => script.arg("back"),
+            Release::Died => script.arg("stands"),
+            Release::Counted { attempt, failure } => script.arg(attempt).arg(json(failure)?),
+        };
         self.call("releasing", &script).await
     }
 
-    async fn bury(&self, run: &RunId, place: Place, attempts: u32, failure: &Failure) -> Result<()> {
+    async fn bury(&self, run: &RunId, place: Place, attempts: u32, failure: &Failure) -> Result<bool> {
         let mut script = of_run(&self.scripts.bury, run);
         add_place(&mut script, place);
         let failure = failure.clone();

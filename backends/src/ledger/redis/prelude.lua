@@ -30,7 +30,9 @@ local function set_bit(name, index, value)
   return redis.call('SETBIT', bitmap(name), index, value) ~= value
 end
 
+-- Nobody works beside a holder that holds no more.
 local function drop_hold(place)
+  redis.call('HDEL', beside, place)
   redis.call('HDEL', holders, place)
   return redis.call('ZREM', holds, place) == 1
 end
@@ -41,7 +43,6 @@ local function forget_place(place)
   redis.call('HDEL', failures, place)
   redis.call('HDEL', blamed, place)
   redis.call('HDEL', graves, place)
-  redis.call('HDEL', beside, place)
 end
 
 local function record(json)

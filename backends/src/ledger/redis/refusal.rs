@@ -32,6 +32,9 @@ fn advised(error: &RedisError, advice: &str) -> anyhow::Error {
 }
 
 pub(super) fn kind(error: &RedisError) -> Kind {
+    if is_crowded(error) {
+        return Kind::Transient;
+    }
     if tls::advice(error).is_some() || lacks_a_right(error) {
         return Kind::Refused;
     }
@@ -65,6 +68,12 @@ pub(super) fn kind(error: &RedisError) -> Kind {
     }
 }
 
+/// More clients than it takes, as after a failover, when all come back at once: said before it asks who one is, and
+/// by text alone.
+fn is_crowded(error: &RedisError) -> bool {
+    error.to_string().contains("max number of clients reached")
+}
+
 /// Of a command inside a script, Redis 7.0 says so by text alone.
 fn lacks_a_right(error: &RedisError) -> bool {
     error.code() == Some("NOPERM")
@@ -73,6 +82,9 @@ fn lacks_a_right(error: &RedisError) -> bool {
 }
 
 fn advice(error: &RedisError) -> Option<&'static str> {
+    if is_crowded(error) {
+        return Some("raise its maxclients");
+    }
     if lacks_a_right(error) {
         return Some("the user lacks a right: docs/servers.md has the ACL line that is enough");
     }

@@ -1,4 +1,5 @@
--- attempt, failure: a number and a JSON document; both are missing where the release does not count.
+-- attempt: the number of the attempt to blame, with a JSON document of its failure; or what becomes of it without
+-- one: it is taken back, or stands.
 local place, name, index, worker, attempt, failure = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local function n_failures()
   return tonumber(redis.call('HGET', failures, place) or '0')
@@ -14,7 +15,7 @@ if failure then
     redis.call('HINCRBY', failures, place, 1)
     is_news = dropped or not holder
   end
-elseif dropped and tonumber(redis.call('HGET', attempts, place) or '0') > 0 then
+elseif dropped and attempt == 'back' and tonumber(redis.call('HGET', attempts, place) or '0') > 0 then
   redis.call('HINCRBY', attempts, place, -1)
 end
 local n = n_failures()

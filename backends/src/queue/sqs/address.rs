@@ -50,12 +50,18 @@ impl Address {
         let mut endpoint = None;
         for (key, value) in url.query_pairs() {
             let is_server = |value: &str| {
-                Url::parse(value).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+                Url::parse(value).is_ok_and(|url| {
+                    let has_user = !url.username().is_empty() || url.password().is_some();
+                    matches!(url.scheme(), "http" | "https") && url.has_host() && !has_user
+                })
             };
             match &*key {
                 "endpoint" if is_server(&value) => endpoint = Some(value.into_owned()),
                 "endpoint" => {
-                    return wrong(format!("the endpoint '{value}' must begin with http:// or https://"));
+                    let shown = crate::open::redacted(&value);
+                    return wrong(format!(
+                        "the endpoint '{shown}' must be http://HOST or https://HOST, without user or password"
+                    ));
                 }
                 _ => return wrong(format!("'{key}' is not known: there is endpoint=URL and nothing else")),
             }

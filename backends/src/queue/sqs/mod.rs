@@ -19,6 +19,7 @@ use super::{Lane, Queue, Receiver};
 use crate::{Error, Result};
 
 mod address;
+mod check;
 mod client;
 mod failure;
 mod publish;
@@ -134,6 +135,13 @@ impl Queue for Sqs {
         }
         self.server.estimate(lane, |estimate| *estimate = Estimate::default());
         Ok(())
+    }
+
+    async fn check(&self) -> Result<Vec<String>> {
+        for lane in Lane::ALL {
+            self.server.url(lane).await?;
+        }
+        Ok(self.server.there_and_back().await?.into_iter().collect())
     }
 }
 

@@ -50,7 +50,7 @@ impl Server {
         Ok(url)
     }
 
-    async fn find(&self, name: &str) -> Result<Option<String>> {
+    pub(super) async fn find(&self, name: &str) -> Result<Option<String>> {
         match self.client.get_queue_url().queue_name(name).send().await {
             Ok(found) => Ok(found.queue_url),
             Err(error) if failure::is_no_queue(&error) => Ok(None),
@@ -66,7 +66,7 @@ impl Server {
         })
     }
 
-    async fn attributes(
+    pub(super) async fn attributes(
         &self,
         name: &str,
         url: &str,

@@ -10,10 +10,10 @@ use super::Door;
 pub(super) async fn check(door: &mut Door, urls: &Urls) {
     let open = async { Ok(open_queue(&urls.queue, &urls.root).await?) };
     let Some(queue) = door.tries("connect", open).await else { return };
-    // Of the others only their answers are seen.
-    let what = match urls.queue.starts_with("amqp") {
-        true => "publish, receive and settle a message",
-        false => "ask all lanes",
+    // Of the embedded one only its answers are seen.
+    let what = match urls.queue == "local:" {
+        true => "ask all lanes",
+        false => "publish, receive and settle a message",
     };
     let there_and_back = async { Ok(queue.check().await?) };
     for warning in door.tries(what, there_and_back).await.into_iter().flatten() {

@@ -24,6 +24,7 @@ use crate::{
 mod disk;
 mod kills;
 mod ledger;
+mod memory;
 mod roads;
 mod soak;
 mod store;
