@@ -70,7 +70,7 @@ impl Pool {
 fn start(program: &Path, doors: &DoorArgs, tuning: &Tuning, log: &File) -> anyhow::Result<Child> {
     let mut command = Command::new(program);
     command
-        .args(["worker", "--kinds", "cpu,gpu"])
+        .args(["worker", "--kinds", "cpu"])
         .args(["--slots", &tuning.slots.to_string()])
         .args(["--lease", &tuning.lease.to_string()])
         .args(["--grace", &tuning.grace.to_string()])

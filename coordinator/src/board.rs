@@ -39,6 +39,8 @@ pub struct Board {
     lots: BTreeMap<u32, Lot>,
     done: HashMap<(Stage, u32), Bits>,
     buried: BTreeMap<Place, Grave>,
+    /// Items of groups that were out, or just done, when a scene came back that they may do without.
+    unaware: BTreeSet<Place>,
     /// Predict items that a scene still lacks, by lot and ordinal.
     missing: HashMap<(u32, u32), u32>,
     out: Out,
@@ -85,6 +87,7 @@ impl Board {
             lots: BTreeMap::new(),
             done: HashMap::new(),
             buried: BTreeMap::new(),
+            unaware: BTreeSet::new(),
             missing: HashMap::new(),
             out: Out::default(),
             lines: BTreeMap::new(),

@@ -8,14 +8,15 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use swath_backends::{Kind, blobs::SharedBlobs, ledger::Ledger};
 use swath_geo::stats::{Analyzed, PartialStats};
 use swath_proto::{
-    ids::ItemId,
-    item::{Item, Place, Stage, Weights, Work},
+    ids::{ItemId, SceneId},
+    item::{EvalPart, Item, Place, Stage, Weights, Work},
     keys,
     learn::Trained,
     numeric::Probed,
     outcome::Buried,
     run::{RunRecord, ScaleStatistics},
     scene::{Surveyed, SurveyedScene},
+    score::SceneScores,
     vectors::VectorFormat,
 };
 
@@ -77,15 +78,24 @@ impl Existing {
         self.0.retain(|stage, _| !matches!(stage, Stage::Analyze | Stage::Chip | Stage::Predict));
     }
 
-    /// Whether an item need not be done.
-    pub(crate) async fn is_made(&self, item: &Item, blobs: &SharedBlobs) -> anyhow::Result<bool> {
+    /// Whether an item need not be done. `has_failed` says of a scene's own place whether its item does without it.
+    pub(crate) async fn is_made(
+        &self,
+        item: &Item,
+        blobs: &SharedBlobs,
+        has_failed: impl Fn(Place) -> bool,
+    ) -> anyhow::Result<bool> {
         if !self.has(item.place.stage, item.id) {
             return Ok(false);
         }
-        match written(item) {
-            Some(files) => all_there(files, blobs).await,
-            None => Ok(false),
+        let Some(files) = written(item, &has_failed) else { return Ok(false) };
+        if !all_there(files, blobs).await? {
+            return Ok(false);
         }
+        let Work::EvalScenes(work) = &item.work else { return Ok(true) };
+        let own = |part: &EvalPart| Place::new(Stage::Eval, item.place.lot, part.ordinal);
+        let left = work.scenes.iter().filter(|part| !has_failed(own(part)));
+        are_scored(item, left.map(|part| &part.scene.id).collect(), blobs).await
     }
 
     /// Which of a lot's items need not be done.
@@ -114,7 +124,7 @@ impl Existing {
             if nth % NAMED_AT_ONCE == 0 {
                 tokio::task::yield_now().await;
             }
-            if self.is_made(&item, blobs).await? {
+            if self.is_made(&item, blobs, |_| false).await? {
                 found.push(item.place);
             }
         }
@@ -125,7 +135,8 @@ impl Existing {
 /// What has to lie there of an item whose output was listed; none where the item is always looked at again.
 /// Records name files that a person may have taken away since. An item of several scenes is made anew once one
 /// that failed is replayed, and its record goes then, though the listing still has it.
-fn written(item: &Item) -> Option<Vec<String>> {
+fn written(item: &Item, has_failed: impl Fn(Place) -> bool) -> Option<Vec<String>> {
+    let is_left = |stage, ordinal| !has_failed(Place::new(stage, item.place.lot, ordinal));
     let vectors = |stem: String, formats: &[VectorFormat]| -> Vec<String> {
         formats.iter().map(|format| format!("{stem}.{}", format.extension())).collect()
     };
@@ -134,13 +145,15 @@ fn written(item: &Item) -> Option<Vec<String>> {
         Work::Assemble(work) => return Some(vec![work.output.clone()]),
         Work::Vectorize(work) => return Some(vectors(work.output.clone(), &work.plan.formats)),
         Work::PredictScenes(work) => {
-            let ids = || work.scenes.iter().map(|part| &part.scene.id);
-            let scores = ids().filter(|_| work.scores).map(|id| keys::scores(&item.run, id));
-            ids().map(|id| keys::prediction(&item.run, id)).chain(scores).collect()
+            let left = work.scenes.iter().filter(|part| is_left(Stage::Assemble, part.ordinal));
+            let ids: Vec<&SceneId> = left.map(|part| &part.scene.id).collect();
+            let scores = ids.iter().filter(|_| work.scores).map(|id| keys::scores(&item.run, id));
+            ids.iter().map(|id| keys::prediction(&item.run, id)).chain(scores).collect()
         }
         Work::EvalScenes(_) => Vec::new(),
         Work::VectorizeScenes(work) => {
-            let stems = work.scenes.iter().map(|part| keys::vectors(&item.run, &part.scene.id));
+            let left = work.scenes.iter().filter(|part| is_left(Stage::Vectorize, part.ordinal));
+            let stems = left.map(|part| keys::vectors(&item.run, &part.scene.id));
             stems.flat_map(|stem| vectors(stem, &work.plan.formats)).collect()
         }
         _ => return None,
@@ -161,6 +174,16 @@ async fn all_there(files: Vec<String>, blobs: &SharedBlobs) -> anyhow::Result<bo
         }
     }
     Ok(true)
+}
+
+/// Whether an evaluation has the scores of these scenes: a run that wants the same may have done without some.
+async fn are_scored(item: &Item, scenes: Vec<&SceneId>, blobs: &SharedBlobs) -> anyhow::Result<bool> {
+    let json = match blobs.get(&keys::item_output(item)).await {
+        Err(error) if error.kind == Kind::NotFound => return Ok(false),
+        json => json.context("reading scores")?,
+    };
+    let scores = serde_json::from_slice::<SceneScores>(&json);
+    Ok(scores.is_ok_and(|scores| scenes.into_iter().all(|id| scores.has(id))))
 }
 
 /// Fills a ledger that has never heard of the run, or has lost it, with what the run's plan follows from. What

@@ -284,6 +284,7 @@ impl Run {
     async fn step(&mut self, clock: &mut Clock) -> anyhow::Result<Step> {
         let now = Instant::now();
         let n_events = self.hear(now).await?;
+        self.make_outdated_again().await?;
         self.open_lots().await?;
         if clock.asked.is_due(now, COMMANDS_EVERY) {
             self.obey(now).await?;
@@ -367,10 +368,7 @@ impl Run {
                 for event in events {
                     self.meter.hear(&event);
                     self.stragglers.hear(&event);
-                    // A scene that failed among others says nothing of those that did not.
-                    let is_part =
-                        matches!(&event, Event::Buried { place, .. } if self.board.is_within(*place));
-                    if !is_part {
+                    if let Some(event) = self.board.told_of_item(&event) {
                         self.streak.hear(&event, now);
                     }
                     self.forget_grave(&event).await;

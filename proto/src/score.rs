@@ -25,3 +25,10 @@ pub enum SceneScores {
     #[serde(rename = "1")]
     V1 { scenes: Vec<SceneScore> },
 }
+
+impl SceneScores {
+    pub fn has(&self, id: &SceneId) -> bool {
+        let Self::V1 { scenes } = self;
+        scenes.iter().any(|SceneScore::V1 { scene, .. }| scene == id)
+    }
+}

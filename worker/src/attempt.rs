@@ -27,7 +27,7 @@ use crate::{
     aftermath::{fail, give_up},
     context::{Claimed, Context},
     failure::JobError,
-    jobs::{self, Output},
+    jobs::{self, Output, TriedAgain},
     keeper::{End, keep, patiently},
     native::count_finished,
     tail::Tail,
@@ -174,7 +174,7 @@ async fn work(cx: &Context, item: &Claimed) -> std::result::Result<Output, JobEr
             item.place.stage,
             Stage::Probe | Stage::Survey | Stage::Analyze | Stage::Train | Stage::Predict | Stage::Eval
         );
-    if is_kept && cx.blobs.head(&key).await?.is_some() {
+    if is_kept && jobs::is_made(cx, item, &key).await? {
         jobs::tidy(cx, item).await;
         return Ok(Output { body: bytes::Bytes::new(), pixels: 0 });
     }
@@ -199,7 +199,7 @@ async fn beside_others_or_alone(
     if !item.is_suspect()
         && let Some(_room) = cx.crowd.beside_others().await
     {
-        match with_pauses(cx, item, key, &[]).await {
+        match with_pauses(cx, item, key, false).await {
             // Its neighbours may be to blame, so nothing is booked yet.
             Err(error) if error.class() == Some(FailureClass::Capacity) && !cx.stop.is_cancelled() => {
                 cx.crowd.narrow();
@@ -213,7 +213,7 @@ async fn beside_others_or_alone(
         let text = "its neighbours have worked for too long for it to work here alone";
         return Err(JobError::new(FailureClass::Preempted, anyhow!(text)));
     };
-    with_pauses(cx, item, key, &SHORT_S).await
+    with_pauses(cx, item, key, true).await
 }
 
 /// A server that is away is waited for with the item in hand: giving it back would not bring the
@@ -222,11 +222,14 @@ async fn with_pauses(
     cx: &Context,
     item: &Claimed,
     key: &str,
-    short_s: &[u64],
+    is_alone: bool,
 ) -> std::result::Result<Output, JobError> {
+    let short_s: &[u64] = if is_alone { &SHORT_S } else { &[] };
     let mut tries = 0;
     loop {
-        let error = match make(cx, item, key).await {
+        let again =
+            TriedAgain { transient: tries < AWAY_S.len(), capacity: !is_alone || tries < short_s.len() };
+        let error = match make(cx, item, key, again).await {
             Err(error) if !cx.stop.is_cancelled() => error,
             ended => return ended,
         };
@@ -247,9 +250,14 @@ async fn with_pauses(
 }
 
 /// The job, and its output under the item's key.
-async fn make(cx: &Context, claimed: &Claimed, key: &str) -> std::result::Result<Output, JobError> {
+async fn make(
+    cx: &Context,
+    claimed: &Claimed,
+    key: &str,
+    again: TriedAgain,
+) -> std::result::Result<Output, JobError> {
     // Boxed: the futures of all jobs, one inside another, are too deep for the compiler.
-    let output = Box::pin(jobs::run(cx, claimed)).await?;
+    let output = Box::pin(jobs::run(cx, claimed, again)).await?;
     // A no-op leaves nothing behind: it measures control, not the store.
     if claimed.place.stage == Stage::Noop {
         return Ok(output);

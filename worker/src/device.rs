@@ -50,9 +50,8 @@ impl Device {
         let task: Task = Box::new(move |models| {
             let _inside = Inside::enter(&suspect);
             let work = AssertUnwindSafe(|| tail.within(|| logged("the network's work", || work(models))));
-            let result = std::panic::catch_unwind(work).unwrap_or_else(|panic| {
-                Err(JobError::panicked(panic.as_ref()))
-            });
+            let result = std::panic::catch_unwind(work)
+                .unwrap_or_else(|panic| Err(JobError::panicked(panic.as_ref())));
             // Nobody waits any more when the item was handed back.
             let _ = reply.send(result);
         });

@@ -219,7 +219,11 @@ pub async fn a_release_counts_only_what_is_the_items_fault(one: &dyn Ledger) {
     assert_eq!(release(counted(1)).await.expect("releasing"), 1);
     assert_eq!(go(one, &run, place(0), "w", LONG).await, (2, 1));
     assert_eq!(release(Release::Died).await.expect("releasing"), 1);
-    assert_eq!(go(one, &run, place(0), "w", LONG).await, (3, 1), "an attempt that ended with its worker stands");
+    assert_eq!(
+        go(one, &run, place(0), "w", LONG).await,
+        (3, 1),
+        "an attempt that ended with its worker stands"
+    );
     // One that holds nothing can't release what another holds.
     assert_eq!(one.release(&run, place(0), &worker("x"), Release::Uncounted).await.expect("releasing"), 1);
     assert_eq!(one.held(&run).await.expect("holds"), [(place(0), worker("w"))]);

@@ -71,7 +71,13 @@ pub async fn a_receiver_that_goes_hands_back_what_it_has(one: &dyn Queue, other:
     one.publish(LANE, messages("gone", 3)).await.expect("publishing");
     let mut first = one.receive(LANE, 2).await.expect("receiving");
     let held = [next(&mut *first).await, next(&mut *first).await];
-    drop(held);
+    for delivery in &held {
+        // Nothing comes back because a lease has run out.
+        assert!(
+            delivery.extend(2 * PATIENCE).await.expect("extending"),
+            "an extension in time says that it is late"
+        );
+    }
     drop(first);
     let mut second = other.receive(LANE, 4).await.expect("receiving");
     let mut got = BTreeSet::new();
@@ -81,6 +87,8 @@ pub async fn a_receiver_that_goes_hands_back_what_it_has(one: &dyn Queue, other:
         delivery.done().await.expect("settling");
     }
     assert_eq!(got, messages("gone", 3).into_iter().collect());
+    drop(held);
+    nothing_comes(&mut *second, "what was held is done").await;
 }
 
 pub async fn a_receiver_has_no_more_than_its_slots(one: &dyn Queue, other: &dyn Queue) {

@@ -145,6 +145,14 @@ impl Receiver for EmbeddedReceiver {
     }
 }
 
+impl Drop for EmbeddedReceiver {
+    fn drop(&mut self) {
+        let holder = holder(self.receiver);
+        self.queue.file.run_later(move |transaction| take_back_from(transaction, &holder));
+        self.queue.news.notify_waiters();
+    }
+}
+
 impl EmbeddedReceiver {
     async fn look(&mut self) -> Result<Option<Delivery>> {
         if self.last_look.elapsed() >= LOOK_FOR_DEAD {
@@ -257,12 +265,12 @@ fn take_back_from_the_dead(transaction: &Transaction<'_>) -> rusqlite::Result<()
         .prepare_cached("SELECT DISTINCT holder FROM message WHERE ticket != 0")?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    for holder in holders.iter().filter(|holder| !lives(holder)) {
-        let back =
-            "UPDATE message SET ticket = 0, until_ms = 0, holder = '' WHERE holder = ? AND ticket != 0";
-        transaction.prepare_cached(back)?.execute([holder])?;
-    }
-    Ok(())
+    holders.iter().filter(|holder| !lives(holder)).try_for_each(|holder| take_back_from(transaction, holder))
+}
+
+fn take_back_from(transaction: &Transaction<'_>, holder: &str) -> rusqlite::Result<()> {
+    let back = "UPDATE message SET ticket = 0, until_ms = 0, holder = '' WHERE holder = ? AND ticket != 0";
+    transaction.prepare_cached(back)?.execute([holder]).map(drop)
 }
 
 /// A process by its number and the time of its start, since numbers are used again.

@@ -66,6 +66,9 @@ fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> anyhow::Resul
             SpotNotices::Never => Ask::Never,
         })?,
     };
+    if !config.lanes.contains(&Lane::Cpu) && !config.lanes.contains(&Lane::Steps) {
+        tracing::warn!("nothing is published for GPUs yet: this worker gets no work; leave --kinds out");
+    }
     let urls = config::urls(doors);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async move {

@@ -17,6 +17,8 @@ impl Board {
             Event::Finished { place, .. } => self.finish(place),
             Event::Lost { place } => self.again(place, now),
             Event::Released { place, failures, failure } => {
+                // Whoever gets it next is told of all its scenes.
+                self.unaware.remove(&place);
                 if let Some(failure) = failure {
                     if failure.class == FailureClass::Config {
                         self.fatal.get_or_insert(failure);
@@ -138,8 +140,13 @@ impl Board {
     }
 
     pub(super) fn reset(&mut self, place: Place, now: Instant) {
+        self.unaware.remove(&place);
         if self.buried.remove(&place).is_some() {
             self.pixels_done += self.passed_over(place);
+            let around = self.items_around(place).into_iter();
+            let unaware: Vec<Place> =
+                around.filter(|item| self.out.contains(item) || self.is_done(*item)).collect();
+            self.unaware.extend(unaware);
         }
         let was_done = self.done.entry((place.stage, place.lot)).or_default().clear(place.index);
         if was_done {

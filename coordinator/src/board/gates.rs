@@ -220,6 +220,7 @@ impl Board {
         self.out.is_empty()
             && self.has_published_all()
             && self.surveyed.is_empty()
+            && self.outdated().is_empty()
             && !self.wants_statistics()
     }
 }

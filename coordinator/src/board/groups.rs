@@ -3,9 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use swath_proto::item::{Item, Place, Stage};
+use swath_backends::ledger::Event;
+use swath_proto::{
+    item::{Item, Place, Stage},
+    outcome::FailureClass,
+};
 
-use super::Board;
+use super::{Board, Grave};
 use crate::plan::{Group, PlannedScene};
 
 impl Board {
@@ -25,11 +29,6 @@ impl Board {
         self.lots.get(&own.lot).filter(|_| is_of_scene)?.group_of(own.index)
     }
 
-    /// The place is a scene's own, within an item of several.
-    pub fn is_within(&self, own: Place) -> bool {
-        self.group_around(own).is_some()
-    }
-
     /// An item of several scenes does without this one.
     pub fn has_failed(&self, own: Place) -> bool {
         self.buried.contains_key(&own) && self.group_around(own).is_some()
@@ -46,18 +45,62 @@ impl Board {
         }
     }
 
+    /// Items that do without a scene while it is buried at its own place.
+    pub(super) fn items_around(&self, own: Place) -> Vec<Place> {
+        match (self.group_around(own), own.stage) {
+            (None, _) => Vec::new(),
+            (Some(group), Stage::Assemble) => vec![group.predict, group.eval, group.vectorize],
+            (Some(group), Stage::Eval) => vec![group.eval],
+            (Some(group), _) => vec![group.vectorize],
+        }
+    }
+
     /// Items that were done without the scenes that are buried here, and have to be done again with them.
     pub fn done_without(&self, graves: &[Place]) -> Vec<Item> {
-        let items = graves.iter().filter_map(|grave| {
-            let group = self.group_around(*grave)?;
-            Some(match grave.stage {
-                Stage::Assemble => vec![group.predict, group.eval, group.vectorize],
-                Stage::Eval => vec![group.eval],
-                _ => vec![group.vectorize],
-            })
-        });
-        let places: BTreeSet<Place> = items.flatten().filter(|place| self.is_done(*place)).collect();
+        let items = graves.iter().flat_map(|grave| self.items_around(*grave));
+        let places: BTreeSet<Place> = items.filter(|place| self.is_done(*place)).collect();
         places.into_iter().filter_map(|place| Some(self.item(place)?.item)).collect()
+    }
+
+    /// Items that were at work when a scene came back, and were done without knowing of it.
+    pub fn outdated(&self) -> Vec<Item> {
+        let done = self.unaware.iter().filter(|place| self.is_done(**place));
+        done.filter_map(|place| Some(self.item(*place)?.item)).collect()
+    }
+
+    /// What an event says of an item. A scene that failed among others says nothing of those that did not; an item
+    /// that was seen through has failed all the same where none of its scenes came out well.
+    pub fn told_of_item(&self, event: &Event) -> Option<Event> {
+        match event {
+            Event::Buried { place, .. } if self.group_around(*place).is_some() => None,
+            Event::Finished { place, .. } => Some(match self.came_to_nothing(*place) {
+                Some(Grave { attempts, failure }) => {
+                    Event::Buried { place: *place, attempts: *attempts, failure: failure.clone() }
+                }
+                None => event.clone(),
+            }),
+            _ => Some(event.clone()),
+        }
+    }
+
+    /// What the first scene of an item failed of, where each of them did.
+    fn came_to_nothing(&self, item: Place) -> Option<&Grave> {
+        let group = self.group(item)?;
+        let stage = if item.stage == Stage::Predict { Stage::Assemble } else { item.stage };
+        let scenes = group.scenes.iter().filter(|scene| self.takes(item, scene));
+        let graves: Option<Vec<&Grave>> =
+            scenes.map(|scene| self.buried.get(&Place::new(stage, item.lot, scene.ordinal))).collect();
+        graves?.into_iter().find(|grave| grave.failure.class != FailureClass::Dropped)
+    }
+
+    /// The item of a group works on this scene of it.
+    fn takes(&self, item: Place, scene: &PlannedScene) -> bool {
+        let has_map = || !self.buried.contains_key(&Place::new(Stage::Assemble, item.lot, scene.ordinal));
+        match item.stage {
+            Stage::Predict => true,
+            Stage::Eval => scene.files.labels.is_some() && has_map(),
+            _ => has_map(),
+        }
     }
 
     /// Pixels of a scene that its item has passed over, where there is such an item and it is done.
@@ -70,11 +113,7 @@ impl Board {
 
     /// A scene of the group has come so far that the item has something to do.
     pub(super) fn has_work(&self, place: Place, group: Group<'_>) -> bool {
-        let is_left = |scene: &PlannedScene| {
-            let own = Place::new(Stage::Assemble, place.lot, scene.ordinal);
-            !self.buried.contains_key(&own) && (place.stage != Stage::Eval || scene.files.labels.is_some())
-        };
-        group.scenes.iter().any(is_left)
+        group.scenes.iter().any(|scene| self.takes(place, scene))
     }
 
     /// The item of a group waits for something that is buried, or all that it would work on is.

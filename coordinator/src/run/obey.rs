@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use swath_backends::{Kind, ledger::Gate};
 use swath_proto::{
-    item::Place,
+    item::{Item, Place},
     keys,
     outcome::{Buried, Failure, FailureClass},
     status::RunState,
@@ -122,15 +122,29 @@ impl Run {
     /// Another chance for what is buried, and for items that were done without it.
     async fn dig_up(&self, graves: Vec<Place>) -> anyhow::Result<()> {
         let run = self.board.run();
-        let mut places = Vec::new();
-        for item in self.board.done_without(&graves) {
-            self.blobs.delete(&keys::item_output(&item)).await?;
-            places.push(item.place);
-        }
+        let mut places = self.take_away(self.board.done_without(&graves)).await?;
         for place in &graves {
             self.blobs.delete(&keys::buried(run, *place)).await?;
         }
         places.extend(graves);
         Ok(self.ledger.reset(run, &places).await?)
+    }
+
+    /// What was at work while a scene was dug up, and has come to its end without it.
+    pub(super) async fn make_outdated_again(&self) -> anyhow::Result<()> {
+        let places = self.take_away(self.board.outdated()).await?;
+        if places.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(run = %self.board.run(), ?places, "a scene came back while these were at work: once more");
+        Ok(self.ledger.reset(self.board.run(), &places).await?)
+    }
+
+    /// Their outputs, so that nobody finds them. Returns where they stand.
+    async fn take_away(&self, items: Vec<Item>) -> anyhow::Result<Vec<Place>> {
+        for item in &items {
+            self.blobs.delete(&keys::item_output(item)).await?;
+        }
+        Ok(items.iter().map(|item| item.place).collect())
     }
 }

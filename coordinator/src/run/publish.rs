@@ -121,7 +121,8 @@ impl Run {
         let mut found = Vec::new();
         if !self.existing.is_empty() {
             for publish in batch.iter().filter(|publish| !publish.is_again) {
-                if self.existing.is_made(&publish.item, &self.blobs).await? {
+                let has_failed = |own| self.board.has_failed(own);
+                if self.existing.is_made(&publish.item, &self.blobs, has_failed).await? {
                     found.push(publish.item.place);
                 }
             }

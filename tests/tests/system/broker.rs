@@ -25,7 +25,8 @@ fn until(what: &str, is_so: impl Fn() -> bool) {
 fn a_run_waits_for_a_broker_that_takes_no_messages_and_says_why() {
     let servers = Mortal::start();
     let broker = &servers.rabbitmq;
-    let busy = Busy::start(Site::on(&servers));
+    // Raising an alarm takes seconds.
+    let busy = Busy::start_slow(Site::on(&servers));
     busy.wait_for_some();
     broker.control(&["set_vm_memory_high_watermark", "0"]);
     busy.is_at_work("the alarm was raised");

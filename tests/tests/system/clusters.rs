@@ -5,7 +5,7 @@ use swath_backends::{contract, open::open_ledger};
 use swath_tests::{rabbitmq::Cluster, redis_cluster::RedisCluster};
 
 use crate::{
-    heals::Busy,
+    heals::{Busy, block_on},
     refusals::least_rights,
     site::{Kind, Site},
 };
@@ -15,9 +15,11 @@ fn a_broker_cluster_that_loses_the_leader_of_the_queue_loses_nothing() {
     let mut cluster = Cluster::start();
     let mut site = Site::new(Kind::Servers);
     site.queue = cluster.url("own");
+    // Asking takes seconds, in which the run would go on. Whoever opens the queues makes them.
+    block_on(async { drop(site.doors().await) });
+    let leader = cluster.leader("own.cpu");
     let busy = Busy::start(site);
     busy.wait_for_some();
-    let leader = cluster.leader("own.cpu");
     cluster.nodes[leader].0.kill();
     busy.is_at_work("the leader was killed");
     busy.ends_with_the_same_bytes("the leader was killed");

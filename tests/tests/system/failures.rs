@@ -21,6 +21,7 @@ use swath_worker::{
 use crate::{
     same_bytes::run_name,
     site::{Kind, Site, scene},
+    stragglers::{signal, stop_with_items_in_hand},
 };
 
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -289,16 +290,8 @@ fn a_worker_that_fails_item_after_item_leaves_and_the_healthy_one_does_them() {
     let run = submit(&site, &file);
     let _coordinator = site.start(&["coordinator"]);
     let mut healthy = site.start(&["worker", "--slots", "1", "--lease", "600"]);
-    let started = Instant::now();
-    while site.predicted(&run) < 1 {
-        assert!(started.elapsed() < PATIENCE, "nothing gets done");
-        std::thread::sleep(Duration::from_millis(10));
-    }
     // One that holds an item and has not failed: as long as it is silent, the run is not given up.
-    // SAFETY: processes that this test has started.
-    let signal = |pid: i32, signal| assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
-    let pid = holder(&site, &run);
-    signal(pid, libc::SIGSTOP);
+    let pid = stop_with_items_in_hand(&site, &run, 1);
     let empty = "mount --make-rprivate / && mount -t tmpfs tmpfs mounted && exec \"$0\" worker --slots 1";
     let command = site.command(&[]);
     let mut unfit = std::process::Command::new("unshare");
@@ -383,27 +376,4 @@ fn who_was_inside_when_memory_ran_out_is_blamed_only_if_nobody_else_was() {
     let [failed] = status.failures.as_slice() else { panic!("{status:?}") };
     assert_eq!((failed.place, failed.failure.class), (VICTIM, FailureClass::Capacity), "{failed:?}");
     assert!(failed.failure.message.contains("no memory left"), "{failed:?}");
-}
-
-/// The process that holds a predict item of a run.
-fn holder(site: &Site, run: &str) -> i32 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let ledger = site.doors().await.ledger;
-        let started = Instant::now();
-        loop {
-            let held = ledger.held(&run.parse().expect("a run's name")).await.expect("holds");
-            if let Some((_, worker)) = held.iter().find(|(place, _)| place.stage == Stage::Predict) {
-                // A worker's name says its process.
-                return worker
-                    .as_str()
-                    .rsplit('-')
-                    .nth(1)
-                    .and_then(|pid| pid.parse().ok())
-                    .expect("a process");
-            }
-            assert!(started.elapsed() < PATIENCE, "nothing is ever held");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
 }

@@ -1,19 +1,24 @@
 //! Servers that die, queues that are emptied, ledgers that forget, outputs that vanish: each heals without a
 //! hand.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use swath_proto::{item::Stage, keys, status::RunState};
 
 use crate::{
-    same_bytes::reference,
+    same_bytes::{reference, run_name},
     shared_servers::Mortal,
     site::{Kind, Made, Process, Site, pipeline},
 };
 
 const PATIENCE: Duration = Duration::from_secs(120);
+/// A network that takes its time, so that the run outlives what is done to it.
+pub const SLOW: [&str; 4] = ["--set", "model.architecture=unet-resnet18", "--set", "predict.margin_px=16"];
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
 }
 
@@ -21,17 +26,27 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 pub struct Busy {
     pub site: Site,
     pub run: String,
+    wanted: fn() -> &'static Made,
     _processes: Vec<Process>,
 }
 
 impl Busy {
     pub fn start(site: Site) -> Self {
+        Self::start_with(site, &[], reference)
+    }
+
+    /// With so much work that seconds of it do not matter.
+    pub fn start_slow(site: Site) -> Self {
+        Self::start_with(site, &SLOW, slow_reference)
+    }
+
+    fn start_with(site: Site, settings: &[&str], wanted: fn() -> &'static Made) -> Self {
         let file = pipeline(&site, "item_px = 64", "");
-        let output = site.swath(&["submit", file.to_str().expect("UTF-8")], 0);
+        let output = site.swath(&[&["submit", file.to_str().expect("UTF-8")], settings].concat(), 0);
         let run = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let worker = || site.start(&["worker", "--lease", "2", "--grace", "1"]);
         let processes = vec![site.start(&["coordinator"]), worker(), worker()];
-        Self { site, run, _processes: processes }
+        Self { site, run, wanted, _processes: processes }
     }
 
     /// Waits until some outputs are there, and more are to come.
@@ -52,8 +67,18 @@ impl Busy {
     pub fn ends_with_the_same_bytes(&self, what: &str) {
         let status = self.site.wait(&self.run, PATIENCE);
         assert_eq!(status.state, RunState::Done, "{what}: {status:?}");
-        Made::of(&self.site, &self.run).assert_same(reference(), what);
+        Made::of(&self.site, &self.run).assert_same((self.wanted)(), what);
     }
+}
+
+fn slow_reference() -> &'static Made {
+    static REFERENCE: OnceLock<Made> = OnceLock::new();
+    REFERENCE.get_or_init(|| {
+        let site = Site::new(Kind::Embedded);
+        let file = pipeline(&site, "item_px = 256", "");
+        let output = site.swath(&[&["run", file.to_str().expect("UTF-8")], &SLOW[..]].concat(), 0);
+        Made::of(&site, &run_name(&output.stdout))
+    })
 }
 
 #[test]

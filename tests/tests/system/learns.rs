@@ -4,11 +4,22 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::OnceLock,
+    time::{Duration, Instant},
 };
 
-use swath_proto::{item::Stage, keys, status::RunState};
+use swath_proto::{
+    item::{Place, Stage},
+    keys,
+    status::RunState,
+};
 
-use crate::site::{Kind, Site, scene};
+use crate::{
+    failures::submit,
+    heals::block_on,
+    site::{Kind, Process, Site, scene},
+};
+
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Half of the scene's polygons may be anywhere: what is learnt here is little, and that is not what is shown.
 pub fn pipeline(site: &Site) -> String {
@@ -70,6 +81,20 @@ pub struct Made {
     pub chips: BTreeMap<String, Vec<u8>>,
 }
 
+impl Made {
+    fn of(site: &Site, run: &str) -> Self {
+        let id = run.parse().expect("a run's name");
+        Self {
+            classes: site.object(&format!("predict/{run}/unseen.tif")),
+            polygons: site.object(&format!("vectors/{run}/unseen.geojson")),
+            parquet: site.object(&format!("vectors/{run}/unseen.parquet")),
+            eval: site.object(&keys::eval(&id)),
+            chips: chips(site),
+            bundle: site.object(&keys::bundle(&id)),
+        }
+    }
+}
+
 /// By one worker, in a folder.
 pub fn here() -> &'static Made {
     static HERE: OnceLock<Made> = OnceLock::new();
@@ -95,15 +120,7 @@ fn learn(kind: Kind, workers: &str) -> Made {
         assert!(count.items > 0 && count.done == count.items, "{stage}: {count:?}");
     }
     look(&site, &run);
-    let id = run.parse().expect("a run's name");
-    Made {
-        classes: site.object(&format!("predict/{run}/unseen.tif")),
-        polygons: site.object(&format!("vectors/{run}/unseen.geojson")),
-        parquet: site.object(&format!("vectors/{run}/unseen.parquet")),
-        eval: site.object(&keys::eval(&id)),
-        chips: chips(&site),
-        bundle: site.object(&keys::bundle(&id)),
-    }
+    Made::of(&site, &run)
 }
 
 /// Holds the run against what colour alone can do, and puts it in a picture.
@@ -146,23 +163,41 @@ fn a_run_learns_predicts_draws_and_packs_and_does_the_same_on_servers() {
 }
 
 #[test]
-fn a_run_that_is_killed_while_it_learns_goes_on_and_cuts_no_chip_twice() {
+fn a_run_that_is_killed_while_it_learns_goes_on_where_it_was() {
     let site = Site::new(Kind::Embedded);
-    let file = pipeline(&site);
-    let args = ["run", &file, "--workers", "2"];
-    let mut chips = None;
-    for pause_ms in [1500, 2500, 4000] {
-        let mut process = site.start(&args);
-        std::thread::sleep(std::time::Duration::from_millis(pause_ms));
-        process.kill();
-        chips = Some(chip_files(&site));
+    let run = submit(&site, &pipeline(&site));
+    let programs = [["worker", "--lease", "2"], ["coordinator", "--lease", "2"]];
+    let start = || programs.map(|args| site.start(&args));
+    let has_shard = || chip_files(&site).iter().any(|name| name.ends_with(".tar"));
+    let has_checkpoint = || {
+        let trainings = std::fs::read_dir(Path::new(&site.root).join("train"));
+        let mut trainings = trainings.into_iter().flatten().flatten();
+        trainings.any(|training| training.path().join("last.safetensors").exists())
+    };
+    let moments: [(&str, &dyn Fn() -> bool); 2] = [("a shard", &has_shard), ("an epoch", &has_checkpoint)];
+    for (what, is_there) in moments {
+        let mut processes = start();
+        let started = Instant::now();
+        while !is_there() {
+            assert!(started.elapsed() < PATIENCE, "{what} never comes\n{}", site.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        processes.iter_mut().for_each(Process::kill);
+        let snapshot = block_on(async {
+            let ledger = site.doors().await.ledger;
+            ledger.snapshot(&run.parse().expect("a run's name")).await.expect("a snapshot")
+        });
+        assert!(!snapshot.is_done(Place::new(Stage::Train, 0, 0)), "{what}: it had learnt all by then");
     }
-    site.swath(&args, 0);
-    let after = chip_files(&site);
-    assert!(chips.expect("files").is_subset(&after), "a shard was taken away");
-    let n_shards = after.iter().filter(|name| name.ends_with(".tar")).count();
-    // 16 x 16 windows of 96 px a scene of 1,500 px, and 512 a shard.
-    assert_eq!(n_shards, 2, "{after:?}");
+    let told = site.log().len();
+    let _processes = start();
+    let status = site.wait(&run, PATIENCE);
+    assert_eq!((status.state, status.n_failures), (RunState::Done, 0), "{status:?}");
+    let log = site.log();
+    assert!(log[told..].contains(" epoch=4 ") && !log[told..].contains(" epoch=1 "), "{log}");
+    let (made, wanted) = (Made::of(&site, &run), here());
+    assert!(made.chips == wanted.chips, "other shards than without a kill");
+    assert!(made.classes == wanted.classes && made.polygons == wanted.polygons, "another map");
 }
 
 #[test]

@@ -44,25 +44,31 @@ fn holds_predictions(site: &Site, run: &str) -> Place {
     })
 }
 
-/// Whether it is done, or how often it was tried.
-fn claim_and_release(site: &Site, run: &str, place: Place) -> Claim {
+/// Of each item to predict, whether it is done, or how often it was tried.
+fn claims(site: &Site, run: &str) -> Vec<Claim> {
     let (run, me) = (run.parse().expect("a run's name"), "look".parse().expect("a name"));
     block_on(async {
         let ledger = site.doors().await.ledger;
-        let claim = ledger.claim(&run, place, &me, Duration::from_secs(60)).await.expect("claiming");
-        if claim != Claim::Done {
-            ledger.release(&run, place, &me, Release::Uncounted).await.expect("releasing");
+        let mut claims = Vec::new();
+        for index in 0..N_ITEMS {
+            let place = Place::new(Stage::Predict, 0, index);
+            let claim = ledger.claim(&run, place, &me, Duration::from_secs(60)).await.expect("claiming");
+            if claim != Claim::Done {
+                ledger.release(&run, place, &me, Release::Uncounted).await.expect("releasing");
+            }
+            claims.push(claim);
         }
-        claim
+        claims
     })
 }
 
-/// Of predictions, in a run that is `slow`.
-const N_ITEMS: u32 = 4;
+/// Of predictions, in a run that is `slow`: six rows of six.
+const N_ITEMS: u32 = 36;
 
-/// A run whose items take long.
+/// A run of more work than is done in the five seconds after which a worker asks for notices again: an item of
+/// one window takes as long as a full batch.
 fn slow(site: &Site) -> String {
-    let file = pipeline(site, "item_px = 1024", "");
+    let file = pipeline(site, "item_px = 256", "");
     let slow = [
         "--set",
         "model.architecture=unet-resnet18",
@@ -99,9 +105,11 @@ fn a_worker_whose_spot_instance_is_interrupted_hands_back_in_time_and_nothing_is
         assert_eq!(held(&site, &run), [], "{kind:?}: it left with items in hand");
         let log = std::fs::read_to_string(site.path("processes.log")).expect("what was told");
         assert!(log.contains("handed back"), "{kind:?}: {log}");
-        for index in 0..N_ITEMS {
-            let claim = claim_and_release(&site, &run, Place::new(Stage::Predict, 0, index));
-            assert!(matches!(claim, Claim::Done | Claim::Go { attempts: 1, failures: 0 }), "{kind:?}: {claim:?}");
+        for claim in claims(&site, &run) {
+            assert!(
+                matches!(claim, Claim::Done | Claim::Go { attempts: 1, failures: 0 }),
+                "{kind:?}: {claim:?}"
+            );
         }
         let _next = site.start(&LEASE);
         let status = site.wait(&run, PATIENCE);

@@ -16,8 +16,10 @@ use swath_proto::{
     keys,
     status::{RunState, RunStatus},
 };
+use swath_tests::faults::{self, Fault};
 
 use crate::{
+    failures::submit,
     same_bytes::run_name,
     shape::python,
     site::{Kind, Process, Site, scene},
@@ -49,6 +51,14 @@ fn cut(site: &Site) -> String {
     let folder = folder.to_str().expect("UTF-8").to_owned();
     python(CUT, &[scene().to_str().expect("UTF-8"), &folder, &SCENES.to_string()]);
     folder
+}
+
+/// Tears the image of the eighth; returns it as it was.
+fn tear(tiles: &str) -> Vec<u8> {
+    let inner = format!("{tiles}/inner.tif");
+    let whole = std::fs::read(&inner).expect("an image");
+    std::fs::write(&inner, &whole[..whole.len() / 2]).expect("tearing it");
+    whole
 }
 
 fn name(number: usize) -> String {
@@ -198,42 +208,33 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A run whose scenes are all in one item, a coordinator, and a worker.
-fn one_item(site: &Site, tiles: &str, model: &str) -> (String, Process, Process) {
-    let file = pipeline(site, tiles, ONE, model);
-    let run = String::from_utf8_lossy(&site.swath(&["submit", &file], 0).stdout).trim().to_owned();
-    let worker = site.start(&["worker", "--lease", "2", "--grace", "1"]);
-    (run, site.start(&["coordinator"]), worker)
-}
-
 #[test]
 fn a_worker_that_is_killed_between_two_scenes_loses_no_more_than_one() {
     let site = Site::new(Kind::Embedded);
     let tiles = cut(&site);
     let wanted = assembled(SLOW);
-    let (run, _coordinator, mut worker) = one_item(&site, &tiles, SLOW);
-    wait_for("some maps", || n_maps(&site, &run) >= 5);
-    worker.kill();
-    let kept = n_maps(&site, &run);
-    assert!(kept < SCENES, "the worker was too fast to be killed");
-    let first = site.path(&format!("root/predict/{run}/tile-00.tif"));
-    let written = || std::fs::metadata(&first).and_then(|meta| meta.modified()).expect("a map");
-    let before = written();
-    let _worker = site.start(&["worker", "--lease", "2"]);
+    let run = submit(&site, &pipeline(&site, &tiles, ONE, SLOW));
+    let _coordinator = site.start(&["coordinator"]);
+    let worker = || site.start(&["worker", "--lease", "2"]);
+    let mut killed = worker();
+    // The eighth is behind it. Whoever predicted that again would fail.
+    let ninth = Path::new(&site.root).join(format!("predict/{run}/tile-08.tif"));
+    wait_for("the ninth map", || ninth.exists());
+    tear(&tiles);
+    killed.kill();
+    assert!(n_maps(&site, &run) < SCENES, "the worker was too fast to be killed");
+    let _worker = worker();
     let status = site.wait(&run, PATIENCE);
     all_done(&status);
     assert_eq!(status.stages["predict"].items, 1);
     assert_same(&files(&site, &run), &wanted, "a worker was killed");
-    assert_eq!(written(), before);
 }
 
 #[test]
 fn a_torn_scene_fails_alone_and_is_made_when_it_is_mended_and_replayed() {
     let site = Site::new(Kind::Embedded);
     let tiles = cut(&site);
-    let inner = format!("{tiles}/inner.tif");
-    let whole = std::fs::read(&inner).expect("an image");
-    std::fs::write(&inner, &whole[..whole.len() / 2]).expect("tearing it");
+    let whole = tear(&tiles);
     let file = pipeline(&site, &tiles, ONE, TINY);
     let run = run_name(&site.swath(&["run", &file], 3).stdout);
     let status = site.status(&run).expect("a status");
@@ -254,7 +255,7 @@ fn a_torn_scene_fails_alone_and_is_made_when_it_is_mended_and_replayed() {
     let scores: serde_json::Value =
         serde_json::from_slice(&site.object(&format!("eval/{run}/eval.json"))).expect("scores");
     assert_eq!(scores["per_scene"].as_object().map(|scenes| scenes.len()), Some(SCENES - 1));
-    std::fs::write(&inner, &whole).expect("mending it");
+    std::fs::write(format!("{tiles}/inner.tif"), &whole).expect("mending it");
     site.swath(&["items", &run, "replay", "assemble.0.7"], 0);
     site.swath(&["run", &file], 0);
     all_done(&site.status(&run).expect("a status"));
@@ -265,9 +266,7 @@ fn a_torn_scene_fails_alone_and_is_made_when_it_is_mended_and_replayed() {
 fn a_ledger_that_is_lost_is_filled_again_with_what_has_failed_among_others() {
     let site = Site::new(Kind::Embedded);
     let tiles = cut(&site);
-    let inner = format!("{tiles}/inner.tif");
-    let whole = std::fs::read(&inner).expect("an image");
-    std::fs::write(&inner, &whole[..whole.len() / 2]).expect("tearing it");
+    tear(&tiles);
     let file = pipeline(&site, &tiles, ONE, TINY);
     let run = run_name(&site.swath(&["run", &file], 3).stdout);
     let id: RunId = run.parse().expect("a run's name");
@@ -276,6 +275,10 @@ fn a_ledger_that_is_lost_is_filled_again_with_what_has_failed_among_others() {
         ledger.forget(&id).await.expect("forgetting");
         blobs.delete(&keys::status(&id)).await.expect("deleting");
     });
+    // While nobody is there who could fail once more.
+    let mut coordinator = site.start(&["coordinator"]);
+    wait_for("the failure", || site.status(&run).is_some_and(|status| status.n_failures == 1));
+    coordinator.terminate();
     site.swath(&["run", &file], 3);
     let status = site.status(&run).expect("a status");
     assert_eq!((status.state, status.n_failures), (RunState::DoneWithFailures, 1), "{status:?}");
@@ -321,9 +324,7 @@ fn another_run_takes_what_is_finished_and_reads_no_image_again() {
     let file = pipeline(&site, &tiles, ONE, TINY);
     let run = run_name(&site.swath(&["run", &file], 0).stdout);
     let made = files(&site, &run);
-    let inner = format!("{tiles}/inner.tif");
-    let whole = std::fs::read(&inner).expect("an image");
-    std::fs::write(&inner, &whole[..whole.len() / 2]).expect("tearing it");
+    tear(&tiles);
     // In groups of other sizes, so that each scene is found by itself.
     let file = pipeline(&site, &tiles, "item_px = 1024", TINY);
     let other = run_name(&site.swath(&["run", &file], 0).stdout);
@@ -344,37 +345,19 @@ fn another_run_takes_what_is_finished_and_reads_no_image_again() {
 fn a_scene_that_crashes_its_worker_is_found_and_left_out() {
     let site = Site::new(Kind::Embedded);
     let tiles = cut(&site);
-    let (run, _coordinator, _worker) = one_item(&site, &tiles, SLOW);
-    let id: RunId = run.parse().expect("a run's name");
-    let item = Place::new(Stage::Predict, 0, 0);
-    let begun = Path::new(&site.root).join(keys::begun(&id, item));
-    // Once while nobody looks, and then whenever the sixth scene is at work.
-    let crash = || {
-        let held = block_on(async { site.doors().await.ledger.held(&id).await.expect("holds") });
-        let holder = held.iter().find(|(place, _)| *place == item).map(|(_, name)| name.to_string());
-        let pid = holder.and_then(|name| name.rsplit('-').nth(1)?.parse::<libc::pid_t>().ok());
-        for _ in 0..2 {
-            // SAFETY: a worker that this test has started. The language's own handler takes the first signal.
-            unsafe { libc::kill(pid.expect("a holder"), libc::SIGSEGV) };
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    };
-    wait_for("some maps", || n_maps(&site, &run) >= 2);
-    crash();
-    let is_at_it = || {
-        let json: Option<serde_json::Value> =
-            std::fs::read(&begun).ok().and_then(|json| serde_json::from_slice(&json).ok());
-        json.is_some_and(|json| json["at"] == 5 && json["crashed"].as_array().is_some_and(Vec::is_empty))
-    };
-    wait_for("the sixth scene", is_at_it);
-    crash();
+    let run = submit(&site, &pipeline(&site, &tiles, ONE, TINY));
+    let _coordinator = site.start(&["coordinator"]);
+    let _worker = site.start_with(&["worker"], faults::environment(Fault::Crash, "tile-05.tif"));
     let status = site.wait(&run, PATIENCE);
     assert_eq!(status.state, RunState::DoneWithFailures);
     let [failed] = status.failures.as_slice() else { panic!("{:?}", status.failures) };
     assert_eq!(failed.place, Place::new(Stage::Assemble, 0, 5));
     assert!(failed.failure.message.contains("its worker was ended"), "{}", failed.failure.message);
     assert_eq!(n_maps(&site, &run), SCENES - 1);
-    assert!(!begun.exists());
+    // Once while nobody looked, and once more to be found.
+    assert_eq!(site.log().matches("ended by SIGSEGV; starting it again").count(), 2, "{}", site.log());
+    let begun = keys::begun(&run.parse().expect("a run's name"), Place::new(Stage::Predict, 0, 0));
+    assert!(!Path::new(&site.root).join(begun).exists());
 }
 
 #[test]

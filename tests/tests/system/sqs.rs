@@ -388,7 +388,10 @@ async fn an_expired_token_is_waited_for_and_a_missing_right_ends_the_receiving()
 fn the_doctor_tells_what_there_is_and_what_is_wrong() {
     let site = Site::on_sqs(|name| shared().s3.sqs_url(name));
     let told = String::from_utf8_lossy(&site.swath(&["doctor"], 0).stdout).into_owned();
-    assert!(told.contains("ok       publish, receive and settle a message") && told.contains("lane gpu: 0"), "{told}");
+    assert!(
+        told.contains("ok       publish, receive and settle a message") && told.contains("lane gpu: 0"),
+        "{told}"
+    );
 
     let folder = site.path("root");
     let doctor = |queue: &str, variables: &[(&str, &str)]| {

@@ -13,12 +13,12 @@ use swath_proto::{item::Stage, status::RunState};
 
 use crate::{
     same_bytes::reference,
-    site::{Kind, Made, Process, Site, pipeline},
+    site::{Kind, Made, Site, pipeline},
 };
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
-fn signal(pid: i32, signal: libc::c_int) {
+pub fn signal(pid: i32, signal: libc::c_int) {
     // SAFETY: a process that this test has started.
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "signalling {pid}");
 }
@@ -34,13 +34,12 @@ fn holders(site: &Site, run: &str) -> BTreeSet<i32> {
     })
 }
 
-/// Stops the only worker while it holds items; returns its process.
-fn stop_with_items_in_hand(site: &Site, run: &str) -> i32 {
+/// Stops the only worker while it holds items, once so many are done; returns its process.
+pub fn stop_with_items_in_hand(site: &Site, run: &str, done: u32) -> i32 {
     let started = Instant::now();
     loop {
         assert!(started.elapsed() < PATIENCE, "it never holds anything");
-        // Something is done, so that it is known how long items take.
-        if site.predicted(run) > 20
+        if site.predicted(run) >= done
             && let Some(pid) = holders(site, run).into_iter().next()
         {
             signal(pid, libc::SIGSTOP);
@@ -76,19 +75,24 @@ fn ends_without(kind: Kind) {
     let run = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let _coordinator = site.start(&["coordinator"]);
     // A lease that would hold the run up for an hour.
-    let worker = || site.start(&["worker", "--lease", "3600"]);
-    let late: Process = worker();
-    let pid = stop_with_items_in_hand(&site, &run);
-    let _other = worker();
+    const WORKER: [&str; 3] = ["worker", "--lease", "3600"];
+    let late = site.start_with(&WORKER, [("RUST_LOG", "info,swath_worker=debug".into())]);
+    // After some, so that it is known how long items take.
+    let pid = stop_with_items_in_hand(&site, &run, 21);
+    let _other = site.start(&WORKER);
     let status = site.wait(&run, PATIENCE);
     assert_eq!((status.state, status.n_failures), (RunState::Done, 0), "{status:?}");
     Made::of(&site, &run).assert_same(reference(), "done beside a late worker");
     // What it has done all the same changes nothing.
     signal(pid, libc::SIGCONT);
+    let started = Instant::now();
+    while !site.log().contains("somebody else had finished it") {
+        assert!(started.elapsed() < PATIENCE, "it never comes too late\n{}", site.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
     drop(late);
     Made::of(&site, &run).assert_same(reference(), "after the late worker woke up");
-    let log = std::fs::read_to_string(site.path("processes.log")).expect("what was told");
-    assert!(log.contains("its worker is late: another may do it too"), "{log}");
+    assert!(site.log().contains("its worker is late: another may do it too"), "{}", site.log());
 }
 
 #[test]

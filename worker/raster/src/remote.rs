@@ -29,6 +29,11 @@ pub fn with_passes<R>(passes: Vec<Pass>, work: impl FnOnce() -> R) -> R {
     work()
 }
 
+/// What this thread works with, to be handed to threads that do a part of its work.
+pub fn passes() -> Vec<Pass> {
+    PASSES.with_borrow(|passes| passes.to_vec())
+}
+
 /// Tells GDAL how a file is reached, on this thread and until it is dropped.
 pub(crate) struct Entered(Vec<&'static str>);
 
@@ -194,6 +199,22 @@ mod tests {
         });
         let _entered = enter("s3://a/b/c.tif");
         assert_eq!(set("AWS_S3_ENDPOINT"), "not set");
+    }
+
+    #[test]
+    fn another_thread_knows_the_passes_that_it_is_handed_and_no_others() {
+        with_passes(vec![pass("s3://a", "https://host")], || {
+            let handed = passes();
+            let endpoint = || {
+                let _entered = enter("s3://a/b.tif");
+                set("AWS_S3_ENDPOINT")
+            };
+            std::thread::scope(|scope| {
+                let with = scope.spawn(|| with_passes(handed, endpoint));
+                assert_eq!(with.join().expect("a thread"), "host");
+                assert_eq!(scope.spawn(endpoint).join().expect("a thread"), "not set");
+            });
+        });
     }
 
     #[test]

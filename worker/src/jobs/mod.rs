@@ -18,7 +18,10 @@ mod vectorize;
 mod vectorize_scenes;
 
 use bytes::Bytes;
-use swath_proto::item::{Item, Work};
+use swath_proto::{
+    item::{Item, Work},
+    outcome::FailureClass,
+};
 
 use crate::{
     context::{Claimed, Context},
@@ -32,8 +35,25 @@ pub struct Output {
     pub pixels: u64,
 }
 
+/// Whether an attempt that fails goes on with the item in hand: after a pause, or alone where it was beside others.
+#[derive(Clone, Copy, Debug)]
+pub struct TriedAgain {
+    pub transient: bool,
+    pub capacity: bool,
+}
+
+impl TriedAgain {
+    pub const fn of(self, class: FailureClass) -> bool {
+        match class {
+            FailureClass::Transient => self.transient,
+            FailureClass::Capacity => self.capacity,
+            _ => false,
+        }
+    }
+}
+
 /// The registry.
-pub async fn run(cx: &Context, item: &Claimed) -> Result<Output, JobError> {
+pub async fn run(cx: &Context, item: &Claimed, again: TriedAgain) -> Result<Output, JobError> {
     match &item.work {
         Work::Probe(work) => probe::run(cx, item, work).await,
         Work::Survey(work) => survey::run(cx, item, work).await,
@@ -41,15 +61,23 @@ pub async fn run(cx: &Context, item: &Claimed) -> Result<Output, JobError> {
         Work::Chip(work) => chip::run(cx, item, work).await,
         Work::Train(work) => train::run(cx, item, work).await,
         Work::Predict(work) => predict::run(cx, item, work).await,
-        Work::PredictScenes(work) => predict_scenes::run(cx, item, work).await,
+        Work::PredictScenes(work) => predict_scenes::run(cx, item, again, work).await,
         Work::Assemble(work) => assemble::run(cx, item, work).await,
         Work::Eval(work) => eval::run(cx, item, work).await,
-        Work::EvalScenes(work) => eval_scenes::run(cx, item, work).await,
+        Work::EvalScenes(work) => eval_scenes::run(cx, item, again, work).await,
         Work::Vectorize(work) => vectorize::run(cx, item, work).await,
-        Work::VectorizeScenes(work) => vectorize_scenes::run(cx, item, work).await,
+        Work::VectorizeScenes(work) => vectorize_scenes::run(cx, item, again, work).await,
         Work::Bundle(work) => bundle::run(cx, item, work).await,
         Work::Step(work) => step::run(cx, item, work).await,
         Work::Noop(_) => Ok(Output { body: Bytes::new(), pixels: 0 }),
+    }
+}
+
+/// Whether an item's output lies there, with all that belongs into it.
+pub async fn is_made(cx: &Context, item: &Item, key: &str) -> Result<bool, JobError> {
+    match &item.work {
+        Work::EvalScenes(work) => eval_scenes::is_made(cx, work, key).await,
+        _ => Ok(cx.blobs.head(key).await?.is_some()),
     }
 }
 

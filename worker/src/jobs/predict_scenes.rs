@@ -20,7 +20,7 @@ use swath_proto::{
 };
 
 use super::{
-    Output, json, predict,
+    Output, TriedAgain, json, predict,
     scene_file::{no_pixel_counts, spec},
     scenes::{Part, each},
 };
@@ -29,12 +29,17 @@ use crate::{
     failure::JobError,
 };
 
-pub(super) async fn run(cx: &Context, item: &Claimed, work: &PredictScenes) -> Result<Output, JobError> {
+pub(super) async fn run(
+    cx: &Context,
+    item: &Claimed,
+    again: TriedAgain,
+    work: &PredictScenes,
+) -> Result<Output, JobError> {
     // A map that can't be made stands where it would have been assembled.
     let part = |part: &ScenePart| Part::new(item, Stage::Assemble, part.ordinal, &part.scene.id);
     let parts: Vec<Part> = work.scenes.iter().map(part).collect();
     let one = |at: usize| finish(cx, item, work, &work.scenes[at].scene).boxed();
-    let made = each(cx, item, &parts, one).await?;
+    let made = each(cx, item, again, &parts, one).await?;
     let pixels = made.iter().map(|(_, pixels)| pixels).sum();
     json(&Finished::V1 { scenes: made.into_iter().map(|(scene, _)| scene).collect() }, pixels)
 }

@@ -12,12 +12,13 @@ use swath_proto::{
     scene::{SceneFiles, SceneHeader, Surveyed, SurveyedScene},
     source::{ClassList, IGNORED, LabelSpec},
 };
-use swath_raster::{Aoi, Labels, Source};
+use swath_raster::{Aoi, Labels, Source, remote};
 
 use super::{Output, json};
 use crate::{
     context::{Claimed, Context},
     failure::JobError,
+    tail::Tail,
 };
 
 /// A header goes into every item of its scene, and messages have an end.
@@ -58,6 +59,9 @@ fn survey_all(work: &Survey, is_last_try: bool) -> Result<Vec<SurveyedScene>, Jo
             found.push((at, surveyed));
         }
     };
+    // How buckets are reached, and where what is logged belongs, is known thread by thread.
+    let (passes, tail) = (remote::passes(), Tail::current());
+    let look = || tail.clone().within(|| remote::with_passes(passes.clone(), look));
     let mut found = Vec::new();
     std::thread::scope(|scope| {
         let n = AT_A_TIME.min(work.scenes.len());

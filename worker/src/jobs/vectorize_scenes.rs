@@ -8,7 +8,7 @@ use swath_proto::{
 };
 
 use super::{
-    Output, json,
+    Output, TriedAgain, json,
     scenes::{Part, each},
     vectorize,
 };
@@ -17,7 +17,12 @@ use crate::{
     failure::JobError,
 };
 
-pub(super) async fn run(cx: &Context, item: &Claimed, work: &VectorizeScenes) -> Result<Output, JobError> {
+pub(super) async fn run(
+    cx: &Context,
+    item: &Claimed,
+    again: TriedAgain,
+    work: &VectorizeScenes,
+) -> Result<Output, JobError> {
     let part = |part: &ScenePart| Part::new(item, Stage::Vectorize, part.ordinal, &part.scene.id);
     let parts: Vec<Part> = work.scenes.iter().map(part).collect();
     let one = |at: usize| {
@@ -33,7 +38,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &VectorizeScenes) ->
         };
         async move { vectorize::write_files(cx, item, &alone).await }.boxed()
     };
-    let made = each(cx, item, &parts, one).await?;
+    let made = each(cx, item, again, &parts, one).await?;
     let polygons = made.iter().map(|(_, polygons)| polygons).sum();
     let files = made.into_iter().flat_map(|(files, _)| files).collect();
     let pixels = work.scenes.iter().map(|part| part.scene.size.pixels()).sum();

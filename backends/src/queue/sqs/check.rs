@@ -25,8 +25,10 @@ impl Server {
         sent.map_err(|error| failed(self.doing("publishing to", &name), &self.at, error))?;
         for _ in 0..TRIES {
             if let Some(receipt) = self.receipt(&name, &url, &token).await? {
-                let delete = self.client.delete_message().queue_url(&url).receipt_handle(receipt).send().await;
-                delete.map_err(|error| failed(self.doing("settling a message of", &name), &self.at, error))?;
+                let delete =
+                    self.client.delete_message().queue_url(&url).receipt_handle(receipt).send().await;
+                delete
+                    .map_err(|error| failed(self.doing("settling a message of", &name), &self.at, error))?;
                 let n = dead.values().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
                 return Ok((n > 0).then(|| told(n, &name)));
             }

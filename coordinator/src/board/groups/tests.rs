@@ -4,7 +4,7 @@ use swath_backends::ledger::Event;
 use swath_proto::{
     ids::Digest,
     item::{Stage, Work},
-    outcome::FailureClass,
+    outcome::{FailureClass, Report},
     pipeline::StepFor,
     run::RunRecord,
     steps::{StepCommand, StepInput, StepPlan},
@@ -116,6 +116,93 @@ fn a_grave_that_comes_late_or_goes_early_is_counted_once() {
     // Of a scene with items of its own, a grave says nothing of what was predicted.
     bury(&mut board, "assemble.0.3");
     assert_eq!(board.pixels_done, 270_000);
+}
+
+fn reset(board: &mut Board, text: &str) {
+    board.apply(Event::Reset { place: place(text) }, Instant::now());
+}
+
+fn outdated(board: &Board) -> Vec<String> {
+    board.outdated().iter().map(|item| item.place.to_string()).collect()
+}
+
+#[test]
+fn what_is_at_work_while_a_scene_comes_back_is_done_again_with_it() {
+    let mut record = shared();
+    record.scenes.truncate(3);
+    let mut board = Board::new(record);
+    taken(&mut board);
+    for text in ["probe.0.0", "survey.0.0"] {
+        finished(&mut board, text);
+    }
+    board.open(0, vec![header("a", 300), header("b", 300), header("c", 300)]);
+    assert_eq!(taken(&mut board), ["predict.0.0"]);
+    // It was past the scene when that was replayed.
+    bury(&mut board, "assemble.0.1");
+    reset(&mut board, "assemble.0.1");
+    assert_eq!(outdated(&board), [""; 0], "nothing is done yet");
+    finished(&mut board, "predict.0.0");
+    assert_eq!(outdated(&board), ["predict.0.0"]);
+    reset(&mut board, "predict.0.0");
+    assert_eq!((outdated(&board), taken(&mut board)), (vec![], vec!["predict.0.0".to_owned()]));
+    // This time its worker has seen it, and has handed it back.
+    bury(&mut board, "assemble.0.1");
+    reset(&mut board, "assemble.0.1");
+    let released = Event::Released { place: place("predict.0.0"), failures: 0, failure: None };
+    board.apply(released, Instant::now());
+    assert_eq!(taken(&mut board), ["predict.0.0"]);
+    finished(&mut board, "predict.0.0");
+    assert_eq!(outdated(&board), [""; 0]);
+
+    // What was told of fewer scenes is done again too, though all that it was told of is done.
+    assert_eq!(taken(&mut board), ["eval.0.3"]);
+    bury(&mut board, "assemble.0.2");
+    for text in ["predict.0.0", "assemble.0.2"] {
+        reset(&mut board, text);
+    }
+    finished(&mut board, "eval.0.3");
+    assert_eq!(outdated(&board), ["eval.0.3"]);
+    assert_eq!(scenes(&board, "eval.0.3"), ["b", "c"]);
+    assert_eq!(taken(&mut board), ["predict.0.0"]);
+    finished(&mut board, "predict.0.0");
+    assert!(!board.is_at_rest(), "there is more to be done");
+    reset(&mut board, "eval.0.3");
+    assert_eq!(taken(&mut board), ["eval.0.3"]);
+    finished(&mut board, "eval.0.3");
+    assert!(board.is_at_rest());
+}
+
+#[test]
+fn an_item_has_failed_where_all_of_its_scenes_have_and_one_scene_says_nothing_of_it() {
+    let mut board = opened(shared());
+    let end = |text: &str| Event::Finished { place: place(text), report: Report::default() };
+    let grave =
+        |text: &str, class| Event::Buried { place: place(text), attempts: 1, failure: failure(class) };
+    let data = |text: &str| grave(text, FailureClass::Data);
+    for text in ["assemble.0.0", "assemble.0.1"] {
+        assert_eq!(board.told_of_item(&data(text)), None);
+        bury(&mut board, text);
+        assert_eq!(board.told_of_item(&end("predict.0.0")), Some(end("predict.0.0")));
+    }
+    bury(&mut board, "assemble.0.2");
+    assert_eq!(board.told_of_item(&end("predict.0.0")), Some(data("predict.0.0")));
+    for large in ["assemble.0.3", "predict.0.1"] {
+        assert_eq!(board.told_of_item(&data(large)), Some(data(large)), "an item of its own");
+        assert_eq!(board.told_of_item(&end(large)), Some(end(large)));
+    }
+    // What people do without has not failed.
+    for text in ["assemble.0.0", "assemble.0.1", "assemble.0.2"] {
+        board.apply(grave(text, FailureClass::Dropped), Instant::now());
+    }
+    assert_eq!(board.told_of_item(&end("predict.0.0")), Some(end("predict.0.0")));
+
+    // The first has no labels, and the second no map: what is left is the third.
+    let mut board = opened(shared());
+    bury(&mut board, "assemble.0.1");
+    finished(&mut board, "predict.0.0");
+    assert_eq!(board.told_of_item(&end("eval.0.4")), Some(end("eval.0.4")));
+    bury(&mut board, "eval.0.2");
+    assert_eq!(board.told_of_item(&end("eval.0.4")), Some(data("eval.0.4")));
 }
 
 #[test]

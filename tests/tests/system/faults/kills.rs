@@ -8,6 +8,7 @@ use swath_proto::{ids::RunId, item::Stage};
 
 use super::{Exposed, LEASE, PATIENCE, whole};
 use crate::{
+    heals::SLOW,
     kills::Fleet,
     same_bytes::run_name,
     site::{Kind, Made, Site, pipeline},
@@ -16,8 +17,6 @@ use crate::{
 const KILLS: u32 = 100;
 /// A fleet that has got nothing done for so long is disturbed all the same.
 const STUCK: Duration = Duration::from_secs(4);
-/// A network that takes its time, so that the run outlives the kills.
-const SLOW: [&str; 4] = ["--set", "model.architecture=unet-resnet18", "--set", "predict.margin_px=16"];
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()
