@@ -11,16 +11,14 @@ use anyhow::Context as _;
 use swath_backends::{
     Kind,
     blobs::SharedBlobs,
-    ledger::{Cursor, Event, Events, Gate, Ledger},
+    ledger::{Cursor, Event, Events, Ledger},
     open::Doors,
     queue::{Lane, Queue},
 };
-use swath_geo::stats::BadStats;
 use swath_proto::{
     ids::{RunId, WorkerId},
-    item::{Place, Stage},
+    item::Place,
     keys,
-    run::RunRecord,
     status::{Ask, Rank, RunState, RunStatus},
 };
 use tokio::sync::watch;
@@ -28,7 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 mod clock;
 mod end;
+mod load;
 mod obey;
+mod open;
 mod publish;
 mod tail;
 
@@ -40,8 +40,7 @@ use crate::{
     fleet::Fleet,
     meter::Meter,
     office::Office,
-    plan,
-    rebuild::{self, Existing},
+    rebuild::Existing,
     stragglers::Stragglers,
     streak::Streak,
     tally,
@@ -109,10 +108,6 @@ enum Step {
     Pause(Duration),
 }
 
-fn is_gone(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<swath_backends::Error>().is_some_and(|error| error.kind == Kind::NotFound)
-}
-
 /// Whether a server was away, and may be back when it is asked again.
 fn passes(error: &anyhow::Error) -> bool {
     let kind =
@@ -167,72 +162,6 @@ pub async fn serve_among(
 }
 
 impl Run {
-    async fn load(
-        run: &RunId,
-        doors: &Doors,
-        me: WorkerId,
-        fleet: Fleet,
-        watch: watch::Sender<Option<RunStatus>>,
-    ) -> anyhow::Result<Self> {
-        let json =
-            doors.blobs.get(&keys::run_record(run)).await.with_context(|| format!("reading run {run}"))?;
-        let record = RunRecord::from_json(&json).with_context(|| format!("reading run.json of {run}"))?;
-        let board = Board::new(record);
-        let mut this = Self {
-            blobs: doors.blobs.clone(),
-            queue: doors.queue.clone(),
-            ledger: doors.ledger.clone(),
-            me,
-            board,
-            existing: Existing::default(),
-            cursor: Cursor(String::new()),
-            meter: Meter::new(Instant::now()),
-            state: RunState::Preparing,
-            message: None,
-            unpublished: None,
-            rank: Rank::default(),
-            fleet,
-            empty: BTreeMap::new(),
-            held: HashSet::new(),
-            stragglers: Stragglers::default(),
-            streak: Streak::default(),
-            is_doomed: false,
-            training: Watched::default(),
-            watch,
-        };
-        if let Some(before) = read_status(&this.blobs, run).await? {
-            if before.state == RunState::Paused {
-                this.state = RunState::Paused;
-            }
-            this.rank = before.rank;
-            this.meter.go_on(&before);
-            this.training.go_on(before.training);
-        }
-        this.reload().await?;
-        Ok(this)
-    }
-
-    /// Takes everything from the ledger anew; fills the ledger first where it has lost the run.
-    async fn reload(&mut self) -> anyhow::Result<()> {
-        let mut record = self.board.record.clone();
-        let run = record.run.clone();
-        let mut snapshot = self.ledger.snapshot(&run).await?;
-        if !snapshot.known {
-            self.existing = Existing::list(&self.blobs).await?;
-            let n = rebuild::restore(&mut record, &self.blobs, &*self.ledger, &self.existing).await?;
-            tracing::info!(%run, items = n, "ledger is filled from the keys under the root");
-            snapshot = self.ledger.snapshot(&run).await?;
-        }
-        let is_shut = matches!(self.state, RunState::Paused | RunState::Cancelled | RunState::Failed);
-        self.ledger.set_gate(&run, if is_shut { Gate::Closed } else { Gate::Open }).await?;
-        self.board = Board::new(record);
-        self.board.load(&snapshot);
-        self.cursor = snapshot.cursor;
-        self.meter.begin(Instant::now());
-        // Whatever is held now comes back as an event, or is found by the sweep.
-        Ok(())
-    }
-
     async fn serve(
         &mut self,
         office: &Office,
@@ -390,78 +319,6 @@ impl Run {
         if let Err(error) = self.blobs.delete(&keys::buried(run, *place)).await {
             tracing::debug!(%run, %place, error = error.doing, "its grave is left lying");
         }
-    }
-
-    /// Plans lots whose survey is done, once the numeric class is pinned.
-    async fn open_lots(&mut self) -> anyhow::Result<()> {
-        if self.board.probe_is_news() {
-            let mut record = self.board.record.clone();
-            match rebuild::pin(&mut record, &self.blobs).await {
-                Err(error) if is_gone(&error) => return self.make_again(plan::probe(&record).place).await,
-                pinned => pinned?,
-            }
-            self.board.pin(record);
-        }
-        if self.board.weights_are_news() {
-            let mut record = self.board.record.clone();
-            if let Some(train) = self.board.item(Place::new(Stage::Train, 0, 0)) {
-                self.training.is(train.item.id);
-                match rebuild::pin_weights(&mut record, &train.item, &self.blobs).await {
-                    Err(error) if is_gone(&error) => return self.make_again(train.item.place).await,
-                    pinned => pinned?,
-                }
-                self.board.pin(record);
-            }
-        }
-        for lot in self.board.to_open() {
-            let surveyed = match rebuild::surveyed(&self.board.record, lot, &self.blobs).await {
-                Err(error) if is_gone(&error) => {
-                    self.make_again(plan::survey(&self.board.record, lot).place).await?;
-                    continue;
-                }
-                surveyed => surveyed?,
-            };
-            self.board.open(lot, surveyed);
-        }
-        if self.board.wants_statistics() {
-            self.pin_statistics().await?;
-        }
-        if !self.existing.is_empty()
-            && self.board.is_dug_out()
-            && self.board.record.has_scaling()
-            && self.board.lots().count() as u32 == self.board.record.lots()
-        {
-            // Each of them was looked up once.
-            self.existing.forget_parts();
-        }
-        if self.state == RunState::Preparing && self.board.lots().next().is_some() {
-            self.state = RunState::Running;
-        }
-        Ok(())
-    }
-
-    /// All is measured: how scenes are scaled is known from now on.
-    async fn pin_statistics(&mut self) -> anyhow::Result<()> {
-        let mut record = self.board.record.clone();
-        let measured = self.board.measured();
-        match rebuild::pin_statistics(&mut record, &measured, &self.blobs).await {
-            Ok(gone) if gone.is_empty() => {}
-            Ok(gone) => return Ok(self.ledger.reset(self.board.run(), &gone).await?),
-            Err(error) if error.is::<BadStats>() => {
-                self.message = Some(format!("the scenes' pixels can't be measured: {error:#}"));
-                self.state = RunState::Failed;
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        }
-        self.board.pin(record);
-        Ok(())
-    }
-
-    /// Its output is gone, though its bit says that it was made.
-    async fn make_again(&mut self, place: Place) -> anyhow::Result<()> {
-        tracing::warn!(run = %self.board.run(), %place, "an output is gone and will be made again");
-        Ok(self.ledger.reset(self.board.run(), &[place]).await?)
     }
 
     async fn report(&self, status: &RunStatus) -> anyhow::Result<()> {
