@@ -1,9 +1,12 @@
 use std::{path::Path, sync::Arc};
 
+use swath_proto::item::Stage;
+
 use super::*;
 use crate::{
     contract,
     killed::{self, Victim},
+    ledger::Event,
 };
 
 const LONG: Duration = Duration::from_secs(60);
