@@ -1,5 +1,7 @@
 //! What a person can type.
 
+mod worker;
+
 use std::path::PathBuf;
 
 use clap::{
@@ -11,6 +13,7 @@ use swath_proto::{
     item::{Place, Stage},
 };
 
+pub use self::worker::{Kind, SpotNotices, Tuning, WorkerArgs};
 use crate::{config, exit::Exit};
 
 /// Chip, train, predict and evaluate on large imagery, on one machine or a fleet.
@@ -226,64 +229,6 @@ pub struct PredictArgs {
     pub workers: Option<usize>,
     #[command(flatten)]
     pub tuning: Tuning,
-}
-
-/// For machines and tests out of the ordinary; the defaults suit the rest.
-#[derive(Clone, Debug, ClapArgs)]
-pub struct Tuning {
-    /// Items in a worker's pipeline at a time.
-    #[arg(long, default_value_t = 3)]
-    pub slots: usize,
-    /// Seconds after which an item of a silent worker goes to another.
-    #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
-    pub lease: f64,
-    /// Seconds that a worker may go on after it was told to stop.
-    #[arg(long, default_value_t = 25.0, value_name = "SECONDS")]
-    pub grace: f64,
-    /// Threads of the engine in one worker. More workers use a machine better than more threads, and
-    /// their number decides bits: it is pinned when a run begins.
-    #[arg(long, default_value_t = 1)]
-    pub threads: u32,
-    /// Run the steps of pipelines: commands that whoever can write under the root decides.
-    #[arg(long)]
-    pub allow_steps: bool,
-    /// Seconds that an ordinary item may be inside GDAL or libtorch at a stretch before it counts as hung and
-    /// is ended with its worker; eight times as long for whole scenes, for ever for trainings.
-    #[arg(long, default_value_t = 900.0, value_name = "SECONDS")]
-    pub item_limit: f64,
-    /// MiB that GDAL may keep of what it has read.
-    #[arg(long, default_value_t = 64, value_name = "MIB")]
-    pub gdal_cache: usize,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct WorkerArgs {
-    /// Which items to take.
-    #[arg(long, value_delimiter = ',', default_value = "cpu")]
-    pub kinds: Vec<Kind>,
-    /// Leave after that many seconds without work.
-    #[arg(long, value_name = "SECONDS")]
-    pub idle_exit: Option<f64>,
-    /// Ask EC2's instance metadata whether this machine is about to be taken away, and leave in time.
-    #[arg(long, value_enum, default_value_t)]
-    pub spot_notices: SpotNotices,
-    #[command(flatten)]
-    pub tuning: Tuning,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum SpotNotices {
-    /// On EC2, or where AWS_EC2_METADATA_SERVICE_ENDPOINT is set.
-    #[default]
-    Auto,
-    Always,
-    Never,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Kind {
-    Cpu,
-    Gpu,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,0 +1,92 @@
+//! Which network an item works with, and what windows it sees.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    geometry::{RectPx, WindowPx},
+    ids::Digest,
+};
+
+/// Which network, and its exact bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRef {
+    pub architecture: Architecture,
+    pub weights: Weights,
+    pub bands: u32,
+    pub classes: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Architecture {
+    /// Two small convolutions: for trying things out, and for tests.
+    Tiny,
+    /// U-Net on a ResNet encoder, with torchvision's layer names under `encoder.`.
+    UnetResnet18,
+    UnetResnet34,
+    UnetResnet50,
+    /// torchvision's DeepLabV3, with its layer names.
+    Deeplabv3Resnet50,
+    Deeplabv3Resnet101,
+    /// A TorchScript module; its file says what it computes.
+    Torchscript,
+}
+
+impl Architecture {
+    /// Edges of windows and chips are multiples of this.
+    pub const fn edge_multiple_px(self) -> u32 {
+        match self {
+            Self::UnetResnet18 | Self::UnetResnet34 | Self::UnetResnet50 => 32,
+            Self::Tiny | Self::Deeplabv3Resnet50 | Self::Deeplabv3Resnet101 | Self::Torchscript => 1,
+        }
+    }
+
+    /// The encoder, as torchvision calls it.
+    pub const fn backbone(self) -> Option<&'static str> {
+        match self {
+            Self::UnetResnet18 => Some("resnet18"),
+            Self::UnetResnet34 => Some("resnet34"),
+            Self::UnetResnet50 | Self::Deeplabv3Resnet50 => Some("resnet50"),
+            Self::Deeplabv3Resnet101 => Some("resnet101"),
+            Self::Tiny | Self::Torchscript => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Weights {
+    /// Weights drawn from a seed: the same on every machine.
+    Seed(u64),
+    /// A file under the root, named by its content: `models/<sha-256>.<extension>`.
+    File { sha256: Digest, extension: String },
+    /// What the run trains. Becomes a file once it is there; no item names it.
+    Trained,
+}
+
+/// How windows are laid over a scene: a core, whose pixels are kept, in a margin of context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowShape {
+    pub core_px: u32,
+    pub margin_px: u32,
+}
+
+impl WindowShape {
+    /// The edge of what the network sees.
+    pub const fn edge_px(self) -> u32 {
+        self.core_px + 2 * self.margin_px
+    }
+
+    /// What a rectangle's windows see: whole windows, and their margins.
+    pub const fn reach(self, rect: RectPx) -> WindowPx {
+        WindowPx::new(
+            rect.col as i64 - self.margin_px as i64,
+            rect.row as i64 - self.margin_px as i64,
+            rect.width.next_multiple_of(self.core_px) + 2 * self.margin_px,
+            rect.height.next_multiple_of(self.core_px) + 2 * self.margin_px,
+        )
+    }
+}

@@ -1,0 +1,158 @@
+//! Where items stand: the stages of a run, and a place for each item.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A kind of work. The order is the order in which stages come to a scene.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Find the numeric class of a kind of worker, and its speed.
+    Probe,
+    /// Read the headers of scenes.
+    Survey,
+    /// Sum the pixels of a scene, for scaling by statistics.
+    Analyze,
+    /// Cut a stretch of a scene's windows into a shard of training samples.
+    Chip,
+    /// Fit a network to the shards.
+    Train,
+    /// Run the network over a rectangle.
+    Predict,
+    /// Join a scene's predicted rectangles to one file.
+    Assemble,
+    /// Count a scene's prediction against its labels.
+    Eval,
+    /// Trace a scene's prediction into polygons.
+    Vectorize,
+    /// Pack the trained network with all that is needed to predict with it.
+    Bundle,
+    /// Run a command of the user's own.
+    Step,
+    /// Do nothing: what `swath bench control` measures the control path with.
+    Noop,
+}
+
+impl Stage {
+    pub const ALL: [Stage; 12] = [
+        Stage::Probe,
+        Stage::Survey,
+        Stage::Analyze,
+        Stage::Chip,
+        Stage::Train,
+        Stage::Predict,
+        Stage::Assemble,
+        Stage::Eval,
+        Stage::Vectorize,
+        Stage::Bundle,
+        Stage::Step,
+        Stage::Noop,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Probe => "probe",
+            Stage::Survey => "survey",
+            Stage::Analyze => "analyze",
+            Stage::Chip => "chip",
+            Stage::Train => "train",
+            Stage::Predict => "predict",
+            Stage::Assemble => "assemble",
+            Stage::Eval => "eval",
+            Stage::Vectorize => "vectorize",
+            Stage::Bundle => "bundle",
+            Stage::Step => "step",
+            Stage::Noop => "noop",
+        }
+    }
+
+    /// Counts the changes of a stage's code that change its output; part of every item's id.
+    pub const fn revision(self) -> u32 {
+        1
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Stage {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        Stage::ALL.into_iter().find(|stage| stage.name() == s).ok_or_else(|| {
+            let names = Stage::ALL.map(Stage::name).join(", ");
+            format!("no stage is called '{s}'; the stages are {names}")
+        })
+    }
+}
+
+/// Where an item stands in its run: one bit of the ledger. Scenes are planned in lots (the scenes
+/// of one survey item), so that work begins before the last header is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Place {
+    pub stage: Stage,
+    pub lot: u32,
+    pub index: u32,
+}
+
+impl Place {
+    pub const fn new(stage: Stage, lot: u32, index: u32) -> Self {
+        Self { stage, lot, index }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.stage, self.lot, self.index)
+    }
+}
+
+impl FromStr for Place {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        let wrong = || format!("'{s}' is not a place: it should look like predict.0.17");
+        let mut parts = s.split('.');
+        let (Some(stage), Some(lot), Some(index), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(wrong());
+        };
+        Ok(Self {
+            stage: stage.parse()?,
+            lot: lot.parse().map_err(|_| wrong())?,
+            index: index.parse().map_err(|_| wrong())?,
+        })
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> String {
+        place.to_string()
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = String;
+    fn try_from(s: String) -> Result<Self, String> {
+        s.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_reads_back_what_it_prints() {
+        let place = Place::new(Stage::Predict, 3, 17);
+        assert_eq!(place.to_string(), "predict.3.17");
+        assert_eq!("predict.3.17".parse(), Ok(place));
+        for bad in ["predict.3", "predict.3.17.1", "bake.0.0", "predict.x.1", "predict.0.-1", ""] {
+            assert!(bad.parse::<Place>().is_err(), "{bad}");
+        }
+    }
+}
