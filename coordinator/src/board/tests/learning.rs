@@ -1,0 +1,136 @@
+//! Runs that train, and measure before they do.
+
+use std::time::Instant;
+
+use swath_backends::ledger::Event;
+use swath_proto::{
+    chips::{KeepSpec, SlidingSpec},
+    ids::Digest,
+    item::{Stage, Weights},
+    learn::{ChipSet, ChipWindows, LearnPlan, LearnScene},
+    outcome::FailureClass,
+    run::{RunRecord, ScalePlan, ScaleStatistics},
+    scene::SurveyedScene,
+};
+
+use super::{failure, files, finished, header, place, record, taken};
+use crate::board::Board;
+
+/// One scene to learn from with five windows in three items, one to validate with, one to predict.
+fn learning() -> RunRecord {
+    let scene = |id: &str, set| LearnScene { files: files(id, true), set };
+    let windows: SlidingSpec = serde_json::from_str(r#"{"size":{"width":200,"height":1000}}"#).unwrap();
+    let mut record = record();
+    let train = r#"{"architecture":"tiny","classes":2}"#;
+    record.learn = Some(LearnPlan {
+        scenes: vec![scene("a", ChipSet::Train), scene("b", ChipSet::Validation)],
+        windows: ChipWindows::Sliding(windows),
+        keep: KeepSpec::default(),
+        windows_per_shard: 2,
+        train: serde_json::from_str(train).unwrap(),
+    });
+    record.stages = vec![
+        Stage::Survey,
+        Stage::Chip,
+        Stage::Train,
+        Stage::Predict,
+        Stage::Assemble,
+        Stage::Eval,
+        Stage::Bundle,
+    ];
+    record.predict.model.weights = Weights::Trained;
+    record.predict.class = None;
+    record.scenes.truncate(1);
+    record
+}
+
+#[test]
+fn a_run_that_trains_predicts_with_what_it_has_learnt() {
+    let mut board = Board::new(learning());
+    assert_eq!(taken(&mut board), ["survey.0.0", "survey.1.0", "survey.2.0"], "no probe without weights");
+    for text in ["survey.0.0", "survey.1.0", "survey.2.0"] {
+        finished(&mut board, text);
+    }
+    assert_eq!(board.to_open(), [0, 1], "what is predicted waits for the class");
+    board.open(0, vec![header("a", 1000)]);
+    assert_eq!(taken(&mut board), ["chip.0.0", "chip.0.1", "chip.0.2"]);
+    for text in ["chip.0.0", "chip.0.1", "chip.0.2"] {
+        finished(&mut board, text);
+    }
+    assert_eq!(taken(&mut board), [""; 0], "the validation scene is not cut yet");
+    board.open(1, vec![header("b", 200)]);
+    assert_eq!(taken(&mut board), ["chip.1.0"]);
+    let failure = failure(FailureClass::Data);
+    board.apply(Event::Buried { place: place("chip.1.0"), attempts: 1, failure }, Instant::now());
+    assert_eq!(taken(&mut board), ["train.0.0"], "a chip item that fails does not stop the training");
+    finished(&mut board, "train.0.0");
+    assert!(board.weights_are_news() && !board.is_at_rest());
+    let mut record = board.record.clone();
+    record.predict.model.weights = Weights::Seed(1);
+    board.pin(record);
+    assert_eq!(taken(&mut board), ["probe.0.0"]);
+    finished(&mut board, "probe.0.0");
+    assert!(board.probe_is_news() && board.to_open().is_empty());
+    let class = super::record().predict.class;
+    let mut record = board.record.clone();
+    record.predict.class = class;
+    board.pin(record);
+    assert_eq!(board.to_open(), [2]);
+    board.open(2, vec![header("large", 300)]);
+    for text in ["predict.2.0", "assemble.2.0", "eval.2.0"] {
+        assert_eq!(taken(&mut board), [text]);
+        assert!(!board.wants_evaluation());
+        finished(&mut board, text);
+    }
+    assert!(board.wants_evaluation());
+    assert_eq!(taken(&mut board), [""; 0], "the bundle waits for the evaluation");
+    board.evaluated(Some(Digest::of(b"eval")));
+    assert_eq!(taken(&mut board), ["bundle.0.0"]);
+    finished(&mut board, "bundle.0.0");
+    assert!(board.is_at_rest());
+}
+
+#[test]
+fn nothing_is_scaled_before_all_that_is_trained_on_is_measured() {
+    let mut learning = learning();
+    learning.stages.push(Stage::Analyze);
+    learning.scale = ScalePlan::Statistics;
+    let mut board = Board::new(learning);
+    taken(&mut board);
+    for text in ["survey.0.0", "survey.1.0", "survey.2.0"] {
+        finished(&mut board, text);
+    }
+    board.open(0, vec![header("a", 9000)]);
+    assert!(!board.wants_statistics());
+    board.open(1, vec![header("b", 200)]);
+    assert_eq!(taken(&mut board), ["analyze.0.0", "analyze.0.1", "analyze.0.2", "analyze.0.3"]);
+    for text in ["analyze.0.0", "analyze.0.1", "analyze.0.2", "analyze.0.3"] {
+        assert!(!board.wants_statistics() && !board.is_at_rest());
+        finished(&mut board, text);
+    }
+    assert!(board.wants_statistics() && !board.is_at_rest());
+    assert_eq!(board.measured().len(), 4);
+    let mut record = board.record.clone();
+    record.statistics = Some(ScaleStatistics { means: vec![1.0; 3], stds: vec![2.0; 3] });
+    board.pin(record);
+    assert!(!board.wants_statistics());
+    let taken = taken(&mut board);
+    assert_eq!(taken.first().unwrap(), "chip.0.0");
+    let chip = board.item(place("chip.1.0")).unwrap();
+    assert!(serde_json::to_string(&chip.item.work).unwrap().contains(r#""by":"stats""#));
+}
+
+#[test]
+fn a_run_without_a_chip_comes_to_a_dead_end_and_says_so() {
+    let mut board = Board::new(learning());
+    taken(&mut board);
+    for text in ["survey.0.0", "survey.1.0", "survey.2.0"] {
+        finished(&mut board, text);
+    }
+    assert_eq!(board.dead_end(), None);
+    for lot in [0, 1] {
+        let unreadable = SurveyedScene::Unreadable { id: "a".parse().unwrap(), message: "torn".into() };
+        board.open(lot, vec![unreadable]);
+    }
+    assert!(board.dead_end().is_some_and(|why| why.contains("no chip")));
+}
