@@ -179,7 +179,10 @@ fn folder(root: &str) -> Option<PathBuf> {
     if root.starts_with("file://") {
         return Url::parse(root).ok()?.to_file_path().ok();
     }
-    (!root.is_empty() && !root.contains("://")).then(|| root.into())
+    // `s3:/bucket` is a slip, and no folder of that name.
+    let is_url =
+        root.split_once(":/").is_some_and(|(word, _)| word.chars().all(|c| c.is_ascii_alphanumeric()));
+    (!root.is_empty() && !is_url && !root.contains("://")).then(|| root.into())
 }
 
 /// Where the embedded twins of queue and ledger lie.

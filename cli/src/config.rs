@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use swath_backends::open::Urls;
+use swath_backends::open::{Urls, redacted};
 use swath_coordinator::freeze::Source;
 use swath_proto::{
     ids::WorkerId,
@@ -19,6 +19,15 @@ use crate::{
 
 pub fn urls(doors: &DoorArgs) -> Urls {
     Urls { root: doors.root.clone(), queue: doors.queue.clone(), ledger: doors.ledger.clone() }
+}
+
+/// For the first line of a log: whole paths, and no secrets.
+pub fn shown(urls: &Urls) -> Urls {
+    let root = match urls.root.contains("://") {
+        true => redacted(&urls.root),
+        false => std::path::absolute(&urls.root).map_or(urls.root.clone(), |path| path.display().to_string()),
+    };
+    Urls { root, queue: redacted(&urls.queue), ledger: redacted(&urls.ledger) }
 }
 
 /// Puts a pipeline together from all that has a say in it.

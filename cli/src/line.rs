@@ -63,7 +63,8 @@ fn words(status: &RunStatus) -> Vec<Words> {
                 _ => words.extend(of_items(status, stage, count)),
             }
             if status.held == 0 {
-                words.push((1, "waiting for a worker".into()));
+                let which = if stage == Stage::Step { " with --allow-steps" } else { "" };
+                words.push((1, format!("waiting for a worker{which}")));
             } else if let Some(eta) = status.eta_seconds {
                 words.push((1, format!("{} left", duration(eta))));
             }

@@ -36,6 +36,7 @@ use self::{clock::Clock, publish::Fed};
 pub use crate::records::{list, read_status};
 use crate::{
     board::Board,
+    commands,
     feed::{self, LANES},
     fleet::Fleet,
     meter::Meter,
@@ -123,7 +124,16 @@ pub async fn serve(
     watch: watch::Sender<Option<RunStatus>>,
     stop: CancellationToken,
 ) -> anyhow::Result<Option<RunStatus>> {
-    serve_among(run, doors, me, &Fleet::default(), watch, stop).await
+    serve_among(run, doors, me, &Fleet::default(), Over::TakenUp, watch, stop).await
+}
+
+/// What becomes of a run that is over when its office is ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// Somebody has asked for it: it goes on, or is found to be done.
+    TakenUp,
+    /// It has come to its end in other hands since it was looked at.
+    Left,
 }
 
 /// As [`serve`], beside other runs of this process.
@@ -132,18 +142,25 @@ pub async fn serve_among(
     doors: &Doors,
     me: &Me,
     fleet: &Fleet,
+    mut over: Over,
     watch: watch::Sender<Option<RunStatus>>,
     stop: CancellationToken,
 ) -> anyhow::Result<Option<RunStatus>> {
     let office = Office::new(run, me.clone(), doors.ledger.clone());
     while !office.take().await? {
         tracing::debug!(%run, "another coordinator serves this run");
+        over = Over::Left;
         tokio::select! {
             () = stop.cancelled() => return Ok(None),
             () = tokio::time::sleep(office.wait() / 10) => {}
         }
     }
     let served = async {
+        if over == Over::Left
+            && let Some(status) = ended(run, &doors.blobs).await?
+        {
+            return Ok(Some(status));
+        }
         // A root of many outputs is listed for a while, and must not make us deaf.
         let mut this = tokio::select! {
             () = stop.cancelled() => return Ok(None),
@@ -159,6 +176,12 @@ pub async fn serve_among(
     fleet.withdraw(run);
     office.resign().await;
     status
+}
+
+/// How a run has ended, unless a command waits for it.
+async fn ended(run: &RunId, blobs: &SharedBlobs) -> anyhow::Result<Option<RunStatus>> {
+    let status = read_status(blobs, run).await?.filter(|status| status.state.is_final());
+    Ok(if commands::asked_of(blobs).await?.contains(run) { None } else { status })
 }
 
 impl Run {

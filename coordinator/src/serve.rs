@@ -16,7 +16,7 @@ use crate::{
     commands,
     fleet::Fleet,
     records::{is_unreadable, silent_for},
-    run::{self, Me},
+    run::{self, Me, Over},
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -41,7 +41,7 @@ pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Res
                     let (doors, me, fleet, stop) = (doors.clone(), me.clone(), fleet.clone(), stop.clone());
                     tasks.spawn(async move {
                         let (watch, _) = watch::channel(None);
-                        let end = run::serve_among(&id, &doors, &me, &fleet, watch, stop);
+                        let end = run::serve_among(&id, &doors, &me, &fleet, Over::Left, watch, stop);
                         // A fault of ours in one run is no reason to leave the others alone.
                         let end = AssertUnwindSafe(end).catch_unwind().await;
                         let end = end.unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked: see above")));

@@ -30,6 +30,8 @@ async fn a_wrong_url_says_what_there_is() {
     assert!(words.contains("folder") && words.contains("s3://"), "{words}");
     let words = refusal(urls("gs://bucket/x", "local:", "local:")).await;
     assert!(words.contains("folder") && words.contains("s3://"), "{words}");
+    let words = refusal(urls("s3:/bucket/x", "local:", "local:")).await;
+    assert!(words.contains("bucket"), "{words}");
     let words = refusal(urls(&root, "kafka://host", "local:")).await;
     assert!(words.contains("local:") && words.contains("amqp://"), "{words}");
     let words = refusal(urls(&root, "local:", "memcached://host")).await;

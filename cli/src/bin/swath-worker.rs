@@ -12,7 +12,7 @@ use swath::{
 };
 use swath_backends::{
     notices::{Ask, Notices},
-    open::open,
+    open::{Urls, open},
     queue::Lane,
 };
 use swath_worker::{run, supervise, tail};
@@ -74,7 +74,8 @@ fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> anyhow::Resul
     let ended = runtime.block_on(async move {
         let stop = stop_on_signals()?;
         let doors = open(&urls).await?;
-        tracing::info!(worker = %config.me, "ready");
+        let Urls { root, queue, ledger } = config::shown(&urls);
+        tracing::info!(worker = %config.me, root, queue, ledger, "ready");
         run::run(config, doors, inheritance, stop).await
     });
     let exit = ended.map_or_else(|error| exit::explain(&error), |()| Exit::Done);

@@ -1,6 +1,6 @@
 //! `swath coordinator`: serves every run under the root.
 
-use swath_backends::open::open;
+use swath_backends::open::{Urls, open};
 use swath_coordinator::{run::Me, serve::serve};
 
 use crate::{
@@ -13,8 +13,10 @@ use crate::{
 pub(super) async fn run(args: CoordinatorArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
     let me = Me { name: config::process_name("coordinator"), lease: config::seconds("--lease", args.lease)? };
     let stop = stop_on_signals()?;
-    let doors = open(&config::urls(&doors)).await?;
-    tracing::info!("watching the root for runs");
+    let urls = config::urls(&doors);
+    let doors = open(&urls).await?;
+    let Urls { root, queue, ledger } = config::shown(&urls);
+    tracing::info!(root, queue, ledger, "watching the root for runs");
     serve(doors, me, stop).await?;
     Ok(Exit::Done)
 }

@@ -42,7 +42,15 @@ pub(super) async fn run(args: ItemsArgs, doors: DoorArgs) -> anyhow::Result<Exit
             if let Some(unknown) = items.iter().find(known) {
                 return Err(Usage(format!("{unknown} is not buried; see: swath items {}", args.run)).into());
             }
-            let n = if all { graves.iter().filter(|grave| !grave.is_dropped()).count() } else { items.len() };
+            let n = match all {
+                // Surveys of scenes that could not be read are tried again as well.
+                true => {
+                    let status = read_status(&root, &args.run).await?;
+                    let unreadable = status.map_or(0, |status| status.unreadable_scenes.len());
+                    unreadable + graves.iter().filter(|grave| !grave.is_dropped()).count()
+                }
+                false => items.len(),
+            };
             if n == 0 {
                 say!("nothing waits for another chance");
                 return Ok(Exit::Done);
@@ -57,7 +65,15 @@ pub(super) async fn run(args: ItemsArgs, doors: DoorArgs) -> anyhow::Result<Exit
                 return Err(Usage(why).into());
             }
             let n = items.len();
-            ask(&root, &args.run, &doors, &Command::Drop(items), n, "will be done without").await?;
+            ask(
+                &root,
+                &args.run,
+                &doors,
+                &Command::Drop(items),
+                n,
+                "will be done without, unless it is done by then",
+            )
+            .await?;
         }
     }
     Ok(Exit::Done)

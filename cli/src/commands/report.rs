@@ -5,14 +5,17 @@ use swath_coordinator::records::read_record;
 use swath_proto::{
     item::Stage,
     keys,
+    outcome::FailureClass,
     run::RunRecord,
-    status::{RunState, RunStatus},
+    status::{FailedItem, RunState, RunStatus},
 };
 
 use crate::table;
 
-/// Scenes that are named; the rest is counted.
+/// Scenes that are named.
 const SHOWN: usize = 3;
+/// Whose files are looked for: the end of a run is not to wait for thousands of questions.
+const LOOKED_AT: usize = 50;
 
 /// What came of it and where it lies.
 pub(super) async fn results(
@@ -28,16 +31,15 @@ pub(super) async fn results(
     let made = |stage: Stage| status.stages.get(stage.name()).is_some_and(|count| count.done > 0);
     // Small scenes are predicted as finished files.
     if made(Stage::Assemble) || (record.has(Stage::Assemble) && made(Stage::Predict)) {
-        of_scenes(record, "map", |scene| blobs.uri(&keys::prediction(run, scene)));
+        of_scenes(record, blobs, "map", |scene| keys::prediction(run, scene)).await?;
         if record.predict.scores {
-            of_scenes(record, "share", |scene| blobs.uri(&keys::scores(run, scene)));
+            of_scenes(record, blobs, "shares", |scene| keys::scores(run, scene)).await?;
         }
     }
     if let Some(plan) = record.vectors.as_ref().filter(|_| made(Stage::Vectorize)) {
         for format in &plan.formats {
-            let file =
-                |scene: &_| format!("{}.{}", blobs.uri(&keys::vectors(run, scene)), format.extension());
-            of_scenes(record, "polygons", file);
+            let file = |scene: &_| format!("{}.{}", keys::vectors(run, scene), format.extension());
+            of_scenes(record, blobs, "polygons", file).await?;
         }
     }
     if made(Stage::Step) {
@@ -61,13 +63,27 @@ pub(super) async fn results(
     Ok(())
 }
 
-fn of_scenes(record: &RunRecord, what: &str, uri: impl Fn(&swath_proto::ids::SceneId) -> String) {
-    for scene in record.scenes.iter().take(SHOWN) {
-        say!("{what:<10}{}", uri(&scene.id));
+/// The first files that are there: of scenes that failed there are none.
+async fn of_scenes(
+    record: &RunRecord,
+    blobs: &SharedBlobs,
+    what: &str,
+    key: impl Fn(&swath_proto::ids::SceneId) -> String,
+) -> anyhow::Result<()> {
+    let mut shown = 0;
+    for scene in record.scenes.iter().take(LOOKED_AT) {
+        let key = key(&scene.id);
+        if blobs.head(&key).await?.is_none() {
+            continue;
+        }
+        if shown == SHOWN {
+            say!("{:<10}and more beside them", "");
+            break;
+        }
+        say!("{what:<10}{}", blobs.uri(&key));
+        shown += 1;
     }
-    if record.scenes.len() > SHOWN {
-        say!("{:<10}and {} more beside them", "", record.scenes.len() - SHOWN);
-    }
+    Ok(())
 }
 
 fn scores(evaluation: &serde_json::Value) {
@@ -110,9 +126,20 @@ fn failed(status: &RunStatus) -> Vec<String> {
             lines.push(format!("what was set aside comes back with: swath items {run} replay --all"));
         }
     } else if !lines.is_empty() {
-        lines.push(format!(
-            "mend the cause, then: swath items {run} replay --all; and the same command again, if no coordinator runs"
-        ));
+        let of_data = |failed: &FailedItem| failed.failure.class == FailureClass::Data;
+        let all_named = status.failures.len() as u64 == status.n_failures;
+        if !status.unreadable_scenes.is_empty() || status.failures.iter().any(of_data) {
+            lines.push(
+                "mend the files and give the same command again: it begins a new run, which takes over what is done"
+                    .into(),
+            );
+        }
+        if !all_named || !status.failures.iter().all(of_data) {
+            lines.push(format!(
+                "where the cause was none of the pipeline's files: swath items {run} replay --all; and the same command \
+                 again, if no coordinator runs"
+            ));
+        }
     }
     if status.n_dropped > 0 {
         let n = table::count(status.n_dropped, "item");
@@ -149,7 +176,8 @@ mod tests {
         assert_eq!(lines[0], "unreadable  scene west: not a TIFF");
         assert_eq!(lines[1], "set aside   chip.0.1 of scene east after 1 attempt: no such band");
         assert!(lines[2].contains("and 2 more; all of them: swath items a-1"));
-        assert!(lines[3].contains("swath items a-1 replay --all"));
-        assert_eq!(lines.len(), 4);
+        assert!(lines[3].contains("begins a new run"));
+        assert!(lines[4].contains("swath items a-1 replay --all"), "of the two that are not named");
+        assert_eq!(lines.len(), 5);
     }
 }

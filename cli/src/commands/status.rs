@@ -1,9 +1,9 @@
 //! `swath status`: how runs stand. Makes nothing.
 
-use std::time::Duration;
+use std::{io::IsTerminal as _, time::Duration};
 
 use swath_backends::{blobs::SharedBlobs, open::look_at_blobs};
-use swath_coordinator::records::{is_unreadable, list, read_status};
+use swath_coordinator::records::{is_unreadable, list, read_record, read_status};
 use swath_proto::{
     ids::RunId,
     item::Stage,
@@ -21,6 +21,8 @@ use crate::{
 };
 
 const AGAIN: Duration = Duration::from_secs(2);
+/// Clears a terminal and goes to its upper left corner.
+const CLEAR: &[u8] = b"\x1b[2J\x1b[H";
 
 /// For programs: as it is written, and whether a coordinator serves it (null: the ledger can't be asked).
 #[derive(serde::Serialize)]
@@ -33,8 +35,23 @@ struct Told<'a> {
 pub(super) async fn run(args: StatusArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
     let root = look_at_blobs(&doors.root).await?;
     let office = Office::open(&doors).await;
-    let Some(run) = &args.run else { return all(&root, &office, &args).await };
+    let is_redrawn = args.watch && !args.json && std::io::stdout().is_terminal();
+    let Some(run) = &args.run else {
+        loop {
+            if is_redrawn {
+                crate::say::bytes(CLEAR);
+            }
+            all(&root, &office, &args).await?;
+            if !args.watch {
+                return Ok(Exit::Done);
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    };
     loop {
+        if is_redrawn {
+            crate::say::bytes(CLEAR);
+        }
         let served = office.of(run).await;
         let Some(status) = read_status(&root, run).await? else {
             if root.head(&keys::run_record(run)).await?.is_none() {
@@ -55,10 +72,18 @@ pub(super) async fn run(args: StatusArgs, doors: DoorArgs) -> anyhow::Result<Exi
             false => show(&status, served),
         }
         if !args.watch || status.state.is_final() {
+            if let Some(record) = read_record(&root, run).await?.filter(|_| is_to_be_told(&args, &status)) {
+                report::results(&record, &status, &root).await?;
+            }
             return Ok(exit(&status));
         }
         tokio::time::sleep(AGAIN).await;
     }
+}
+
+/// Where a run that is over has left what it has made.
+const fn is_to_be_told(args: &StatusArgs, status: &RunStatus) -> bool {
+    !args.json && status.state.is_final()
 }
 
 /// The exit code that a run's end deserves; a run that goes on is fine.
@@ -70,8 +95,8 @@ pub(crate) fn exit(status: &RunStatus) -> Exit {
     }
 }
 
-async fn all(root: &SharedBlobs, office: &Office, args: &StatusArgs) -> anyhow::Result<Exit> {
-    let headings = ["RUN", "STATE", "DONE", "FAILED", "PRIORITY", "STARTED"];
+async fn all(root: &SharedBlobs, office: &Office, args: &StatusArgs) -> anyhow::Result<()> {
+    let headings = ["RUN", "STATE", "DONE", "FAILED", "PRIORITY", "STARTED (UTC)"];
     let mut rows = vec![headings.map(String::from).to_vec()];
     for run in list(root).await? {
         let status = match read_status(root, &run).await {
@@ -95,7 +120,7 @@ async fn all(root: &SharedBlobs, office: &Office, args: &StatusArgs) -> anyhow::
     } else if !args.json {
         table::print(&rows);
     }
-    Ok(Exit::Done)
+    Ok(())
 }
 
 const fn submitted(served: Served) -> &'static str {
@@ -117,8 +142,13 @@ fn row(run: &RunId, status: Option<&RunStatus>, served: Served) -> Vec<String> {
         format!("{done}/{items}"),
         status.n_failures.to_string(),
         rank(status.rank),
-        status.started.clone(),
+        to_the_minute(&status.started),
     ]
+}
+
+/// `2026-11-28 11:50`, of a time in UTC with all its digits.
+fn to_the_minute(time: &str) -> String {
+    time.get(..16).unwrap_or(time).replace('T', " ")
 }
 
 /// `5`, or `5 (share 2)`.

@@ -58,7 +58,7 @@ impl Run {
             lost.extend(sweep::lost(&self.board, lane, &self.held, *checks >= 2, now));
         }
         if !lost.is_empty() {
-            tracing::info!(%run, items = lost.len(), "the queue has lost items: publishing them again");
+            tracing::info!(%run, items = lost.len(), "the queue has lost items, or workers use another ledger: publishing them again");
             self.board.give_back(lost, now);
         }
         let is_idle = self.empty.get(&Lane::Cpu).is_some_and(|checks| *checks >= 2);

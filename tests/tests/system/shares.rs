@@ -134,6 +134,31 @@ fn a_run_that_is_put_in_front_gets_what_is_published_next() {
 }
 
 #[test]
+fn what_one_coordinator_has_cancelled_is_not_taken_up_by_another() {
+    let site = Site::new(Kind::Embedded);
+    multi_thread().block_on(async {
+        let doors = site.doors().await;
+        let run = noops(&site, &doors, "cancelled", 500).await;
+        let stop = CancellationToken::new();
+        let serving = ["one", "two"].map(|name| {
+            // The other one asks for the office five times a second.
+            let me = Me { name: name.parse().expect("a name"), lease: Duration::from_secs(2) };
+            tokio::spawn(serve(doors.clone(), me, stop.clone()))
+        });
+        until("a coordinator", async || read_status(&doors.blobs, &run).await.expect("a status")).await;
+        site.swath(&["cancel", run.as_str()], 0);
+        assert_eq!(over(&doors, &run).await.state, RunState::Cancelled);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let later = read_status(&doors.blobs, &run).await.expect("a status").expect("a status");
+        assert_eq!(later.state, RunState::Cancelled);
+        stop.cancel();
+        for serving in serving {
+            serving.await.expect("a coordinator").expect("serving");
+        }
+    });
+}
+
+#[test]
 fn a_cancel_is_heard_by_all_runs_at_once() {
     let site = Site::new(Kind::Embedded);
     multi_thread().block_on(async {

@@ -114,7 +114,10 @@ fn unanswered<E: std::error::Error + 'static>(error: &SdkError<E>) -> (Kind, Opt
                         AWS_ENDPOINT_URL; an authority of your own belongs into the file that SSL_CERT_FILE names";
             (Kind::Config, Some(next.into()))
         }
-        false => (Kind::Transient, None),
+        false => {
+            let next = "is the network up, and are AWS_ENDPOINT_URL and AWS_REGION (or those of the [[access]] entry) right?";
+            (Kind::Transient, Some(next.into()))
+        }
     }
 }
 
