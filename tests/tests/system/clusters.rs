@@ -15,7 +15,7 @@ fn a_broker_cluster_that_loses_the_leader_of_the_queue_loses_nothing() {
     let mut cluster = Cluster::start();
     let mut site = Site::new(Kind::Servers);
     site.queue = cluster.url("own");
-    // Asking takes seconds, in which the run would go on. Whoever opens the queues makes them.
+    // Asking who leads takes seconds, in which the run would go on. Whoever opens the queues makes them.
     block_on(async { drop(site.doors().await) });
     let leader = cluster.leader("own.cpu");
     let busy = Busy::start(site);

@@ -54,12 +54,17 @@ impl Link {
         Ok(Open { connection: Arc::new(connection), channel, alarm })
     }
 
+    /// Whoever opens it next gets another connection.
+    pub(super) async fn leave(&self) {
+        self.open.lock().await.take();
+    }
+
     /// The connection of a broker that is silent is left behind.
     pub(super) async fn answered<T>(&self, verb: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
         match tokio::time::timeout(ANSWER_WITHIN, call).await {
             Ok(answer) => answer,
             Err(_) => {
-                self.open.lock().await.take();
+                self.leave().await;
                 Err(self.broker.silent(verb, ANSWER_WITHIN))
             }
         }

@@ -84,6 +84,8 @@ impl RabbitMq {
                         Confirmation::Ack(Some(_)) => "the broker found no queue for a message",
                         _ => "the broker could not keep a message",
                     };
+                    // A channel that has begun to publish while a queue had no leader goes on asking the dead one.
+                    self.publishing.leave().await;
                     return Err(Error::new(Kind::Transient, format!("publishing to {queue}"), anyhow!(why)));
                 }
             }
