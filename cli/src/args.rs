@@ -242,7 +242,7 @@ pub struct CoordinatorArgs {
 pub struct StatusArgs {
     /// Every run under the root, if left out.
     pub run: Option<RunId>,
-    /// Show it again and again until the run is over.
+    /// Show it again and again: a run until it is over, all of them until Ctrl-C.
     #[arg(long)]
     pub watch: bool,
     #[arg(long)]

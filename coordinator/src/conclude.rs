@@ -2,11 +2,12 @@
 //! made before the last of them came.
 
 use anyhow::Context as _;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use swath_backends::{Kind, blobs::SharedBlobs};
 use swath_geo::{confusion::Confusion, evaluation::Evaluation};
 use swath_proto::{
     ids::Digest,
-    item::{Item, Place, Stage, Work},
+    item::{EvalPart, Item, Place, Stage, Work},
     keys,
     score::{SceneScore, SceneScores},
 };
@@ -16,6 +17,9 @@ use crate::{
     plan,
     steps::{self, Need},
 };
+
+/// Outputs that are looked for at a time.
+const LOOKS: usize = 16;
 
 pub enum Evaluated {
     /// Of all scenes that have a score.
@@ -53,9 +57,12 @@ pub async fn evaluation(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<Ev
                 }
                 json => json.context("reading a scene's score")?,
             };
-            for SceneScore::V1 { scene, counts, ignored, .. } in
-                scores(&item, &json).with_context(|| format!("reading {key}"))?
-            {
+            let found = scores(&item, &json).with_context(|| format!("reading {key}"))?;
+            if lacks_a_scene(board, &item, &found) {
+                gone.push(place);
+                continue;
+            }
+            for SceneScore::V1 { scene, counts, ignored, .. } in found {
                 let confusion = Confusion::from_counts(n_classes, counts, ignored)
                     .with_context(|| format!("{key} does not fit the run's classes"))?;
                 scenes.push((scene.to_string(), confusion));
@@ -79,7 +86,7 @@ pub async fn evaluation(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<Ev
     Ok(Evaluated::All(Content { digest: Digest::of(&json), json, is_other }))
 }
 
-/// What is done and would be made of something else now: the bundle, and steps for the run. Scenes that were set
+/// What is done and would be made of something else now: polygons, the bundle, and steps for the run. Scenes that were set
 /// aside may have come since, when somebody has replayed them.
 pub async fn stale(
     board: &Board,
@@ -88,7 +95,7 @@ pub async fn stale(
     is_other: bool,
 ) -> anyhow::Result<Vec<Place>> {
     let record = &board.record;
-    let mut stale = Vec::new();
+    let mut stale = polygons_without_a_scene(board, blobs).await?;
     let bundle = plan::bundle(record, evaluation);
     if board.is_done(bundle.place) && blobs.head(&keys::item_output(&bundle)).await?.is_none() {
         stale.push(bundle.place);
@@ -107,6 +114,32 @@ pub async fn stale(
         }
     }
     Ok(stale)
+}
+
+/// Another run has written what it had, under the same name.
+fn lacks_a_scene(board: &Board, item: &Item, found: &[SceneScore]) -> bool {
+    let Work::EvalScenes(work) = &item.work else { return false };
+    let has = |part: &EvalPart| found.iter().any(|SceneScore::V1 { scene, .. }| *scene == part.scene.id);
+    let is_left = |part: &&EvalPart| !board.has_failed(Place::new(Stage::Eval, item.place.lot, part.ordinal));
+    work.scenes.iter().filter(is_left).any(|part| !has(part))
+}
+
+/// Items of groups that were done with other scenes than there are now: such an output has another name.
+async fn polygons_without_a_scene(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<Vec<Place>> {
+    let mut looks = Vec::new();
+    for lot in board.lots() {
+        for place in lot.dependents(&board.record, Stage::Vectorize) {
+            if !board.is_done(place) || lot.group_at(place.index).is_none() {
+                continue;
+            }
+            let item = plan::vectorize(&board.record, lot, place.index, |own| !board.has_failed(own));
+            let Some(key) = item.map(|item| keys::item_output(&item)) else { continue };
+            let blobs = blobs.clone();
+            looks.push(async move { anyhow::Ok((place, blobs.head(&key).await?.is_none())) }.boxed());
+        }
+    }
+    let looked: Vec<(Place, bool)> = futures::stream::iter(looks).buffered(LOOKS).try_collect().await?;
+    Ok(looked.into_iter().filter(|(_, is_gone)| *is_gone).map(|(place, _)| place).collect())
 }
 
 /// Of one scene, or of several that share an item.

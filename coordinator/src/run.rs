@@ -3,11 +3,13 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
+use futures::FutureExt as _;
 use swath_backends::{
     Kind,
     blobs::SharedBlobs,
@@ -164,10 +166,13 @@ pub async fn serve_among(
         // A root of many outputs is listed for a while, and must not make us deaf.
         let mut this = tokio::select! {
             () = stop.cancelled() => return Ok(None),
-            loaded = Run::load(run, doors, me.name.clone(), fleet.clone(), watch) => loaded?,
+            loaded = Run::load(run, doors, me.name.clone(), fleet.clone(), over, watch) => loaded?,
         };
         this.serve(&office, &stop).await
     };
+    // A fault of ours in one run is no reason to leave the others alone.
+    let served = AssertUnwindSafe(served).catch_unwind();
+    let served = served.map(|served| served.unwrap_or_else(|_| Err(anyhow!("it panicked: see above"))));
     let status = tokio::select! {
         biased;
         lost = office.keep() => Err(lost),

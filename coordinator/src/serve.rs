@@ -2,11 +2,9 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    panic::AssertUnwindSafe,
     time::{Duration, Instant},
 };
 
-use futures::FutureExt as _;
 use swath_backends::{Kind, open::Doors};
 use swath_proto::ids::RunId;
 use tokio::{sync::watch, task::JoinSet};
@@ -41,10 +39,7 @@ pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Res
                     let (doors, me, fleet, stop) = (doors.clone(), me.clone(), fleet.clone(), stop.clone());
                     tasks.spawn(async move {
                         let (watch, _) = watch::channel(None);
-                        let end = run::serve_among(&id, &doors, &me, &fleet, Over::Left, watch, stop);
-                        // A fault of ours in one run is no reason to leave the others alone.
-                        let end = AssertUnwindSafe(end).catch_unwind().await;
-                        let end = end.unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked: see above")));
+                        let end = run::serve_among(&id, &doors, &me, &fleet, Over::Left, watch, stop).await;
                         (id, end.map(drop))
                     });
                 }

@@ -113,7 +113,7 @@ async fn go(cx: &Context, claimed: Claimed, delivery: Delivery) -> anyhow::Resul
             end = keep => match end {
                 End::TooLong(limit) => give_up(cx, &claimed, limit).await?,
                 End::Lost => {
-                    tracing::warn!(run = %item.run, place = %item.place, "another has it by now: stopped here")
+                    tracing::warn!(run = %item.run, place = %item.place, "its lease is lost for good: stopped here")
                 }
             },
         }

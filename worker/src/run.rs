@@ -76,10 +76,10 @@ pub async fn run(
         unfit: Mutex::default(),
     });
     let timer = tokio::spawn(leave_in_time(cx.clone(), config.notices, config.grace));
-    let idler = config.idle_exit.map(|patience| tokio::spawn(leave_when_idle(cx.clone(), patience)));
     if let Some(crash) = &inheritance.crash {
         aftermath::report(&cx, crash).await?;
     }
+    let idler = config.idle_exit.map(|patience| tokio::spawn(leave_when_idle(cx.clone(), patience)));
     let mut lanes = JoinSet::new();
     for lane in config.lanes {
         let (cx, queue) = (cx.clone(), doors.queue.clone());
@@ -137,7 +137,9 @@ async fn notice(notices: Option<Notices>) -> Notice {
 
 /// One lane of the queue.
 async fn serve(cx: Arc<Context>, queue: Arc<dyn Queue>, lane: Lane, slots: usize) -> anyhow::Result<()> {
+    let connecting = cx.idle.busy();
     let mut receiver = queue.receive(lane, slots).await.context("receiving")?;
+    drop(connecting);
     let mut attempts = JoinSet::new();
     loop {
         tokio::select! {

@@ -134,7 +134,7 @@ fn failed(status: &RunStatus) -> Vec<String> {
                     .into(),
             );
         }
-        if !all_named || !status.failures.iter().all(of_data) {
+        if !all_named || !status.unreadable_scenes.is_empty() || !status.failures.iter().all(of_data) {
             lines.push(format!(
                 "where the cause was none of the pipeline's files: swath items {run} replay --all; and the same command \
                  again, if no coordinator runs"

@@ -18,7 +18,7 @@ use swath_proto::{
 };
 use tokio::sync::watch;
 
-use super::Run;
+use super::{Over, Run};
 use crate::{
     board::Board,
     fleet::Fleet,
@@ -36,6 +36,7 @@ impl Run {
         doors: &Doors,
         me: WorkerId,
         fleet: Fleet,
+        over: Over,
         watch: watch::Sender<Option<RunStatus>>,
     ) -> anyhow::Result<Self> {
         let json =
@@ -65,8 +66,11 @@ impl Run {
             watch,
         };
         if let Some(before) = read_status(&this.blobs, run).await? {
-            if before.state == RunState::Paused {
-                this.state = RunState::Paused;
+            match before.state {
+                RunState::Paused => this.state = RunState::Paused,
+                // A command may have come late: what is cancelled goes on only if that is what it says.
+                RunState::Cancelled if over == Over::Left => this.state = RunState::Cancelled,
+                _ => {}
             }
             this.rank = before.rank;
             this.meter.go_on(&before);

@@ -33,6 +33,7 @@ impl Run {
     async fn obey_one(&mut self, command: Command, now: Instant) -> anyhow::Result<()> {
         let run = self.board.run().clone();
         match command {
+            Command::Pause if self.state.is_final() => {}
             Command::Pause => {
                 self.ledger.set_gate(&run, Gate::Closed).await?;
                 self.state = RunState::Paused;

@@ -1,13 +1,19 @@
 //! Commands of the user's own, between the program's stages.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use swath_proto::status::RunState;
+use swath_proto::{item::Stage, status::RunState};
 
 use crate::{
     same_bytes::run_name,
     site::{Kind, Site, pipeline},
+    stragglers::signal,
 };
+
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const STEPS: &str = r#"
 [[steps]]
@@ -89,4 +95,67 @@ fn a_step_that_fails_is_told_with_what_it_said_and_can_be_replayed() {
     // What had gathered nothing gathers again.
     assert_eq!(site.object(&format!("steps/{run}/gather/all.txt")), count);
     assert!(Path::new(&site.root).exists());
+}
+
+/// Says in a file when it begins and ends; in between there is time for another worker.
+const SLEEP: &str = "
+import os, sys, time
+note, out = sys.argv[1:]
+say = lambda word: os.write(os.open(note, os.O_WRONLY | os.O_APPEND | os.O_CREAT), word.encode())
+say('begun ')
+time.sleep(15)
+say('ended ')
+open(out, 'w').write('slept')
+";
+
+#[test]
+fn a_step_whose_lease_went_to_another_is_ended_and_commits_nothing() {
+    let site = Site::new(Kind::Servers);
+    let file = pipeline(&site, "", "");
+    let note = site.path("note");
+    let step = format!(
+        "\n[[steps]]\nname = \"sleep\"\nfor = \"scene\"\ncommand = [\"python3\", \"sleep.py\", \"{}\", \
+         \"{{out:slept.txt}}\"]\ninputs = [\"prediction\"]\noutputs = [\"slept.txt\"]\n",
+        note.display()
+    );
+    let text = std::fs::read_to_string(&file).expect("the pipeline");
+    std::fs::write(&file, text + &step).expect("writing the pipeline");
+    std::fs::write(site.path("sleep.py"), SLEEP).expect("writing a script");
+    let output = site.swath(&["submit", file.to_str().expect("UTF-8")], 0);
+    let run = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let _coordinator = site.start(&["coordinator"]);
+    let worker = || site.start(&["worker", "--lease", "2", "--allow-steps"]);
+    let until = |what: &str, said: usize| {
+        let started = Instant::now();
+        while std::fs::read_to_string(&note).unwrap_or_default().matches(what).count() < said {
+            assert!(started.elapsed() < PATIENCE, "{what} was not said {said} times");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let _first = worker();
+    until("begun", 1);
+    // It stands still, and its command does not.
+    let pid = holder(&site, &run);
+    signal(pid, libc::SIGSTOP);
+    let _second = worker();
+    until("begun", 2);
+    signal(pid, libc::SIGCONT);
+    let status = site.wait(&run, PATIENCE);
+    assert_eq!((status.state, status.n_failures), (RunState::Done, 0), "{status:?}");
+    let said = std::fs::read_to_string(&note).expect("what the commands have said");
+    assert_eq!(said.matches("ended").count(), 1, "both commands went on to their end: {said}");
+    assert!(site.log().contains("its lease is lost for good: stopped here"), "{}", site.log());
+    assert_eq!(site.object(&format!("steps/{run}/sleep/scene-1/slept.txt")), b"slept");
+}
+
+/// The process that holds the step.
+fn holder(site: &Site, run: &str) -> libc::pid_t {
+    let held = crate::heals::block_on(async {
+        let ledger = site.doors().await.ledger;
+        ledger.held(&run.parse().expect("a run's name")).await.expect("holds")
+    });
+    let worker =
+        held.iter().find(|(place, _)| place.stage == Stage::Step).expect("a step that is held").1.clone();
+    // A worker's name says its process.
+    worker.as_str().rsplit('-').nth(1).and_then(|pid| pid.parse().ok()).expect("a process")
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use swath_backends::Kind;
+use swath_backends::{Kind, ledger::Claim};
 use swath_proto::{
     ids::Digest,
     item::{Item, Place, Step},
@@ -47,6 +47,10 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Step) -> Result<Out
     let folder = tempfile::tempdir().map_err(|error| local(error, "making a folder for the step"))?;
     let words = prepare(cx, item, work, &command, &given, folder.path()).await?;
     execute(work, &words, folder.path()).await?;
+    // What has gone to another meanwhile is that one's to commit.
+    if !matches!(cx.ledger.claim(&item.run, item.place, &cx.me, cx.lease).await?, Claim::Go { .. }) {
+        return Err(JobError::new(FailureClass::Preempted, anyhow!("another has it by now")));
+    }
     // What an earlier attempt has committed does not fit what this one has made.
     cx.blobs.delete(&commit).await?;
     let mut outputs = Vec::new();
@@ -189,7 +193,7 @@ async fn execute(work: &Step, words: &[String], folder: &Path) -> Result<(), Job
         .stderr(Stdio::piped());
     // Its children go with it, and Ctrl-C at a terminal comes to us alone.
     command.process_group(0).kill_on_drop(true);
-    // Nor does it outlive a worker that is killed, to be run beside itself by another.
+    // Nor does it outlive a worker that is killed, to be run beside itself by another. What it has started may.
     // SAFETY: one plain call between fork and exec.
     unsafe {
         command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {

@@ -20,7 +20,10 @@ impl Address {
     /// `own`: what queues are called where the URL names no prefix.
     pub(super) fn read(url: &Url, own: &str) -> Result<Self> {
         let wrong = |why: String| {
-            let doing = format!("reading {}", crate::open::redacted(url.as_str()));
+            // Who puts a password into the endpoint is not to find it in a log.
+            let mut shown = url.clone();
+            shown.set_query(None);
+            let doing = format!("reading {}", crate::open::redacted(shown.as_str()));
             Err(Error::new(Kind::Config, doing, anyhow!(why)))
         };
         if !url.username().is_empty() || url.password().is_some() || url.port().is_some() {
@@ -130,6 +133,7 @@ mod tests {
             ("sqs://eu-central-1/maps?endpont=http://localhost", "endpoint=URL"),
             ("sqs://AKIA:hunter2@eu-central-1/maps", "AWS_*"),
             ("sqs://eu-central-1:4566/maps", "endpoint"),
+            ("sqs://eu-central-1/maps?endpoint=http://user:hunter2@localhost", "without user"),
         ] {
             let words = read(url).expect_err("it was taken");
             assert!(words.contains(word) && !words.contains("hunter2"), "{url}: {words}");

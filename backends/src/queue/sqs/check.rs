@@ -14,12 +14,15 @@ const TRIES: u32 = 10;
 const HIDDEN: Duration = Duration::from_secs(5);
 
 impl Server {
-    /// Sends, receives and deletes what only we know. Returns what lies there besides, for people. Nothing where
-    /// there is no such queue: those who make queues by hand may do without.
+    /// Sends, receives and deletes what only we know. Returns what people have to know: that there is no such queue,
+    /// which those may do without who make queues by hand; or what lies there besides.
     pub(super) async fn there_and_back(&self) -> Result<Option<String>> {
         let name = self.address.dead();
-        let Some(url) = self.find(&name).await? else { return Ok(None) };
+        let Some(url) = self.find(&name).await? else {
+            return Ok(Some(format!("there is no queue {name}: sending and receiving were not tried")));
+        };
         let dead = self.attributes(&name, &url, &[QueueAttributeName::ApproximateNumberOfMessages]).await?;
+        let n = dead.values().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
         let token = format!("swath doctor {:016x}", rand::random::<u64>());
         let sent = self.client.send_message().queue_url(&url).message_body(&token).send().await;
         sent.map_err(|error| failed(self.doing("publishing to", &name), &self.at, error))?;
@@ -29,9 +32,12 @@ impl Server {
                     self.client.delete_message().queue_url(&url).receipt_handle(receipt).send().await;
                 delete
                     .map_err(|error| failed(self.doing("settling a message of", &name), &self.at, error))?;
-                let n = dead.values().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
                 return Ok((n > 0).then(|| told(n, &name)));
             }
+        }
+        if n > 0 {
+            // Ours stands behind them.
+            return Ok(Some(told(n, &name)));
         }
         let why = anyhow!("a message that was published did not come back");
         Err(Error::new(Kind::Transient, self.doing("receiving from", &name), why))
