@@ -19,8 +19,8 @@ const FARTHEST: f64 = 1e12;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Polygon {
     rings: Vec<Vec<[f64; 2]>>,
-    /// Of polygons with many edges.
-    near: Option<Near>,
+    /// Of polygons with many edges, which are few.
+    near: Option<Box<Near>>,
 }
 
 /// The edges of a polygon by the rows that they cross, so that a small rectangle does not pay for the whole
@@ -48,7 +48,7 @@ impl Polygon {
         if rings.iter().flatten().flatten().all(|c| c.abs() <= FARTHEST) {
             let mut polygon = Self { rings, near: None };
             if polygon.rings.iter().map(Vec::len).sum::<usize>() > FEW_EDGES {
-                polygon.near = Near::of(polygon.edges());
+                polygon.near = Near::of(polygon.edges()).map(Box::new);
             }
             Ok(polygon)
         } else {

@@ -17,22 +17,34 @@ use crate::{
 };
 
 pub(super) struct Features {
-    index: RTree<Labelled>,
+    /// Later ones are burnt over earlier ones.
+    polygons: Vec<Labelled>,
+    index: RTree<Spot>,
 }
 
 struct Labelled {
     polygon: Polygon,
     class: u8,
-    /// Later polygons are burnt over earlier ones.
-    order: usize,
-    bounds: AABB<[f64; 2]>,
 }
 
-impl RTreeObject for Labelled {
+/// Where a polygon lies. Of these a tree makes copies while it is built.
+struct Spot {
+    bounds: AABB<[f64; 2]>,
+    nth: u32,
+}
+
+impl RTreeObject for Spot {
     type Envelope = AABB<[f64; 2]>;
     fn envelope(&self) -> Self::Envelope {
         self.bounds
     }
+}
+
+/// What is found in files, polygon by polygon.
+#[derive(Default)]
+struct Found {
+    polygons: Vec<Labelled>,
+    spots: Vec<Spot>,
 }
 
 impl Features {
@@ -40,51 +52,49 @@ impl Features {
         let bad = bad(&spec.file);
         let classifier = Classifier::new(spec, classes).map_err(&bad)?;
         let shapes = Shapes::new(&spec.buffers, scene, classes).map_err(&bad)?;
-        let mut found = Vec::new();
+        let mut found = Found::default();
         let of_scene = of_window(WindowPx::new(0, 0, scene.size.width, scene.size.height));
-        let all =
-            each_shape(&spec.file, spec.crs.as_deref(), scene, |order, feature, projection, bounds| {
-                let Some(class) = classifier.class(&feature["properties"])? else { return Ok(()) };
-                for polygon in shapes.polygons(&feature["geometry"], class, projection)? {
-                    let labelled = Labelled::new(polygon, class, order)?;
-                    let Some(labelled) = labelled else { continue };
-                    *bounds = union(*bounds, labelled.bounds);
-                    // A file may label a whole region: what lies beside the scene is not kept.
-                    if touches(&labelled.bounds, &of_scene) {
-                        found.push(labelled);
-                    }
+        let all = each_shape(&spec.file, spec.crs.as_deref(), scene, |feature, projection, bounds| {
+            let Some(class) = classifier.class(&feature["properties"])? else { return Ok(()) };
+            for rings in shapes.polygons(&feature["geometry"], class, projection)? {
+                let Some(spot) = place(&rings) else { continue };
+                let polygon = Polygon::new(rings).map_err(|error| error.to_string())?;
+                *bounds = union(*bounds, spot);
+                // A file may label a whole region: what lies beside the scene is not kept.
+                if touches(&spot, &of_scene) {
+                    found.take(Labelled { polygon, class }, spot);
                 }
-                Ok(())
-            })?;
+            }
+            Ok(())
+        })?;
         outside(&spec.file, all, scene)?;
-        Ok(Self { index: RTree::bulk_load(found) })
+        Ok(found.indexed())
     }
 
     /// Polygons alone, wherever they lie, with 1 for a class.
     pub(super) fn of_aoi(files: &[FileRef], crs: Option<&str>, scene: &SceneHeader) -> Result<Self> {
-        let mut found = Vec::new();
-        let mut order = 0;
+        let mut found = Found::default();
         for file in files {
-            let before = found.len();
-            let all = each_shape(file, crs, scene, |_, feature, projection, bounds| {
-                for polygon in Shapes::only_polygons(&feature["geometry"], projection)? {
-                    let Some(labelled) = Labelled::new(polygon, 1, order)? else { continue };
-                    order += 1;
-                    *bounds = union(*bounds, labelled.bounds);
-                    found.push(labelled);
+            let before = found.polygons.len();
+            let all = each_shape(file, crs, scene, |feature, projection, bounds| {
+                for rings in Shapes::only_polygons(&feature["geometry"], projection)? {
+                    let Some(spot) = place(&rings) else { continue };
+                    let polygon = Polygon::new(rings).map_err(|error| error.to_string())?;
+                    *bounds = union(*bounds, spot);
+                    found.take(Labelled { polygon, class: 1 }, spot);
                 }
                 Ok(())
             })?;
-            if found.len() == before {
+            if found.polygons.len() == before {
                 return Err(bad(file)("an area of interest must have a polygon, and it has none".into()));
             }
             outside(file, all, scene)?;
         }
-        if found.is_empty() {
+        if found.polygons.is_empty() {
             let why = "an area of interest must have a file, and `files` is empty";
             return Err(RasterError::new(Kind::BadLabels, "reading an area of interest", why));
         }
-        Ok(Self { index: RTree::bulk_load(found) })
+        Ok(found.indexed())
     }
 
     pub(super) fn touch(&self, window: WindowPx) -> bool {
@@ -92,10 +102,11 @@ impl Features {
     }
 
     pub(super) fn burn(&self, window: WindowPx, out: &mut [u8]) {
-        let mut found: Vec<&Labelled> =
-            self.index.locate_in_envelope_intersecting(&of_window(window)).collect();
-        found.sort_unstable_by_key(|labelled| labelled.order);
-        let polygons = found.into_iter().map(|labelled| (&labelled.polygon, labelled.class));
+        let found = self.index.locate_in_envelope_intersecting(&of_window(window));
+        let mut found: Vec<u32> = found.map(|spot| spot.nth).collect();
+        found.sort_unstable();
+        let found = found.into_iter().map(|nth| &self.polygons[nth as usize]);
+        let polygons = found.map(|labelled| (&labelled.polygon, labelled.class));
         rasterize::fill_window(polygons, window, out);
     }
 
@@ -106,16 +117,21 @@ impl Features {
     }
 }
 
-impl Labelled {
-    /// `None` for a polygon without a place.
-    fn new(rings: Vec<Vec<[f64; 2]>>, class: u8, order: usize) -> std::result::Result<Option<Self>, String> {
-        if rings.iter().all(Vec::is_empty) {
-            return Ok(None);
-        }
-        let bounds = AABB::from_points(rings.iter().flatten());
-        let polygon = Polygon::new(rings).map_err(|error| error.to_string())?;
-        Ok(Some(Self { polygon, class, order, bounds }))
+impl Found {
+    fn take(&mut self, polygon: Labelled, bounds: AABB<[f64; 2]>) {
+        self.spots.push(Spot { bounds, nth: self.polygons.len() as u32 });
+        self.polygons.push(polygon);
     }
+
+    fn indexed(self) -> Features {
+        Features { polygons: self.polygons, index: RTree::bulk_load(self.spots) }
+    }
+}
+
+/// `None` for a polygon without a place.
+fn place(rings: &[Vec<[f64; 2]>]) -> Option<AABB<[f64; 2]>> {
+    let is_somewhere = rings.iter().any(|ring| !ring.is_empty());
+    is_somewhere.then(|| AABB::from_points(rings.iter().flatten()))
 }
 
 /// Goes over a file's features. The bounds that `take` widens come back.
@@ -123,12 +139,7 @@ fn each_shape(
     file: &FileRef,
     crs: Option<&str>,
     scene: &SceneHeader,
-    mut take: impl FnMut(
-        usize,
-        &Value,
-        &Projection,
-        &mut Option<AABB<[f64; 2]>>,
-    ) -> std::result::Result<(), String>,
+    mut take: impl FnMut(&Value, &Projection, &mut Option<AABB<[f64; 2]>>) -> std::result::Result<(), String>,
 ) -> Result<Option<AABB<[f64; 2]>>> {
     let bad = bad(file);
     let text = Text::open(&file.uri)?;
@@ -140,7 +151,7 @@ fn each_shape(
     let projection = Projection::new(crs, named.as_deref(), scene).map_err(&bad)?;
     let mut bounds = None;
     geojson::each_feature(text.reader()?, |number, feature| {
-        take(number, feature, &projection, &mut bounds).map_err(|why| format!("feature {number}: {why}"))
+        take(feature, &projection, &mut bounds).map_err(|why| format!("feature {number}: {why}"))
     })
     .map_err(unread)?;
     Ok(bounds)
