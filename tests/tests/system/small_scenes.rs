@@ -372,7 +372,7 @@ fn what_is_finished_is_noted_with_its_digest() {
         let blobs = site.doors().await.blobs;
         let outputs: Vec<_> = blobs.list("items/").try_collect().await.expect("listing");
         for output in outputs {
-            if !keys::parse_output(&output.key).is_some_and(|(stage, _)| stage == Stage::Predict) {
+            if keys::parse_output(&output.key).is_none_or(|(stage, _)| stage != Stage::Predict) {
                 continue;
             }
             let json = blobs.get(&output.key).await.expect("an output");
