@@ -193,14 +193,6 @@ async fn execute(work: &Step, words: &[String], folder: &Path) -> Result<(), Job
         .stderr(Stdio::piped());
     // Its children go with it, and Ctrl-C at a terminal comes to us alone.
     command.process_group(0).kill_on_drop(true);
-    // Nor does it outlive a worker that is killed, to be run beside itself by another. What it has started may.
-    // SAFETY: one plain call between fork and exec.
-    unsafe {
-        command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        });
-    }
     // Another worker may have the program, or the right.
     let mut child = command.spawn().map_err(|error| {
         let what = format!("starting {program} for the step {}", work.name);
