@@ -71,13 +71,24 @@ pub async fn keep(cx: &Context, item: &Claimed, delivery: &mut Option<Delivery>)
         }
         // Somebody else may do it again. Whoever is first wins, so that most work has no reason to stop.
         if holds.has_lost(item.place) && is_done_by_one(item.place.stage) {
-            match cx.ledger.claim(&item.run, item.place, &cx.me, cx.lease).await {
-                Ok(Claim::Go { .. }) => holds.regain(item.place),
-                Ok(_) => return End::Lost,
+            match is_ours(cx, item).await {
+                Ok(true) => holds.regain(item.place),
+                Ok(false) => return End::Lost,
                 Err(error) => warn(item, "asking for the lease again failed", error),
             }
         }
     }
+}
+
+/// Whether it is held here for another lease; what was lost, and nobody else has taken, is claimed once more. What is
+/// held stays so while its run is paused.
+pub async fn is_ours(cx: &Context, item: &Item) -> Result<bool> {
+    let lost = cx.ledger.extend(&item.run, &[item.place], &cx.me, cx.lease).await?;
+    if lost.is_empty() {
+        return Ok(true);
+    }
+    let again = cx.ledger.claim(&item.run, item.place, &cx.me, cx.lease).await?;
+    Ok(matches!(again, Claim::Go { .. }))
 }
 
 /// A command of the user's own may write where it likes; of a training, the second would be in vain for days.

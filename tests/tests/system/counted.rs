@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -12,7 +11,7 @@ use swath_backends::{
     open::Doors,
     queue::{Lane, Queue, Receiver},
 };
-use swath_coordinator::{freeze, sweep::SETTLES_WITHIN};
+use swath_coordinator::freeze;
 use swath_proto::{
     envelope,
     ids::RunId,
@@ -25,15 +24,12 @@ use crate::site::{Site, pipeline};
 
 pub struct Counted {
     inner: Arc<dyn Queue>,
-    published: Arc<Mutex<Vec<(RunId, Place, Instant)>>>,
+    published: Arc<Mutex<Vec<(RunId, Place)>>>,
 }
-
-/// An item counts as out from a little before it is published.
-const A_LITTLE: Duration = Duration::from_secs(1);
 
 /// What went through the queues of all clones.
 #[derive(Clone, Default)]
-pub struct Published(Arc<Mutex<Vec<(RunId, Place, Instant)>>>);
+pub struct Published(Arc<Mutex<Vec<(RunId, Place)>>>);
 
 impl Published {
     /// The same doors, with a queue that counts.
@@ -45,26 +41,12 @@ impl Published {
     /// How often each place of a run was published.
     pub fn of(&self, run: &RunId) -> BTreeMap<Place, usize> {
         let mut times = BTreeMap::new();
-        for (of, place, _) in self.0.lock().expect("no panic").iter() {
+        for (of, place) in self.0.lock().expect("no panic").iter() {
             if of == run {
                 *times.entry(*place).or_default() += 1;
             }
         }
         times
-    }
-
-    /// Places of a run that were published again when it was too early to find that the queue has lost them.
-    pub fn again_too_soon(&self, run: &RunId) -> Vec<Place> {
-        let (mut last, mut found) = (BTreeMap::new(), Vec::new());
-        for (of, place, at) in self.0.lock().expect("no panic").iter() {
-            if of == run
-                && let Some(before) = last.insert(*place, *at)
-                && *at - before < SETTLES_WITHIN - A_LITTLE
-            {
-                found.push(*place);
-            }
-        }
-        found
     }
 }
 
@@ -72,8 +54,7 @@ impl Published {
 impl Queue for Counted {
     async fn publish(&self, lane: Lane, messages: Vec<Vec<u8>>) -> Result<()> {
         let items = messages.iter().map(|message| envelope::decode(message).expect("an item"));
-        let now = Instant::now();
-        let names: Vec<_> = items.map(|item| (item.run, item.place, now)).collect();
+        let names: Vec<_> = items.map(|item| (item.run, item.place)).collect();
         self.published.lock().expect("no panic").extend(names);
         self.inner.publish(lane, messages).await
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use swath_backends::{Kind, ledger::Claim};
+use swath_backends::Kind;
 use swath_proto::{
     ids::Digest,
     item::{Item, Place, Step},
@@ -21,6 +21,7 @@ use super::{Output, json};
 use crate::{
     context::{Claimed, Context},
     failure::JobError,
+    keeper::is_ours,
 };
 
 /// What is told of a command that has failed: the end of what it has said.
@@ -48,7 +49,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Step) -> Result<Out
     let words = prepare(cx, item, work, &command, &given, folder.path()).await?;
     execute(work, &words, folder.path()).await?;
     // What has gone to another meanwhile is that one's to commit.
-    if !matches!(cx.ledger.claim(&item.run, item.place, &cx.me, cx.lease).await?, Claim::Go { .. }) {
+    if !is_ours(cx, item).await? {
         return Err(JobError::new(FailureClass::Preempted, anyhow!("another has it by now")));
     }
     // What an earlier attempt has committed does not fit what this one has made.

@@ -57,6 +57,19 @@ impl S3Blobs {
         format!("{}{key}", self.prefix)
     }
 
+    async fn look(&self, key: &str) -> Result<Option<Meta>> {
+        match self.client.head_object().bucket(&self.bucket).key(self.key(key)).send().await {
+            Ok(head) => {
+                let len = u64::try_from(head.content_length.unwrap_or(0)).unwrap_or(0);
+                Ok(Some(Meta { len, tag: head.e_tag.unwrap_or_default().trim_matches('"').to_owned() }))
+            }
+            Err(error) => match failed(self.doing("looking at", key), error) {
+                error if error.kind == Kind::NotFound => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
     fn doing(&self, verb: &str, key: &str) -> String {
         format!("{verb} {}", self.uri(key))
     }
@@ -96,19 +109,13 @@ impl Blobs for S3Blobs {
     }
 
     async fn head(&self, key: &str) -> Result<Option<Meta>> {
-        match self.client.head_object().bucket(&self.bucket).key(self.key(key)).send().await {
-            Ok(head) => {
-                let len = u64::try_from(head.content_length.unwrap_or(0)).unwrap_or(0);
-                Ok(Some(Meta { len, tag: head.e_tag.unwrap_or_default().trim_matches('"').to_owned() }))
+        match self.look(key).await {
+            // A look is answered with a number alone: reading says why it is refused, or that it passes.
+            Err(error) if matches!(error.kind, Kind::Refused | Kind::Config) => {
+                self.read_range(key, 0..1).await?;
+                self.look(key).await
             }
-            Err(error) => match failed(self.doing("looking at", key), error) {
-                error if error.kind == Kind::NotFound => Ok(None),
-                // A look is answered with a number alone: reading says why it is refused.
-                error if matches!(error.kind, Kind::Refused | Kind::Config) => {
-                    Err(self.read_range(key, 0..1).await.err().unwrap_or(error))
-                }
-                error => Err(error),
-            },
+            looked => looked,
         }
     }
 

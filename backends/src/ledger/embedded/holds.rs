@@ -11,6 +11,16 @@ use swath_proto::{
 use super::rows::{Db, Sql, grave, hold, is_closed, is_done, millis, now_ms, parse, record, uninvite};
 use crate::ledger::{Claim, Event, Release};
 
+/// Why nobody is to work on it any more.
+fn over(db: &Db<'_>, run: &RunId, place: Place) -> Sql<Option<Claim>> {
+    Ok(match () {
+        () if is_closed(db, run)? => Some(Claim::Closed),
+        () if is_done(db, run, place)? => Some(Claim::Done),
+        () if grave(db, run, place)? => Some(Claim::Buried),
+        () => None,
+    })
+}
+
 pub(super) fn claim(
     db: &Db<'_>,
     run: &RunId,
@@ -19,14 +29,8 @@ pub(super) fn claim(
     lease: Duration,
 ) -> Sql<Claim> {
     let now = now_ms();
-    if is_closed(db, run)? {
-        return Ok(Claim::Closed);
-    }
-    if is_done(db, run, place)? {
-        return Ok(Claim::Done);
-    }
-    if grave(db, run, place)? {
-        return Ok(Claim::Buried);
+    if let Some(answer) = over(db, run, place)? {
+        return Ok(answer);
     }
     let hold = hold(db, run, place)?.filter(|(_, until_ms)| *until_ms > now);
     let again = match &hold {
@@ -63,14 +67,8 @@ pub(super) fn invite(db: &Db<'_>, run: &RunId, place: Place) -> Sql<()> {
 }
 
 pub(super) fn join(db: &Db<'_>, run: &RunId, place: Place, worker: &WorkerId) -> Sql<Claim> {
-    if is_closed(db, run)? {
-        return Ok(Claim::Closed);
-    }
-    if is_done(db, run, place)? {
-        return Ok(Claim::Done);
-    }
-    if grave(db, run, place)? {
-        return Ok(Claim::Buried);
+    if let Some(answer) = over(db, run, place)? {
+        return Ok(answer);
     }
     let key = place.to_string();
     let taken = db

@@ -126,9 +126,8 @@ fn outdated(board: &Board) -> Vec<String> {
     board.outdated().iter().map(|item| item.place.to_string()).collect()
 }
 
-#[test]
-fn what_is_at_work_while_a_scene_comes_back_is_done_again_with_it() {
-    let mut record = shared();
+/// Of the record's first three scenes, which share an item that is out.
+fn three_at_work(mut record: RunRecord) -> Board {
     record.scenes.truncate(3);
     let mut board = Board::new(record);
     taken(&mut board);
@@ -137,6 +136,12 @@ fn what_is_at_work_while_a_scene_comes_back_is_done_again_with_it() {
     }
     board.open(0, vec![header("a", 300), header("b", 300), header("c", 300)]);
     assert_eq!(taken(&mut board), ["predict.0.0"]);
+    board
+}
+
+#[test]
+fn what_is_at_work_while_a_scene_comes_back_is_done_again_with_it() {
+    let mut board = three_at_work(shared());
     // It was past the scene when that was replayed.
     bury(&mut board, "assemble.0.1");
     reset(&mut board, "assemble.0.1");
@@ -209,14 +214,7 @@ fn an_item_has_failed_where_all_of_its_scenes_have_and_one_scene_says_nothing_of
 fn the_evaluation_does_not_wait_for_scenes_that_failed_among_others() {
     let mut record = shared();
     record.stages.push(Stage::Bundle);
-    record.scenes.truncate(3);
-    let mut board = Board::new(record);
-    taken(&mut board);
-    for text in ["probe.0.0", "survey.0.0"] {
-        finished(&mut board, text);
-    }
-    board.open(0, vec![header("a", 300), header("b", 300), header("c", 300)]);
-    assert_eq!(taken(&mut board), ["predict.0.0"]);
+    let mut board = three_at_work(record);
     bury(&mut board, "assemble.0.1");
     finished(&mut board, "predict.0.0");
     assert_eq!(taken(&mut board), ["eval.0.3"]);
