@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults soak lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-raster-vision memory fuzz
+.PHONY: help setup build demo test test-faults soak lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-raster-vision bench-predict memory fuzz
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -81,6 +81,13 @@ bench-raster-vision: ## the same numbers as Raster Vision, and what they cost; a
 	@setup/install build raster-vision
 	cargo build --locked --release -p swath --no-default-features --features worker
 	$(SWATH_CACHE)/raster-vision-0.31.1/bin/python bench/raster-vision/main.py $(TARGET)/release/swath
+
+bench-predict: ## what predicting costs beside Raster Vision and a loop by hand, and where the time goes; an hour
+	@setup/install build raster-vision
+	cargo build --locked --release -p swath --no-default-features --features worker
+	$(TARGET)/release/swath bench predict
+	$(TARGET)/release/swath bench predict --set predict.engine=libtorch
+	$(SWATH_CACHE)/raster-vision-0.31.1/bin/python bench/raster-vision/main.py $(TARGET)/release/swath --size 2048 --only predict predict-by-hand
 
 lint: ## format, clippy, docs, licences, scripts
 	@setup/install build lint

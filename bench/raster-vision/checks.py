@@ -23,7 +23,7 @@ LABELS = "classes/{id}.tif"
 def same_maps(swath, work, scenes):
     """The class of each pixel with the same weights, and then the numbers of each other's eval.json for one map."""
     weights = work / "weights.pth"
-    _draw(scenes[0], weights)
+    draw_weights(scenes[0], weights)
     _burn(scenes)
     theirs = Pipeline(work / "theirs", scenes, scenes, LABELS, "unet_resnet18", weights)
     theirs.run("predict")
@@ -60,7 +60,7 @@ def same_chips(swath, work, scenes):
     yield "same-chips", same / total if alike else 0.0, 1.0, dict(chips=len(chips), pixels=total)
 
 
-def _draw(scene, path):
+def draw_weights(scene, path):
     """Weights from a seed. The last layer is moved and scaled until both classes are common and as far apart as
     training leaves them: drawn ones differ by less than single precision tells apart after a softmax."""
     sys.path.insert(0, str(MODEL))

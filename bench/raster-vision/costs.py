@@ -3,6 +3,7 @@
 import shutil
 
 import raster_vision
+from checks import draw_weights
 from raster_vision import Pipeline
 from swath import forget, only
 
@@ -50,6 +51,39 @@ def evaluate(swath, work, scene):
     return ours, others
 
 
+def predict(swath, work, scene):
+    """The same network over all windows of a scene."""
+    theirs = Pipeline(work / "theirs", [scene], [scene], model="unet_resnet18", weights=_weights(work, scene))
+
+    def others():
+        shutil.rmtree(theirs.root / "predict", ignore_errors=True)
+        return theirs.run("predict")
+
+    return _ours(swath, work, scene), others
+
+
+def predict_by_hand(swath, work, scene):
+    """Against a loop that does nothing else."""
+    weights = _weights(work, scene)
+    return _ours(swath, work, scene), lambda: raster_vision.script("hand.py", f"{scene}.tif", weights, work / "out.tif")
+
+
+def _ours(swath, work, scene):
+    keys = dict(model__architecture="unet-resnet18", model__weights=work / "weights.pth")
+
+    def ours():
+        shutil.rmtree(work / "ours", ignore_errors=True)
+        return swath.run(scene.parent, work / "ours", "survey", "predict", "assemble", **keys)
+
+    return ours
+
+
+def _weights(work, scene):
+    if not (work / "weights.pth").exists():
+        draw_weights(scene, work / "weights.pth")
+    return work / "weights.pth"
+
+
 def start(swath, work, scene):
     """The command line, to its own description."""
     return lambda: swath.command("--help"), lambda: raster_vision.command("--help")
@@ -66,4 +100,13 @@ def _as_rows(tiled, path):
             raster.write(given.read(1), 1)
 
 
-ALL = {"chip": (chip, 10), "eval": (evaluate, 20), "analyze": (analyze, 1), "start": (start, 50)}
+ALL = {
+    "chip": (chip, 10),
+    "eval": (evaluate, 20),
+    "analyze": (analyze, 1),
+    "start": (start, 50),
+    "predict": (predict, 2),
+    "predict-by-hand": (predict_by_hand, 1.3),
+}
+# The others take an hour at the usual size.
+USUAL = ["chip", "eval", "analyze", "start"]

@@ -24,7 +24,7 @@ def main():
     options.add_argument("swath", type=lambda path: Path(path).resolve())
     options.add_argument("--size", type=int, default=10_000, help="edge of the scene that is timed, in pixels")
     options.add_argument("--pairs", type=int, default=5)
-    options.add_argument("--only", choices=[*checks.ALL, *costs.ALL], nargs="+", default=[*checks.ALL, *costs.ALL])
+    options.add_argument("--only", choices=[*checks.ALL, *costs.ALL], nargs="+", default=[*checks.ALL, *costs.USUAL])
     options = options.parse_args()
     git = ["git", "-C", Path(__file__).parent, "rev-parse", "--short=12", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()

@@ -28,6 +28,11 @@ def command(*words):
     return cost.run([sys.executable, "-c", main, *words], env=ENVIRONMENT)
 
 
+def script(name, *words):
+    """CPU seconds of a script beside this one, in the same environment."""
+    return cost.run([sys.executable, Path(__file__).with_name(name), *words], env=ENVIRONMENT)
+
+
 class Pipeline:
     """Scenes (paths without an ending) to chips of the first group and predictions of the second.
 

@@ -15,7 +15,7 @@ mod write;
 pub use crate::{
     error::{BundleError, Problem},
     fuzz::fuzz,
-    model::{Model, Summary},
+    model::{Int8, Model, Summary},
     read::Bundle,
     write::write,
 };

@@ -17,6 +17,8 @@ const MAX_CLASSES: usize = 255;
 const MAX_CLASS_NAME_LEN: usize = 200;
 const MAX_CORE_PX: u32 = 8192;
 const MAX_BATCH: u32 = 256;
+/// Of a network, from layer to layer.
+const MAX_VALUES: usize = 10_000;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +35,23 @@ pub struct Model {
     pub pixels: SourceSpec,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Summary>,
+    /// Where 8 bits were tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub int8: Option<Int8>,
+}
+
+/// The network in 8 bits beside itself in 32, on chips for validation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Int8 {
+    pub chips: u64,
+    /// Of each class, in their order.
+    pub f1_fp32: Vec<Option<f64>>,
+    pub f1_int8: Vec<Option<f64>>,
+    /// Between which the network's values lie, in the order in which they are computed. Missing where 8 bits were not
+    /// good enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<Vec<(f32, f32)>>,
 }
 
 /// How well it did, where that was measured.
@@ -64,11 +83,13 @@ impl Summary {
 
 impl Model {
     pub(crate) fn check(&self) -> Result<()> {
-        let Self { architecture, bands, classes, null_class, window, batch, pixels, metrics } = self;
+        let Self { architecture, bands, classes, null_class, window, batch, pixels, metrics, int8 } = self;
         let WindowShape { core_px, margin_px } = window;
         let bad = |text: String| Err(Problem::Model(text));
-        if *architecture == Architecture::Torchscript {
-            return bad("architecture: a TorchScript module is a file of its own, and has no bundle".into());
+        if architecture.is_program() {
+            return bad(
+                "architecture: a TorchScript or ONNX model is a file of its own, and has no bundle".into()
+            );
         }
         if !(1..=MAX_BANDS).contains(bands) {
             return bad(format!("bands = {bands}: must be 1 to {MAX_BANDS}"));
@@ -98,8 +119,37 @@ impl Model {
             return bad(format!("batch = {batch}: must be 1 to {MAX_BATCH}"));
         }
         check_pixels(pixels, *bands)?;
+        if let Some(int8) = int8 {
+            int8.check(classes.len())?;
+        }
         match metrics {
             Some(metrics) => metrics.check(classes.len()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Int8 {
+    fn check(&self, n_classes: usize) -> Result<()> {
+        let bad = |text: String| Err(Problem::Model(format!("int8.{text}")));
+        for (what, f1) in [("f1_fp32", &self.f1_fp32), ("f1_int8", &self.f1_int8)] {
+            if f1.len() != n_classes {
+                return bad(format!(
+                    "{what}: there must be one for each of {n_classes} classes, and there are {}",
+                    f1.len()
+                ));
+            }
+            if let Some(value) = f1.iter().flatten().find(|value| !(0.0..=1.0).contains(*value)) {
+                return bad(format!("{what}: {value} must be 0 to 1"));
+            }
+        }
+        let ranges = self.ranges.as_deref().unwrap_or_default();
+        if ranges.len() > MAX_VALUES {
+            return bad(format!("ranges: there are {}, and {MAX_VALUES} at most", ranges.len()));
+        }
+        let is_range = |(low, high): &(f32, f32)| low.is_finite() && high.is_finite() && low <= high;
+        match ranges.iter().position(|range| !is_range(range)) {
+            Some(at) => bad(format!("ranges: number {at} is none")),
             None => Ok(()),
         }
     }

@@ -344,4 +344,21 @@ pub enum BenchCommand {
         #[arg(long, default_value_t = 32)]
         slots: usize,
     },
+    /// One image through the network, by one worker: where the time goes, and what holds it back.
+    Predict(BenchPredictArgs),
+}
+
+#[cfg(feature = "worker")]
+#[derive(Debug, ClapArgs)]
+pub struct BenchPredictArgs {
+    /// The image; one is drawn where none is named.
+    pub image: Option<PathBuf>,
+    /// Edge of the image that is drawn.
+    #[arg(long, default_value_t = 4096, value_name = "PX")]
+    pub size: u32,
+    /// Change a key of the pipeline that is measured, predict.engine=libtorch or predict.margin_px=0 for instance.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    #[command(flatten)]
+    pub tuning: Tuning,
 }

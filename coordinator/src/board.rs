@@ -31,6 +31,7 @@ use crate::{
     vein::Vein,
 };
 
+const PROBE: Place = Place::new(Stage::Probe, 0, 0);
 const TRAIN: Place = Place::new(Stage::Train, 0, 0);
 const BUNDLE: Place = Place::new(Stage::Bundle, 0, 0);
 
@@ -220,6 +221,7 @@ impl Board {
         }
         self.make_run_steps_ready();
         self.make_ready(TRAIN);
+        self.make_ready(PROBE);
         self.make_ready(BUNDLE);
     }
 
@@ -308,7 +310,12 @@ impl Board {
             ..plain(item)
         };
         match place.stage {
-            Stage::Probe => Some(plain(plan::probe(record))),
+            Stage::Probe => {
+                Some(match plan::probe(record, self.lots.values(), |place| self.is_done(place)) {
+                    (item, Some(inputs)) => with_inputs((item, inputs)),
+                    (item, None) => plain(item),
+                })
+            }
             Stage::Survey => Some(plain(plan::survey(record, place.lot))),
             Stage::Noop => Some(plain(plan::noop(record, place.index))),
             Stage::Chip => plan::chip(record, lot?, place.index).map(plain),
@@ -360,12 +367,17 @@ impl Board {
     /// The training has finished, and its weights are not pinned yet.
     pub fn weights_are_news(&self) -> bool {
         // The training is named by its chips, and those by their lots.
-        self.weights_are_news && (0..self.record.learn_lots()).all(|lot| self.lots.contains_key(&lot))
+        self.weights_are_news && self.are_chips_known()
     }
 
     /// The probe has finished, and what it has found is not pinned yet.
-    pub const fn probe_is_news(&self) -> bool {
-        self.probe_is_news
+    pub fn probe_is_news(&self) -> bool {
+        // Like the training, it may be named by chips.
+        self.probe_is_news && (!self.record.predict.wants_int8 || self.are_chips_known())
+    }
+
+    fn are_chips_known(&self) -> bool {
+        self.are_open(0..self.record.learn_lots())
     }
 
     /// A failure that every item would meet.

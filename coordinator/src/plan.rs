@@ -13,23 +13,39 @@ pub use self::{
 use swath_proto::{
     ids::Digest,
     item::{
-        Analyze, Assemble, AssembleInputs, AssemblePart, Bundle, Chip, Eval, Item, Noop, Place, Predict,
-        Probe, Stage, Survey, Train, Vectorize, Work,
+        Analyze, Assemble, AssembleInputs, AssemblePart, Bundle, Calibrate, Chip, Eval, Item, ModelRef, Noop,
+        Place, Precision, Predict, Probe, Stage, Survey, Train, Vectorize, Work,
     },
     keys,
     learn::{ChipItem, ChipSet, TrainInputs},
     run::RunRecord,
 };
 
-pub fn probe(record: &RunRecord) -> Item {
+/// The probe, and where it is to try 8 bits, the document that it names as its inputs: the chip items of these places.
+pub fn probe<'a>(
+    record: &RunRecord,
+    lots: impl Iterator<Item = &'a Lot>,
+    is_done: impl Fn(Place) -> bool,
+) -> (Item, Option<Vec<u8>>) {
     let plan = &record.predict;
+    let learn = record.learn.as_ref().filter(|_| plan.wants_int8);
+    let chips =
+        learn.and_then(|learn| Some((learn, serde_json::to_vec(&chips(record, lots, is_done)).ok()?)));
+    let int8 = chips
+        .as_ref()
+        .map(|(learn, inputs)| Calibrate { spec: learn.train.clone(), inputs: Digest::of(inputs) });
     let work = Work::Probe(Probe {
         run: record.run.clone(),
-        model: plan.model.clone(),
+        // As it was before anything was found.
+        model: match plan.wants_int8 {
+            true => ModelRef { precision: Precision::Fp32, ..plan.model.clone() },
+            false => plan.model.clone(),
+        },
         window: plan.window,
         batch: plan.batch,
+        int8,
     });
-    item(record, Place::new(Stage::Probe, 0, 0), work)
+    (item(record, Place::new(Stage::Probe, 0, 0), work), chips.map(|(_, inputs)| inputs))
 }
 
 pub fn survey(record: &RunRecord, lot: u32) -> Item {
@@ -73,6 +89,17 @@ pub fn train<'a>(
     is_done: impl Fn(Place) -> bool,
 ) -> Option<(Item, Vec<u8>)> {
     let learn = record.learn.as_ref()?;
+    let inputs = serde_json::to_vec(&chips(record, lots, is_done)).ok()?;
+    let work = Work::Train(Train { spec: learn.train.clone(), inputs: Digest::of(&inputs) });
+    Some((item(record, Place::new(Stage::Train, 0, 0), work), inputs))
+}
+
+/// The chip items of these places, in their order.
+fn chips<'a>(
+    record: &RunRecord,
+    lots: impl Iterator<Item = &'a Lot>,
+    is_done: impl Fn(Place) -> bool,
+) -> TrainInputs {
     let mut inputs = TrainInputs::default();
     for lot in lots {
         for scene in &lot.learnt {
@@ -87,9 +114,7 @@ pub fn train<'a>(
             into.extend(items.map(|item| ChipItem { place: item.place, id: item.id }));
         }
     }
-    let inputs = serde_json::to_vec(&inputs).ok()?;
-    let work = Work::Train(Train { spec: learn.train.clone(), inputs: Digest::of(&inputs) });
-    Some((item(record, Place::new(Stage::Train, 0, 0), work), inputs))
+    inputs
 }
 
 pub fn noop(record: &RunRecord, index: u32) -> Item {
@@ -198,6 +223,7 @@ pub fn bundle(record: &RunRecord, eval: Option<Digest>) -> Item {
         classes: record.classes.clone(),
         null_class: record.null_class,
         eval: eval.map(|digest| (keys::eval(&record.run), digest)),
+        int8: plan.int8.clone(),
         output: keys::bundle(&record.run),
     });
     item(record, Place::new(Stage::Bundle, 0, 0), work)

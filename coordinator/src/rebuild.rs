@@ -249,9 +249,9 @@ async fn restore_model(
     learnt: &[Lot],
     done: &mut Vec<Place>,
 ) -> anyhow::Result<()> {
+    let are_done: HashSet<Place> = done.iter().copied().collect();
+    let is_done = |place| are_done.contains(&place);
     if record.has(Stage::Train) {
-        let are_done: HashSet<Place> = done.iter().copied().collect();
-        let is_done = |place| are_done.contains(&place);
         let trained = plan::train(record, learnt.iter(), is_done)
             .filter(|(item, _)| existing.has(Stage::Train, item.id));
         if let Some((item, _)) = trained {
@@ -261,9 +261,15 @@ async fn restore_model(
             done.push(Place::new(Stage::Train, 0, 0));
         }
     }
-    let probe = plan::probe(record);
-    if record.has(Stage::Predict) && record.has_weights() && existing.has(Stage::Probe, probe.id) {
-        pin(record, blobs).await?;
+    let (probe, _) = plan::probe(record, learnt.iter(), is_done);
+    let is_pinned = record.predict.class.is_some();
+    if record.has(Stage::Predict)
+        && record.has_weights()
+        && (is_pinned || existing.has(Stage::Probe, probe.id))
+    {
+        if !is_pinned {
+            pin(record, &probe, blobs).await?;
+        }
         done.push(probe.place);
     }
     Ok(())
@@ -341,13 +347,13 @@ pub async fn surveyed(
 }
 
 /// Pins the run to the numeric class that the probe has found, and sizes its items.
-pub async fn pin(record: &mut RunRecord, blobs: &SharedBlobs) -> anyhow::Result<()> {
+pub async fn pin(record: &mut RunRecord, probe: &Item, blobs: &SharedBlobs) -> anyhow::Result<()> {
     if record.predict.class.is_some() && record.predict.item_px.is_some() {
         return Ok(());
     }
-    let key = keys::item_output(&plan::probe(record));
+    let key = keys::item_output(probe);
     let json = blobs.get(&key).await.context("reading the probe")?;
-    let Probed::V1 { class, seconds_per_window } =
+    let Probed::V1 { class, seconds_per_window, int8 } =
         serde_json::from_slice(&json).with_context(|| format!("reading {key}"))?;
     let core_px = record.predict.window.core_px;
     if record.predict.class.is_none() {
@@ -358,7 +364,12 @@ pub async fn pin(record: &mut RunRecord, blobs: &SharedBlobs) -> anyhow::Result<
         record.predict.shared_windows.get_or_insert(shared);
     }
     record.predict.item_px.get_or_insert(plan::item_px(core_px, seconds_per_window));
-    record.predict.class.get_or_insert(class);
+    if record.predict.class.is_none() {
+        // With the ranges, where it computes in 8 bits.
+        record.predict.model = class.model.clone();
+        record.predict.int8 = int8;
+        record.predict.class = Some(class);
+    }
     blobs.put(&keys::run_record(&record.run), record.to_json().into()).await.context("writing run.json")?;
     Ok(())
 }

@@ -8,12 +8,12 @@ mod work;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    model::{Architecture, ModelRef, Weights, WindowShape},
+    model::{Architecture, EngineName, ModelRef, Precision, Weights, WindowShape},
     place::{Place, Stage},
     scenes::{EvalPart, EvalScenes, PredictScenes, ScenePart, VectorizeScenes},
     work::{
-        Analyze, Assemble, AssembleInputs, AssemblePart, Bundle, Chip, Eval, Noop, Predict, Probe, Step,
-        Survey, Train, Vectorize,
+        Analyze, Assemble, AssembleInputs, AssemblePart, Bundle, Calibrate, Chip, Eval, Noop, Predict, Probe,
+        Step, Survey, Train, Vectorize,
     },
 };
 use crate::{

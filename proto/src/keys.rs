@@ -151,6 +151,11 @@ pub fn model(weights: &Weights) -> Option<String> {
     }
 }
 
+/// Between which numbers a network's values lie, by the content.
+pub fn ranges(content: &Digest) -> String {
+    format!("models/{content}.ranges.json")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use crate::{
     ids::{Digest, RunId},
     item::{ClassStyle, ModelRef, Stage, Weights, WindowShape},
     learn::{LearnPlan, LearnScene},
-    numeric::NumericClass,
+    numeric::{Int8, NumericClass},
     scene::{SceneFiles, SceneHeader},
     source::{ClassList, Scaling, SourceSpec},
     steps::StepPlan,
@@ -99,6 +99,17 @@ pub struct PredictPlan {
     pub shared_windows: Option<u64>,
     /// Pinned once the probe has found it.
     pub class: Option<NumericClass>,
+    /// The probe is to see whether 8 bits will do.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub wants_int8: bool,
+    /// What it has seen: pinned with the class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub int8: Option<Int8>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 const NEWEST: u32 = 1;

@@ -179,9 +179,10 @@ impl TrainSpec {
         if !(2..=255).contains(&self.classes) {
             return bad(format!("classes = {}: must be 2 to 255", self.classes));
         }
-        if self.architecture == Architecture::Torchscript {
+        if self.architecture.is_program() {
             return bad(
-                "architecture = \"torchscript\": can't be trained; export it after training instead".into()
+                "architecture: what a file computes can't be trained; export it after training instead"
+                    .into(),
             );
         }
         if !(self.lr > 0.0 && self.lr <= 10.0) {

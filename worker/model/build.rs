@@ -1,14 +1,15 @@
-//! Tells the linker where libtorch lies, and hands the folder on (`DEP_SWATH_MODEL_LIBTORCH`), so
+//! Says where OpenVINO lies, which is opened at run time. Tells the linker where libtorch lies, and hands the folder on (`DEP_SWATH_MODEL_LIBTORCH`), so
 //! that programs start without `LD_LIBRARY_PATH`. torch-sys checks no version of a libtorch that it
 //! was pointed at, so that is done here.
 
 use std::path::Path;
 
 const WANTED: &str = "2.11.0";
+const OPENVINO: &str = "2026.4.1";
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
-    println!("cargo:rerun-if-changed=src/engine.cpp");
+    println!("cargo:rerun-if-changed=src/torch/library.cpp");
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else {
         panic!(
             "libtorch was not found: run `make setup`, then `eval \"$(setup/env)\"` where you call cargo yourself"
@@ -22,6 +23,10 @@ fn main() {
         "libtorch {WANTED} is needed, {lib} holds {version}: run `make setup`"
     );
     println!("cargo:rustc-env=SWATH_LIBTORCH_VERSION={WANTED}");
+    // `make setup` puts both into one folder.
+    let folder = home.ancestors().nth(2).unwrap_or(Path::new("/"));
+    let openvino = folder.join(format!("openvino-{OPENVINO}/openvino/libs"));
+    println!("cargo:rustc-env=SWATH_OPENVINO_DEFAULT={}", openvino.display());
     println!("cargo:rustc-link-arg=-Wl,--enable-new-dtags,-rpath,{lib}");
     println!("cargo:libtorch={lib}");
     cc::Build::new()
@@ -30,7 +35,7 @@ fn main() {
         .warnings(false)
         .include(home.join("include"))
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
-        .file("src/engine.cpp")
+        .file("src/torch/library.cpp")
         .compile("swath_engine");
     println!("cargo:rustc-link-search=native={lib}");
     println!("cargo:rustc-link-lib=torch_cpu");

@@ -262,7 +262,10 @@ async fn make(
     if claimed.place.stage == Stage::Noop {
         return Ok(output);
     }
-    if cx.blobs.put_new(key, output.body.clone()).await? == Put::Exists {
+    let began = Instant::now();
+    let put = cx.blobs.put_new(key, output.body.clone()).await?;
+    cx.phases.add(|times| times.put += began.elapsed());
+    if put == Put::Exists {
         tracing::debug!(run = %claimed.run, place = %claimed.place, "somebody else was first");
     }
     jobs::tidy(cx, claimed).await;

@@ -32,6 +32,7 @@ use crate::{
     idle::Idle,
     limits,
     native::{Inside, Suspect},
+    phases::Phases,
     streak::Streak,
     tail::Tail,
 };
@@ -42,6 +43,7 @@ pub struct Context {
     pub outside: Outside,
     pub me: WorkerId,
     pub device: Device,
+    pub phases: Arc<Phases>,
     /// Holds model files by their digest.
     pub cache: PathBuf,
     /// Those whose content this process has seen to be what their name says.
@@ -183,10 +185,12 @@ impl Context {
         work: impl FnOnce() -> Result<T, JobError> + Send + 'static,
     ) -> Result<T, JobError> {
         // A training goes on for days, and most of that on threads of its own: nobody is to wait for it.
+        let asked = Instant::now();
         let _permit = match item.place.stage {
             Stage::Train => None,
             _ => Some(self.native.acquire().await.map_err(JobError::internal)?),
         };
+        self.phases.add(|times| times.waited_for_threads += asked.elapsed());
         let (suspect, tail) = (self.suspect(item), Tail::current());
         let files = item.work.files();
         let uris: Vec<&str> = files.iter().map(|file| file.uri.as_str()).collect();

@@ -1,17 +1,17 @@
 //! The device thread: one OS thread owns the models and runs them, so that no future ever blocks on
 //! a forward pass and a broker's heartbeats go on meanwhile.
 
-use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
-use swath_model::Predictor;
+use swath_model::{Files, Predictor};
 use swath_proto::item::{ModelRef, WindowShape};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    busy::Busy,
     context::logged,
     failure::JobError,
     native::{Inside, Suspect},
+    phases::Phases,
     tail::Tail,
 };
 
@@ -21,22 +21,19 @@ type Task = Box<dyn FnOnce(&mut Models) + Send>;
 #[derive(Clone)]
 pub struct Device {
     // One task waits while one runs: that keeps the device busy, and more would only hold memory.
-    tasks: mpsc::Sender<Task>,
-    pub busy: Arc<Busy>,
+    tasks: mpsc::Sender<(Instant, Task)>,
 }
 
 impl Device {
-    pub fn start() -> std::io::Result<Self> {
-        let (tasks, mut queue) = mpsc::channel::<Task>(1);
-        let busy = Arc::new(Busy::default());
-        let counted = busy.clone();
+    pub fn start(phases: Arc<Phases>) -> std::io::Result<Self> {
+        let (tasks, mut queue) = mpsc::channel::<(Instant, Task)>(1);
         std::thread::Builder::new().name("device".into()).spawn(move || {
             let mut models = Models::default();
-            while let Some(task) = queue.blocking_recv() {
-                counted.count(|| task(&mut models));
+            while let Some((asked, task)) = queue.blocking_recv() {
+                phases.compute(asked, || task(&mut models));
             }
         })?;
-        Ok(Self { tasks, busy })
+        Ok(Self { tasks })
     }
 
     /// Runs `work` on the device thread; a panic there fails the item and not the thread.
@@ -56,7 +53,7 @@ impl Device {
             let _ = reply.send(result);
         });
         let gone = || JobError::internal(anyhow::anyhow!("the device thread is gone"));
-        self.tasks.send(task).await.map_err(|_| gone())?;
+        self.tasks.send((Instant::now(), task)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
@@ -78,7 +75,7 @@ pub struct Key {
 const KEEP: usize = 2;
 
 impl Models {
-    pub fn get(&mut self, key: &Key, file: Option<PathBuf>) -> Result<&mut dyn Predictor, JobError> {
+    pub fn get(&mut self, key: &Key, files: &Files) -> Result<&mut dyn Predictor, JobError> {
         if let Some(at) = self.loaded.iter().position(|(loaded, _)| loaded == key) {
             let used = self.loaded.remove(at);
             self.loaded.push(used);
@@ -86,8 +83,7 @@ impl Models {
             if self.loaded.len() == KEEP {
                 self.loaded.remove(0);
             }
-            let predictor =
-                swath_model::load(&key.model, file.as_deref(), key.window, key.batch, key.threads)?;
+            let predictor = swath_model::load(&key.model, files, key.window, key.batch, key.threads)?;
             self.loaded.push((key.clone(), predictor));
         }
         let (_, predictor) =

@@ -117,6 +117,8 @@ impl From<swath_model::ModelError> for JobError {
     fn from(error: swath_model::ModelError) -> Self {
         use swath_model::Kind;
         let class = match error.kind {
+            // It leaves, and the run goes on with others.
+            Kind::Unfit => return Self::Unfit(error.into()),
             Kind::Config => FailureClass::Config,
             Kind::Data => FailureClass::Data,
             Kind::Capacity => FailureClass::Capacity,

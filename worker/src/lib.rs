@@ -8,7 +8,6 @@
 
 pub mod aftermath;
 pub mod attempt;
-pub mod busy;
 pub mod context;
 pub mod crowd;
 pub mod device;
@@ -21,6 +20,7 @@ pub mod limits;
 pub mod models;
 pub mod native;
 mod oom;
+pub mod phases;
 mod progress;
 pub mod run;
 mod streak;

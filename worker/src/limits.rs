@@ -19,14 +19,13 @@ pub fn inside(stage: Stage, ordinary: Duration) -> Option<Duration> {
     match stage {
         // Days; its checkpoints say whether it goes on.
         Stage::Train => None,
-        Stage::Assemble | Stage::Eval | Stage::Vectorize | Stage::Bundle => Some(ordinary * WHOLE),
-        Stage::Probe
-        | Stage::Survey
-        | Stage::Analyze
-        | Stage::Chip
-        | Stage::Predict
-        | Stage::Step
-        | Stage::Noop => Some(ordinary),
+        // A probe may have chips to try 8 bits on.
+        Stage::Assemble | Stage::Eval | Stage::Vectorize | Stage::Bundle | Stage::Probe => {
+            Some(ordinary * WHOLE)
+        }
+        Stage::Survey | Stage::Analyze | Stage::Chip | Stage::Predict | Stage::Step | Stage::Noop => {
+            Some(ordinary)
+        }
     }
 }
 

@@ -3,36 +3,50 @@
 use std::{io::ErrorKind, path::PathBuf, sync::PoisonError};
 
 use anyhow::anyhow;
+use swath_model::{Files, Ranges};
 use swath_proto::{
     ids::Digest,
-    item::{ModelRef, Weights},
+    item::{ModelRef, Precision, Weights},
     keys,
     outcome::FailureClass,
 };
 
 use crate::{context::Context, failure::JobError};
 
-/// Where the model's weights lie on this machine; `None` for weights that come from a seed.
-pub async fn file(cx: &Context, model: &ModelRef) -> Result<Option<PathBuf>, JobError> {
-    let (Weights::File { sha256, extension }, Some(key)) = (&model.weights, keys::model(&model.weights))
-    else {
-        return Ok(None);
+/// Where what the model names lies on this machine.
+pub async fn files(cx: &Context, model: &ModelRef) -> Result<Files, JobError> {
+    let weights = match (&model.weights, keys::model(&model.weights)) {
+        (Weights::File { sha256, .. }, Some(key)) => Some(cached(cx, *sha256, &key).await?),
+        _ => None,
     };
-    let path = cx.cache.join(format!("{sha256}.{extension}"));
-    let is_known = || cx.cached.lock().unwrap_or_else(PoisonError::into_inner).contains(sha256);
-    let know = || cx.cached.lock().unwrap_or_else(PoisonError::into_inner).insert(*sha256);
+    let ranges = match model.precision {
+        Precision::Int8(content) => {
+            let path = cached(cx, content, &keys::ranges(&content)).await?;
+            let json = tokio::fs::read(&path).await;
+            let json = json.map_err(|error| JobError::Unfit(anyhow!("{}: {error}", path.display())))?;
+            Some(Ranges::from_json(&json)?)
+        }
+        Precision::Fp32 | Precision::Bf16 => None,
+    };
+    Ok(Files { weights, ranges })
+}
+
+async fn cached(cx: &Context, content: Digest, key: &str) -> Result<PathBuf, JobError> {
+    let path = cx.cache.join(key.rsplit('/').next().unwrap_or(key));
+    let is_known = || cx.cached.lock().unwrap_or_else(PoisonError::into_inner).contains(&content);
+    let know = || cx.cached.lock().unwrap_or_else(PoisonError::into_inner).insert(content);
     if is_known() {
-        return Ok(Some(path));
+        return Ok(path);
     }
     // Others write there too: a name is believed once its content was seen.
     if let Ok(bytes) = tokio::fs::read(&path).await
-        && Digest::of(&bytes) == *sha256
+        && Digest::of(&bytes) == content
     {
         know();
-        return Ok(Some(path));
+        return Ok(path);
     }
-    let bytes = cx.blobs.get(&key).await?;
-    if Digest::of(&bytes) != *sha256 {
+    let bytes = cx.blobs.get(key).await?;
+    if Digest::of(&bytes) != content {
         return Err(JobError::data(anyhow!(
             "{key} does not hash to its name: put the model under the root again"
         )));
@@ -52,5 +66,5 @@ pub async fn file(cx: &Context, model: &ModelRef) -> Result<Option<PathBuf>, Job
         if is_full { JobError::new(FailureClass::Capacity, error) } else { JobError::Unfit(error) }
     })?;
     know();
-    Ok(Some(path))
+    Ok(path)
 }

@@ -19,7 +19,13 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    aftermath, attempt, context::Context, crowd::Crowd, device::Device, holds::Holds, idle::Idle,
+    aftermath, attempt,
+    context::Context,
+    crowd::Crowd,
+    device::Device,
+    holds::Holds,
+    idle::Idle,
+    phases::{Phases, Times},
     supervise::Inheritance,
 };
 
@@ -53,12 +59,14 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     // Its own: a worker that has to leave does not stop what else there is in the process.
     let stop = stop.child_token();
+    let phases = Arc::new(Phases::default());
     let cx = Arc::new(Context {
         blobs: doors.blobs,
         ledger: doors.ledger,
         outside: Outside::default(),
         me: config.me,
-        device: Device::start().context("starting the device thread")?,
+        device: Device::start(phases.clone()).context("starting the device thread")?,
+        phases,
         cache: config.cache,
         cached: Mutex::default(),
         in_hand: Mutex::default(),
@@ -93,18 +101,28 @@ pub async fn run(
     }
     timer.abort();
     idler.inspect(|idler| idler.abort());
-    if let Some(share) = cx.device.busy.share() {
-        let tenths = |seconds: f64| (seconds * 10.0).round() / 10.0;
-        let (busy_s, of_s) = (share.busy.as_secs_f64(), share.of.as_secs_f64());
-        tracing::info!(
-            percent = tenths(share.percent()),
-            busy_s = tenths(busy_s),
-            of_s = tenths(of_s),
-            "the device has been busy"
-        );
-    }
+    tell(&cx.phases.times());
     let unfit = cx.unfit.lock().unwrap_or_else(PoisonError::into_inner).take();
     unfit.map_or(Ok(()), Err)
+}
+
+/// Where the time has gone, in seconds.
+fn tell(times: &Times) {
+    let Some((share, of)) = times.device_share() else { return };
+    let hundredths = |number: f64| (number * 100.0).round() / 100.0;
+    let seconds = |time: Duration| hundredths(time.as_secs_f64());
+    tracing::info!(
+        percent = hundredths(share * 100.0),
+        busy_s = seconds(times.device),
+        of_s = seconds(of),
+        fetch_s = seconds(times.fetch),
+        decode_s = seconds(times.decode),
+        encode_s = seconds(times.encode),
+        put_s = seconds(times.put),
+        waited_for_threads_s = seconds(times.waited_for_threads),
+        waited_for_device_s = seconds(times.waited_for_device),
+        "the device has been busy"
+    );
 }
 
 /// Hands back what is unfinished once the time is over that there is from the signal to stop, or from the

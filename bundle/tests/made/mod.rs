@@ -34,6 +34,7 @@ pub fn model() -> Model {
         batch: 8,
         pixels: SourceSpec { bands: vec![0, 1, 2], ..SourceSpec::default() },
         metrics: Some(Summary::of_eval(&eval()).unwrap().unwrap()),
+        int8: None,
     }
 }
 

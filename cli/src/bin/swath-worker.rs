@@ -26,7 +26,8 @@ fn obey(args: Args) -> anyhow::Result<Exit> {
         // Here first: a worker forks before anything else exists.
         Command::Worker(worker) => work(worker, &args.doors, args.log_format),
         Command::Doctor => {
-            swath::say::line(format_args!("{}, {}", swath_model::engine(), swath_raster::version()));
+            let engines = swath_model::engines()?.join(", ");
+            swath::say::line(format_args!("{engines}, {}", swath_raster::version()));
             Ok(Exit::Done)
         }
         _ => Err(Usage("this program knows `worker` only; everything else is `swath`".into()).into()),

@@ -34,7 +34,8 @@ pub(super) async fn run(args: &FileArgs, json: bool, doors: DoorArgs) -> anyhow:
     let survey = surveyor(&frozen.record, &root).await?;
     let outlook = look(frozen.record, &root, &existing, survey).await?;
     if json {
-        let probed = existing.has(Stage::Probe, plan::probe(&outlook.record).id);
+        let (probe, _) = plan::probe(&outlook.record, outlook.lots.iter(), |_| true);
+        let probed = existing.has(Stage::Probe, probe.id);
         say!("{}", document(&outlook, status.as_ref(), probed)?);
         return Ok(Exit::Done);
     }

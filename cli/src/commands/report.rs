@@ -53,8 +53,18 @@ pub(super) async fn results(
         }
         // Pinned on the way.
         let record = read_record(blobs, run).await?;
-        if let Some(weights) = record.and_then(|record| keys::model(&record.predict.model.weights)) {
+        if let Some(weights) = record.as_ref().and_then(|record| keys::model(&record.predict.model.weights)) {
             say!("weights   {}", blobs.uri(&weights));
+        }
+        if let Some(int8) = record.and_then(|record| record.predict.int8) {
+            let used = if int8.is_accepted() { "in 8 bits" } else { "in 32 bits: 8 were not good enough" };
+            let (lost, chips) = (int8.lost() * 100.0, int8.chips);
+            match int8.is_measured() {
+                true => {
+                    say!("computed  {used} (F1 {lost:.2} points lower at most, on {chips} validation chips)")
+                }
+                false => say!("computed  in 32 bits: no validation chip says how 8 would do"),
+            }
         }
     }
     if made(Stage::Bundle) {

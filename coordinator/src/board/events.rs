@@ -8,7 +8,7 @@ use swath_proto::{
     outcome::{Failure, FailureClass},
 };
 
-use super::{BUNDLE, Board, Grave, TRAIN};
+use super::{BUNDLE, Board, Grave, PROBE, TRAIN};
 use crate::steps;
 
 impl Board {
@@ -47,7 +47,7 @@ impl Board {
                 self.surveyed.insert(place.lot);
             }
             Stage::Predict => self.predicted(place),
-            Stage::Chip => self.make_ready(TRAIN),
+            Stage::Chip => [TRAIN, PROBE].into_iter().for_each(|place| self.make_ready(place)),
             Stage::Train => self.weights_are_news = true,
             Stage::Assemble => {
                 self.make_ready(Place::new(Stage::Eval, place.lot, place.index));
@@ -131,7 +131,7 @@ impl Board {
                 self.pixels_done = self.pixels_done.saturating_sub(self.passed_over(place));
             }
             match place.stage {
-                Stage::Chip => self.make_ready(TRAIN),
+                Stage::Chip => [TRAIN, PROBE].into_iter().for_each(|place| self.make_ready(place)),
                 Stage::Eval => self.make_ready(BUNDLE),
                 _ => {}
             }

@@ -39,7 +39,10 @@ impl Board {
         };
         let inputs_are_there = match place.stage {
             Stage::Survey | Stage::Noop => true,
-            Stage::Probe => self.record.has_weights(),
+            Stage::Probe => {
+                self.record.has_weights()
+                    && (!self.record.predict.wants_int8 || self.all_settled(Stage::Chip))
+            }
             Stage::Analyze => self.lots.contains_key(&place.lot),
             Stage::Chip | Stage::Predict => self.lots.contains_key(&place.lot) && self.record.has_scaling(),
             Stage::Train => self.all_settled(Stage::Chip) && self.done_of(Stage::Chip) > 0,
@@ -121,7 +124,7 @@ impl Board {
     }
 
     /// Their surveys are known, or can't be made.
-    fn are_open(&self, mut lots: Range<u32>) -> bool {
+    pub(super) fn are_open(&self, mut lots: Range<u32>) -> bool {
         lots.all(|lot| {
             self.lots.contains_key(&lot) || self.buried.contains_key(&Place::new(Stage::Survey, lot, 0))
         })

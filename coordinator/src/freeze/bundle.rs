@@ -5,7 +5,7 @@ use swath_backends::{blobs::SharedBlobs, outside::Outside};
 use swath_bundle::{Bundle, Model};
 use swath_proto::{
     ids::Digest,
-    item::{ModelRef, Stage, Weights},
+    item::{ModelRef, Precision, Stage, Weights},
     keys,
     run::{PredictPlan, RunRecord, ScalePlan},
     scene::{FileRef, SceneFiles},
@@ -41,6 +41,9 @@ pub async fn freeze_bundle(
     let mut weights = Vec::new();
     bundle.copy_weights(&mut weights)?;
     let stored = Weights::File { sha256: Digest::of(&weights), extension: "safetensors".into() };
+    let ranges =
+        model.int8.as_ref().and_then(|int8| int8.ranges.as_ref()).map(serde_json::to_vec).transpose()?;
+    let ranges = ranges.map(|json| (Digest::of(&json), json));
     let text = format!("# swath predict: {image} with the model {}\n", bundle.weights_sha256());
     let source = Source { text, folder: "/".into(), rerun: None };
     let mut stages = vec![Stage::Survey, Stage::Predict, Stage::Assemble];
@@ -69,6 +72,8 @@ pub async fn freeze_bundle(
                 weights: stored.clone(),
                 bands: model.bands,
                 classes: model.classes.len() as u32,
+                engine: model.architecture.engine(),
+                precision: ranges.as_ref().map_or(Precision::Fp32, |(content, _)| Precision::Int8(*content)),
             },
             window: model.window,
             batch: model.batch,
@@ -77,6 +82,8 @@ pub async fn freeze_bundle(
             item_px: None,
             shared_windows: None,
             class: None,
+            wants_int8: false,
+            int8: None,
         },
         scale: ScalePlan::Given,
         statistics: None,
@@ -101,6 +108,7 @@ pub async fn freeze_bundle(
     };
     record.run = name(&record, &source, &root.uri(""))?;
     record.created = jiff::Timestamp::now().to_string();
-    let blobs = keys::model(&stored).map(|key| (key, weights.into())).into_iter().collect();
+    let ranges = ranges.map(|(content, json)| (keys::ranges(&content), json.into()));
+    let blobs = keys::model(&stored).map(|key| (key, weights.into())).into_iter().chain(ranges).collect();
     Ok((Frozen { record, scenes: Vec::new(), left_out: 0, blobs }, source))
 }

@@ -23,9 +23,9 @@ use swath_backends::{
 use swath_proto::{
     envelope,
     ids::{Digest, RunId},
-    item::{ClassStyle, ModelRef, Stage, Weights, WindowShape},
+    item::{ClassStyle, ModelRef, Precision, Stage, Weights, WindowShape},
     keys,
-    pipeline::Pipeline,
+    pipeline::{Pipeline, PrecisionWord},
     run::{PredictPlan, RunRecord},
     scene::SceneFiles,
 };
@@ -101,6 +101,12 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
                 weights,
                 bands: pipeline.model.bands,
                 classes: classes.len() as u32,
+                engine: predict.engine.unwrap_or_else(|| pipeline.model.architecture.engine()),
+                precision: match predict.precision {
+                    Some(PrecisionWord::Bf16) => Precision::Bf16,
+                    // What 8 bits take is found by the probe.
+                    None | Some(PrecisionWord::Fp32 | PrecisionWord::Int8) => Precision::Fp32,
+                },
             },
             window: WindowShape { core_px: predict.core_px, margin_px: predict.margin_px },
             batch: predict.batch,
@@ -109,6 +115,8 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
             item_px: predict.item_px,
             shared_windows: None,
             class: None,
+            wants_int8: predict.precision == Some(PrecisionWord::Int8),
+            int8: None,
         },
         scale: reading::scale(&pipeline),
         statistics: None,

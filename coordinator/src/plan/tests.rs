@@ -2,7 +2,7 @@ use swath_proto::{
     envelope,
     geometry::{SizePx, WindowPx},
     ids::{Digest, ItemId},
-    item::{Architecture, ModelRef, Weights, WindowShape, Work},
+    item::{Architecture, EngineName, ModelRef, Precision, Weights, WindowShape, Work},
     numeric::NumericClass,
     run::{PredictPlan, ScalePlan},
     scene::{FileRef, Georeference, SceneFiles, SceneHeader, SurveyedScene},
@@ -54,6 +54,8 @@ fn record(scenes: Vec<SceneFiles>, item_px: Option<u32>) -> RunRecord {
         weights: Weights::Seed(1),
         bands: 3,
         classes: 2,
+        engine: EngineName::Libtorch,
+        precision: Precision::Fp32,
     };
     let window = WindowShape { core_px: 256, margin_px: 32 };
     let class = NumericClass {
@@ -87,6 +89,8 @@ fn record(scenes: Vec<SceneFiles>, item_px: Option<u32>) -> RunRecord {
             item_px: Some(item_px.unwrap_or(super::item_px(256, SECONDS_PER_WINDOW))),
             shared_windows: Some(shared),
             class: Some(class),
+            wants_int8: false,
+            int8: None,
         },
         scale: ScalePlan::Given,
         statistics: None,

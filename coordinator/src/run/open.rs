@@ -16,11 +16,13 @@ impl Run {
     pub(super) async fn open_lots(&mut self) -> anyhow::Result<()> {
         if self.board.probe_is_news() {
             let mut record = self.board.record.clone();
-            match rebuild::pin(&mut record, &self.blobs).await {
-                Err(error) if is_gone(&error) => return self.make_again(plan::probe(&record).place).await,
-                pinned => pinned?,
+            if let Some(probe) = self.board.item(Place::new(Stage::Probe, 0, 0)) {
+                match rebuild::pin(&mut record, &probe.item, &self.blobs).await {
+                    Err(error) if is_gone(&error) => return self.make_again(probe.item.place).await,
+                    pinned => pinned?,
+                }
+                self.board.pin(record);
             }
-            self.board.pin(record);
         }
         if self.board.weights_are_news() {
             let mut record = self.board.record.clone();

@@ -16,6 +16,53 @@ pub struct ModelRef {
     pub weights: Weights,
     pub bands: u32,
     pub classes: u32,
+    #[serde(default, skip_serializing_if = "EngineName::is_default")]
+    pub engine: EngineName,
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
+}
+
+/// The numbers in which a network is computed where it predicts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    #[default]
+    Fp32,
+    /// Half as long, with the range of the whole: on processors that have instructions for it.
+    Bf16,
+    /// The content of the ranges between which its values lie.
+    Int8(Digest),
+}
+
+impl Precision {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+            Self::Bf16 => "bf16",
+            Self::Int8(_) => "int8",
+        }
+    }
+}
+
+/// What computes a network where it predicts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineName {
+    /// All networks, TorchScript modules too.
+    #[default]
+    Libtorch,
+    /// The fastest on processors: all but TorchScript modules.
+    Openvino,
+}
+
+impl EngineName {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +79,8 @@ pub enum Architecture {
     Deeplabv3Resnet101,
     /// A TorchScript module; its file says what it computes.
     Torchscript,
+    /// An ONNX model; its file says what it computes.
+    Onnx,
 }
 
 impl Architecture {
@@ -39,7 +88,11 @@ impl Architecture {
     pub const fn edge_multiple_px(self) -> u32 {
         match self {
             Self::UnetResnet18 | Self::UnetResnet34 | Self::UnetResnet50 => 32,
-            Self::Tiny | Self::Deeplabv3Resnet50 | Self::Deeplabv3Resnet101 | Self::Torchscript => 1,
+            Self::Tiny
+            | Self::Deeplabv3Resnet50
+            | Self::Deeplabv3Resnet101
+            | Self::Torchscript
+            | Self::Onnx => 1,
         }
     }
 
@@ -50,8 +103,38 @@ impl Architecture {
             Self::UnetResnet34 => Some("resnet34"),
             Self::UnetResnet50 | Self::Deeplabv3Resnet50 => Some("resnet50"),
             Self::Deeplabv3Resnet101 => Some("resnet101"),
-            Self::Tiny | Self::Torchscript => None,
+            Self::Tiny | Self::Torchscript | Self::Onnx => None,
         }
+    }
+
+    /// What computes it where nobody says.
+    pub const fn engine(self) -> EngineName {
+        match self {
+            Self::Torchscript => EngineName::Libtorch,
+            _ => EngineName::Openvino,
+        }
+    }
+
+    /// Whether that engine can compute it.
+    pub const fn runs_on(self, engine: EngineName) -> bool {
+        match engine {
+            EngineName::Libtorch => !matches!(self, Self::Onnx),
+            EngineName::Openvino => !matches!(self, Self::Torchscript),
+        }
+    }
+
+    /// Endings of the files that its weights come in.
+    pub const fn endings(self) -> &'static [&'static str] {
+        match self {
+            Self::Torchscript => &["pt"],
+            Self::Onnx => &["onnx"],
+            _ => &["safetensors", "pth", "pt"],
+        }
+    }
+
+    /// Whether its file says what it computes; else its layers are known here, and it can be trained.
+    pub const fn is_program(self) -> bool {
+        matches!(self, Self::Torchscript | Self::Onnx)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     geometry::{RectPx, SizePx},
     ids::{Digest, ItemId, RunId, SceneId},
     learn::ChipWindows,
-    numeric::ClassId,
+    numeric::{ClassId, Int8},
     scene::{SceneFiles, SceneHeader},
     source::{ClassList, LabelSpec, SourceSpec},
     train::TrainSpec,
@@ -24,6 +24,18 @@ pub struct Probe {
     pub model: ModelRef,
     pub window: WindowShape,
     pub batch: u32,
+    /// Sees whether 8 bits will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub int8: Option<Calibrate>,
+}
+
+/// Chips to find the network's ranges on, and chips to judge by. Their list lies under the root as that of a training does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibrate {
+    /// Says how chips are read.
+    pub spec: TrainSpec,
+    pub inputs: Digest,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -163,6 +175,9 @@ pub struct Bundle {
     pub eval: Option<(String, Digest)>,
     /// How pixels are read and scaled; without files.
     pub pixels: SourceSpec,
+    /// Where 8 bits were tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub int8: Option<Int8>,
     pub output: String,
 }
 

@@ -43,7 +43,7 @@ pub use self::{
     },
     labels::{BufferPx, LabelFilter, LabelKind, LabelsEntry, Match, Word},
     model::ModelEntry,
-    predict::PredictEntry,
+    predict::{PrecisionWord, PredictEntry},
     problem::{BadPipeline, Origin, Path, Problem},
     run::RunEntry,
     scenes::{Group, SceneEntry},
@@ -162,6 +162,18 @@ impl Pipeline {
         self.chips.check(&self.classes, check);
         self.train.check(&self.classes, check);
         self.predict.check(self.model.architecture, check);
+        if self.predict.precision == Some(PrecisionWord::Int8)
+            && check.sound(&["predict.precision", "stages", "scenes"])
+        {
+            let is_judged_by = |scene: &SceneEntry| match scene.group {
+                None => scene.labels.is_some(),
+                Some(group) => group == Group::Validation,
+            };
+            let validates = self.scenes.iter().any(is_judged_by);
+            check.need(trains && validates, "predict.precision", || {
+                "int8 is measured on chips: it takes the stage train, and scenes of the group validation to judge by".into()
+            });
+        }
         self.vectorize.check(&self.classes, check);
         access::check_all(&self.access, check);
         steps::check_all(&self.steps, &self.stages, self.predict.scores, check);

@@ -12,8 +12,8 @@ use crate::item::Architecture;
 pub struct ModelEntry {
     /// Which network.
     pub architecture: Architecture,
-    /// A safetensors file or a PyTorch state dict (.pth, .pt); a TorchScript module (.pt) where that is the
-    /// architecture.
+    /// A safetensors file or a PyTorch state dict (.pth, .pt); a TorchScript module (.pt) or an ONNX model (.onnx)
+    /// where that is the architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
     /// Draws the weights instead: fit for trying things out, not for maps.
@@ -26,9 +26,6 @@ pub struct ModelEntry {
     pub bands: u32,
 }
 
-/// Endings of files of named tensors.
-pub(super) const STATE_DICTS: [&str; 3] = ["safetensors", "pth", "pt"];
-
 const fn default_bands() -> u32 {
     3
 }
@@ -38,34 +35,33 @@ impl ModelEntry {
         if !check.sound(&["model.weights", "model.seed", "model.architecture", "stages"]) {
             return;
         }
-        let is_script = self.architecture == Architecture::Torchscript;
-        match (&self.weights, self.seed) {
-            (Some(_), Some(_)) => check.wrong("model.seed", "give weights or a seed, not both"),
-            (None, None) if is_script => {
-                check.wrong("model.weights", "a TorchScript module needs weights = \"FILE.pt\"");
-            }
-            (None, None) if predicts && !trains => {
+        // Its file says what it computes; it can't be made here.
+        let program = match self.architecture {
+            Architecture::Torchscript => Some("a TorchScript module"),
+            Architecture::Onnx => Some("an ONNX model"),
+            _ => None,
+        };
+        let endings = self.architecture.endings();
+        let give_a_file = |what| format!("{what} needs weights = \"FILE.{}\"", endings[0]);
+        match (&self.weights, self.seed, program) {
+            (Some(_), Some(_), _) => check.wrong("model.seed", "give weights or a seed, not both"),
+            (None, None, Some(what)) => check.wrong("model.weights", give_a_file(what)),
+            (None, Some(_), Some(what)) => check.wrong("model.seed", give_a_file(what)),
+            (None, None, None) if predicts && !trains => {
                 let why = "give weights = \"FILE.safetensors\", or a seed to try things out, or add train to stages";
                 check.wrong("model", why);
             }
-            (None, Some(_)) if is_script => {
-                check.wrong("model.seed", "a TorchScript module needs weights = \"FILE.pt\"");
+            (_, _, Some(what)) if trains => {
+                check.wrong("model.architecture", format!("{what} can't be trained; choose another network"));
             }
-            _ if trains && is_script => {
-                check.wrong(
-                    "model.architecture",
-                    "a TorchScript module can't be trained; choose another network",
-                );
-            }
-            (Some(_), None) if trains => {
+            (Some(_), None, _) if trains => {
                 let why = "training makes the weights; to begin with a file, give it as train.init";
                 check.wrong("model.weights", why);
             }
-            (Some(file), None) => {
-                let wanted = if is_script { &["pt"] } else { &STATE_DICTS[..] };
+            (Some(file), None, _) => {
                 let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
-                check.need(wanted.contains(&ending), "model.weights", || {
-                    format!("this architecture takes a file that ends in .{}", wanted.join(" or ."))
+                check.need(endings.contains(&ending), "model.weights", || {
+                    format!("this architecture takes a file that ends in .{}", endings.join(" or ."))
                 });
             }
             _ => {}

@@ -65,6 +65,21 @@ fn each_problem_is_told_with_its_place_and_the_nearest_right_one() {
 }
 
 #[test]
+fn files_that_say_themselves_what_they_compute_are_told_what_can_run_them() {
+    let of = |architecture: &str, more: &str| {
+        let weights = if architecture == "onnx" { "m.onnx" } else { "m.pt" };
+        let model = format!("architecture = \"{architecture}\"\nweights = \"{weights}\"");
+        told(&format!("{}{more}", RIGHT.replace("architecture = \"tiny\"\nseed = 7", &model)))
+    };
+    assert_eq!(of("onnx", ""), [""; 0]);
+    assert_eq!(of("onnx", "[predict]\nengine = \"openvino\""), [""; 0]);
+    let [why] = &of("onnx", "[predict]\nengine = \"libtorch\"")[..] else { panic!("one problem") };
+    assert!(why.contains("predict.engine = \"libtorch\": libtorch runs no ONNX models"), "{why}");
+    let [why] = &of("torchscript", "[predict]\nengine = \"openvino\"")[..] else { panic!("one problem") };
+    assert!(why.contains("export the module to ONNX"), "{why}");
+}
+
+#[test]
 fn what_is_missing_is_told_without_what_follows_from_it() {
     assert_eq!(
         told("name = \"x\"\nmodle = 3"),

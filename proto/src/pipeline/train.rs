@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Path, check::Check, classes, classes::ClassEntry, model::STATE_DICTS};
+use super::{Path, check::Check, classes, classes::ClassEntry};
+use crate::item::Architecture;
 
 /// How the network of `[model]` learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -149,8 +150,9 @@ impl TrainEntry {
         }
         if let Some(file) = &self.init {
             let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
-            check.need(STATE_DICTS.contains(&ending), "train.init", || {
-                format!("must be a file of weights: .{}", STATE_DICTS.join(", ."))
+            let endings = Architecture::Tiny.endings();
+            check.need(endings.contains(&ending), "train.init", || {
+                format!("must be a file of weights: .{}", endings.join(", ."))
             });
         } else {
             check.need(!self.fresh_head, "train.fresh_head", || {

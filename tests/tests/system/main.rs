@@ -12,6 +12,7 @@ mod faults;
 mod full_disk;
 mod heals;
 mod idle;
+mod int8;
 mod kills;
 mod learns;
 mod listing;

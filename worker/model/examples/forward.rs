@@ -1,10 +1,10 @@
 //! CPU time of a window of 256 px, as one JSON line: U-Net on ResNet-18 in batches of eight.
 //!
-//! `cargo run --release -p swath-model --example forward [THREADS [BATCHES]]`
+//! `cargo run --release -p swath-model --example forward [THREADS [BATCHES [openvino|libtorch]]]`
 
 use std::{error::Error, time::Instant};
 
-use swath_proto::item::{Architecture, ModelRef, Weights, WindowShape};
+use swath_proto::item::{Architecture, EngineName, ModelRef, Precision, Weights, WindowShape};
 
 const BATCH: u32 = 8;
 const WINDOW: WindowShape = WindowShape { core_px: 192, margin_px: 32 };
@@ -14,13 +14,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let threads: u32 = args.next().map_or(Ok(1), |text| text.parse())?;
     let batches: u32 = args.next().map_or(Ok(10), |text| text.parse())?;
+    let engine = match args.next().as_deref() {
+        None | Some("openvino") => EngineName::Openvino,
+        Some("libtorch") => EngineName::Libtorch,
+        Some(other) => return Err(format!("{other}: openvino or libtorch").into()),
+    };
     let model = ModelRef {
         architecture: Architecture::UnetResnet18,
         weights: Weights::Seed(1),
         bands: 3,
         classes: 2,
+        engine,
+        precision: Precision::Fp32,
     };
-    let mut predictor = swath_model::load(&model, None, WINDOW, BATCH, threads)?;
+    let mut predictor = swath_model::load(&model, &swath_model::Files::default(), WINDOW, BATCH, threads)?;
     let values = BATCH * WINDOW.edge_px().pow(2) * model.bands;
     let input: Vec<f32> = (0..values).map(|value| (value % 251) as f32 / 250.0).collect();
     // Loading has run a batch; another one leaves the blocks where later ones find them.
@@ -36,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let cpu_s = cpu_seconds(&after) - cpu_seconds(&before);
     let per_window = |seconds: f64, windows: u32| seconds * 1e3 / f64::from(windows);
     let line = serde_json::json!({
-        "name": format!("forward/unet-resnet18/{}px-x{BATCH}/{threads}-threads", WINDOW.edge_px()),
+        "name": format!("forward/unet-resnet18/{engine:?}/{}px-x{BATCH}/{threads}-threads", WINDOW.edge_px()),
         "value": per_window(cpu_s, batches * BATCH), "unit": "CPU ms/window", "least": per_window(least, BATCH),
         "page_faults": (after.ru_minflt - before.ru_minflt) / i64::from(batches.max(1)),
         "cpu_s": cpu_s, "wall_s": wall_s, "rss_mib": after.ru_maxrss as f64 / 1024.0,

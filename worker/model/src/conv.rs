@@ -24,12 +24,13 @@ pub(crate) struct Spec<'a> {
 }
 
 pub(crate) struct Conv {
-    weight: Tensor,
-    bias: Option<Tensor>,
+    /// Channels that it gives, channels that it takes, height and width of the kernel.
+    pub(crate) weight: Tensor,
+    pub(crate) bias: Option<Tensor>,
     norm: Option<Norm>,
-    stride: i64,
-    dilation: i64,
-    padding: i64,
+    pub(crate) stride: i64,
+    pub(crate) dilation: i64,
+    pub(crate) padding: i64,
 }
 
 struct Norm {
@@ -81,9 +82,5 @@ impl Conv {
         let learn = pass == Pass::Learn;
         let (momentum, epsilon) = (BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON);
         Ok(output.f_batch_norm(gamma, beta, mean, variance, learn, momentum, epsilon, false)?)
-    }
-
-    pub(crate) fn forward_relu(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
-        Ok(self.forward(input, pass)?.f_relu_()?)
     }
 }

@@ -1,17 +1,15 @@
 //! torchvision's DeepLabV3: a ResNet whose last two layers are dilated, under `backbone.`, and an
 //! atrous pyramid, under `classifier.`. Its auxiliary classifier is neither computed nor learnt.
 
-use tch::Tensor;
-
 use crate::{
     conv::{Conv, Spec},
     error::Result,
-    network::{Layers, Network, Pass, channels_last},
+    network::Layers,
+    ops::{Layered, Ops},
     resnet::{Deep, Depth, Resnet},
 };
 
 const WIDTH: i64 = 256;
-const DROPOUT: f64 = 0.5;
 /// Kernel and dilation of the pyramid's convolutions.
 const PYRAMID: [(i64, i64); 4] = [(1, 1), (3, 12), (3, 24), (3, 36)];
 
@@ -50,21 +48,22 @@ impl Deeplab {
     }
 }
 
-impl Network for Deeplab {
-    fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
-        let deepest = self.backbone.levels(input, pass)?.pop().unwrap_or_else(|| input.shallow_clone());
-        let (_, _, height, width) = deepest.size4()?;
+impl Layered for Deeplab {
+    fn pass<O: Ops>(&self, ops: &mut O, input: &O::Value) -> Result<O::Value> {
+        let deepest = self.backbone.levels(ops, input)?.deepest;
         let mut parts = Vec::new();
         for conv in &self.pyramid {
-            parts.push(conv.forward_relu(&deepest, pass)?);
+            parts.push(ops.conv_relu(conv, &deepest)?);
         }
-        let pooled = self.pooled.forward_relu(&deepest.f_adaptive_avg_pool2d([1, 1])?, pass)?;
+        let mean = ops.mean(&deepest)?;
+        let pooled = ops.conv_relu(&self.pooled, &mean)?;
         // What torchvision interpolates from a single pixel is that pixel everywhere.
-        parts.push(channels_last(&pooled.f_expand([-1, -1, height, width], false)?)?);
-        let project = self.project.forward_relu(&Tensor::f_cat(&parts, 1)?, pass)?;
-        let project = project.f_dropout(DROPOUT, pass == Pass::Learn)?;
-        let logits = self.head.forward(&self.last.forward_relu(&project, pass)?, pass)?;
-        let (_, _, height, width) = input.size4()?;
-        Ok(logits.f_upsample_bilinear2d([height, width], false, None, None)?)
+        parts.push(ops.spread(&pooled, &deepest)?);
+        let joined = ops.concat(&parts.iter().collect::<Vec<_>>())?;
+        let project = ops.conv_relu(&self.project, &joined)?;
+        let project = ops.dropout(project)?;
+        let last = ops.conv_relu(&self.last, &project)?;
+        let logits = ops.conv(&self.head, &last)?;
+        ops.resize(&logits, input)
     }
 }

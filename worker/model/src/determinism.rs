@@ -5,41 +5,48 @@ use std::path::{Path, PathBuf};
 
 use swath_proto::{
     ids::{Digest, ItemId},
-    item::{Architecture, ModelRef, Weights, WindowShape},
+    item::{Architecture, EngineName, ModelRef, Precision, Weights, WindowShape},
 };
 
-use crate::{Predictor, load, weights::Stream};
+use crate::{Files, Predictor, load, weights::Stream};
 
 const BATCH: usize = 4;
 const BANDS: u32 = 4;
 const SMALL: WindowShape = WindowShape { core_px: 64, margin_px: 16 };
 const LARGE: WindowShape = WindowShape { core_px: 256, margin_px: 32 };
 
+type Made = (Architecture, EngineName);
+
 /// One of each kind of block, decoder and engine.
-const NETWORKS: [Architecture; 5] = [
-    Architecture::Tiny,
-    Architecture::UnetResnet18,
-    Architecture::UnetResnet50,
-    Architecture::Deeplabv3Resnet50,
-    Architecture::Torchscript,
+const NETWORKS: [Made; 8] = [
+    (Architecture::Tiny, EngineName::Libtorch),
+    (Architecture::UnetResnet18, EngineName::Libtorch),
+    (Architecture::UnetResnet50, EngineName::Libtorch),
+    (Architecture::Deeplabv3Resnet50, EngineName::Libtorch),
+    (Architecture::Torchscript, EngineName::Libtorch),
+    (Architecture::UnetResnet18, EngineName::Openvino),
+    (Architecture::Deeplabv3Resnet50, EngineName::Openvino),
+    (Architecture::Onnx, EngineName::Openvino),
 ];
+const TINY: Made = (Architecture::Tiny, EngineName::Libtorch);
 
 /// A network of four bands and three classes, with the file that it comes from.
-pub(crate) fn network(architecture: Architecture) -> (ModelRef, Option<PathBuf>) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/module.pt");
+pub(crate) fn network((architecture, engine): Made) -> (ModelRef, Option<PathBuf>) {
     let (weights, file) = match architecture {
-        Architecture::Torchscript => {
+        Architecture::Torchscript | Architecture::Onnx => {
+            let extension = architecture.endings()[0];
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("testdata/module.{extension}"));
             let sha256 = Digest::of(&std::fs::read(&file).unwrap());
-            (Weights::File { sha256, extension: "pt".into() }, Some(file))
+            (Weights::File { sha256, extension: extension.into() }, Some(file))
         }
         _ => (Weights::Seed(11), None),
     };
-    (ModelRef { architecture, weights, bands: BANDS, classes: 3 }, file)
+    (ModelRef { architecture, weights, bands: BANDS, classes: 3, engine, precision: Precision::Fp32 }, file)
 }
 
-fn predictor(architecture: Architecture, shape: WindowShape, threads: u32) -> Box<dyn Predictor> {
-    let (model, file) = network(architecture);
-    load(&model, file.as_deref(), shape, BATCH as u32, threads).unwrap()
+fn predictor(made: Made, shape: WindowShape, threads: u32) -> Box<dyn Predictor> {
+    let (model, file) = network(made);
+    load(&model, &Files { weights: file, ranges: None }, shape, BATCH as u32, threads).unwrap()
 }
 
 fn noise(shape: WindowShape, name: &str) -> Vec<f32> {
@@ -55,49 +62,51 @@ fn bits(predictor: &mut dyn Predictor, windows: &[&[f32]], position: usize) -> V
 }
 
 /// Every position, neighbour and length of batch in turn, so that each also comes after other batches.
-fn check_positions(architecture: Architecture, shape: WindowShape, positions: &[usize]) {
+fn check_positions(made: Made, shape: WindowShape, positions: &[usize]) {
     let window = noise(shape, "window");
     let [zeros, huge] = [vec![0.0; window.len()], vec![1e4; window.len()]];
     let others = [noise(shape, "a"), noise(shape, "b"), noise(shape, "c")];
-    let mut predictor = predictor(architecture, shape, 1);
+    let mut predictor = predictor(made, shape, 1);
     let predictor = &mut *predictor;
     let wanted = bits(predictor, &[&window, &others[0], &others[1], &others[2]], 0);
     for &position in positions {
         for neighbours in [[&others[0], &others[1], &others[2]], [&zeros; 3], [&huge; 3], [&window; 3]] {
             let mut windows: Vec<&[f32]> = neighbours.iter().map(|window| window.as_slice()).collect();
             windows.insert(position, &window);
-            assert!(bits(predictor, &windows, position) == wanted, "{architecture:?}, position {position}");
+            assert!(bits(predictor, &windows, position) == wanted, "{made:?}, position {position}");
         }
         if position + 1 < BATCH {
             let mut windows: Vec<&[f32]> = others[..position].iter().map(Vec::as_slice).collect();
             windows.push(&window);
             let padded = bits(predictor, &windows, position);
-            assert!(padded == wanted, "{architecture:?}, {position} neighbours and padding");
+            assert!(padded == wanted, "{made:?}, {position} neighbours and padding");
         }
     }
     // The comparison can fail: a window that differs in one value by little.
     let mut touched = window;
     touched[shape.edge_px().pow(2) as usize * BANDS as usize / 2] += 0.01;
-    assert!(bits(predictor, &[&touched], 0) != wanted, "{architecture:?} does not look at its input");
+    assert!(bits(predictor, &[&touched], 0) != wanted, "{made:?} does not look at its input");
 }
 
 #[test]
 fn a_window_has_the_same_bits_at_every_position_beside_anything() {
-    for architecture in NETWORKS {
-        check_positions(architecture, SMALL, &[0, 1, 2, 3]);
+    for made in NETWORKS {
+        check_positions(made, SMALL, &[0, 1, 2, 3]);
     }
 }
 
 #[test]
 fn large_windows_have_too() {
-    check_positions(Architecture::UnetResnet18, LARGE, &[2]);
+    for engine in [EngineName::Libtorch, EngineName::Openvino] {
+        check_positions((Architecture::UnetResnet18, engine), LARGE, &[2]);
+    }
 }
 
 #[test]
 fn a_fresh_process_gives_the_same_bits() {
     const CHILD: &str = "SWATH_DETERMINISM_CHILD";
-    let hash = |architecture| {
-        let bits = bits(&mut *predictor(architecture, SMALL, 1), &[&noise(SMALL, "window")], 0);
+    let hash = |made| {
+        let bits = bits(&mut *predictor(made, SMALL, 1), &[&noise(SMALL, "window")], 0);
         Digest::of(&bits.iter().flat_map(|bits| bits.to_le_bytes()).collect::<Vec<u8>>()).to_string()
     };
     let hashes = NETWORKS.map(hash).join(" ");
@@ -117,8 +126,8 @@ fn a_fresh_process_gives_the_same_bits() {
 /// TorchScript compiles a module anew after it has watched its first runs.
 #[test]
 fn the_fingerprint_of_the_first_run_is_that_of_later_ones() {
-    for architecture in NETWORKS {
-        let mut predictor = predictor(architecture, SMALL, 1);
+    for made in NETWORKS {
+        let mut predictor = predictor(made, SMALL, 1);
         let mut stream = Stream::new(0, "fingerprint");
         let values = BATCH * noise(SMALL, "any").len();
         let input: Vec<f32> = (0..values).map(|_| stream.uniform()).collect();
@@ -126,16 +135,18 @@ fn the_fingerprint_of_the_first_run_is_that_of_later_ones() {
             let logits = predictor.forward(&input, BATCH).unwrap();
             let bytes: Vec<u8> = logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
             let found = ItemId::of(&bytes);
-            assert_eq!(found, predictor.class().fingerprint, "{architecture:?}");
+            assert_eq!(found, predictor.class().fingerprint, "{made:?}");
         }
     }
 }
 
 #[test]
 fn the_fingerprint_tells_networks_apart_and_threads_are_part_of_the_class() {
-    let class = |architecture, threads| predictor(architecture, SMALL, threads).class().clone();
-    let tiny = class(Architecture::Tiny, 1);
-    assert_eq!(tiny, class(Architecture::Tiny, 1));
-    assert_ne!(tiny.fingerprint, class(Architecture::Torchscript, 1).fingerprint);
-    assert_ne!(tiny.id(), class(Architecture::Tiny, 2).id());
+    let class = |made, threads| predictor(made, SMALL, threads).class().clone();
+    let tiny = class(TINY, 1);
+    assert_eq!(tiny, class(TINY, 1));
+    let script = (Architecture::Torchscript, EngineName::Libtorch);
+    assert_ne!(tiny.fingerprint, class(script, 1).fingerprint);
+    assert_ne!(tiny.id(), class(TINY, 2).id());
+    assert_ne!(tiny.id(), class((Architecture::Tiny, EngineName::Openvino), 1).id());
 }

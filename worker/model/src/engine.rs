@@ -1,49 +1,79 @@
-//! Which engine computes, and with which instructions: both can move bits. Asked of the library that
-//! was loaded, which need not be the one that the program was built with.
+//! What runs a network, always in batches of one shape, so that bits do not depend on how many windows there
+//! happened to be.
 
-use std::ffi::c_char;
+use swath_proto::item::{ModelRef, WindowShape};
+
+use crate::error::{ModelError, Result};
+
+pub(crate) trait Engine: Send {
+    fn describe(&self) -> Result<Described>;
+
+    /// Room for a full batch: pixels row by row, bands side by side.
+    fn input(&mut self) -> Result<&mut [f32]>;
+
+    /// Runs what was put there, and may overwrite it. Gives a full batch of logits, classes side by side.
+    fn run(&mut self) -> Result<&[f32]>;
+}
 
 /// As it is pinned in a run's numeric class.
-pub fn engine() -> String {
-    let config = said(swath_engine_config);
-    let version = config.split("TORCH_VERSION=").nth(1).and_then(|rest| rest.split([',', ' ', '\n']).next());
-    format!("libtorch {}", version.unwrap_or("of unknown version"))
+pub(crate) struct Described {
+    /// Name and version.
+    pub(crate) engine: String,
+    pub(crate) precision: String,
+    pub(crate) instruction_set: String,
 }
 
-/// What the engine's own kernels chose here, and what holds its convolutions back.
-pub(crate) fn instruction_set() -> String {
-    let mut text = said(swath_engine_cpu_capability);
-    for variable in ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"] {
-        if let Ok(value) = std::env::var(variable) {
-            text += &format!(" {variable}={value}");
-        }
+/// Of all batches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) batch: u32,
+    pub(crate) window: WindowShape,
+    pub(crate) bands: u32,
+    pub(crate) classes: u32,
+}
+
+impl Shape {
+    pub(crate) const fn new(model: &ModelRef, window: WindowShape, batch: u32) -> Self {
+        Self { batch, window, bands: model.bands, classes: model.classes }
     }
-    text
-}
 
-type Say = unsafe extern "C" fn(*mut c_char, usize) -> usize;
+    /// Windows, edge, bands, classes.
+    pub(crate) fn sizes(self) -> [i64; 4] {
+        [self.batch, self.window.edge_px(), self.bands, self.classes].map(i64::from)
+    }
 
-unsafe extern "C" {
-    fn swath_engine_config(out: *mut c_char, room: usize) -> usize;
-    fn swath_engine_cpu_capability(out: *mut c_char, room: usize) -> usize;
-}
+    /// Values of one window.
+    pub(crate) const fn window_values(self, channels: u32) -> usize {
+        (self.window.edge_px() as usize).pow(2) * channels as usize
+    }
 
-fn said(say: Say) -> String {
-    let mut text = vec![0_u8; 16 * 1024];
-    // SAFETY: the other side writes at most the room that it is given, and throws nothing.
-    let length = unsafe { say(text.as_mut_ptr().cast(), text.len()) };
-    text.truncate(length);
-    String::from_utf8_lossy(&text).into_owned()
-}
+    /// Values of a full batch; an error where there can be no such batch.
+    pub(crate) fn values(self, channels: u32) -> Result<usize> {
+        let edge = u64::from(self.window.core_px) + 2 * u64::from(self.window.margin_px);
+        let all =
+            [edge, edge, u64::from(channels)].into_iter().try_fold(u64::from(self.batch), u64::checked_mul);
+        let values = all.and_then(|all| usize::try_from(all).ok()).ok_or_else(|| self.too_large(channels))?;
+        if values == 0 {
+            return Err(ModelError::config(format!("{} are nothing to compute", self.described(channels))));
+        }
+        Ok(values)
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// A buffer for a full batch.
+    pub(crate) fn room(self, channels: u32) -> Result<Vec<f32>> {
+        let values = self.values(channels)?;
+        let mut room = Vec::new();
+        room.try_reserve_exact(values).map_err(|_| self.too_large(channels))?;
+        room.resize(values, 0.0);
+        Ok(room)
+    }
 
-    #[test]
-    fn the_loaded_library_says_its_version_and_its_instructions() {
-        assert_eq!(engine(), concat!("libtorch ", env!("SWATH_LIBTORCH_VERSION")));
-        // "NO AVX" and "DEFAULT" are answers too.
-        assert!(!instruction_set().is_empty());
+    pub(crate) fn too_large(self, channels: u32) -> ModelError {
+        ModelError::capacity(format!("there is no memory for {}", self.described(channels)))
+    }
+
+    fn described(self, channels: u32) -> String {
+        let edge = u64::from(self.window.core_px) + 2 * u64::from(self.window.margin_px);
+        format!("{} windows of {edge} px with {channels} channels", self.batch)
     }
 }

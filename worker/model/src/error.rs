@@ -6,6 +6,8 @@ pub type Result<T> = std::result::Result<T, ModelError>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Not on this machine, as it is set up: another may.
+    Unfit,
     /// Weights and architecture do not belong together, or the file is damaged.
     Config,
     /// The network's output is no number: the pixels are at fault.
@@ -23,6 +25,10 @@ pub struct ModelError {
 }
 
 impl ModelError {
+    pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into() }
+    }
+
     pub(crate) fn config(text: impl Into<String>) -> Self {
         Self { kind: Kind::Config, text: text.into() }
     }

@@ -2,11 +2,10 @@
 //! crate that names tch; it builds without GDAL.
 //!
 //! Read [`predictor`] and [`learner`] first. [`network`] lists what there is: [`tiny`], [`unet`] and
-//! [`deeplab`] on a [`resnet`], [`torchscript`]. [`weights`] gives them tensors by name, from a file or
-//! a seed; [`conv`] folds batch norms away for whoever only predicts; [`process`] and [`blocks`] say where memory
-//! comes from.
+//! [`deeplab`] on a [`resnet`], each said once, in the words of [`ops`]. [`weights`] gives them tensors by name, from a file
+//! or a seed; [`conv`] folds batch norms away for whoever only predicts. An [`engine`] runs them: [`torch`], or
+//! [`openvino`], which takes them as [`onnx`] writes them down.
 
-mod blocks;
 mod conv;
 mod deeplab;
 #[cfg(test)]
@@ -15,18 +14,26 @@ mod engine;
 mod error;
 mod learner;
 mod network;
+mod onnx;
+mod openvino;
+mod ops;
 mod predictor;
-mod process;
+mod ranges;
 #[cfg(test)]
 mod reference;
 mod resnet;
 mod tiny;
-mod torchscript;
+mod torch;
 mod unet;
 mod weights;
 
-pub use engine::engine;
 pub use error::{Kind, ModelError, Result};
 pub use learner::{Batch, Learner, Loss, Setup, Start};
-pub use predictor::{Predictor, load};
-pub use process::init_process;
+pub use predictor::{Files, Predictor, load};
+pub use ranges::{Calibration, Ranges};
+pub use torch::init_process;
+
+/// All that can compute here, each opened, with its version.
+pub fn engines() -> Result<Vec<String>> {
+    Ok(vec![torch::engine(), openvino::engine()?])
+}

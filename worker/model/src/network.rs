@@ -7,14 +7,40 @@ use tch::Tensor;
 use crate::{
     deeplab::Deeplab,
     error::{ModelError, Result},
+    onnx::{Graph, Node},
+    ops::Layered,
+    ranges::{Ranges, Watch},
     resnet::Depth,
     tiny::Tiny,
+    torch::Eager,
     unet::Unet,
     weights::Weights,
 };
 
 pub(crate) trait Network: Send {
     fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor>;
+
+    /// For an engine that takes networks as files.
+    fn write_down(&self, graph: &mut Graph, input: &Node) -> Result<Node>;
+
+    /// Widens the ranges of its values by what these images make of them.
+    fn widen(&self, ranges: &mut Ranges, input: &Tensor) -> Result<()>;
+}
+
+impl<N: Layered + Send> Network for N {
+    fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
+        self.pass(&mut Eager { pass }, input)
+    }
+
+    fn write_down(&self, graph: &mut Graph, input: &Node) -> Result<Node> {
+        self.pass(graph, input)
+    }
+
+    fn widen(&self, ranges: &mut Ranges, input: &Tensor) -> Result<()> {
+        let mut watch = Watch::new(ranges);
+        let input = watch.see(input.shallow_clone())?;
+        self.pass(&mut watch, &input).map(drop)
+    }
 }
 
 /// What a forward pass is for.
@@ -55,6 +81,11 @@ pub(crate) fn build(
         Architecture::Torchscript => {
             return Err(ModelError::config(
                 "a TorchScript module can't be drawn from a seed, nor trained: give weights = \"FILE.pt\"",
+            ));
+        }
+        Architecture::Onnx => {
+            return Err(ModelError::config(
+                "an ONNX model can't be drawn from a seed, nor trained: give weights = \"FILE.onnx\"",
             ));
         }
     };

@@ -1,21 +1,22 @@
 //! The seam: windows of floats in, logits out, always in batches of one shape, so that bits do not
 //! depend on how many windows there happened to be.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use swath_proto::{
     ids::ItemId,
-    item::{Architecture, ModelRef, Weights as WeightsRef, WindowShape},
+    item::{Architecture, EngineName, ModelRef, Precision, Weights as WeightsRef, WindowShape},
     numeric::NumericClass,
 };
-use tch::{Device, Tensor};
 
 use crate::{
-    engine,
+    engine::{Described, Engine, Shape},
     error::{Kind, ModelError, Result},
-    network::{Layers, Network, Pass, build},
-    process::use_threads,
-    torchscript::Module,
+    network::{Layers, Network, build},
+    onnx,
+    openvino::Openvino,
+    ranges::Ranges,
+    torch::{Module, Torch},
     weights::{File, Seeded, Stream, Weights},
 };
 
@@ -28,25 +29,36 @@ pub trait Predictor: Send {
     fn class(&self) -> &NumericClass;
 }
 
+/// What a network names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Files {
+    /// None of weights that come from a seed.
+    pub weights: Option<PathBuf>,
+    /// Where it computes in 8 bits.
+    pub ranges: Option<Ranges>,
+}
+
 /// Loads a network and finds its numeric class by running it once.
 pub fn load(
     model: &ModelRef,
-    file: Option<&Path>,
+    files: &Files,
     window: WindowShape,
     batch: u32,
     threads: u32,
 ) -> Result<Box<dyn Predictor>> {
-    let input = room(batch, window, model.bands)?;
-    let output = room(batch, window, model.classes)?;
-    let network = tch::no_grad(|| network(model, file))?;
-    let mut predictor = TchPredictor {
-        network,
-        input,
-        output,
+    let shape = Shape::new(model, window, batch);
+    // What is too large is told before a network is built for it.
+    shape.values(model.bands)?;
+    shape.values(model.classes)?;
+    let engine = tch::no_grad(|| engine(model, files, shape, threads))?;
+    let Described { engine: name, precision, instruction_set } = engine.describe()?;
+    let mut predictor = Batches {
+        engine,
+        shape,
         class: NumericClass {
-            engine: engine::engine(),
-            precision: "fp32".into(),
-            instruction_set: engine::instruction_set(),
+            engine: name,
+            precision,
+            instruction_set,
             model: model.clone(),
             window,
             batch,
@@ -55,7 +67,7 @@ pub fn load(
         },
     };
     predictor.class.fingerprint = predictor.fingerprint().map_err(|error| match error.kind {
-        Kind::Config | Kind::Capacity => error,
+        Kind::Unfit | Kind::Config | Kind::Capacity => error,
         // What fails on noise fails on every image.
         Kind::Data | Kind::Internal => ModelError::config(format!(
             "the network can't be used on {batch} windows of {} px with {} bands: {error}",
@@ -66,23 +78,39 @@ pub fn load(
     Ok(Box::new(predictor))
 }
 
-/// A buffer for a full batch.
-fn room(batch: u32, window: WindowShape, channels: u32) -> Result<Vec<f32>> {
-    let edge = u64::from(window.core_px) + 2 * u64::from(window.margin_px);
-    let values = [edge, edge, u64::from(channels)].into_iter().try_fold(u64::from(batch), u64::checked_mul);
-    let described = || format!("{batch} windows of {edge} px with {channels} channels");
-    let too_many = || ModelError::capacity(format!("there is no memory for {}", described()));
-    let values = usize::try_from(values.ok_or_else(too_many)?).map_err(|_| too_many())?;
-    if values == 0 {
-        return Err(ModelError::config(format!("{} are nothing to compute", described())));
+fn engine(model: &ModelRef, files: &Files, shape: Shape, threads: u32) -> Result<Box<dyn Engine>> {
+    if model.architecture == Architecture::Onnx {
+        let path = files
+            .weights
+            .as_ref()
+            .ok_or_else(|| ModelError::config("the file of the ONNX model was not given"))?;
+        let bytes = std::fs::read(path)
+            .map_err(|error| ModelError::config(format!("reading {}: {error}", path.display())))?;
+        return Ok(Box::new(Openvino::foreign(&bytes, model.precision, shape, threads)?));
     }
-    let mut room = Vec::new();
-    room.try_reserve_exact(values).map_err(|_| too_many())?;
-    room.resize(values, 0.0);
-    Ok(room)
+    let network = network(model, files.weights.as_deref())?;
+    Ok(match model.engine {
+        EngineName::Libtorch if model.precision != Precision::Fp32 => {
+            let text = format!("libtorch computes in 32 bits here: {} is OpenVINO's", model.precision.name());
+            return Err(ModelError::config(text));
+        }
+        EngineName::Libtorch => Box::new(Torch::new(network, shape, threads)?),
+        EngineName::Openvino => {
+            let ranges = match (model.precision, &files.ranges) {
+                (Precision::Fp32 | Precision::Bf16, _) => None,
+                (Precision::Int8(_), Some(ranges)) => Some(ranges),
+                (Precision::Int8(content), None) => {
+                    return Err(ModelError::config(format!("the ranges {content} were not given")));
+                }
+            };
+            let file = onnx::write(&*network, shape.sizes(), ranges)?;
+            drop(network);
+            Box::new(Openvino::own(&file, model.precision, shape, threads)?)
+        }
+    })
 }
 
-fn network(model: &ModelRef, file: Option<&Path>) -> Result<Box<dyn Network>> {
+pub(crate) fn network(model: &ModelRef, file: Option<&Path>) -> Result<Box<dyn Network>> {
     let (bands, classes) = (i64::from(model.bands), i64::from(model.classes));
     let mut weights: Box<dyn Weights> = match (&model.weights, file) {
         (WeightsRef::File { .. }, Some(path)) if model.architecture == Architecture::Torchscript => {
@@ -100,72 +128,50 @@ fn network(model: &ModelRef, file: Option<&Path>) -> Result<Box<dyn Network>> {
     build(model.architecture, &mut Layers { weights: &mut *weights, learnt: None }, (bands, classes))
 }
 
-struct TchPredictor {
-    network: Box<dyn Network>,
-    /// A full batch; its tail stays zero where a batch is short.
-    input: Vec<f32>,
-    output: Vec<f32>,
+/// An engine that is given what it wants: full batches.
+struct Batches {
+    engine: Box<dyn Engine>,
+    shape: Shape,
     class: NumericClass,
 }
 
-impl TchPredictor {
-    fn shape(&self) -> [i64; 3] {
-        let edge = i64::from(self.class.window.edge_px());
-        [i64::from(self.class.batch), edge, i64::from(self.class.model.bands)]
-    }
-
+impl Batches {
     /// Hash of the logits of one full batch of fixed noise.
     fn fingerprint(&mut self) -> Result<ItemId> {
         let mut noise = Stream::new(0, "fingerprint");
-        let input: Vec<f32> = (0..self.input.len()).map(|_| noise.uniform()).collect();
-        let batch = self.class.batch as usize;
+        let input: Vec<f32> = (0..self.shape.values(self.shape.bands)?).map(|_| noise.uniform()).collect();
+        let batch = self.shape.batch as usize;
         let logits = self.forward(&input, batch)?;
         let bytes: Vec<u8> = logits.iter().flat_map(|value| value.to_le_bytes()).collect();
         Ok(ItemId::of(&bytes))
     }
 }
 
-impl Predictor for TchPredictor {
+impl Predictor for Batches {
     fn forward(&mut self, input: &[f32], n: usize) -> Result<&[f32]> {
-        let [batch, edge, bands] = self.shape();
-        let per_window = (edge * edge * bands) as usize;
-        if n > batch as usize || input.len() != n * per_window {
-            let text = format!("{} values do not make {n} windows of a batch of {batch}", input.len());
+        let shape = self.shape;
+        if n > shape.batch as usize || input.len() != n * shape.window_values(shape.bands) {
+            let text =
+                format!("{} values do not make {n} windows of a batch of {}", input.len(), shape.batch);
             return Err(ModelError::internal(text));
         }
-        self.input[..input.len()].copy_from_slice(input);
-        self.input[input.len()..].fill(0.0);
-        let classes = i64::from(self.class.model.classes);
-        use_threads(self.class.threads);
-        let output = tch::no_grad(|| -> Result<Tensor> {
-            let bytes = self.input.as_mut_ptr().cast_const().cast();
-            // Pixels with their bands side by side are a channels-last tensor as they lie.
-            let strides = [edge * edge * bands, 1, edge * bands, bands];
-            let shape = [batch, bands, edge, edge];
-            // SAFETY: the buffer holds a full batch and outlives the tensors that look into it. A network
-            // may write to its input: nobody else looks at the buffer, and it is filled anew each time.
-            let input =
-                unsafe { Tensor::f_from_blob(bytes, &shape, &strides, tch::Kind::Float, Device::Cpu)? };
-            let output = self.network.forward(&input, Pass::Predict)?;
-            let (size, kind) = (output.size(), output.f_kind()?);
-            if size != [batch, classes, edge, edge] || kind != tch::Kind::Float {
-                return Err(ModelError::config(format!(
-                    "the network gives {size:?} of {kind:?} where {:?} (batch, classes, height, width) of Float \
-                     belongs",
-                    [batch, classes, edge, edge]
-                )));
-            }
-            // A copy only where the network did not compute channels-last.
-            Ok(output.f_permute([0, 2, 3, 1])?.f_contiguous()?)
-        })?;
-        let per_window = (edge * edge * classes) as usize;
-        let wanted = n * per_window;
-        output.f_view([-1])?.f_copy_data(&mut self.output[..wanted], wanted)?;
-        let logits = &self.output[..wanted];
+        // Engines may take what is no number for zero.
+        if let Some(at) = input.iter().position(|value| !value.is_finite()) {
+            return Err(ModelError::data(format!(
+                "a value of window {} of {n} is {}: its pixels are no numbers",
+                at / shape.window_values(shape.bands) + 1,
+                input[at]
+            )));
+        }
+        let (images, padding) = self.engine.input()?.split_at_mut(input.len());
+        images.copy_from_slice(input);
+        padding.fill(0.0);
+        let per_window = shape.window_values(shape.classes);
+        let logits = &self.engine.run()?[..n * per_window];
         match logits.iter().position(|logit| !logit.is_finite()) {
             None => Ok(logits),
             Some(at) => Err(ModelError::data(format!(
-                "a logit of window {} of {n} is {}: its pixels are no numbers, or too large for this network",
+                "a logit of window {} of {n} is {}: its pixels are too large for this network",
                 at / per_window + 1,
                 logits[at]
             ))),
@@ -183,52 +189,98 @@ mod tests {
 
     use super::*;
 
-    fn tiny() -> ModelRef {
-        ModelRef { architecture: Architecture::Tiny, weights: WeightsRef::Seed(3), bands: 3, classes: 2 }
+    const ENGINES: [EngineName; 2] = [EngineName::Libtorch, EngineName::Openvino];
+
+    fn tiny(engine: EngineName) -> ModelRef {
+        let weights = WeightsRef::Seed(3);
+        ModelRef {
+            architecture: Architecture::Tiny,
+            weights,
+            bands: 3,
+            classes: 2,
+            engine,
+            precision: Precision::Fp32,
+        }
     }
 
     fn kind(model: &ModelRef, core_px: u32, batch: u32) -> Option<Kind> {
-        load(model, None, WindowShape { core_px, margin_px: 0 }, batch, 1).err().map(|error| error.kind)
+        load(model, &Files::default(), WindowShape { core_px, margin_px: 0 }, batch, 1)
+            .err()
+            .map(|error| error.kind)
     }
 
     #[test]
     fn pixels_that_are_no_numbers_fail_their_item_and_no_other() {
-        let mut predictor = load(&tiny(), None, WindowShape { core_px: 8, margin_px: 0 }, 2, 1).unwrap();
-        let good = vec![0.5; 8 * 8 * 3];
-        for bad in [f32::NAN, f32::INFINITY] {
-            let mut windows = [good.clone(), good.clone()].concat();
-            windows[8 * 8 * 3 + 100] = bad;
-            let error = predictor.forward(&windows, 2).unwrap_err();
-            assert_eq!(error.kind, Kind::Data);
-            assert!(error.to_string().contains("window 2 of 2"), "{error}");
-            assert!(predictor.forward(&good, 1).is_ok());
+        for engine in ENGINES {
+            let mut predictor =
+                load(&tiny(engine), &Files::default(), WindowShape { core_px: 8, margin_px: 0 }, 2, 1)
+                    .unwrap();
+            let good = vec![0.5; 8 * 8 * 3];
+            for bad in [f32::NAN, f32::INFINITY] {
+                let mut windows = [good.clone(), good.clone()].concat();
+                windows[8 * 8 * 3 + 100] = bad;
+                let error = predictor.forward(&windows, 2).unwrap_err();
+                assert_eq!(error.kind, Kind::Data);
+                assert!(error.to_string().contains("window 2 of 2"), "{error}");
+                assert!(predictor.forward(&good, 1).is_ok());
+            }
         }
     }
 
     #[test]
     fn what_does_not_fit_the_batch_is_refused() {
-        let mut predictor = load(&tiny(), None, WindowShape { core_px: 8, margin_px: 0 }, 2, 1).unwrap();
-        for (values, n) in [(8 * 8 * 3, 2), (3 * 8 * 8 * 3, 3), (8 * 8 * 3 - 1, 1)] {
-            assert_eq!(predictor.forward(&vec![0.5; values], n).unwrap_err().kind, Kind::Internal);
+        for engine in ENGINES {
+            let mut predictor =
+                load(&tiny(engine), &Files::default(), WindowShape { core_px: 8, margin_px: 0 }, 2, 1)
+                    .unwrap();
+            for (values, n) in [(8 * 8 * 3, 2), (3 * 8 * 8 * 3, 3), (8 * 8 * 3 - 1, 1)] {
+                assert_eq!(predictor.forward(&vec![0.5; values], n).unwrap_err().kind, Kind::Internal);
+            }
+            assert!(predictor.forward(&[], 0).unwrap().is_empty());
         }
-        assert!(predictor.forward(&[], 0).unwrap().is_empty());
     }
 
     #[test]
     fn sizes_out_of_all_reason_are_errors_and_not_aborts() {
-        assert_eq!(kind(&tiny(), 8, 1), None);
-        assert_eq!(kind(&tiny(), 100_000, 256), Some(Kind::Capacity));
-        assert_eq!(kind(&tiny(), u32::MAX, u32::MAX), Some(Kind::Capacity));
-        assert_eq!(kind(&tiny(), 0, 1), Some(Kind::Config));
-        assert_eq!(kind(&tiny(), 8, 0), Some(Kind::Config));
+        for engine in ENGINES {
+            assert_eq!(kind(&tiny(engine), 8, 1), None);
+            assert_eq!(kind(&tiny(engine), 100_000, 256), Some(Kind::Capacity));
+            assert_eq!(kind(&tiny(engine), u32::MAX, u32::MAX), Some(Kind::Capacity));
+            assert_eq!(kind(&tiny(engine), 0, 1), Some(Kind::Config));
+            assert_eq!(kind(&tiny(engine), 8, 0), Some(Kind::Config));
+        }
     }
 
     #[test]
     fn a_network_that_can_not_take_the_window_is_a_wrong_setup() {
-        let unet = ModelRef { architecture: Architecture::UnetResnet18, ..tiny() };
-        assert_eq!(kind(&unet, 40, 1), Some(Kind::Config));
         let missing = WeightsRef::File { sha256: Digest::of(b""), extension: "pt".into() };
-        let module = ModelRef { architecture: Architecture::Torchscript, weights: missing, ..tiny() };
-        assert_eq!(kind(&module, 8, 1), Some(Kind::Config));
+        for engine in ENGINES {
+            let unet = ModelRef { architecture: Architecture::UnetResnet18, ..tiny(engine) };
+            assert_eq!(kind(&unet, 40, 1), Some(Kind::Config));
+            let module = ModelRef {
+                architecture: Architecture::Torchscript,
+                weights: missing.clone(),
+                ..tiny(engine)
+            };
+            assert_eq!(kind(&module, 8, 1), Some(Kind::Config));
+        }
+    }
+
+    /// A file of our own making is one of other origin too, but for the way in which its images lie.
+    #[test]
+    fn an_onnx_model_that_is_none_or_does_not_fit_is_a_wrong_setup() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.onnx");
+        let weights = WeightsRef::File { sha256: Digest::of(b""), extension: "onnx".into() };
+        let model = ModelRef { architecture: Architecture::Onnx, weights, ..tiny(EngineName::Openvino) };
+        let error = || {
+            let shape = WindowShape { core_px: 8, margin_px: 0 };
+            load(&model, &Files { weights: Some(file.clone()), ranges: None }, shape, 2, 1).err().unwrap()
+        };
+        std::fs::write(&file, b"not a model").unwrap();
+        assert_eq!(error().kind, Kind::Config, "{}", error());
+        let network = network(&tiny(EngineName::Openvino), None).unwrap();
+        std::fs::write(&file, onnx::write(&*network, [2, 8, 3, 2], None).unwrap()).unwrap();
+        assert_eq!(error().kind, Kind::Config, "{}", error());
     }
 }

@@ -4,14 +4,18 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use swath_proto::item::{Architecture, WindowShape};
+use swath_proto::item::{Architecture, EngineName, Precision, WindowShape};
 use tch::Tensor;
 
 use crate::{
+    Files,
     determinism::network,
+    engine::{Engine as _, Shape},
     error::Result,
     load,
     network::{Layers, Learnt, Pass, build},
+    onnx,
+    openvino::Openvino,
     weights::{Seeded, Stream, Weights},
 };
 
@@ -36,12 +40,22 @@ fn check(name: &str, logits: &[f32], wanted: &[f32]) {
 fn logits_are_those_of_pytorch() {
     let reference: HashMap<String, Vec<f32>> =
         serde_json::from_str(include_str!("../testdata/reference.json")).unwrap();
-    for architecture in [Architecture::Tiny, Architecture::UnetResnet18, Architecture::Torchscript] {
-        let name = serde_json::to_value(architecture).unwrap();
-        let (model, file) = network(architecture);
-        let mut predictor = load(&model, file.as_deref(), WINDOW, 2, 1).unwrap();
+    for made in [
+        (Architecture::Tiny, EngineName::Libtorch),
+        (Architecture::UnetResnet18, EngineName::Libtorch),
+        (Architecture::Torchscript, EngineName::Libtorch),
+        (Architecture::Tiny, EngineName::Openvino),
+        (Architecture::UnetResnet18, EngineName::Openvino),
+        (Architecture::Onnx, EngineName::Openvino),
+    ] {
+        // The same network twice, in two formats.
+        let known = if made.0 == Architecture::Onnx { Architecture::Torchscript } else { made.0 };
+        let name = serde_json::to_value(known).unwrap();
+        let (model, file) = network(made);
+        let files = Files { weights: file, ranges: None };
+        let mut predictor = load(&model, &files, WINDOW, 2, 1).unwrap();
         let logits = predictor.forward(&window(), 1).unwrap();
-        check(&name.to_string(), logits, &reference[name.as_str().unwrap()]);
+        check(&format!("{made:?}"), logits, &reference[name.as_str().unwrap()]);
     }
 }
 
@@ -94,6 +108,14 @@ fn every_network_computes_what_torchvisions_does_folded_or_not() {
             let output = tch::no_grad(|| network.forward(&input, Pass::Predict)).unwrap();
             let found = Vec::<f32>::try_from(output.permute([0, 2, 3, 1]).contiguous().view(-1)).unwrap();
             check(&name, &found, &logits);
+            if !learns {
+                let sizes = [1, edge, BANDS, 3];
+                let file = onnx::write(&*network, sizes, None).unwrap();
+                let shape = Shape { batch: 1, window: WINDOW, bands: BANDS as u32, classes: 3 };
+                let mut engine = Openvino::own(&file, Precision::Fp32, shape, 1).unwrap();
+                engine.input().unwrap().copy_from_slice(&window());
+                check(&format!("{name}, OpenVINO"), engine.run().unwrap(), &logits);
+            }
             if learns {
                 assert_eq!(weights.names, learnt.parameters.len() + learnt.statistics.len());
                 assert_eq!(weights.names + learnt.statistics.len() / 2, tensors, "{name}");

@@ -1,11 +1,10 @@
 //! torchvision's ResNets without their classifier: tensors have its names under a prefix.
 
-use tch::Tensor;
-
 use crate::{
     conv::{Conv, Spec},
     error::Result,
-    network::{Layers, Pass},
+    network::Layers,
+    ops::Ops,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +50,8 @@ pub(crate) struct Resnet {
 
 /// Convolutions and a way around them.
 struct Block {
-    convs: Vec<Conv>,
+    /// The first, and what follows it.
+    convs: (Conv, Vec<Conv>),
     shortcut: Option<Conv>,
 }
 
@@ -97,19 +97,29 @@ impl Resnet {
         Ok(Self { stem, layers: built })
     }
 
-    /// What the stem and the four layers give, the shallowest first.
-    pub(crate) fn levels(&self, input: &Tensor, pass: Pass) -> Result<Vec<Tensor>> {
-        let stem = self.stem.forward_relu(input, pass)?;
-        let mut output = stem.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
-        let mut levels = vec![stem];
-        for layer in &self.layers {
-            for block in layer {
-                output = block.forward(&output, pass)?;
+    pub(crate) fn levels<O: Ops>(&self, ops: &mut O, input: &O::Value) -> Result<Levels<O::Value>> {
+        let stem = ops.conv_relu(&self.stem, input)?;
+        let mut deepest = ops.max_pool(&stem)?;
+        let mut shallow = vec![stem];
+        for (number, layer) in self.layers.iter().enumerate() {
+            for (block, of_layer) in layer.iter().zip(0..) {
+                let output = block.forward(ops, &deepest)?;
+                let before = std::mem::replace(&mut deepest, output);
+                // What the pooling gave is no level of its own.
+                if of_layer == 0 && number > 0 {
+                    shallow.push(before);
+                }
             }
-            levels.push(output.shallow_clone());
         }
-        Ok(levels)
+        Ok(Levels { shallow, deepest })
     }
+}
+
+/// What the stem and the four layers give.
+pub(crate) struct Levels<V> {
+    /// All but the deepest, the shallowest first.
+    pub(crate) shallow: Vec<V>,
+    pub(crate) deepest: V,
 }
 
 impl Block {
@@ -121,16 +131,12 @@ impl Block {
         };
         let inside = to / 4;
         let convs = if depth.is_bottleneck() {
-            vec![
-                conv("conv1", "bn1", (from, inside), 1, 1, 1)?,
-                conv("conv2", "bn2", (inside, inside), 3, stride, dilation)?,
-                conv("conv3", "bn3", (inside, to), 1, 1, 1)?,
-            ]
+            let first = conv("conv1", "bn1", (from, inside), 1, 1, 1)?;
+            let second = conv("conv2", "bn2", (inside, inside), 3, stride, dilation)?;
+            (first, vec![second, conv("conv3", "bn3", (inside, to), 1, 1, 1)?])
         } else {
-            vec![
-                conv("conv1", "bn1", (from, to), 3, stride, dilation)?,
-                conv("conv2", "bn2", (to, to), 3, 1, dilation)?,
-            ]
+            let first = conv("conv1", "bn1", (from, to), 3, stride, dilation)?;
+            (first, vec![conv("conv2", "bn2", (to, to), 3, 1, dilation)?])
         };
         let changes = stride != 1 || from != to;
         let shortcut = if changes {
@@ -141,18 +147,20 @@ impl Block {
         Ok(Self { convs, shortcut })
     }
 
-    fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
-        let mut output = input.shallow_clone();
-        for (number, conv) in self.convs.iter().enumerate() {
-            output = conv.forward(&output, pass)?;
-            if number + 1 < self.convs.len() {
-                output = output.f_relu_()?;
-            }
+    fn forward<O: Ops>(&self, ops: &mut O, input: &O::Value) -> Result<O::Value> {
+        let (first, others) = &self.convs;
+        let mut output = ops.conv(first, input)?;
+        for conv in others {
+            let active = ops.relu(output)?;
+            output = ops.conv(conv, &active)?;
         }
-        let mut sum = match &self.shortcut {
-            Some(shortcut) => output.f_add_(&shortcut.forward(input, pass)?)?,
-            None => output.f_add_(input)?,
+        let sum = match &self.shortcut {
+            Some(shortcut) => {
+                let shortcut = ops.conv(shortcut, input)?;
+                ops.add(output, &shortcut)?
+            }
+            None => ops.add(output, input)?,
         };
-        Ok(sum.f_relu_()?)
+        ops.relu(sum)
     }
 }

@@ -1,11 +1,10 @@
 //! Two small convolutions: enough to try everything out, and quick.
 
-use tch::Tensor;
-
 use crate::{
     conv::{Conv, Spec},
     error::Result,
-    network::{Layers, Network, Pass},
+    network::Layers,
+    ops::{Layered, Ops},
 };
 
 const HIDDEN: i64 = 8;
@@ -24,8 +23,9 @@ impl Tiny {
     }
 }
 
-impl Network for Tiny {
-    fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
-        self.head.forward(&self.hidden.forward_relu(input, pass)?, pass)
+impl Layered for Tiny {
+    fn pass<O: Ops>(&self, ops: &mut O, input: &O::Value) -> Result<O::Value> {
+        let hidden = ops.conv_relu(&self.hidden, input)?;
+        ops.conv(&self.head, &hidden)
     }
 }

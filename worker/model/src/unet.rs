@@ -1,13 +1,12 @@
 //! U-Net on a ResNet: the encoder's tensors have torchvision's names under `encoder.`; the decoder's
 //! five stages are `d0` to `d4`, from the deepest up.
 
-use tch::Tensor;
-
 use crate::{
     conv::{Conv, Spec},
     error::Result,
-    network::{Layers, Network, Pass},
-    resnet::{Deep, Depth, Resnet},
+    network::Layers,
+    ops::{Layered, Ops},
+    resnet::{Deep, Depth, Levels, Resnet},
 };
 
 /// Channels that the decoder's stages give, whatever the encoder; what a stage takes is what was
@@ -42,19 +41,17 @@ impl Unet {
     }
 }
 
-impl Network for Unet {
-    fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
-        let mut skips = self.encoder.levels(input, pass)?;
-        // The deepest level is where the decoder begins; the others come back as skips.
-        let mut output = skips.pop().unwrap_or_else(|| input.shallow_clone());
+impl Layered for Unet {
+    fn pass<O: Ops>(&self, ops: &mut O, input: &O::Value) -> Result<O::Value> {
+        let Levels { mut shallow, deepest: mut output } = self.encoder.levels(ops, input)?;
         for [first, second] in &self.stages {
-            let (_, _, height, width) = output.size4()?;
-            output = output.f_upsample_nearest2d([height * 2, width * 2], None, None)?;
-            if let Some(skip) = skips.pop() {
-                output = Tensor::f_cat(&[&output, &skip], 1)?;
+            output = ops.double(&output)?;
+            if let Some(skip) = shallow.pop() {
+                output = ops.concat(&[&output, &skip])?;
             }
-            output = second.forward_relu(&first.forward_relu(&output, pass)?, pass)?;
+            output = ops.conv_relu(first, &output)?;
+            output = ops.conv_relu(second, &output)?;
         }
-        self.head.forward(&output, pass)
+        ops.conv(&self.head, &output)
     }
 }

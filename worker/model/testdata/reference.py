@@ -1,8 +1,8 @@
 """What PyTorch's eager mode computes: the reference of this crate's networks.
 
 Writes logits of freshly drawn networks (`reference.json`), of networks whose batch norms are as after
-training (`settled.json`), and steps of learning (`steps.json`); and `module.pt`, a scripted network as
-users export theirs. The seeded weights are drawn here a second time, from their description alone.
+training (`settled.json`), and steps of learning (`steps.json`); and `module.pt` and `module.onnx`, a
+network as users export theirs. The seeded weights are drawn here a second time, from their description alone.
 Takes the packages torch 2.11, torchvision and numpy.
 """
 
@@ -179,6 +179,10 @@ def logits():
     exported.norm.running_var.uniform_(0.5, 2)
     # Saved as it trains: whoever loads it has to switch to evaluation.
     torch.jit.script(exported.train()).save(HERE / "module.pt")
+    free = {0: "n", 2: "height", 3: "width"}
+    torch.onnx.export(
+        exported.eval(), (window(),), HERE / "module.onnx", dynamo=False, opset_version=17,
+        input_names=["image"], output_names=["logits"], dynamic_axes={"image": free, "logits": free})
     nets = {"tiny": NETWORKS["tiny"](), "unet-resnet18": NETWORKS["unet-resnet18"]()}
     found = {name: sample(seed_(net, SEED)(window())) for name, net in nets.items()}
     found["torchscript"] = sample(exported.eval()(window()))

@@ -1,7 +1,7 @@
 //! Packs the network with all that is needed to predict with it.
 
 use anyhow::{Context as _, anyhow};
-use swath_bundle::{Model, Summary};
+use swath_bundle::{Int8, Model, Summary};
 use swath_proto::item::Bundle;
 
 use super::{Output, json};
@@ -20,7 +20,7 @@ enum Bundled<'a> {
 }
 
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Bundle) -> Result<Output, JobError> {
-    let weights = models::file(cx, &work.model).await?;
+    let swath_model::Files { weights, ranges } = models::files(cx, &work.model).await?;
     let weights =
         weights.ok_or_else(|| JobError::data(anyhow!("weights from a seed are no model to pack")))?;
     let eval = match &work.eval {
@@ -40,6 +40,12 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Bundle) -> Result<O
         batch: work.batch,
         pixels: work.pixels.clone(),
         metrics,
+        int8: work.int8.clone().map(|int8| Int8 {
+            chips: int8.chips,
+            f1_fp32: int8.f1_fp32,
+            f1_int8: int8.f1_int8,
+            ranges: ranges.map(Into::into),
+        }),
     };
     let pack = move || {
         swath_bundle::write(Vec::new(), env!("CARGO_PKG_VERSION"), &model, &weights, eval.as_deref())

@@ -40,18 +40,20 @@ struct Read {
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Predict) -> Result<Output, JobError> {
     let planes = planes(cx, item, work).await?;
     let wanted = work.clone();
-    let body = cx.native(item, move || encode(&wanted, planes)).await?;
+    let phases = cx.phases.clone();
+    let body = cx.native(item, move || phases.encode(|| encode(&wanted, planes))).await?;
     Ok(Output { body: body.into(), pixels: work.rect.pixels() })
 }
 
 /// Reads and computes.
 pub(super) async fn planes(cx: &Context, item: &Claimed, work: &Predict) -> Result<Planes, JobError> {
-    let file = models::file(cx, &work.model).await?;
+    let files = models::files(cx, &work.model).await?;
     let wanted = work.clone();
-    let read = cx.native(item, move || read(&wanted)).await?;
+    let phases = cx.phases.clone();
+    let read = cx.native(item, move || phases.read(|| read(&wanted))).await?;
     let wanted = work.clone();
     cx.check_all_unchanged(item, &work.scene.files()).await?;
-    cx.device.run(cx.suspect(item), move |models| infer(models, &wanted, file, &read)).await
+    cx.device.run(cx.suspect(item), move |models| infer(models, &wanted, &files, &read)).await
 }
 
 /// One read for all windows, up to the last window's far margin.
@@ -95,12 +97,12 @@ fn cropped(plane: &[u8], window: WindowPx, rect: RectPx) -> Vec<u8> {
 fn infer(
     models: &mut Models,
     work: &Predict,
-    file: Option<std::path::PathBuf>,
+    files: &swath_model::Files,
     read: &Read,
 ) -> Result<Planes, JobError> {
     let key =
         Key { model: work.model.clone(), window: work.window, batch: work.batch, threads: work.threads };
-    let predictor = models.get(&key, file)?;
+    let predictor = models.get(&key, files)?;
     let here = predictor.class().id();
     if here != work.class {
         return Err(JobError::Unfit(anyhow!(

@@ -63,7 +63,8 @@ async fn finish(
         return Err(no_pixel_counts(scene));
     }
     let classes = work.classes.clone();
-    let files = cx.native(item, move || encode(&whole, planes, &classes)).await?;
+    let phases = cx.phases.clone();
+    let files = cx.native(item, move || phases.encode(|| encode(&whole, planes, &classes))).await?;
     let (mut classes, mut scores) = (None, None);
     // The classes last: whoever waits for a scene looks for them.
     for (product, body) in files.into_iter().rev() {

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use swath_backends::Kind;
 use swath_proto::{
+    ids::Digest,
     item::{Item, Stage, Train, Weights},
     keys,
     learn::{ChipItem, Chipped, TrainInputs, Trained, Training},
@@ -33,10 +34,7 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 const LOADERS: u32 = 2;
 
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Output, JobError> {
-    let key = keys::inputs(&item.run, &work.inputs);
-    let inputs: TrainInputs = serde_json::from_slice(&cx.blobs.get(&key).await?)
-        .with_context(|| format!("reading {key}"))
-        .map_err(JobError::data)?;
+    let inputs = inputs(cx, item, &work.inputs).await?;
     let mut spec = work.spec.clone();
     let mut pixels = vec![0; spec.classes as usize];
     let train = shards(cx, &inputs.train, &mut pixels).await?;
@@ -100,6 +98,13 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Ou
     }
 }
 
+/// The chip items that a document under the root names.
+pub(super) async fn inputs(cx: &Context, item: &Item, inputs: &Digest) -> Result<TrainInputs, JobError> {
+    let key = keys::inputs(&item.run, inputs);
+    let json = cx.blobs.get(&key).await?;
+    serde_json::from_slice(&json).with_context(|| format!("reading {key}")).map_err(JobError::data)
+}
+
 /// Checkpoints, once the weights lie under the name of their content; the log stays.
 pub(super) async fn tidy(cx: &Context, item: &Item) -> swath_backends::Result<()> {
     let stem = keys::training(&item.id);
@@ -125,7 +130,7 @@ fn training(now: &Progress) -> Training {
 }
 
 /// Gives the weights the name of their content, under which predictions find them.
-async fn publish(cx: &Context, key: &str, sha256: swath_proto::ids::Digest) -> Result<Weights, JobError> {
+async fn publish(cx: &Context, key: &str, sha256: Digest) -> Result<Weights, JobError> {
     let weights = Weights::File { sha256, extension: "safetensors".into() };
     if let Some(named) = keys::model(&weights) {
         cx.blobs.put_new(&named, cx.blobs.get(key).await?).await?;
@@ -143,7 +148,11 @@ fn balanced(pixels: &[u64]) -> Vec<f32> {
 
 /// What chip items have left; those that kept nothing have no shard. Names every one whose shard is gone.
 /// Adds up the pixels of each class.
-async fn shards(cx: &Context, items: &[ChipItem], pixels: &mut [u64]) -> Result<Vec<Shard>, JobError> {
+pub(super) async fn shards(
+    cx: &Context,
+    items: &[ChipItem],
+    pixels: &mut [u64],
+) -> Result<Vec<Shard>, JobError> {
     let (mut shards, mut gone) = (Vec::new(), Vec::new());
     for item in items {
         match shard(cx, item, pixels).await {
@@ -189,6 +198,7 @@ impl From<TrainError> for JobError {
     fn from(error: TrainError) -> Self {
         use swath_train::Kind;
         let class = match error.kind {
+            Kind::Unfit => return Self::Unfit(error.into()),
             Kind::Config => FailureClass::Config,
             Kind::Data => FailureClass::Data,
             Kind::Capacity => FailureClass::Capacity,

@@ -10,6 +10,8 @@ pub type Result<T> = std::result::Result<T, TrainError>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Not on this machine, as it is set up: another may.
+    Unfit,
     /// What was asked for can't be done: the same error everywhere.
     Config,
     /// Chips, weights or a checkpoint are at fault, or what became of them.
@@ -57,6 +59,7 @@ impl std::error::Error for TrainError {}
 impl From<ModelError> for TrainError {
     fn from(error: ModelError) -> Self {
         let kind = match error.kind {
+            ModelKind::Unfit => Kind::Unfit,
             ModelKind::Config => Kind::Config,
             ModelKind::Data => Kind::Data,
             ModelKind::Capacity => Kind::Capacity,

@@ -5,7 +5,7 @@
 //! is all that is drawn, [`schedule`] the learning rate, [`sample`] what the network is given of a
 //! chip, each a pure function; [`ahead`] fetches and decodes beside the computing. [`checkpoint`] is what is
 //! needed to go on; [`mod@progress`] and [`log`] are what people look at, [`events`] for TensorBoard. [`mod@backbone`] fetches
-//! encoders that others trained.
+//! encoders that others trained. [`int8`] sees afterwards whether 8 bits will do.
 
 mod ahead;
 mod backbone;
@@ -13,6 +13,7 @@ mod checkpoint;
 mod data;
 mod error;
 mod events;
+mod int8;
 mod log;
 mod order;
 mod progress;
@@ -25,6 +26,7 @@ pub use backbone::{MIRROR_VARIABLE, backbone};
 pub use checkpoint::Best;
 pub use data::Shard;
 pub use error::{Kind, Result, TrainError};
+pub use int8::Calibrated;
 pub use log::Row;
 pub use progress::Progress;
 pub use store::Store;

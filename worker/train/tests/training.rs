@@ -9,7 +9,7 @@ use std::path::Path;
 use swath_geo::confusion::Confusion;
 use swath_proto::{
     ids::Digest,
-    item::{Architecture, ModelRef, Weights, WindowShape},
+    item::{Architecture, EngineName, ModelRef, Precision, Weights, WindowShape},
     train::TrainSpec,
 };
 use swath_shard::Chip;
@@ -130,9 +130,18 @@ fn predicted(path: &Path, sha256: Digest, chips: std::ops::Range<u64>) -> Confus
         weights: Weights::File { sha256, extension: "safetensors".into() },
         bands: 3,
         classes: 2,
+        engine: EngineName::Libtorch,
+        precision: Precision::Fp32,
     };
     let shape = WindowShape { core_px: 64, margin_px: 0 };
-    let mut predictor = swath_model::load(&model, Some(path), shape, 1, 1).unwrap();
+    let mut predictor = swath_model::load(
+        &model,
+        &swath_model::Files { weights: Some(path.to_owned()), ranges: None },
+        shape,
+        1,
+        1,
+    )
+    .unwrap();
     let mut table = Confusion::new(2).unwrap();
     for Chip { image, labels, .. } in chips.map(|number| squares::chip(number, 64)) {
         let input: Vec<f32> = image.bytes().iter().map(|&byte| f32::from(byte) * (1.0 / 255.0)).collect();

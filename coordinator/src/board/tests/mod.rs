@@ -11,7 +11,7 @@ use swath_backends::ledger::Event;
 use swath_proto::{
     geometry::{SizePx, WindowPx},
     ids::{Digest, ItemId},
-    item::{Architecture, ModelRef, Place, Stage, Weights, WindowShape},
+    item::{Architecture, EngineName, ModelRef, Place, Precision, Stage, Weights, WindowShape},
     numeric::NumericClass,
     outcome::{Failure, FailureClass, Report},
     run::{PredictPlan, RunRecord, ScalePlan},
@@ -38,8 +38,14 @@ pub(super) fn files(id: &str, has_labels: bool) -> SceneFiles {
 }
 
 pub(super) fn record() -> RunRecord {
-    let model =
-        ModelRef { architecture: Architecture::Tiny, weights: Weights::Seed(1), bands: 3, classes: 2 };
+    let model = ModelRef {
+        architecture: Architecture::Tiny,
+        weights: Weights::Seed(1),
+        bands: 3,
+        classes: 2,
+        engine: EngineName::Libtorch,
+        precision: Precision::Fp32,
+    };
     let window = WindowShape { core_px: 256, margin_px: 0 };
     let class = NumericClass {
         engine: "test".into(),
@@ -71,6 +77,8 @@ pub(super) fn record() -> RunRecord {
             item_px: Some(512),
             shared_windows: None,
             class: Some(class),
+            wants_int8: false,
+            int8: None,
         },
         scale: ScalePlan::Auto,
         statistics: None,

@@ -14,7 +14,7 @@ use tch::{Kind, Reduction, Tensor};
 use crate::{
     error::{ModelError, Result},
     network::{Layers, Learnt, Network, Pass, build},
-    process::use_threads,
+    torch::use_threads,
     weights::{Backbone, File, FreshHead, Seeded, Weights},
 };
 
@@ -92,7 +92,7 @@ impl Learner {
     pub fn new(setup: Setup, start: Start) -> Result<Self> {
         let wrong = |text: &str| Err(ModelError::config(format!("{:?}: {text}", setup.architecture)));
         let Some((encoder, head)) = parts(setup.architecture) else {
-            return wrong("a TorchScript module can't be trained here");
+            return wrong("only networks whose layers are known here can be trained");
         };
         let seed = setup.seed;
         let mut weights: Box<dyn Weights> = match (start, encoder) {
@@ -278,7 +278,7 @@ fn parts(architecture: Architecture) -> Option<(Option<&'static str>, &'static s
         Architecture::Deeplabv3Resnet50 | Architecture::Deeplabv3Resnet101 => {
             Some((Some("backbone."), "classifier.4."))
         }
-        Architecture::Torchscript => None,
+        Architecture::Torchscript | Architecture::Onnx => None,
     }
 }
 

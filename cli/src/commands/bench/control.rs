@@ -16,7 +16,7 @@ use swath_coordinator::{
 use swath_proto::{
     envelope,
     ids::Digest,
-    item::{Architecture, ModelRef, Weights, WindowShape},
+    item::{Architecture, EngineName, ModelRef, Precision, Weights, WindowShape},
     keys,
     run::{PredictPlan, RunRecord, ScalePlan},
     status::RunState,
@@ -24,8 +24,9 @@ use swath_proto::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::line::{own_usage, print};
 use crate::{
-    args::{BenchArgs, BenchCommand, DoorArgs, Tuning},
+    args::{DoorArgs, Tuning},
     config,
     exit::Exit,
     pool::Pool,
@@ -33,8 +34,11 @@ use crate::{
 
 const SINGLES: u32 = 50;
 
-pub(super) async fn run(args: BenchArgs, door_args: DoorArgs) -> anyhow::Result<Exit> {
-    let BenchCommand::Control { items, workers, slots } = args.what;
+pub(super) async fn run(
+    items: u32,
+    (workers, slots): (usize, usize),
+    door_args: DoorArgs,
+) -> anyhow::Result<Exit> {
     let doors = open(&config::urls(&door_args)).await?;
     for lane in Lane::ALL {
         doors.queue.purge(lane).await?;
@@ -70,9 +74,9 @@ async fn warm_up(doors: &Doors) -> anyhow::Result<()> {
 
 async fn throughput(doors: &Doors, items: u32, backend: &str) -> anyhow::Result<()> {
     let record = submit(doors, items).await?;
-    let (started, cpu) = (Instant::now(), cpu_seconds());
+    let (started, cpu) = (Instant::now(), own_usage().cpu_s);
     serve(doors, &record).await?;
-    let (wall, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    let (wall, cpu) = (started.elapsed().as_secs_f64(), own_usage().cpu_s - cpu);
     print(&format!("control/{backend}/throughput"), f64::from(items) / wall, "items/s", cpu, wall);
     print(&format!("control/{backend}/coordinator"), cpu / wall, "cores", cpu, wall);
     Ok(())
@@ -92,7 +96,7 @@ async fn latency(doors: &Doors, backend: &str) -> anyhow::Result<()> {
     let record = submit(doors, SINGLES).await?;
     doors.ledger.restore(&record.run, &[]).await?;
     let mut cursor = doors.ledger.snapshot(&record.run).await?.cursor;
-    let (started, cpu) = (Instant::now(), cpu_seconds());
+    let (started, cpu) = (Instant::now(), own_usage().cpu_s);
     let mut times = Vec::new();
     for index in 0..SINGLES {
         let item = plan::noop(&record, index);
@@ -115,15 +119,21 @@ async fn latency(doors: &Doors, backend: &str) -> anyhow::Result<()> {
     }
     times.sort_by(f64::total_cmp);
     let median = times[times.len() / 2];
-    let (wall, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    let (wall, cpu) = (started.elapsed().as_secs_f64(), own_usage().cpu_s - cpu);
     print(&format!("control/{backend}/latency-median"), median, "ms", cpu, wall);
     doors.ledger.forget(&record.run).await?;
     Ok(())
 }
 
 async fn submit(doors: &Doors, noops: u32) -> anyhow::Result<RunRecord> {
-    let model =
-        ModelRef { architecture: Architecture::Tiny, weights: Weights::Seed(0), bands: 3, classes: 2 };
+    let model = ModelRef {
+        architecture: Architecture::Tiny,
+        weights: Weights::Seed(0),
+        bands: 3,
+        classes: 2,
+        engine: EngineName::Libtorch,
+        precision: Precision::Fp32,
+    };
     let record = RunRecord {
         scale: ScalePlan::Given,
         statistics: None,
@@ -148,6 +158,8 @@ async fn submit(doors: &Doors, noops: u32) -> anyhow::Result<RunRecord> {
             item_px: None,
             shared_windows: None,
             class: None,
+            wants_int8: false,
+            int8: None,
         },
         access: Vec::new(),
         max_failures: 5,
@@ -156,34 +168,4 @@ async fn submit(doors: &Doors, noops: u32) -> anyhow::Result<RunRecord> {
     };
     doors.blobs.put(&keys::run_record(&record.run), record.to_json().into()).await?;
     Ok(record)
-}
-
-fn print(name: &str, value: f64, unit: &str, cpu_s: f64, wall_s: f64) {
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load: f64 = load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(f64::NAN);
-    let line = serde_json::json!({
-        "name": name, "value": value, "unit": unit, "cpu_s": cpu_s, "wall_s": wall_s,
-        "rss_mib": rss_mib(), "load": load, "commit": env!("SWATH_COMMIT"),
-    });
-    say!("{line}");
-}
-
-/// Of this process: the coordinator, since the workers are others.
-fn cpu_seconds() -> f64 {
-    let usage = usage();
-    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 * 1e-6;
-    seconds(usage.ru_utime) + seconds(usage.ru_stime)
-}
-
-fn rss_mib() -> f64 {
-    usage().ru_maxrss as f64 / 1024.0
-}
-
-fn usage() -> libc::rusage {
-    // SAFETY: zeroes are a valid rusage, and the call only writes into it.
-    unsafe {
-        let mut usage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
-        usage
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Once;
 
-use crate::blocks::use_blocks;
+use super::blocks::use_blocks;
 
 /// Sets where memory comes from: the engine keeps what it has, all else gives back what is large. To be
 /// called before there are other threads; calling it again changes nothing.
@@ -38,10 +38,10 @@ fn give_back() {
 
 #[cfg(test)]
 mod tests {
-    use swath_proto::item::{Architecture, WindowShape};
+    use swath_proto::item::{Architecture, EngineName, WindowShape};
 
     use super::*;
-    use crate::{determinism::network, load};
+    use crate::{Files, determinism::network, load};
 
     const CHILD: &str = "SWATH_PROCESS_CHILD";
     const FORWARDS: i64 = 10;
@@ -56,10 +56,10 @@ mod tests {
 
     fn measure() -> Cost {
         let work = || {
-            let (model, file) = network(Architecture::Tiny);
+            let (model, file) = network((Architecture::Tiny, EngineName::Libtorch));
             // Its hidden layer is larger than any block that the C library keeps by itself.
             let shape = WindowShape { core_px: 512, margin_px: 0 };
-            let mut predictor = load(&model, file.as_deref(), shape, 8, 1).unwrap();
+            let mut predictor = load(&model, &Files { weights: file, ranges: None }, shape, 8, 1).unwrap();
             let input = vec![0.5; 8 * 512 * 512 * 4];
             let mut forward = || predictor.forward(&input, 8).map(|_| ()).unwrap();
             (0..3).for_each(|_| forward());
@@ -88,7 +88,7 @@ mod tests {
 
     fn child(setup: &str) -> Cost {
         let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "process::tests::blocks_are_kept_by_other_threads_too", "--nocapture"])
+            .args(["--exact", "torch::process::tests::blocks_are_kept_by_other_threads_too", "--nocapture"])
             .env(CHILD, setup)
             .output()
             .unwrap();

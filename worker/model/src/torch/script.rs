@@ -7,6 +7,8 @@ use tch::{CModule, Device, Tensor};
 use crate::{
     error::{ModelError, Result},
     network::{Network, Pass},
+    onnx::{Graph, Node},
+    ranges::Ranges,
 };
 
 pub(crate) struct Module(CModule);
@@ -28,5 +30,15 @@ impl Module {
 impl Network for Module {
     fn forward(&self, input: &Tensor, _: Pass) -> Result<Tensor> {
         Ok(self.0.forward_ts(&[input])?)
+    }
+
+    fn write_down(&self, _: &mut Graph, _: &Node) -> Result<Node> {
+        Err(ModelError::config("a TorchScript module runs in libtorch alone: give engine = \"libtorch\""))
+    }
+
+    fn widen(&self, _: &mut Ranges, _: &Tensor) -> Result<()> {
+        Err(ModelError::config(
+            "of a TorchScript module nothing is known but what it gives: it has no 8 bits",
+        ))
     }
 }

@@ -1,0 +1,17 @@
+//! `swath bench`: measurements of this machine and of these servers.
+
+mod control;
+mod line;
+mod predict;
+
+use crate::{
+    args::{BenchArgs, BenchCommand, DoorArgs},
+    exit::Exit,
+};
+
+pub(super) async fn run(args: BenchArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
+    match args.what {
+        BenchCommand::Control { items, workers, slots } => control::run(items, (workers, slots), doors).await,
+        BenchCommand::Predict(args) => predict::run(args).await,
+    }
+}

@@ -1,0 +1,252 @@
+//! Networks as ONNX files (operator set 17), for engines that take them so. Batch norms are folded, all sizes are
+//! fixed, and images come and go as they lie: pixels row by row, bands side by side.
+
+mod message;
+mod quantize;
+
+use std::collections::HashMap;
+
+use prost::Message as _;
+use tch::Tensor;
+
+use crate::{
+    conv::Conv,
+    error::{ModelError, Result},
+    network::Network,
+    ops::Ops,
+    ranges::Ranges,
+};
+use message::{Attribute, Constant, Element, Graph as Stored, Model, Operators, Port, Value};
+
+const IR_VERSION: i64 = 8;
+const OPERATORS: i64 = 17;
+
+/// A network's file. With the ranges of its values, it computes in 8 bits.
+pub(crate) fn write(network: &dyn Network, sizes: [i64; 4], ranges: Option<&Ranges>) -> Result<Vec<u8>> {
+    let [batch, edge, bands, classes] = sizes;
+    let mut graph = Graph { ranges: ranges.cloned(), ..Graph::default() };
+    let pixels = [batch, edge, edge, bands];
+    let turned = graph.node("Transpose", &["pixels"], &[("perm", Value::Ints(&[0, 3, 1, 2]))]);
+    let input = graph.value(turned, [batch, bands, edge, edge], None);
+    let output = network.write_down(&mut graph, &input)?;
+    if output.sizes != [batch, classes, edge, edge] {
+        return Err(ModelError::config(format!(
+            "the network gives {:?} where {:?} (batch, classes, height, width) belongs",
+            output.sizes,
+            [batch, classes, edge, edge]
+        )));
+    }
+    if let Some(ranges) = ranges.filter(|ranges| ranges.len() != graph.values) {
+        return Err(ModelError::config(format!(
+            "ranges of {} values are not those of this network, which has {}",
+            ranges.len(),
+            graph.values
+        )));
+    }
+    let named = [("perm", Value::Ints(&[0, 2, 3, 1]))];
+    let last = graph.node("Transpose", &[&output.name], &named);
+    let mut stored = graph.stored;
+    // The last node is what the file gives.
+    if let Some(name) = stored.nodes.last_mut().and_then(|node| node.outputs.first_mut()) {
+        debug_assert_eq!(*name, last);
+        *name = "logits".into();
+    }
+    stored.name = "network".into();
+    stored.inputs = vec![Port::new("pixels", pixels)];
+    stored.outputs = vec![Port::new("logits", [batch, edge, edge, classes])];
+    let operators = vec![Operators { domain: String::new(), version: OPERATORS }];
+    let model = Model { ir_version: IR_VERSION, producer: "swath".into(), graph: Some(stored), operators };
+    Ok(model.encode_to_vec())
+}
+
+/// A network being written down.
+#[derive(Default)]
+pub(crate) struct Graph {
+    stored: Stored,
+    ranges: Option<Ranges>,
+    /// How many values there were; it numbers them as [`Ranges`] does.
+    values: usize,
+    /// Names of values in 8 bits, by their own.
+    quantized: HashMap<String, Quantized>,
+}
+
+/// A value of the network.
+pub(crate) struct Node {
+    name: String,
+    sizes: [i64; 4],
+    /// Number of the value whose range this one has: its own, or that of what it repeats.
+    range: usize,
+}
+
+#[derive(Clone)]
+struct Quantized {
+    name: String,
+    scale: f32,
+}
+
+impl Graph {
+    fn node(&mut self, operator: &str, inputs: &[&str], attributes: &[(&str, Value<'_>)]) -> String {
+        let output = format!("n{}", self.stored.nodes.len());
+        self.stored.nodes.push(message::Node {
+            inputs: inputs.iter().map(|&input| input.to_owned()).collect(),
+            outputs: vec![output.clone()],
+            name: format!("{operator}-{output}"),
+            operator: operator.into(),
+            attributes: attributes.iter().map(|(name, value)| Attribute::new(name, value)).collect(),
+        });
+        output
+    }
+
+    fn constant(&mut self, sizes: &[i64], element: Element, bytes: Vec<u8>) -> String {
+        let name = format!("c{}", self.stored.constants.len());
+        let constant = Constant { sizes: sizes.to_vec(), element: element as i32, name: name.clone(), bytes };
+        self.stored.constants.push(constant);
+        name
+    }
+
+    fn floats(&mut self, sizes: &[i64], values: &[f32]) -> String {
+        self.constant(sizes, Element::F32, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+    }
+
+    fn ints(&mut self, values: &[i64]) -> String {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(&[values.len() as i64], Element::I64, bytes)
+    }
+
+    /// `like`: it holds no other numbers than that value.
+    fn value(&mut self, name: String, sizes: [i64; 4], like: Option<&Node>) -> Node {
+        let range = like.map_or(self.values, |like| like.range);
+        self.values += 1;
+        Node { name, sizes, range }
+    }
+
+    fn resized(
+        &mut self,
+        input: &Node,
+        size: (i64, i64),
+        how: [&str; 2],
+        like: Option<&Node>,
+    ) -> Result<Node> {
+        let [n, channels, ..] = input.sizes;
+        let sizes = [n, channels, size.0, size.1];
+        let name = self.taken(input)?;
+        let wanted = self.ints(&sizes);
+        let [mode, coordinates] = how;
+        let attributes = [
+            ("mode", Value::Text(mode)),
+            ("coordinate_transformation_mode", Value::Text(coordinates)),
+            ("nearest_mode", Value::Text("floor")),
+        ];
+        let name = self.node("Resize", &[&name, "", "", &wanted], &attributes);
+        Ok(self.value(name, sizes, like))
+    }
+}
+
+impl Ops for Graph {
+    type Value = Node;
+
+    fn conv(&mut self, conv: &Conv, input: &Node) -> Result<Node> {
+        let size = conv.weight.size();
+        let [to, _, kernel, _] = size[..] else {
+            return Err(ModelError::internal(format!("a kernel of the sizes {size:?}")));
+        };
+        let weights = numbers(&conv.weight)?;
+        let bias = conv.bias.as_ref().map(numbers).transpose()?;
+        let bias =
+            bias.ok_or_else(|| ModelError::internal("a convolution whose batch norm is not folded"))?;
+        let taken = self.taken(input)?;
+        let [weights, bias] = match self.quantized.get(&input.name).map(|quantized| quantized.scale) {
+            Some(scale) => self.small(&size, &weights, &bias, scale),
+            None => [self.floats(&size, &weights), self.floats(&[to], &bias)],
+        };
+        let Conv { stride, dilation, padding, .. } = *conv;
+        let attributes = [
+            ("kernel_shape", Value::Ints(&[kernel; 2])),
+            ("strides", Value::Ints(&[stride; 2])),
+            ("pads", Value::Ints(&[padding; 4])),
+            ("dilations", Value::Ints(&[dilation; 2])),
+            ("group", Value::Int(1)),
+        ];
+        let name = self.node("Conv", &[&taken, &weights, &bias], &attributes);
+        let [n, _, height, width] = input.sizes;
+        let after = |edge: i64| (edge + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
+        Ok(self.value(name, [n, to, after(height), after(width)], None))
+    }
+
+    fn relu(&mut self, input: Node) -> Result<Node> {
+        let name = self.node("Relu", &[&input.name], &[]);
+        Ok(self.value(name, input.sizes, None))
+    }
+
+    fn add(&mut self, left: Node, right: &Node) -> Result<Node> {
+        let (first, second) = (self.taken(&left)?, self.taken(right)?);
+        let name = self.node("Add", &[&first, &second], &[]);
+        Ok(self.value(name, left.sizes, None))
+    }
+
+    fn concat(&mut self, parts: &[&Node]) -> Result<Node> {
+        let names = parts.iter().map(|part| self.taken(part)).collect::<Result<Vec<_>>>()?;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let name = self.node("Concat", &names, &[("axis", Value::Int(1))]);
+        let [n, _, height, width] = parts.first().map(|part| part.sizes).unwrap_or_default();
+        let channels = parts.iter().map(|part| part.sizes[1]).sum();
+        Ok(self.value(name, [n, channels, height, width], None))
+    }
+
+    fn max_pool(&mut self, input: &Node) -> Result<Node> {
+        let taken = self.taken(input)?;
+        let attributes = [
+            ("kernel_shape", Value::Ints(&[3, 3])),
+            ("strides", Value::Ints(&[2, 2])),
+            ("pads", Value::Ints(&[1; 4])),
+        ];
+        let name = self.node("MaxPool", &[&taken], &attributes);
+        let [n, channels, height, width] = input.sizes;
+        Ok(self.value(name, [n, channels, (height - 1) / 2 + 1, (width - 1) / 2 + 1], Some(input)))
+    }
+
+    fn double(&mut self, input: &Node) -> Result<Node> {
+        let [_, _, height, width] = input.sizes;
+        self.resized(input, (height * 2, width * 2), ["nearest", "asymmetric"], Some(input))
+    }
+
+    fn mean(&mut self, input: &Node) -> Result<Node> {
+        let taken = self.taken(input)?;
+        let name = self.node("GlobalAveragePool", &[&taken], &[]);
+        let [n, channels, ..] = input.sizes;
+        Ok(self.value(name, [n, channels, 1, 1], None))
+    }
+
+    fn spread(&mut self, pixel: &Node, like: &Node) -> Result<Node> {
+        let [n, channels, ..] = pixel.sizes;
+        let [_, _, height, width] = like.sizes;
+        let taken = self.taken(pixel)?;
+        let wanted = self.ints(&[n, channels, height, width]);
+        let name = self.node("Expand", &[&taken, &wanted], &[]);
+        Ok(self.value(name, [n, channels, height, width], Some(pixel)))
+    }
+
+    fn resize(&mut self, input: &Node, like: &Node) -> Result<Node> {
+        let [_, _, height, width] = like.sizes;
+        // The logits: they stay floats.
+        let [n, channels, ..] = input.sizes;
+        let sizes = [n, channels, height, width];
+        let wanted = self.ints(&sizes);
+        let attributes =
+            [("mode", Value::Text("linear")), ("coordinate_transformation_mode", Value::Text("half_pixel"))];
+        let name = self.node("Resize", &[&input.name, "", "", &wanted], &attributes);
+        Ok(self.value(name, sizes, None))
+    }
+
+    fn dropout(&mut self, input: Node) -> Result<Node> {
+        Ok(self.value(input.name.clone(), input.sizes, Some(&input)))
+    }
+}
+
+/// The elements of a tensor, in the order of its sizes.
+fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
+    let mut values = vec![0.0; tensor.numel()];
+    let n = values.len();
+    tch::no_grad(|| tensor.f_contiguous()?.f_view([-1])?.f_copy_data(&mut values, n))?;
+    Ok(values)
+}

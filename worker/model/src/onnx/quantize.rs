@@ -1,0 +1,65 @@
+//! Convolutions in 8 bits: values as bytes without sign, one scale a value; weights as bytes with sign, one scale a
+//! channel. Written as pairs of quantize and dequantize, which engines melt into what stands between them.
+
+use super::{Element, Graph, Node, Quantized};
+use crate::error::{ModelError, Result};
+
+/// Weights use 7 bits: processors without VNNI add pairs of products in 16 bits, which those of 8 would overflow, and
+/// the result would depend on the processor.
+const LARGEST_WEIGHT: f32 = 63.0;
+
+impl Graph {
+    /// What whoever takes a value takes: the value itself, or where ranges are known, what is left of it in 8 bits.
+    pub(super) fn taken(&mut self, value: &Node) -> Result<String> {
+        let Some(ranges) = &self.ranges else { return Ok(value.name.clone()) };
+        if let Some(Quantized { name, .. }) = self.quantized.get(&value.name) {
+            return Ok(name.clone());
+        }
+        let Some((low, high)) = ranges.of(value.range) else {
+            let text =
+                format!("there is no range for value {} of this network: they are another's", value.range);
+            return Err(ModelError::config(text));
+        };
+        // Zero has to be one of the steps: it is what images are padded with.
+        let (low, high) = (low.min(0.0), high.max(0.0));
+        let scale = ((high - low) / 255.0).max(f32::MIN_POSITIVE * 1e6);
+        let zero = (-low / scale).round_ties_even().clamp(0.0, 255.0) as u8;
+        let [steps, offset] = [self.floats(&[], &[scale]), self.constant(&[], Element::U8, vec![zero])];
+        let small = self.node("QuantizeLinear", &[&value.name, &steps, &offset], &[]);
+        let name = self.node("DequantizeLinear", &[&small, &steps, &offset], &[]);
+        self.quantized.insert(value.name.clone(), Quantized { name: name.clone(), scale });
+        Ok(name)
+    }
+
+    /// Names of the weights and the bias of a convolution whose input has steps of `scale`.
+    pub(super) fn small(&mut self, size: &[i64], weights: &[f32], bias: &[f32], scale: f32) -> [String; 2] {
+        let channels = [bias.len() as i64];
+        let kernels = weights.chunks(weights.len() / bias.len().max(1));
+        let largest =
+            |kernel: &[f32]| kernel.iter().fold(1e-12_f32, |largest, weight| largest.max(weight.abs()));
+        let steps: Vec<f32> = kernels.clone().map(|kernel| largest(kernel) / LARGEST_WEIGHT).collect();
+        let rounded = |weight: f32, step: f32| {
+            (weight / step).round_ties_even().clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT) as i8 as u8
+        };
+        let small = kernels
+            .zip(&steps)
+            .flat_map(|(kernel, &step)| kernel.iter().map(move |&weight| rounded(weight, step)))
+            .collect();
+        let weights = self.constant(size, Element::I8, small);
+        let weights = self.dequantized(&weights, &channels, &steps, Element::I8);
+
+        let steps: Vec<f32> = steps.iter().map(|step| step * scale).collect();
+        let pairs = bias.iter().zip(&steps);
+        let small = pairs
+            .flat_map(|(&bias, &step)| ((f64::from(bias) / f64::from(step)).round() as i32).to_le_bytes());
+        let bias = self.constant(&channels, Element::I32, small.collect());
+        [weights, self.dequantized(&bias, &channels, &steps, Element::I32)]
+    }
+
+    fn dequantized(&mut self, name: &str, channels: &[i64], steps: &[f32], element: Element) -> String {
+        let steps = self.floats(channels, steps);
+        let width = if element == Element::I32 { 4 } else { 1 };
+        let zeros = self.constant(channels, element, vec![0; channels[0] as usize * width]);
+        self.node("DequantizeLinear", &[name, &steps, &zeros], &[("axis", super::Value::Int(0))])
+    }
+}

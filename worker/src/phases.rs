@@ -1,0 +1,117 @@
+//! Where the time of items goes: what each part of their way is busy with, and how long items wait until they may
+//! enter it. And how much of the time the device computes: what is left of that goes by while it waits for pixels.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+#[derive(Default)]
+pub struct Phases(Mutex<Times>);
+
+/// What a worker has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Times {
+    /// Bytes on their way here.
+    pub fetch: Duration,
+    /// Bytes becoming pixels.
+    pub decode: Duration,
+    pub device: Duration,
+    pub encode: Duration,
+    /// Bytes on their way out.
+    pub put: Duration,
+    /// Items that waited for a thread to decode or to encode on.
+    pub waited_for_threads: Duration,
+    pub waited_for_device: Duration,
+    /// From the beginning of the device's first task to the end of its last.
+    span: Option<(Instant, Instant)>,
+}
+
+impl Times {
+    /// How much of the time the device has computed, of how much; none: it was never used.
+    pub fn device_share(&self) -> Option<(f64, Duration)> {
+        let (began, ended) = self.span?;
+        let of = ended - began;
+        Some((self.device.as_secs_f64() / of.as_secs_f64().max(f64::MIN_POSITIVE), of))
+    }
+}
+
+impl Phases {
+    pub fn times(&self) -> Times {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn add(&self, change: impl FnOnce(&mut Times)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Reads pixels on this thread. While it computes, it decodes; while it does not, bytes are fetched.
+    pub fn read<T>(&self, work: impl FnOnce() -> T) -> T {
+        let (began, cpu) = (Instant::now(), thread_cpu());
+        let result = work();
+        let decode = thread_cpu().saturating_sub(cpu);
+        let fetch = began.elapsed().saturating_sub(decode);
+        self.add(|times| {
+            times.decode += decode;
+            times.fetch += fetch;
+        });
+        result
+    }
+
+    pub fn encode<T>(&self, work: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let result = work();
+        let busy = began.elapsed();
+        self.add(|times| times.encode += busy);
+        result
+    }
+
+    /// A task of the device, which was handed over at `asked`.
+    pub fn compute<T>(&self, asked: Instant, work: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let result = work();
+        self.computed(asked, began, Instant::now());
+        result
+    }
+
+    fn computed(&self, asked: Instant, began: Instant, ended: Instant) {
+        self.add(|times| {
+            times.waited_for_device += began - asked;
+            times.device += ended - began;
+            times.span = Some((times.span.map_or(began, |(first, _)| first), ended));
+        });
+    }
+}
+
+fn thread_cpu() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call only writes into `time`. Where there is no such clock, it stays zero.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_between_tasks_count_and_those_around_them_do_not() {
+        let (phases, start) = (Phases::default(), Instant::now());
+        assert_eq!(phases.times().device_share(), None);
+        let at = |seconds| start + Duration::from_secs(seconds);
+        phases.computed(at(9), at(10), at(13));
+        phases.computed(at(12), at(14), at(20));
+        let times = phases.times();
+        assert_eq!(times.device_share(), Some((0.9, Duration::from_secs(10))));
+        assert_eq!(times.waited_for_device, Duration::from_secs(3));
+    }
+
+    #[test]
+    fn whoever_sleeps_while_it_reads_is_fetching() {
+        let phases = Phases::default();
+        phases.read(|| std::thread::sleep(Duration::from_millis(50)));
+        let Times { fetch, decode, .. } = phases.times();
+        assert!(fetch > Duration::from_millis(40), "{fetch:?}");
+        assert!(decode < fetch, "{decode:?}");
+    }
+}
