@@ -6,8 +6,8 @@ use swath_backends::ledger::Event;
 use swath_proto::{
     chips::{KeepSpec, SlidingSpec},
     ids::Digest,
-    item::{Stage, Weights},
-    learn::{ChipSet, ChipWindows, LearnPlan, LearnScene},
+    item::{Precision, Stage, Weights},
+    learn::{ChipSet, ChipWindows, LearnPlan, LearnScene, TrainInputs},
     outcome::FailureClass,
     run::{RunRecord, ScalePlan, ScaleStatistics},
     scene::SurveyedScene,
@@ -42,6 +42,40 @@ fn learning() -> RunRecord {
     record.predict.class = None;
     record.scenes.truncate(1);
     record
+}
+
+/// Begun again with its weights, before anything was probed.
+#[test]
+fn a_probe_that_tries_8_bits_waits_for_all_chips_and_stays_the_same_when_it_is_pinned() {
+    let mut record = learning();
+    record.predict.model.weights = Weights::Seed(1);
+    record.predict.wants_int8 = true;
+    let mut board = Board::new(record);
+    board.found([place("train.0.0")]);
+    assert_eq!(taken(&mut board), ["survey.0.0", "survey.1.0", "survey.2.0"], "no probe without chips");
+    for text in ["survey.0.0", "survey.1.0", "survey.2.0"] {
+        finished(&mut board, text);
+    }
+    board.open(0, vec![header("a", 1000)]);
+    board.open(1, vec![header("b", 200)]);
+    assert_eq!(taken(&mut board), ["chip.0.0", "chip.0.1", "chip.0.2", "chip.1.0"]);
+    for text in ["chip.0.0", "chip.0.1", "chip.0.2"] {
+        finished(&mut board, text);
+    }
+    assert_eq!(taken(&mut board), [""; 0], "one chip item is out");
+    finished(&mut board, "chip.1.0");
+    assert_eq!(taken(&mut board), ["probe.0.0"]);
+    let probe = board.item(place("probe.0.0")).unwrap();
+    let inputs: TrainInputs = serde_json::from_slice(&probe.inputs.unwrap().1).unwrap();
+    assert_eq!((inputs.train.len(), inputs.validation.len()), (3, 1));
+    finished(&mut board, "probe.0.0");
+    assert!(board.probe_is_news());
+    let mut record = board.record.clone();
+    record.predict.class = super::record().predict.class;
+    record.predict.model.precision = Precision::Int8(Digest::of(b"ranges"));
+    board.pin(record);
+    assert!(!board.probe_is_news());
+    assert_eq!(board.item(place("probe.0.0")).unwrap().item.id, probe.item.id);
 }
 
 #[test]
