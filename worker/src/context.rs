@@ -184,8 +184,8 @@ impl Context {
         item: &Claimed,
         work: impl FnOnce() -> Result<T, JobError> + Send + 'static,
     ) -> Result<T, JobError> {
-        // A training goes on for days, and most of that on threads of its own: nobody is to wait for it.
         let asked = Instant::now();
+        // A training goes on for days, and most of that on threads of its own: nobody is to wait for it.
         let _permit = match item.place.stage {
             Stage::Train => None,
             _ => Some(self.native.acquire().await.map_err(JobError::internal)?),

@@ -1,5 +1,5 @@
 //! Networks behind a seam of plain data: windows of floats go in, logits come out, or losses. The only
-//! crate that names tch; it builds without GDAL.
+//! crate that names tch or an engine; it builds without GDAL.
 //!
 //! Read [`predictor`] and [`learner`] first. [`network`] lists what there is: [`tiny`], [`unet`] and
 //! [`deeplab`] on a [`resnet`], each said once, in the words of [`ops`]. [`weights`] gives them tensors by name, from a file
@@ -28,7 +28,7 @@ mod unet;
 mod weights;
 
 pub use error::{Kind, ModelError, Result};
-pub use learner::{Batch, Learner, Loss, Setup, Start};
+pub use learner::{Batch, Learner, Loss, Setup, Start, likeliest};
 pub use predictor::{Files, Predictor, load};
 pub use ranges::{Calibration, Ranges};
 pub use torch::init_process;

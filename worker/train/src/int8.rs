@@ -82,7 +82,8 @@ impl Calibrated<'_> {
                 )?),
             };
             let logits = predictor.forward(pixels, n)?;
-            let found: Vec<u8> = logits.chunks_exact(model.classes as usize).map(likeliest).collect();
+            let found: Vec<u8> =
+                logits.chunks_exact(model.classes as usize).map(swath_model::likeliest).collect();
             table.add(labels, &found).map_err(internal)?;
             chips += n as u64;
             Ok(())
@@ -107,9 +108,4 @@ impl Calibrated<'_> {
         }
         Ok(())
     }
-}
-
-fn likeliest(logits: &[f32]) -> u8 {
-    let best = logits.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1));
-    best.map_or(0, |(class, _)| class as u8)
 }

@@ -286,7 +286,8 @@ fn info(tensor: &Tensor) -> TensorInfo {
     TensorInfo { dtype: Dtype::F32, shape: tensor.size().iter().map(|&n| n as u64).collect() }
 }
 
-fn likeliest(logits: &[f32]) -> u8 {
+/// Of equals, the first.
+pub fn likeliest(logits: &[f32]) -> u8 {
     let mut best = 0;
     for (class, logit) in logits.iter().enumerate() {
         if *logit > logits[best] {

@@ -43,17 +43,11 @@ pub(crate) fn write(network: &dyn Network, sizes: [i64; 4], ranges: Option<&Rang
             graph.values
         )));
     }
-    let named = [("perm", Value::Ints(&[0, 2, 3, 1]))];
-    let last = graph.node("Transpose", &[&output.name], &named);
+    let last = graph.node("Transpose", &[&output.name], &[("perm", Value::Ints(&[0, 2, 3, 1]))]);
     let mut stored = graph.stored;
-    // The last node is what the file gives.
-    if let Some(name) = stored.nodes.last_mut().and_then(|node| node.outputs.first_mut()) {
-        debug_assert_eq!(*name, last);
-        *name = "logits".into();
-    }
     stored.name = "network".into();
     stored.inputs = vec![Port::new("pixels", pixels)];
-    stored.outputs = vec![Port::new("logits", [batch, edge, edge, classes])];
+    stored.outputs = vec![Port::new(&last, [batch, edge, edge, classes])];
     let operators = vec![Operators { domain: String::new(), version: OPERATORS }];
     let model = Model { ir_version: IR_VERSION, producer: "swath".into(), graph: Some(stored), operators };
     Ok(model.encode_to_vec())
@@ -120,25 +114,16 @@ impl Graph {
         Node { name, sizes, range }
     }
 
-    fn resized(
-        &mut self,
-        input: &Node,
-        size: (i64, i64),
-        how: [&str; 2],
-        like: Option<&Node>,
-    ) -> Result<Node> {
-        let [n, channels, ..] = input.sizes;
-        let sizes = [n, channels, size.0, size.1];
-        let name = self.taken(input)?;
+    /// A node that gives images of another size.
+    fn resized(&mut self, name: &str, sizes: [i64; 4], mode: &str, coordinates: &str) -> String {
         let wanted = self.ints(&sizes);
-        let [mode, coordinates] = how;
         let attributes = [
             ("mode", Value::Text(mode)),
             ("coordinate_transformation_mode", Value::Text(coordinates)),
+            // Asked for nothing but the nearest.
             ("nearest_mode", Value::Text("floor")),
         ];
-        let name = self.node("Resize", &[&name, "", "", &wanted], &attributes);
-        Ok(self.value(name, sizes, like))
+        self.node("Resize", &[name, "", "", &wanted], &attributes)
     }
 }
 
@@ -206,8 +191,11 @@ impl Ops for Graph {
     }
 
     fn double(&mut self, input: &Node) -> Result<Node> {
-        let [_, _, height, width] = input.sizes;
-        self.resized(input, (height * 2, width * 2), ["nearest", "asymmetric"], Some(input))
+        let [n, channels, height, width] = input.sizes;
+        let sizes = [n, channels, height * 2, width * 2];
+        let taken = self.taken(input)?;
+        let name = self.resized(&taken, sizes, "nearest", "asymmetric");
+        Ok(self.value(name, sizes, Some(input)))
     }
 
     fn mean(&mut self, input: &Node) -> Result<Node> {
@@ -227,14 +215,10 @@ impl Ops for Graph {
     }
 
     fn resize(&mut self, input: &Node, like: &Node) -> Result<Node> {
-        let [_, _, height, width] = like.sizes;
-        // The logits: they stay floats.
-        let [n, channels, ..] = input.sizes;
+        let ([n, channels, ..], [_, _, height, width]) = (input.sizes, like.sizes);
         let sizes = [n, channels, height, width];
-        let wanted = self.ints(&sizes);
-        let attributes =
-            [("mode", Value::Text("linear")), ("coordinate_transformation_mode", Value::Text("half_pixel"))];
-        let name = self.node("Resize", &[&input.name, "", "", &wanted], &attributes);
+        // The logits: they stay floats.
+        let name = self.resized(&input.name, sizes, "linear", "half_pixel");
         Ok(self.value(name, sizes, None))
     }
 
