@@ -134,6 +134,21 @@ pub fn bundle(run: &RunId) -> String {
     format!("bundle/{run}/bundle.zip")
 }
 
+/// A STAC Collection of what a run has made. Its links are relative: it may be moved with the root.
+pub fn stac_collection(run: &RunId) -> String {
+    format!("stac/{run}/collection.json")
+}
+
+/// A scene's STAC Item. In a folder of its own, so that no scene's name meets the others there.
+pub fn stac_item(run: &RunId, scene: &SceneId) -> String {
+    format!("stac/{run}/items/{scene}.json")
+}
+
+/// The STAC Item of the run's bundle.
+pub fn stac_model(run: &RunId) -> String {
+    format!("stac/{run}/model.json")
+}
+
 pub fn eval(run: &RunId) -> String {
     format!("eval/{run}/eval.json")
 }

@@ -4,7 +4,8 @@
 //! pixels, [`access`] says how buckets are reached, [`source`] how pixels and labels are read and [`filter`] which labels, [`chips`] which windows
 //! become training samples, [`train`] how a network learns from them and [`learn`] what a run trains on,
 //! [`vectors`] what polygons are drawn, [`steps`] which commands of the user's own are run, [`item`] is the unit of work, [`envelope`] is an item on the queue,
-//! [`reference`](mod@reference) stands for one that is too long, [`outcome`] is how it ended, [`finished`] what an item of small scenes leaves, [`scene`] and [`run`] are what was frozen when a run began, [`pipeline`] is the file a
+//! [`reference`](mod@reference) stands for one that is too long, [`outcome`] is how it ended, [`finished`] which files it leaves,
+//! [`footprint`] where their scene lies on the globe, [`scene`] and [`run`] are what was frozen when a run began, [`pipeline`] is the file a
 //! person writes, [`keys`] is where everything lies under the root.
 
 pub mod access;
@@ -12,6 +13,7 @@ pub mod chips;
 pub mod envelope;
 pub mod filter;
 pub mod finished;
+pub mod footprint;
 pub mod geometry;
 pub mod ids;
 pub mod item;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::finished::FinishedFile;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VectorPlan {
@@ -37,5 +39,11 @@ impl VectorFormat {
 #[serde(tag = "version")]
 pub enum Vectorized {
     #[serde(rename = "1")]
-    V1 { files: Vec<String>, polygons: u64 },
+    V1 {
+        files: Vec<String>,
+        polygons: u64,
+        /// The same files, and what is in them. Not said by versions before there were catalogues.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        written: Vec<FinishedFile>,
+    },
 }

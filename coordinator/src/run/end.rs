@@ -7,7 +7,10 @@ use swath_backends::ledger::Gate;
 use swath_proto::{keys, status::RunState};
 
 use super::Run;
-use crate::conclude::{self, Evaluated};
+use crate::{
+    catalogue,
+    conclude::{self, Evaluated},
+};
 
 impl Run {
     /// Decides whether the run is over.
@@ -36,7 +39,11 @@ impl Run {
             self.ledger.set_gate(self.board.run(), Gate::Closed).await?;
         }
         let is_done = matches!(self.state, RunState::Done | RunState::DoneWithFailures);
-        if self.evaluate().await? || !is_done {
+        let is_whole = self.evaluate().await?;
+        if is_whole && is_done {
+            catalogue::write(&self.board, &self.blobs).await?;
+        }
+        if is_whole || !is_done {
             return Ok(true);
         }
         self.state = RunState::Running;

@@ -77,6 +77,8 @@ pub struct Made {
     pub parquet: Vec<u8>,
     pub bundle: Vec<u8>,
     pub eval: Vec<u8>,
+    /// The catalogue, and all that it leads to: by key.
+    pub catalogue: BTreeMap<String, Vec<u8>>,
     /// Files under `chips/`, by name; not of servers.
     pub chips: BTreeMap<String, Vec<u8>>,
 }
@@ -84,7 +86,17 @@ pub struct Made {
 impl Made {
     fn of(site: &Site, run: &str) -> Self {
         let id = run.parse().expect("a run's name");
+        let told =
+            [keys::stac_collection(&id), keys::stac_model(&id), format!("stac/{run}/items/unseen.json")];
+        let made = ["", ".scores"].map(|of| format!("predict/{run}/unseen{of}.tif"));
+        let drawn = ["geojson", "parquet"].map(|of| format!("vectors/{run}/unseen.{of}"));
+        let record = site.object(&keys::run_record(&id));
+        let record = swath_proto::run::RunRecord::from_json(&record).expect("a record");
+        let weights = keys::model(&record.predict.model.weights);
+        let others = [keys::bundle(&id), keys::eval(&id), keys::run_record(&id)];
+        let all = told.into_iter().chain(made).chain(drawn).chain(weights).chain(others);
         Self {
+            catalogue: all.map(|key| (key.clone(), site.object(&key))).collect(),
             classes: site.object(&format!("predict/{run}/unseen.tif")),
             polygons: site.object(&format!("vectors/{run}/unseen.geojson")),
             parquet: site.object(&format!("vectors/{run}/unseen.parquet")),

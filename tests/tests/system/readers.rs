@@ -38,6 +38,29 @@ fn shards_polygons_bundle_and_scores_are_read_by_what_others_read_them_with() {
     assert!(said.contains(" polygons, 4 tensors"), "{said}");
 }
 
+#[test]
+fn a_catalogue_says_what_is_true_in_the_words_of_every_schema_that_it_names() {
+    let made = learns::here();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path().canonicalize().expect("a path");
+    for (key, bytes) in &made.catalogue {
+        let path = root.join(key);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, bytes).expect("writing");
+    }
+    let mut collections = made.catalogue.keys().filter(|key| key.ends_with("/collection.json"));
+    let output = Command::new(python())
+        .args(["-c", include_str!("catalogue.py")])
+        .args([&root, &root.join(collections.next().expect("a collection"))])
+        .arg(swath_tests::cache().join("readers-2/stac-schemas"))
+        .output()
+        .expect("the readers are missing: run `make setup`");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout);
+    // Of the scene, of the bundle, and of the run.
+    assert!(said.starts_with("3 documents, 1 scenes, 1 models, 8 assets, "), "{said}");
+}
+
 fn python() -> PathBuf {
-    swath_tests::cache().join("readers-1/bin/python")
+    swath_tests::cache().join("readers-2/bin/python")
 }

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
-use serde::Serialize;
 use swath_backends::{Kind, blobs::Piece};
 use swath_geo::{
     cog,
@@ -15,13 +14,14 @@ use swath_geo::{
     tiles::{Predictor, Tiling},
 };
 use swath_proto::{
+    finished::{Assembled, AssembledFile},
     item::{Assemble, AssembleInputs, AssemblePart, Place, Stage},
     keys,
 };
 
 use super::{
     Output, json,
-    scene_file::{making, no_pixel_counts, spec},
+    scene_file::{footprint, making, no_pixel_counts, spec},
 };
 use crate::{
     context::{Claimed, Context},
@@ -32,20 +32,6 @@ use crate::{
 const READS: usize = 16;
 /// Enough for the header of an item of the usual size.
 const FIRST_READ: u64 = 16 << 10;
-
-/// What an assembly leaves under its own key: which files it has written.
-#[derive(Serialize)]
-#[serde(tag = "version")]
-enum Assembled {
-    #[serde(rename = "1")]
-    V1 { files: Vec<Written> },
-}
-
-#[derive(Serialize)]
-struct Written {
-    key: String,
-    bytes: u64,
-}
 
 /// One predict item's output, and where things lie in it.
 struct Part {
@@ -68,7 +54,9 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Assemble) -> Result
     }
     // The classes last: whoever waits for a scene looks for them.
     files.push(product(cx, item, &inputs, &parts, CLASSES, &work.output).await?);
-    json(&Assembled::V1 { files }, inputs.size.pixels())
+    let scene = inputs.scene.clone();
+    let footprint = cx.native(item, move || Ok(footprint(&scene))).await?;
+    json(&Assembled::V1 { files, footprint: Some(footprint) }, inputs.size.pixels())
 }
 
 /// Reads the headers of all parts; names every part that is gone.
@@ -126,7 +114,7 @@ async fn product(
     parts: &[Part],
     name: &str,
     output: &str,
-) -> Result<Written, JobError> {
+) -> Result<AssembledFile, JobError> {
     let (reduction, predictor) = making(name, inputs.classes.len() as u32);
     let shape = || JobError::internal(anyhow!("items of {} px do not fit their tiles", inputs.item_px));
     let n_item_levels =
@@ -177,7 +165,7 @@ async fn product(
         }
         composed => {
             composed?;
-            Ok(Written { key: output.to_owned(), bytes: layout.total_len })
+            Ok(AssembledFile { key: output.to_owned(), bytes: layout.total_len })
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, anyhow};
 use swath_bundle::{Int8, Model, Summary};
-use swath_proto::item::Bundle;
+use swath_proto::{finished::Bundled, ids::Digest, item::Bundle};
 
 use super::{Output, json};
 use crate::{
@@ -10,14 +10,6 @@ use crate::{
     failure::JobError,
     models,
 };
-
-/// What a bundle item leaves under its own key.
-#[derive(serde::Serialize)]
-#[serde(tag = "version")]
-enum Bundled<'a> {
-    #[serde(rename = "1")]
-    V1 { key: &'a str, bytes: u64 },
-}
 
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Bundle) -> Result<Output, JobError> {
     let swath_model::Files { weights, ranges } = models::files(cx, &work.model).await?;
@@ -52,7 +44,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Bundle) -> Result<O
             .map_err(JobError::data)
     };
     let body = cx.native(item, pack).await?;
-    let bytes = body.len() as u64;
+    let (bytes, sha256) = (body.len() as u64, Some(Digest::of(&body)));
     cx.blobs.put(&work.output, body.into()).await?;
-    json(&Bundled::V1 { key: &work.output, bytes }, 0)
+    json(&Bundled::V1 { key: work.output.clone(), bytes, sha256 }, 0)
 }

@@ -21,7 +21,7 @@ use swath_proto::{
 
 use super::{
     Output, TriedAgain, json, predict,
-    scene_file::{no_pixel_counts, spec},
+    scene_file::{footprint, no_pixel_counts, spec},
     scenes::{Part, each},
 };
 use crate::{
@@ -64,7 +64,11 @@ async fn finish(
     }
     let classes = work.classes.clone();
     let phases = cx.phases.clone();
-    let files = cx.native(item, move || phases.encode(|| encode(&whole, planes, &classes))).await?;
+    let encoded = move || {
+        let footprint = footprint(&whole.scene);
+        Ok((phases.encode(|| encode(&whole, planes, &classes))?, footprint))
+    };
+    let (files, footprint) = cx.native(item, encoded).await?;
     let (mut classes, mut scores) = (None, None);
     // The classes last: whoever waits for a scene looks for them.
     for (product, body) in files.into_iter().rev() {
@@ -75,7 +79,7 @@ async fn finish(
         *(if is_classes { &mut classes } else { &mut scores }) = Some(file);
     }
     let classes = classes.ok_or_else(|| JobError::internal(anyhow!("no classes were encoded")))?;
-    let finished = FinishedScene { scene: scene.id.clone(), classes, scores };
+    let finished = FinishedScene { scene: scene.id.clone(), classes, scores, footprint: Some(footprint) };
     let Output { body, .. } = json(&Finished::V1 { scenes: vec![finished.clone()] }, 0)?;
     cx.blobs.put_new(&note, body).await?;
     Ok((finished, scene.size.pixels()))
@@ -102,7 +106,7 @@ async fn take_over(
     item: &Claimed,
     noted: FinishedScene,
 ) -> Result<Option<FinishedScene>, JobError> {
-    let FinishedScene { scene, classes, scores } = noted;
+    let FinishedScene { scene, classes, scores, footprint } = noted;
     let scores = match scores {
         Some(scores) => {
             let Some(scores) = take(cx, scores, keys::scores(&item.run, &scene)).await? else {
@@ -113,7 +117,7 @@ async fn take_over(
         None => None,
     };
     let classes = take(cx, classes, keys::prediction(&item.run, &scene)).await?;
-    Ok(classes.map(|classes| FinishedScene { scene, classes, scores }))
+    Ok(classes.map(|classes| FinishedScene { scene, classes, scores, footprint }))
 }
 
 async fn take(cx: &Context, noted: FinishedFile, key: String) -> Result<Option<FinishedFile>, JobError> {

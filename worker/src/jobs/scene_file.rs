@@ -7,7 +7,7 @@ use swath_geo::{
     pyramid::Reduction,
     tiles::Predictor,
 };
-use swath_proto::{item::ClassStyle, scene::SceneHeader};
+use swath_proto::{footprint::Footprint, item::ClassStyle, scene::SceneHeader};
 
 use crate::failure::JobError;
 
@@ -26,6 +26,15 @@ pub(super) fn no_pixel_counts(scene: &SceneHeader) -> JobError {
         "{}: no pixel counts: all are nodata, masked or outside the area of interest",
         files.join(", ")
     ))
+}
+
+/// For the catalogue. A map is there without it, too.
+pub(super) fn footprint(scene: &SceneHeader) -> Footprint {
+    swath_raster::place::footprint(scene).unwrap_or_else(|error| {
+        let error = error.to_string();
+        tracing::info!(scene = %scene.id, error, "the catalogue will not say where the scene lies");
+        Footprint::default()
+    })
 }
 
 /// `geo`: the tags of the scene's place on the ground.

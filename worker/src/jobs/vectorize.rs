@@ -9,7 +9,9 @@ use swath_geo::{
     vector::{Joiner, Polygon, Tracing, simplify},
 };
 use swath_proto::{
+    finished::FinishedFile,
     geometry::{RectPx, SizePx},
+    ids::Digest,
     item::Vectorize,
     vectors::{VectorFormat, Vectorized},
 };
@@ -31,28 +33,34 @@ const BLOCK_PX: u32 = 4096;
 const PLACED_AT_ONCE: usize = 1024;
 
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Vectorize) -> Result<Output, JobError> {
-    let (files, polygons) = write_files(cx, item, work).await?;
-    json(&Vectorized::V1 { files, polygons }, work.scene.size.pixels())
+    let (written, polygons) = write_files(cx, item, work).await?;
+    json(&vectorized(written, polygons), work.scene.size.pixels())
 }
 
-/// The keys of the files, and how many polygons each holds.
+pub(super) fn vectorized(written: Vec<FinishedFile>, polygons: u64) -> Vectorized {
+    let files = written.iter().map(|file| file.key.clone()).collect();
+    Vectorized::V1 { files, polygons, written }
+}
+
+/// The files, and how many polygons each holds.
 pub(super) async fn write_files(
     cx: &Context,
     item: &Claimed,
     work: &Vectorize,
-) -> Result<(Vec<String>, u64), JobError> {
+) -> Result<(Vec<FinishedFile>, u64), JobError> {
     let (prediction, scores) =
         (cx.blobs.uri(&work.prediction), work.scores.as_ref().map(|key| cx.blobs.uri(key)));
     let wanted = work.clone();
     let (files, polygons) =
         cx.native(item, move || vectorize(&wanted, &prediction, scores.as_deref())).await?;
-    let mut keys = Vec::new();
+    let mut written = Vec::new();
     for (format, body) in files {
         let key = format!("{}.{}", work.output, format.extension());
-        cx.blobs.put(&key, body.into()).await?;
-        keys.push(key);
+        let file = FinishedFile { bytes: body.len() as u64, sha256: Digest::of(&body), key };
+        cx.blobs.put(&file.key, body.into()).await?;
+        written.push(file);
     }
-    Ok((keys, polygons))
+    Ok((written, polygons))
 }
 
 type Files = Vec<(VectorFormat, Vec<u8>)>;

@@ -4,7 +4,6 @@ use futures::FutureExt as _;
 use swath_proto::{
     item::{ScenePart, Stage, Vectorize, VectorizeScenes},
     keys,
-    vectors::Vectorized,
 };
 
 use super::{
@@ -42,5 +41,5 @@ pub(super) async fn run(
     let polygons = made.iter().map(|(_, polygons)| polygons).sum();
     let files = made.into_iter().flat_map(|(files, _)| files).collect();
     let pixels = work.scenes.iter().map(|part| part.scene.size.pixels()).sum();
-    json(&Vectorized::V1 { files, polygons }, pixels)
+    json(&vectorize::vectorized(files, polygons), pixels)
 }

@@ -5,6 +5,7 @@
 //! ten kilometres along a pixel's edge lies two metres off the line between its ends. A long line
 //! gets positions in between, so that what was inside a ring stays inside.
 
+mod footprint;
 mod rings;
 
 use gdal::spatial_ref::{AxisMappingStrategy, CoordTransform, SpatialRef};
@@ -12,6 +13,7 @@ use serde_json::Value;
 use swath_geo::vector::Polygon;
 use swath_proto::scene::Georeference;
 
+pub use self::footprint::footprint;
 use crate::error::{Kind, RasterError, Result};
 use rings::{area_m2, lines, off, pixels, turn, unwrap_longitudes};
 
