@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults soak lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-raster-vision bench-predict memory fuzz
+.PHONY: help setup build demo test test-faults soak lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-raster-vision bench-predict memory fuzz
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -51,7 +51,7 @@ memory: ## a 30,000 px scene within 1.5 GB, against a 5,000 px one; half an hour
 	cargo build --locked --release -p swath --no-default-features --features worker
 	@setup/memory $(TARGET)/release/swath
 
-bench: bench-control bench-idle bench-overlap bench-listing ## all benchmarks; one JSON object a line
+bench: bench-control bench-idle bench-overlap bench-listing bench-assemble ## all benchmarks; one JSON object a line
 
 bench-control: ## items a second that queue, ledger and coordinator carry, on each backend
 	@setup/install build test
@@ -76,6 +76,10 @@ bench-overlap: ## how much of the time the device computes, with one item in han
 bench-listing: ## keys a second that are listed back when a ledger was lost: a million in a folder, 20,000 in a bucket
 	@setup/install build test
 	cargo test --locked -q --workspace --test system -- --ignored --nocapture --test-threads 1 listing_
+
+bench-assemble: ## joining scores of 2 GB beside `cp` of the same bytes; 7 GB of disk under TMPDIR, minutes
+	@setup/install build test
+	cargo test --locked -q --workspace --test system -- --ignored --nocapture --test-threads 1 assembling_
 
 bench-raster-vision: ## the same numbers as Raster Vision, and what they cost; an hour, 6 GB in the cache
 	@setup/install build raster-vision

@@ -143,7 +143,9 @@ pub fn predict(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
         class: class.id(),
         scores: plan.scores,
         block_px: plan.block_px,
+        compression: plan.compression,
         null_class: record.null_class,
+        nodata: plan.nodata,
     });
     Some(item(record, Place::new(Stage::Predict, lot.lot, index), work))
 }
@@ -159,8 +161,10 @@ pub fn assemble(record: &RunRecord, lot: &Lot, ordinal: u32) -> Option<(Item, Ve
         scene: scene.header.clone(),
         size: scene.header.size,
         block_px: record.predict.block_px,
+        compression: record.predict.compression,
         item_px: record.predict.item_px?,
         classes: record.classes.clone(),
+        nodata: record.predict.nodata,
         parts: parts.collect::<Option<_>>()?,
     };
     let inputs = serde_json::to_vec(&inputs).expect("inputs have only string keys");

@@ -15,7 +15,7 @@ use crate::{Target, sample};
 pub(crate) const PACK: Target = Target {
     name: "pack",
     run: pack,
-    samples: || vec![sample("geo/samples/pack-v1.bin")],
+    samples: || vec![sample("geo/samples/pack-v1.bin"), sample("geo/samples/pack-v2.bin")],
     tokens: &[b"swathpk\0", b"horizontal", b"none", b"8192", b"4294967295", b"2147483648", b"\x78\x9c"],
 };
 pub(crate) const FRAGMENT: Target = Target {
@@ -36,7 +36,7 @@ fn pack(bytes: &[u8]) {
             for range in level.tiles() {
                 assert!(range.start >= header.header_len() && range.end <= header.total_len());
                 let Some(tile) = bytes.get(range.start as usize..range.end as usize) else { continue };
-                if let Ok(raw) = tiling.decode(tile, product.predictor) {
+                if let Ok(raw) = tiling.decode(tile, product.coding) {
                     assert_eq!(raw.len(), tiling.tile_len());
                 }
             }

@@ -1,5 +1,5 @@
 //! From items to a file, in memory: `cargo run -p swath-geo --example cog -- FOLDER` cuts a made-up
-//! scene of 1000 x 777 px into items, packs each, puts the packs together and writes COGs of classes
+//! scene of 5000 x 3777 px into items, packs each, puts the packs together and writes COGs of classes
 //! and scores (and the raw planes, to hold them against). The bytes are the same for every item size.
 
 use std::{error::Error, fs, path::Path};
@@ -7,15 +7,16 @@ use std::{error::Error, fs, path::Path};
 use swath_geo::{
     cog::{CogSpec, Color, Format, Metadata, Tag, layout_as},
     grid::ItemGrid,
-    pack::{self, CLASSES, EncodedProduct, PackHeader, SCORES},
+    pack::{self, CLASSES, EncodedProduct, Making, PackHeader, Product, SCORES},
     pyramid::{Reduction, Top, item_levels, n_levels},
-    tiles::{Predictor, Tiling},
+    tally::Tally,
+    tiles::{Coding, Predictor, Tiling},
 };
 use swath_proto::geometry::{RectPx, SizePx};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const SIZE: SizePx = SizePx::new(1000, 777);
+const SIZE: SizePx = SizePx::new(5000, 3777);
 const BLOCK_PX: u32 = 256;
 
 fn class_at(col: u32, row: u32) -> u8 {
@@ -38,36 +39,40 @@ fn plane<const N: usize>(rect: RectPx, pixel: impl Fn(u32, u32) -> [u8; N]) -> V
 }
 
 fn pack_of(rect: RectPx, levels: u32) -> Result<Vec<u8>> {
-    let of = |name, plane, reduction, predictor| {
-        EncodedProduct::of_plane(name, plane, rect.size(), BLOCK_PX, levels, reduction, predictor)
+    let of = |name, plane, reduction, coding| {
+        let making = Making { reduction, coding, nodata: None };
+        EncodedProduct::of_plane(name, plane, rect.size(), BLOCK_PX, levels, making)
     };
-    let classes = of(CLASSES, plane(rect, |c, r| [class_at(c, r)]), Reduction::Mode, Predictor::None)?;
-    let scores = of(SCORES, plane(rect, scores_at), Reduction::Mean { bands: 3 }, Predictor::Horizontal)?;
+    let plain = Coding::deflate(Predictor::None);
+    let classes = of(CLASSES, plane(rect, |c, r| [class_at(c, r)]), Reduction::Mode, plain)?;
+    let mean = Reduction::Mean { bands: 3 };
+    let scores = of(SCORES, plane(rect, scores_at), mean, Coding::zstd(Predictor::Horizontal))?;
     Ok(pack::build(rect, BLOCK_PX, false, &[classes, scores])?)
 }
 
 /// One product of all packs as a file.
 fn assemble(packs: &[Vec<u8>], name: &str, color: Color, from_items: u32, format: Format) -> Result<Vec<u8>> {
     let n_levels = n_levels(SIZE, BLOCK_PX) as usize;
-    let (mut sizes, mut runs) = (vec![Vec::new(); n_levels], vec![Vec::new(); n_levels]);
+    let mut streams: Vec<Vec<Vec<u8>>> = vec![Vec::new(); n_levels];
     let reduction = if name == CLASSES { Reduction::Mode } else { Reduction::Mean { bands: 3 } };
     let tiling = Tiling { size: SIZE, block_px: BLOCK_PX, bands: reduction.bands() };
     let mut top = Top::new(SIZE, BLOCK_PX, from_items - 1, reduction)?;
-    let mut predictor = Predictor::None;
+    let mut coding = Coding::deflate(Predictor::None);
+    let mut tallies = vec![Tally::NOTHING; reduction.bands() as usize];
     for pack in packs {
         let header = PackHeader::parse(pack)?.ok_or("a pack is cut off")?;
-        let product = header.product(name).ok_or("a product is missing")?;
-        predictor = product.predictor;
-        for (level, part) in product.levels.iter().enumerate() {
-            sizes[level].extend(&part.tile_sizes);
-            runs[level].extend_from_slice(&pack[part.bytes.start as usize..part.bytes.end as usize]);
+        let Product { coding: of_pack, tallies: of_part, levels, .. } =
+            header.product(name).ok_or("a product is missing")?;
+        coding = *of_pack;
+        tallies.iter_mut().zip(of_part).for_each(|(all, part)| *all = all.and(*part));
+        for (level, part) in levels.iter().enumerate() {
+            let tiles = part.tiles().map(|tile| pack[tile.start as usize..tile.end as usize].to_vec());
+            streams[level].extend(tiles);
         }
-        for range in product.levels[from_items as usize - 1].tiles() {
-            let tile = tiling.decode(&pack[range.start as usize..range.end as usize], predictor)?;
+        for range in levels[from_items as usize - 1].tiles() {
+            let tile = tiling.decode(&pack[range.start as usize..range.end as usize], coding)?;
             for tile in top.push(&tile)? {
-                let stream = tiling.encode(tile.pixels, predictor)?;
-                sizes[tile.level as usize].push(stream.len() as u32);
-                runs[tile.level as usize].extend(stream);
+                streams[tile.level as usize].push(tiling.encode(tile.pixels, coding)?);
             }
         }
     }
@@ -76,7 +81,7 @@ fn assemble(packs: &[Vec<u8>], name: &str, color: Color, from_items: u32, format
         size: SIZE,
         block_px: BLOCK_PX,
         bands: reduction.bands() as u16,
-        predictor,
+        coding,
         color,
         nodata: None,
         // UTM zone 33 north, half a metre a pixel.
@@ -85,12 +90,21 @@ fn assemble(packs: &[Vec<u8>], name: &str, color: Color, from_items: u32, format
             Tag::f64s(33922, &[0.0, 0.0, 0.0, 500_000.0, 5_400_000.0, 0.0]),
             Tag::u16s(34735, &[1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32633]),
         ],
-        metadata: Metadata { items: vec![("PRODUCT".into(), name.into())], band_names: vec![] },
-        level_tile_sizes: sizes,
+        metadata: Metadata {
+            items: vec![("PRODUCT".into(), name.into())],
+            band_names: vec![],
+            band_items: tallies.iter().map(|tally| tally.statistics(SIZE.pixels())).collect(),
+        },
+        level_tile_sizes: streams
+            .iter()
+            .map(|level| level.iter().map(|tile| tile.len() as u32).collect())
+            .collect(),
     };
     let cog = layout_as(&spec, format)?;
     let mut file = cog.header;
-    cog.runs.iter().for_each(|run| file.extend_from_slice(&runs[run.level as usize]));
+    for run in &cog.runs {
+        file.extend(streams[run.level as usize][run.tiles.clone()].iter().flatten());
+    }
     Ok(file)
 }
 
@@ -99,7 +113,7 @@ fn main() -> Result<()> {
     let folder = Path::new(&folder);
     let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes);
     let mut first: Option<Vec<Vec<u8>>> = None;
-    for item_px in [256, 512, 1024] {
+    for item_px in [256, 1024, 4096] {
         let grid = ItemGrid::new(SIZE, item_px)?;
         let levels =
             item_levels(SIZE, item_px, BLOCK_PX).ok_or("items must be blocks times a power of two")?;

@@ -21,5 +21,6 @@ pub mod pyramid;
 pub mod rasterize;
 mod softmax;
 pub mod stats;
+pub mod tally;
 pub mod tiles;
 pub mod vector;

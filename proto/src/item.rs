@@ -1,5 +1,6 @@
 //! The unit of work: small, self-contained, and named by its content.
 
+mod coding;
 mod model;
 mod place;
 mod scenes;
@@ -8,6 +9,7 @@ mod work;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    coding::Compression,
     model::{Architecture, EngineName, ModelRef, Precision, Weights, WindowShape},
     place::{Place, Stage},
     scenes::{EvalPart, EvalScenes, PredictScenes, ScenePart, VectorizeScenes},

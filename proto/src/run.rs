@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     access::Access,
     ids::{Digest, RunId},
-    item::{ClassStyle, ModelRef, Stage, Weights, WindowShape},
+    item::{ClassStyle, Compression, ModelRef, Stage, Weights, WindowShape},
     learn::{LearnPlan, LearnScene},
     numeric::{Int8, NumericClass},
     scene::{SceneFiles, SceneHeader},
@@ -90,6 +90,11 @@ pub struct PredictPlan {
     pub window: WindowShape,
     pub batch: u32,
     pub block_px: u32,
+    #[serde(default, skip_serializing_if = "Compression::is_default")]
+    pub compression: Compression,
+    /// What stands in maps for pixels that do not count; the null class where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodata: Option<u8>,
     pub scores: bool,
     /// Edge of an item; chosen from the measured speed where the pipeline names none.
     pub item_px: Option<u32>,

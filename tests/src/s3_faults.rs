@@ -3,7 +3,10 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// A request as it came, without its body.
@@ -48,6 +51,7 @@ pub struct Faults {
     port: u16,
     seen: Arc<Mutex<Vec<Seen>>>,
     plans: Arc<Mutex<Vec<Plan>>>,
+    passed: Arc<AtomicU64>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -60,15 +64,16 @@ impl Faults {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("its port").port();
         let (seen, plans) = (Arc::<Mutex<Vec<Seen>>>::default(), Arc::<Mutex<Vec<Plan>>>::default());
-        let (all_seen, all_plans) = (seen.clone(), plans.clone());
+        let passed = Arc::<AtomicU64>::default();
+        let (all_seen, all_plans, all_passed) = (seen.clone(), plans.clone(), passed.clone());
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (seen, plans) = (all_seen.clone(), all_plans.clone());
+                let (seen, plans, passed) = (all_seen.clone(), all_plans.clone(), all_passed.clone());
                 // A client that goes away in the middle is nobody's fault.
-                std::thread::spawn(move || drop(serve(client, upstream, &seen, &plans)));
+                std::thread::spawn(move || drop(serve(client, upstream, &seen, &plans, &passed)));
             }
         });
-        Self { port, seen, plans }
+        Self { port, seen, plans, passed }
     }
 
     pub fn url(&self) -> String {
@@ -89,10 +94,16 @@ impl Faults {
         locked(&self.seen).clone()
     }
 
+    /// Bytes that went up as bodies, or came back as answers.
+    pub fn passed(&self) -> u64 {
+        self.passed.load(Ordering::Relaxed)
+    }
+
     /// Nothing more is planned, and nothing was seen.
     pub fn begin_anew(&self) {
         locked(&self.plans).clear();
         locked(&self.seen).clear();
+        self.passed.store(0, Ordering::Relaxed);
     }
 }
 
@@ -102,6 +113,7 @@ fn serve(
     upstream: u16,
     seen: &Mutex<Vec<Seen>>,
     plans: &Mutex<Vec<Plan>>,
+    passed: &AtomicU64,
 ) -> std::io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
     let mut client = client;
@@ -128,6 +140,7 @@ fn serve(
     let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
+    passed.fetch_add(length as u64, Ordering::Relaxed);
     locked(seen).push(request.clone());
     let planned = {
         let mut plans = locked(plans);
@@ -175,5 +188,6 @@ fn serve(
     let end_of_head =
         answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
     let end = limit.map_or(answer.len(), |bytes| answer.len().min(end_of_head + bytes));
+    passed.fetch_add(end as u64, Ordering::Relaxed);
     client.write_all(&answer[..end])
 }

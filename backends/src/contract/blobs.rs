@@ -16,6 +16,7 @@ pub async fn all(blobs: SharedBlobs, races: bool) {
     a_range_is_exact_or_an_error(&*blobs).await;
     a_listing_is_whole_and_in_order(&*blobs).await;
     pieces_become_one_object(&*blobs).await;
+    long_ranges_become_one_object(&*blobs).await;
     if races {
         of_many_composers_the_first_wins(blobs).await;
     }
@@ -150,6 +151,29 @@ pub async fn pieces_become_one_object(blobs: &dyn Blobs) {
         blobs.head(&target).await.expect("looking").is_none(),
         "something half-composed has the final name"
     );
+}
+
+/// Such as a store may copy by itself, with what is too short for that before, between and behind them.
+pub async fn long_ranges_become_one_object(blobs: &dyn Blobs) {
+    const LEN: u64 = 24 << 20;
+    let prefix = prefix("compose \u{e4}");
+    let body: Bytes = (0..LEN).map(|at| (at % 251) as u8 ^ (at >> 18) as u8).collect::<Vec<_>>().into();
+    let source = format!("{prefix}/a source+1");
+    blobs.put(&source, body.clone()).await.expect("writing");
+    let ranges = [3..LEN, 0..20 << 20, 100..200, 1 << 20..LEN - 5];
+    let (mut pieces, mut wanted) = (vec![Piece::Bytes("head".into())], b"head".to_vec());
+    for range in ranges {
+        wanted.extend_from_slice(&body[range.start as usize..range.end as usize]);
+        wanted.extend_from_slice(b"between");
+        pieces.extend([Piece::Range { key: source.clone(), range }, Piece::Bytes("between".into())]);
+    }
+    let target = format!("{prefix}/target");
+    assert_eq!(blobs.compose_new(&target, pieces.clone()).await.expect("composing"), Put::Created);
+    assert!(blobs.get(&target).await.expect("reading") == wanted, "the ranges are not as they were");
+    assert_eq!(blobs.compose_new(&target, pieces).await.expect("composing"), Put::Exists);
+    let missing = vec![Piece::Range { key: format!("{prefix}/not"), range: 0..LEN }];
+    let error = blobs.compose_new(&format!("{prefix}/torn"), missing).await.expect_err("it is not there");
+    assert_eq!(error.kind, Kind::NotFound);
 }
 
 pub async fn of_many_composers_the_first_wins(blobs: SharedBlobs) {

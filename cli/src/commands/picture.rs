@@ -53,7 +53,10 @@ fn draw(made: &Made, scene: &PlannedScene, args: &PictureArgs, predicted: &str) 
     let level = level(scene.header.size, args.panel);
     let size = level_size(scene.header.size, level);
     let prediction = predicted.read_reduced(size, &[1], Reduction::Nearest)?;
-    let prediction: Vec<u8> = prediction.into_iter().map(|class| class as u8).collect();
+    let (null_class, nodata) = (made.record.null_class as u8, predicted.nodata());
+    // What does not count is of the null class, whatever stands for it in the map.
+    let class = |value: f32| if Some(value as u8) == nodata { null_class } else { value as u8 };
+    let prediction: Vec<u8> = prediction.into_iter().map(class).collect();
     let labels = made.labels(scene)?.map(|labels| burn(&labels, scene.header.size, level)).transpose()?;
     Ok(compose(&Scene {
         size,
@@ -61,7 +64,7 @@ fn draw(made: &Made, scene: &PlannedScene, args: &PictureArgs, predicted: &str) 
         labels: labels.as_deref(),
         prediction: &prediction,
         classes: &made.record.classes,
-        null_class: made.record.null_class as u8,
+        null_class,
     }))
 }
 

@@ -5,7 +5,7 @@ use swath_backends::{blobs::SharedBlobs, outside::Outside};
 use swath_bundle::{Bundle, Model};
 use swath_proto::{
     ids::Digest,
-    item::{ModelRef, Precision, Stage, Weights},
+    item::{Compression, ModelRef, Precision, Stage, Weights},
     keys,
     run::{PredictPlan, RunRecord, ScalePlan},
     scene::{FileRef, SceneFiles},
@@ -78,6 +78,8 @@ pub async fn freeze_bundle(
             window: model.window,
             batch: model.batch,
             block_px: BLOCK_PX,
+            compression: Compression::default(),
+            nodata: None,
             scores: wanted.scores,
             item_px: None,
             shared_windows: None,

@@ -111,6 +111,8 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
             window: WindowShape { core_px: predict.core_px, margin_px: predict.margin_px },
             batch: predict.batch,
             block_px: predict.block_px,
+            compression: predict.compression,
+            nodata: predict.nodata,
             scores: predict.scores,
             item_px: predict.item_px,
             shared_windows: None,

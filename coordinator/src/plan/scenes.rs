@@ -26,8 +26,10 @@ pub(super) fn predict(record: &RunRecord, group: Group<'_>) -> Option<Work> {
         class: class.id(),
         scores: plan.scores,
         block_px: plan.block_px,
+        compression: plan.compression,
         classes: record.classes.clone(),
         null_class: record.null_class,
+        nodata: plan.nodata,
     }))
 }
 

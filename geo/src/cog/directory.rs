@@ -1,6 +1,6 @@
 //! The tags of one level.
 
-use swath_proto::geometry::SizePx;
+use swath_proto::{geometry::SizePx, item::Compression};
 
 use super::{
     BadCog, CogSpec, Color,
@@ -10,6 +10,8 @@ use super::{
 use crate::{morton::ZOrder, tiles::Predictor};
 
 const ZLIB: u16 = 8;
+/// No word of TIFF's own; libtiff and GDAL know it.
+const ZSTD: u16 = 50_000;
 const PALETTE: u16 = 3;
 const MIN_IS_BLACK: u16 = 1;
 const UNSIGNED: u16 = 1;
@@ -18,6 +20,10 @@ const REDUCED: u32 = 1;
 /// The tags of a level, in the order of their codes. `offsets` are those of its tiles in Z-order.
 pub(super) fn tags(spec: &CogSpec, level: usize, size: SizePx, offsets: &[u64], format: Format) -> Vec<Tag> {
     let bands = usize::from(spec.bands);
+    let compression = match spec.coding.compression {
+        Compression::Deflate => ZLIB,
+        Compression::Zstd => ZSTD,
+    };
     let order = ZOrder::new(size.width.div_ceil(spec.block_px), size.height.div_ceil(spec.block_px));
     let offsets = row_by_row(order, offsets);
     let mut tags = vec![
@@ -25,7 +31,7 @@ pub(super) fn tags(spec: &CogSpec, level: usize, size: SizePx, offsets: &[u64], 
         Tag::u32s(tag::IMAGE_WIDTH, &[size.width]),
         Tag::u32s(tag::IMAGE_LENGTH, &[size.height]),
         Tag::u16s(tag::BITS_PER_SAMPLE, &vec![8; bands]),
-        Tag::u16s(tag::COMPRESSION, &[ZLIB]),
+        Tag::u16s(tag::COMPRESSION, &[compression]),
         Tag::u16s(tag::SAMPLES_PER_PIXEL, &[spec.bands]),
         Tag::u16s(tag::PLANAR_CONFIGURATION, &[1]),
         Tag::u32s(tag::TILE_WIDTH, &[spec.block_px]),
@@ -52,7 +58,7 @@ pub(super) fn tags(spec: &CogSpec, level: usize, size: SizePx, offsets: &[u64], 
             }
         }
     }
-    if spec.predictor == Predictor::Horizontal {
+    if spec.coding.predictor == Predictor::Horizontal {
         tags.push(Tag::u16s(tag::PREDICTOR, &[2]));
     }
     if let Some(nodata) = spec.nodata {

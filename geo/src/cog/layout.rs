@@ -1,8 +1,10 @@
 //! Where everything stands in the file. The place of the directories follows from the number of
 //! tiles, that of the tiles from their sizes; so the same tiles give the same file.
 
+use std::ops::Range;
+
 use super::{BadCog, CogSpec, directory, tag::Tag};
-use crate::pyramid::levels;
+use crate::pyramid::{Stretch, levels, stretches};
 
 /// A classic file keeps this distance to 4 GiB, so that programs may still add to it.
 const CLASSIC_LIMIT: u64 = (4 << 30) - (1 << 20);
@@ -23,15 +25,16 @@ pub enum Format {
 pub struct CogLayout {
     pub format: Format,
     pub header: Vec<u8>,
-    /// The smallest overview first, level 0 last.
+    /// In the order of [`stretches`].
     pub runs: Vec<Run>,
     pub total_len: u64,
 }
 
-/// All tiles of a level, in Z-order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Tiles of one level, in Z-order.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     pub level: u32,
+    pub tiles: Range<usize>,
     /// From the beginning of the file.
     pub offset: u64,
     pub len: u64,
@@ -61,14 +64,15 @@ pub fn layout_as(spec: &CogSpec, format: Format) -> Result<CogLayout, BadCog> {
     let mut offsets = nowhere;
     let mut runs = Vec::new();
     let mut at = header_len;
-    for (level, tiles) in spec.level_tile_sizes.iter().enumerate().rev() {
+    for Stretch { level, tiles } in stretches(spec.size, spec.block_px, sizes.len() as u32) {
         let start = at;
-        for (offset, &size) in offsets[level].iter_mut().zip(tiles) {
+        let sizes = &spec.level_tile_sizes[level as usize][tiles.clone()];
+        for (offset, &size) in offsets[level as usize][tiles.clone()].iter_mut().zip(sizes) {
             // GDAL takes a tile of no bytes at offset 0 for one that was left out.
             *offset = if size == 0 { 0 } else { at };
             at += u64::from(size);
         }
-        runs.push(Run { level: level as u32, offset: start, len: at - start });
+        runs.push(Run { level, tiles, offset: start, len: at - start });
     }
     if format == Format::Classic && at > CLASSIC_LIMIT {
         return Err(BadCog::TooLarge(at));

@@ -7,9 +7,11 @@
 //! directory of the scene, its arrays        directories refer to tiles row by row,
 //! directory of overview 1, its arrays       wherever these lie
 //! ...
-//! tiles of the smallest overview            each level one run, in Z-order
+//! tiles of the smallest overview            each level in Z-order
 //! ...
-//! tiles of the scene
+//! a cell: its tile of overview 3, those of 2 and 1 and of the scene itself, small levels first
+//! the next cell, in Z-order                 see `pyramid::stretches`
+//! ...
 //! ```
 
 mod directory;
@@ -23,17 +25,17 @@ pub use layout::{CogLayout, Format, Run, layout, layout_as};
 pub use read::{BadTiff, Directory, directories, geo_tags};
 pub use tag::Tag;
 
-use crate::tiles::Predictor;
+use crate::tiles::Coding;
 
 /// All that decides a file, but for the content of its tiles. Bands have 8 bits and are
-/// interleaved; tiles are zlib streams, as [`crate::tiles`] writes them.
+/// interleaved; tiles are as [`crate::tiles`] writes them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CogSpec {
     pub size: SizePx,
     /// A multiple of 16.
     pub block_px: u32,
     pub bands: u16,
-    pub predictor: Predictor,
+    pub coding: Coding,
     pub color: Color,
     /// The value that stands for no data.
     pub nodata: Option<u8>,
@@ -59,6 +61,8 @@ pub struct Metadata {
     pub items: Vec<(String, String)>,
     /// Descriptions of the bands, from the first.
     pub band_names: Vec<String>,
+    /// Name and value, for each of the bands.
+    pub band_items: Vec<Vec<(String, String)>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +86,8 @@ pub enum BadCog {
 impl Metadata {
     /// The XML of tag 42112; `None` where there is nothing to say.
     pub(crate) fn to_xml(&self) -> Option<String> {
-        if self.items.is_empty() && self.band_names.is_empty() {
+        let has_items = self.band_items.iter().any(|items| !items.is_empty());
+        if self.items.is_empty() && self.band_names.is_empty() && !has_items {
             return None;
         }
         let mut xml = String::from("<GDALMetadata>\n");
@@ -94,6 +99,12 @@ impl Metadata {
             xml += &format!(
                 "  <Item name=\"DESCRIPTION\" sample=\"{band}\" role=\"description\">{name}</Item>\n"
             );
+        }
+        for (band, items) in self.band_items.iter().enumerate() {
+            for (name, value) in items {
+                let (name, value) = (escape(name), escape(value));
+                xml += &format!("  <Item name=\"{name}\" sample=\"{band}\">{value}</Item>\n");
+            }
         }
         Some(xml + "</GDALMetadata>\n")
     }

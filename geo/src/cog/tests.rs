@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     cog::tag,
     pyramid::{Reduction, levels, reduce},
-    tiles::Tiling,
+    tiles::{Predictor, Tiling},
 };
 
 const SIZE: SizePx = SizePx::new(1000, 777);
@@ -16,7 +16,7 @@ fn spec(level_tile_sizes: Vec<Vec<u32>>) -> CogSpec {
         size: SIZE,
         block_px: 256,
         bands: 1,
-        predictor: Predictor::None,
+        coding: Coding::deflate(Predictor::None),
         color: Color::Palette(vec![[0, 0, 0], [255, 128, 1]]),
         nodata: Some(255),
         geo: vec![
@@ -27,6 +27,7 @@ fn spec(level_tile_sizes: Vec<Vec<u32>>) -> CogSpec {
         metadata: Metadata {
             items: vec![("CLASSES".into(), "roof & <road>".into())],
             band_names: vec!["\"class\"".into()],
+            band_items: vec![vec![("CLASS_1".into(), "a & b".into())]],
         },
         level_tile_sizes,
     }
@@ -48,7 +49,7 @@ fn file_of(
     for size in levels(spec.size, spec.block_px) {
         let tiling = Tiling { size, block_px: spec.block_px, bands: reduction.bands() };
         let plane = &planes[planes.len() - 1];
-        streams.push(tiling.cut(plane).unwrap().map(|t| tiling.encode(t, spec.predictor).unwrap()).collect());
+        streams.push(tiling.cut(plane).unwrap().map(|t| tiling.encode(t, spec.coding).unwrap()).collect());
         planes.push(reduce(plane, size, reduction));
     }
     planes.pop();
@@ -57,7 +58,7 @@ fn file_of(
     let mut file = layout.header.clone();
     for run in &layout.runs {
         assert_eq!(file.len() as u64, run.offset);
-        file.extend(streams[run.level as usize].concat());
+        file.extend(streams[run.level as usize][run.tiles.clone()].concat());
         assert_eq!(file.len() as u64, run.offset + run.len);
     }
     assert_eq!(file.len() as u64, layout.total_len);
@@ -73,6 +74,11 @@ fn pixels(file: &[u8], directory: &Directory) -> Vec<u8> {
         Some(_) => Predictor::Horizontal,
         None => Predictor::None,
     };
+    let coding = match one(tag::COMPRESSION) {
+        8 => Coding::deflate(predictor),
+        50_000 => Coding::zstd(predictor),
+        other => panic!("compression {other}"),
+    };
     let tiling = Tiling {
         size: SizePx::new(width as u32, height as u32),
         block_px: block as u32,
@@ -82,7 +88,7 @@ fn pixels(file: &[u8], directory: &Directory) -> Vec<u8> {
     let ranges =
         numbers(directory, tag::TILE_OFFSETS).into_iter().zip(numbers(directory, tag::TILE_BYTE_COUNTS));
     for (i, (offset, len)) in ranges.enumerate() {
-        let tile = tiling.decode(&file[offset as usize..(offset + len) as usize], predictor).unwrap();
+        let tile = tiling.decode(&file[offset as usize..(offset + len) as usize], coding).unwrap();
         let (col, row) = (i % width.div_ceil(block) * block, i / width.div_ceil(block) * block);
         for down in 0..block.min(height - row) {
             let len = block.min(width - col) * bands;
@@ -113,7 +119,11 @@ fn every_level_reads_back_in_both_formats() {
             assert!(pixels(&file, directory) == *plane);
         }
 
-        spec = CogSpec { bands: 3, predictor: Predictor::Horizontal, color: Color::Gray, ..spec };
+        let coding = match format {
+            Format::Classic => Coding::deflate(Predictor::Horizontal),
+            Format::Big => Coding::zstd(Predictor::Horizontal),
+        };
+        spec = CogSpec { bands: 3, coding, color: Color::Gray, ..spec };
         let (file, planes) = file_of(&plane, &mut spec, Reduction::Mean { bands }, format);
         for (directory, plane) in directories(&file).unwrap().iter().zip(&planes) {
             assert!(pixels(&file, directory) == *plane);
@@ -149,6 +159,27 @@ fn directories_come_first_and_small_overviews_before_large_ones() {
 }
 
 #[test]
+fn a_large_scene_stands_cell_by_cell_behind_its_smallest_levels() {
+    let size = SizePx::new(5000, 3000);
+    let tiles: Vec<Vec<u32>> = levels(size, 256)
+        .iter()
+        .map(|size| vec![10; (size.width.div_ceil(256) * size.height.div_ceil(256)) as usize])
+        .collect();
+    let cog = layout(&CogSpec { size, level_tile_sizes: tiles, ..spec(Vec::new()) }).unwrap();
+    let levels: Vec<_> = cog.runs.iter().map(|run| run.level).collect();
+    // Six cells of 2,048 px.
+    assert_eq!(levels, [vec![5, 4], [3, 2, 1, 0].repeat(6)].concat());
+    assert!(cog.runs.is_sorted_by(|a, b| a.offset + a.len == b.offset));
+    // Readers are promised that the first tile of a level stands behind that of the level above.
+    let firsts: Vec<_> = directories(&cog.header)
+        .unwrap()
+        .iter()
+        .map(|directory| numbers(directory, tag::TILE_OFFSETS)[0])
+        .collect();
+    assert!(firsts.is_sorted_by(|a, b| a > b), "{firsts:?}");
+}
+
+#[test]
 fn place_palette_and_words_are_written_once() {
     let cog = layout(&spec(vec![vec![100; 16], vec![50; 4], vec![7]])).unwrap();
     let found = directories(&cog.header).unwrap();
@@ -158,6 +189,7 @@ fn place_palette_and_words_are_written_once() {
     assert!(found[1..].iter().all(|d| d.tags.iter().all(|tag| !tag::GEO.contains(&tag.code))));
     let xml = String::from_utf8(found[0].tag(tag::GDAL_METADATA).unwrap().bytes.clone()).unwrap();
     assert!(xml.contains("<Item name=\"CLASSES\">roof &amp; &lt;road&gt;</Item>"), "{xml}");
+    assert!(xml.contains("<Item name=\"CLASS_1\" sample=\"0\">a &amp; b</Item>"), "{xml}");
     assert!(xml.contains("sample=\"0\" role=\"description\">&quot;class&quot;</Item>"), "{xml}");
     assert_eq!(found[2].tag(tag::GDAL_NODATA).unwrap().bytes, b"255\0");
     let map = numbers(&found[2], tag::COLOR_MAP);
@@ -180,6 +212,7 @@ fn a_file_near_4_gib_becomes_a_bigtiff() {
     assert_eq!(found[0].offset, 16);
     assert_eq!(numbers(&found[0], tag::TILE_OFFSETS)[15], big.total_len - u64::from(gib));
     assert_eq!(big.runs[2].len, 4 * u64::from(gib) + 12);
+    assert_eq!(big.total_len, 4 * u64::from(gib) + 12 + 207 + big.header.len() as u64);
     let classic = layout_as(
         &CogSpec { level_tile_sizes: vec![vec![gib; 16], vec![1; 4], vec![1]], ..spec(vec![]) },
         Format::Classic,

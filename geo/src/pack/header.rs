@@ -3,15 +3,18 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use swath_proto::geometry::RectPx;
+use swath_proto::{geometry::RectPx, item::Compression};
 
 use crate::{
-    pyramid::level_size,
-    tiles::{Predictor, Tiling},
+    pyramid::{Stretch, level_size, stretches},
+    tally::Tally,
+    tiles::{Coding, Predictor, Tiling},
 };
 
 pub(super) const MAGIC: &[u8; 8] = b"swathpk\0";
-pub(super) const VERSION: u32 = 1;
+/// The tiles of version 1 stand level by level, the finest first.
+const LEVEL_BY_LEVEL: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Magic, version and length of the header.
 const FIXED_LEN: usize = 16;
 
@@ -28,7 +31,7 @@ const MAX_FAR_EDGE: u64 = 1 << 31;
 pub enum BadPack {
     #[error("this is no pack of tiles")]
     Magic,
-    #[error("version {0} of the pack is not known; this program reads version {VERSION}")]
+    #[error("version {0} of the pack is not known; this program reads versions 1 to {VERSION}")]
     Version(u32),
     #[error("a header of {0} bytes; at most {MAX_HEADER_LEN} are read")]
     HeaderLength(usize),
@@ -38,7 +41,7 @@ pub enum BadPack {
     Inconsistent(String),
 }
 
-/// The JSON of version 1.
+/// The JSON of both versions; version 1 knows but one compression, and no tallies.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Header {
@@ -54,7 +57,12 @@ pub(super) struct Header {
 pub(super) struct HeaderProduct {
     pub(super) name: String,
     pub(super) bands: u32,
+    #[serde(default, skip_serializing_if = "Compression::is_default")]
+    pub(super) compression: Compression,
     pub(super) predictor: Predictor,
+    /// One a band.
+    #[serde(default)]
+    pub(super) tallies: Vec<Tally>,
     /// Compressed tile sizes by level, in Z-order.
     pub(super) levels: Vec<Vec<u64>>,
 }
@@ -68,6 +76,7 @@ pub struct PackHeader {
     /// No pixel of it counted: all are missing, or outside the area of interest.
     pub is_blank: bool,
     header_len: u64,
+    total_len: u64,
     products: Vec<Product>,
 }
 
@@ -75,49 +84,44 @@ pub struct PackHeader {
 pub struct Product {
     pub name: String,
     pub bands: u32,
-    pub predictor: Predictor,
+    pub coding: Coding,
+    /// One a band; none of a pack of version 1.
+    pub tallies: Vec<Tally>,
     /// The finest first.
     pub levels: Vec<Level>,
 }
 
-/// One run of tiles.
+/// The tiles of a level.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Level {
-    /// Where the run lies in the pack.
-    pub bytes: Range<u64>,
     /// Compressed, in Z-order.
     pub tile_sizes: Vec<u32>,
+    /// Where each begins in the pack.
+    starts: Vec<u64>,
 }
 
 impl Level {
-    /// Where each tile lies in the pack.
-    pub fn tiles(&self) -> Tiles<'_> {
-        Tiles { at: self.bytes.start, sizes: self.tile_sizes.iter() }
-    }
-}
-
-/// Ranges of a level's tiles, in Z-order.
-#[derive(Clone, Debug)]
-pub struct Tiles<'a> {
-    at: u64,
-    sizes: std::slice::Iter<'a, u32>,
-}
-
-impl Iterator for Tiles<'_> {
-    type Item = Range<u64>;
-
-    fn next(&mut self) -> Option<Range<u64>> {
-        let from = self.at;
-        self.at += u64::from(*self.sizes.next()?);
-        Some(from..self.at)
+    /// Where each tile lies in the pack, in Z-order.
+    pub fn tiles(&self) -> impl ExactSizeIterator<Item = Range<u64>> {
+        let tiles = self.starts.iter().zip(&self.tile_sizes);
+        tiles.map(|(&start, &size)| start..start + u64::from(size))
     }
 
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.sizes.size_hint()
+    /// Where such tiles lie in the pack: in few ranges, since they stand together.
+    pub fn bytes(&self, tiles: Range<usize>) -> Vec<Range<u64>> {
+        let mut out: Vec<Range<u64>> = Vec::new();
+        let starts = self.starts.get(tiles.clone()).unwrap_or_default();
+        let sizes = self.tile_sizes.get(tiles).unwrap_or_default();
+        for (&start, &size) in starts.iter().zip(sizes) {
+            let tile = start..start + u64::from(size);
+            match out.last_mut() {
+                Some(last) if last.end == tile.start => last.end = tile.end,
+                _ => out.push(tile),
+            }
+        }
+        out
     }
 }
-
-impl ExactSizeIterator for Tiles<'_> {}
 
 impl PackHeader {
     /// Reads the header from the first bytes of a pack. `None`: there are not enough of them;
@@ -129,7 +133,7 @@ impl PackHeader {
         }
         let json = &prefix[FIXED_LEN..wanted as usize];
         let header = serde_json::from_slice(json).map_err(BadPack::Json)?;
-        Self::check(header, json.len()).map(Some)
+        Self::check(header, json.len(), u32::from(prefix[MAGIC.len()])).map(Some)
     }
 
     /// How long a prefix [`PackHeader::parse`] needs, so far as this one tells.
@@ -143,13 +147,13 @@ impl PackHeader {
         };
         let word = |at: usize| u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
         match (word(8), word(12)) {
-            (VERSION, len @ 0..=MAX_HEADER_LEN) => Ok(FIXED_LEN as u64 + u64::from(len)),
-            (VERSION, len) => Err(BadPack::HeaderLength(len as usize)),
+            (LEVEL_BY_LEVEL | VERSION, len @ 0..=MAX_HEADER_LEN) => Ok(FIXED_LEN as u64 + u64::from(len)),
+            (LEVEL_BY_LEVEL | VERSION, len) => Err(BadPack::HeaderLength(len as usize)),
             (version, _) => Err(BadPack::Version(version)),
         }
     }
 
-    pub(super) fn check(header: Header, json_len: usize) -> Result<Self, BadPack> {
+    pub(super) fn check(header: Header, json_len: usize, version: u32) -> Result<Self, BadPack> {
         let bad = |text: String| Err(BadPack::Inconsistent(text));
         let Header { rect, block_px, is_blank, products } = header;
         if json_len > MAX_HEADER_LEN as usize {
@@ -168,7 +172,7 @@ impl PackHeader {
         let mut at = (FIXED_LEN + json_len) as u64;
         let header_len = at;
         let mut checked: Vec<Product> = Vec::new();
-        for HeaderProduct { name, bands, predictor, levels } in products {
+        for HeaderProduct { name, bands, compression, predictor, tallies, levels } in products {
             if !(1..=MAX_NAME_LEN).contains(&name.len()) || checked.iter().any(|p| p.name == name) {
                 return bad(format!(
                     "a product named '{}'",
@@ -178,20 +182,32 @@ impl PackHeader {
             if !(1..=MAX_BANDS).contains(&bands) || !(1..=MAX_LEVELS).contains(&levels.len()) {
                 return bad(format!("'{name}' has {bands} bands and {} levels", levels.len()));
             }
-            let mut product = Product { name, bands, predictor, levels: Vec::new() };
+            let wanted = if version == LEVEL_BY_LEVEL { 0 } else { bands as usize };
+            if tallies.len() != wanted {
+                return bad(format!("'{name}' has {bands} bands and {} tallies", tallies.len()));
+            }
+            let coding = Coding { compression, predictor };
+            let mut product = Product { name, bands, coding, tallies, levels: Vec::new() };
             for (number, sizes) in levels.into_iter().enumerate() {
                 let tiling = Tiling { size: level_size(rect.size(), number as u32), block_px, bands };
-                match Level::check(&tiling, &sizes, at) {
-                    Some(level) => {
-                        at = level.bytes.end;
-                        product.levels.push(level);
-                    }
+                match Level::check(&tiling, &sizes) {
+                    Some(level) => product.levels.push(level),
                     None => return bad(format!("the tiles of level {number} of '{}'", product.name)),
+                }
+            }
+            let n_levels = product.levels.len() as u32;
+            if version == LEVEL_BY_LEVEL {
+                for level in &mut product.levels {
+                    at = level.place(0..level.tile_sizes.len(), at);
+                }
+            } else {
+                for Stretch { level, tiles } in stretches(rect.size(), block_px, n_levels) {
+                    at = product.levels[level as usize].place(tiles, at);
                 }
             }
             checked.push(product);
         }
-        Ok(Self { rect, block_px, is_blank, header_len, products: checked })
+        Ok(Self { rect, block_px, is_blank, header_len, total_len: at, products: checked })
     }
 
     pub fn products(&self) -> &[Product] {
@@ -208,20 +224,28 @@ impl PackHeader {
     }
 
     /// Length of the whole pack.
-    pub fn total_len(&self) -> u64 {
-        let last = self.products.last().and_then(|product| product.levels.last());
-        last.map_or(self.header_len, |level| level.bytes.end)
+    pub const fn total_len(&self) -> u64 {
+        self.total_len
     }
 }
 
 impl Level {
     /// One size for each tile, none 0 and none larger than compression could make it.
-    fn check(tiling: &Tiling, sizes: &[u64], at: u64) -> Option<Self> {
+    fn check(tiling: &Tiling, sizes: &[u64]) -> Option<Self> {
         let limit = 2 * tiling.tile_len() as u64 + 1024;
         if sizes.len() as u64 != tiling.order().len() || sizes.iter().any(|&size| size == 0 || size > limit) {
             return None;
         }
         let tile_sizes = sizes.iter().map(|&size| u32::try_from(size).ok()).collect::<Option<Vec<_>>>()?;
-        Some(Self { bytes: at..at + sizes.iter().sum::<u64>(), tile_sizes })
+        Some(Self { starts: vec![0; tile_sizes.len()], tile_sizes })
+    }
+
+    /// Puts tiles one behind the other, and returns where they end.
+    fn place(&mut self, tiles: Range<usize>, mut at: u64) -> u64 {
+        for (start, &size) in self.starts[tiles.clone()].iter_mut().zip(&self.tile_sizes[tiles]) {
+            *start = at;
+            at += u64::from(size);
+        }
+        at
     }
 }

@@ -1,25 +1,25 @@
-//! What a predict item leaves: one blob with the compressed tiles of all its products and levels.
-//! The tiles of a level are one contiguous run in Z-order, ready to be copied into the assembled
-//! file by range.
+//! What a predict item leaves: one blob with the compressed tiles of all its products and levels. They
+//! stand as they will stand in the assembled file, ready to be copied into it by range.
 //!
 //! ```text
 //! magic       8 bytes   "swathpk\0"
-//! version     u32, little-endian: 1
+//! version     u32, little-endian: 2
 //! header_len  u32, little-endian
-//! header      JSON: rectangle, block size, products, compressed size of each tile
-//! tiles       product by product, level by level (the finest first), in Z-order
+//! header      JSON: rectangle, block size, products, tallies, compressed size of each tile
+//! tiles       product by product, in the order of [`stretches`]
 //! ```
 
 mod header;
 
 use swath_proto::geometry::{RectPx, SizePx};
 
-pub use header::{BadPack, Level, PackHeader, Product, Tiles};
+pub use header::{BadPack, Level, PackHeader, Product};
 use header::{Header, HeaderProduct, MAGIC, VERSION};
 
 use crate::{
-    pyramid::{Reduction, reduce},
-    tiles::{BadTile, Predictor, Tiling},
+    pyramid::{Reduction, reduce, stretches},
+    tally::Tally,
+    tiles::{BadTile, Coding, Tiling},
 };
 
 /// The class of each pixel.
@@ -27,12 +27,23 @@ pub const CLASSES: &str = "classes";
 /// Quantised softmax, the classes of a pixel side by side.
 pub const SCORES: &str = "scores";
 
+/// How a product's overviews and tiles are made of its plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Making {
+    pub reduction: Reduction,
+    pub coding: Coding,
+    /// What stands for pixels that do not count, in a product of one band.
+    pub nodata: Option<u8>,
+}
+
 /// One product of an item, encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedProduct {
     pub name: String,
     pub bands: u32,
-    pub predictor: Predictor,
+    pub coding: Coding,
+    /// One a band.
+    pub tallies: Vec<Tally>,
     /// Compressed tiles by level, in Z-order.
     pub levels: Vec<Vec<Vec<u8>>>,
 }
@@ -45,10 +56,14 @@ impl EncodedProduct {
         size: SizePx,
         block_px: u32,
         n_levels: u32,
-        reduction: Reduction,
-        predictor: Predictor,
+        making: Making,
     ) -> Result<Self, BadTile> {
+        let Making { reduction, coding, nodata } = making;
         let bands = reduction.bands();
+        let tallies = match nodata {
+            Some(nodata) => vec![Tally::of_map(&plane, nodata)],
+            None => Tally::of_bands(&plane, bands as usize),
+        };
         let (mut plane, mut tiling) = (plane, Tiling { size, block_px, bands });
         let mut levels = Vec::new();
         for level in 0..n_levels {
@@ -56,11 +71,10 @@ impl EncodedProduct {
                 plane = reduce(&plane, tiling.size, reduction);
                 tiling.size = crate::pyramid::level_size(size, level);
             }
-            let tiles: Result<_, _> =
-                tiling.cut(&plane)?.map(|tile| tiling.encode(tile, predictor)).collect();
+            let tiles: Result<_, _> = tiling.cut(&plane)?.map(|tile| tiling.encode(tile, coding)).collect();
             levels.push(tiles?);
         }
-        Ok(Self { name: name.to_owned(), bands, predictor, levels })
+        Ok(Self { name: name.to_owned(), bands, coding, tallies, levels })
     }
 }
 
@@ -82,20 +96,25 @@ pub fn build(
             .map(|product| HeaderProduct {
                 name: product.name.clone(),
                 bands: product.bands,
-                predictor: product.predictor,
+                compression: product.coding.compression,
+                predictor: product.coding.predictor,
+                tallies: product.tallies.clone(),
                 levels: product.levels.iter().map(sizes).collect(),
             })
             .collect(),
     };
     let json = serde_json::to_vec(&header).map_err(BadPack::Json)?;
-    let parsed = PackHeader::check(header, json.len())?;
+    let parsed = PackHeader::check(header, json.len(), VERSION)?;
     let mut pack = Vec::with_capacity(parsed.total_len() as usize);
     pack.extend_from_slice(MAGIC);
     pack.extend_from_slice(&VERSION.to_le_bytes());
     pack.extend_from_slice(&(json.len() as u32).to_le_bytes());
     pack.extend_from_slice(&json);
-    for tile in products.iter().flat_map(|product| &product.levels).flatten() {
-        pack.extend_from_slice(tile);
+    for product in products {
+        for stretch in stretches(rect.size(), block_px, product.levels.len() as u32) {
+            let tiles = &product.levels[stretch.level as usize][stretch.tiles];
+            tiles.iter().for_each(|tile| pack.extend_from_slice(tile));
+        }
     }
     Ok(pack)
 }
@@ -103,11 +122,15 @@ pub fn build(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pyramid::{level_size, levels};
+    use crate::{
+        pyramid::{level_size, levels},
+        tiles::Predictor,
+    };
 
     const RECT: RectPx = RectPx::new(128, 64, 100, 70);
     const BLOCK: u32 = 32;
-    const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/pack-v1.bin");
+    const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/pack-v2.bin");
+    const SAMPLE_OF_V1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/pack-v1.bin");
 
     fn class_plane() -> Vec<u8> {
         (0..RECT.pixels() as u32).map(|i| u8::from((i % 100 / 7 + i / 100 / 9) % 3 == 0) * 2).collect()
@@ -118,11 +141,13 @@ mod tests {
     }
 
     fn sample() -> Vec<u8> {
-        let of = |name, plane, reduction, predictor| {
-            EncodedProduct::of_plane(name, plane, RECT.size(), BLOCK, 3, reduction, predictor).unwrap()
+        let of = |name, plane, reduction, coding| {
+            let making = Making { reduction, coding, nodata: None };
+            EncodedProduct::of_plane(name, plane, RECT.size(), BLOCK, 3, making).unwrap()
         };
-        let classes = of(CLASSES, class_plane(), Reduction::Mode, Predictor::None);
-        let scores = of(SCORES, score_plane(), Reduction::Mean { bands: 2 }, Predictor::Horizontal);
+        let classes = of(CLASSES, class_plane(), Reduction::Mode, Coding::deflate(Predictor::None));
+        let mean = Reduction::Mean { bands: 2 };
+        let scores = of(SCORES, score_plane(), mean, Coding::zstd(Predictor::Horizontal));
         build(RECT, BLOCK, false, &[classes, scores]).unwrap()
     }
 
@@ -141,7 +166,7 @@ mod tests {
                 assert_eq!(level.tiles().len(), wanted.len());
                 for (range, wanted) in level.tiles().zip(wanted) {
                     let stream = &pack[range.start as usize..range.end as usize];
-                    assert_eq!(tiling.decode(stream, product.predictor).unwrap(), wanted);
+                    assert_eq!(tiling.decode(stream, product.coding).unwrap(), wanted);
                 }
                 plane = reduce(&plane, size, reduction);
             }
@@ -158,23 +183,35 @@ mod tests {
     #[test]
     fn a_pack_says_that_it_is_blank() {
         let classes = vec![0; RECT.pixels() as usize];
-        let product = EncodedProduct::of_plane(
-            CLASSES,
-            classes,
-            RECT.size(),
-            BLOCK,
-            1,
-            Reduction::Mode,
-            Predictor::None,
-        );
+        let coding = Coding::deflate(Predictor::None);
+        let making = Making { reduction: Reduction::Mode, coding, nodata: None };
+        let product = EncodedProduct::of_plane(CLASSES, classes, RECT.size(), BLOCK, 1, making);
         let pack = build(RECT, BLOCK, true, &[product.unwrap()]).unwrap();
         assert!(PackHeader::parse(&pack).unwrap().unwrap().is_blank);
         assert!(!PackHeader::parse(&sample()).unwrap().unwrap().is_blank);
     }
 
     #[test]
-    fn a_pack_written_by_version_1_still_reads() {
-        assert_holds_the_planes(&std::fs::read(SAMPLE).unwrap());
+    fn packs_of_every_version_still_read() {
+        for (sample, n_tallies) in [(SAMPLE_OF_V1, 0), (SAMPLE, 1)] {
+            let pack = std::fs::read(sample).unwrap();
+            assert_holds_the_planes(&pack);
+            let header = PackHeader::parse(&pack).unwrap().unwrap();
+            assert_eq!(header.product(CLASSES).unwrap().tallies.len(), n_tallies);
+        }
+    }
+
+    #[test]
+    fn a_pack_tells_of_its_pixels_what_adds_up_to_its_scene() {
+        let header = PackHeader::parse(&sample()).unwrap().unwrap();
+        let tallies = |name| header.product(name).unwrap().tallies.clone();
+        assert_eq!(tallies(CLASSES), Tally::of_bands(&class_plane(), 1));
+        assert_eq!(tallies(SCORES), Tally::of_bands(&score_plane(), 2));
+        let coding = Coding::deflate(Predictor::None);
+        let making = Making { reduction: Reduction::Mode, coding, nodata: Some(2) };
+        let product =
+            EncodedProduct::of_plane(CLASSES, class_plane(), RECT.size(), BLOCK, 1, making).unwrap();
+        assert_eq!(product.tallies, [Tally::of_map(&class_plane(), 2)]);
     }
 
     #[test]
@@ -185,14 +222,17 @@ mod tests {
     }
 
     #[test]
-    fn runs_follow_each_other_without_gaps() {
+    fn tiles_stand_without_gaps_in_the_order_of_the_file() {
         let pack = sample();
         let header = PackHeader::parse(&pack).unwrap().unwrap();
         let mut at = header.header_len();
-        for level in header.products().iter().flat_map(|product| &product.levels) {
-            assert_eq!(level.bytes.start, at);
-            assert_eq!(level.tiles().last().unwrap().end, level.bytes.end);
-            at = level.bytes.end;
+        for product in header.products() {
+            for stretch in stretches(RECT.size(), BLOCK, 3) {
+                let level = &product.levels[stretch.level as usize];
+                let [bytes] = &level.bytes(stretch.tiles)[..] else { panic!("not together") };
+                assert_eq!(bytes.start, at);
+                at = bytes.end;
+            }
         }
         assert_eq!(at, pack.len() as u64);
         assert_eq!(levels(RECT.size(), BLOCK).len(), 3);
@@ -217,8 +257,8 @@ mod tests {
         let header_len = PackHeader::parse(&pack).unwrap().unwrap().header_len() as usize;
         assert!(matches!(PackHeader::parse(b"GIF8"), Err(BadPack::Magic)));
         let mut other = pack.clone();
-        other[8] = 2;
-        assert!(matches!(PackHeader::parse(&other), Err(BadPack::Version(2))));
+        other[8] = 3;
+        assert!(matches!(PackHeader::parse(&other), Err(BadPack::Version(3))));
         other = pack.clone();
         other[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
         assert!(matches!(PackHeader::parse(&other[..16]), Err(BadPack::HeaderLength(_))));
@@ -236,7 +276,8 @@ mod tests {
     #[test]
     fn headers_that_do_not_add_up_are_refused() {
         let good = r#"{"rect":{"col":0,"row":0,"width":40,"height":20},"block_px":32,"products":[
-            {"name":"classes","bands":1,"predictor":"none","levels":[[10,11],[9]]}]}"#;
+            {"name":"classes","bands":1,"predictor":"none","tallies":[
+            {"pixels":800,"min":0,"max":2,"sum":9,"squares":9}],"levels":[[10,11],[9]]}]}"#;
         let parse = |json: &str| {
             let len = (json.len() as u32).to_le_bytes();
             PackHeader::parse(&[MAGIC.as_slice(), &VERSION.to_le_bytes(), &len, json.as_bytes()].concat())
@@ -257,6 +298,9 @@ mod tests {
             ("\"bands\":1", "\"bands\":70000"),
             ("\"classes\"", "\"\""),
             ("\"none\"", "\"vertical\""),
+            ("\"none\"", "\"none\",\"compression\":\"lzw\""),
+            ("\"max\":2", "\"max\":256"),
+            ("\"bands\":1", "\"bands\":2"),
             ("\"products\"", "\"surprise\":1,\"products\""),
         ] {
             let bad = good.replace(from, to);
@@ -265,7 +309,7 @@ mod tests {
         }
         let twice = good.replace(
             "]}]}",
-            "]},{\"name\":\"classes\",\"bands\":1,\"predictor\":\"none\",\"levels\":[[1,1]]}]}",
+            "]},{\"name\":\"classes\",\"bands\":1,\"predictor\":\"none\",\"tallies\":[],\"levels\":[[1,1]]}]}",
         );
         assert!(parse(&twice).is_err());
     }

@@ -1,10 +1,12 @@
 //! The levels of a scene: each half as large as the one below, until one fits in a single tile. A
 //! pixel of a level decides from the 2 x 2 pixels below it that exist.
 
+mod order;
 mod top;
 
 use swath_proto::geometry::SizePx;
 
+pub use order::{CELL_LEVEL, Stretch, stretches};
 pub use top::{BadTop, Top, TopTile};
 
 /// How four pixels become one.

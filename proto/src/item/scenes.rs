@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClassStyle, ModelRef, Place, WindowShape, Work};
+use super::{ClassStyle, Compression, ModelRef, Place, WindowShape, Work};
 use crate::{ids::ItemId, numeric::ClassId, scene::SceneHeader, source::LabelSpec, vectors::VectorPlan};
 
 /// Whole scenes through the network, written as finished files: there is nothing to assemble.
@@ -21,10 +21,16 @@ pub struct PredictScenes {
     pub scores: bool,
     /// Edge of the tiles that the output is cut into.
     pub block_px: u32,
+    /// How its tiles are compressed.
+    #[serde(default, skip_serializing_if = "Compression::is_default")]
+    pub compression: Compression,
     /// The files say them.
     pub classes: Vec<ClassStyle>,
     /// The class of pixels that are missing or lie outside the area of interest.
     pub null_class: u32,
+    /// What stands in the map for pixels that do not count; the null class where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodata: Option<u8>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

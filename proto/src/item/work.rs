@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClassStyle, ModelRef, Place, WindowShape};
+use super::{ClassStyle, Compression, ModelRef, Place, WindowShape};
 use crate::{
     chips::KeepSpec,
     geometry::{RectPx, SizePx},
@@ -96,8 +96,14 @@ pub struct Predict {
     pub scores: bool,
     /// Edge of the tiles that the output is cut into.
     pub block_px: u32,
+    /// How its tiles are compressed.
+    #[serde(default, skip_serializing_if = "Compression::is_default")]
+    pub compression: Compression,
     /// The class of pixels that are missing or lie outside the area of interest.
     pub null_class: u32,
+    /// What stands in the map for pixels that do not count; the null class where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodata: Option<u8>,
 }
 
 /// Joins a scene's predicted rectangles. The list of inputs lies under the root, since it can be
@@ -118,8 +124,14 @@ pub struct AssembleInputs {
     pub scene: SceneHeader,
     pub size: SizePx,
     pub block_px: u32,
+    /// How its tiles are compressed.
+    #[serde(default, skip_serializing_if = "Compression::is_default")]
+    pub compression: Compression,
     pub item_px: u32,
     pub classes: Vec<ClassStyle>,
+    /// What stands in the map for pixels that do not count; the null class where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodata: Option<u8>,
     /// In the order of [`Place::index`], which is Z-order over the scene.
     pub parts: Vec<AssemblePart>,
 }

@@ -161,7 +161,7 @@ impl Pipeline {
         self.labels.check(&self.classes, check);
         self.chips.check(&self.classes, check);
         self.train.check(&self.classes, check);
-        self.predict.check(self.model.architecture, check);
+        self.predict.check(self.model.architecture, &self.classes, check);
         if self.predict.precision == Some(PrecisionWord::Int8)
             && check.sound(&["predict.precision", "stages", "scenes"])
         {

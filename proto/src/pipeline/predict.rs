@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check::Check;
-use crate::item::{Architecture, EngineName};
+use super::{check::Check, classes::ClassEntry};
+use crate::item::{Architecture, Compression, EngineName};
 
 /// How the network goes over a scene.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +22,13 @@ pub struct PredictEntry {
     /// Tiles of the output; a power of two.
     #[schemars(range(min = 64, max = 4096))]
     pub block_px: u32,
+    /// How tiles of the output are compressed.
+    pub compression: Compression,
+    /// The value of pixels that do not count (missing, or outside the area of interest) in the map, which says so:
+    /// viewers leave them out. That of the null class, or one that no class has; 255 is usual. Where it is left
+    /// out they are of the null class like others, and the map has no such value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodata: Option<u8>,
     /// Edge of an item; chosen from the measured speed where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 64, max = 16384))]
@@ -54,6 +61,8 @@ impl Default for PredictEntry {
             margin_px: 32,
             batch: 8,
             block_px: 256,
+            compression: Compression::default(),
+            nodata: None,
             item_px: None,
             scores: false,
             engine: None,
@@ -63,7 +72,8 @@ impl Default for PredictEntry {
 }
 
 impl PredictEntry {
-    pub(super) fn check(&self, architecture: Architecture, check: &mut Check<'_>) {
+    pub(super) fn check(&self, architecture: Architecture, classes: &[ClassEntry], check: &mut Check<'_>) {
+        self.check_nodata(classes, check);
         let Self { core_px, margin_px, block_px, item_px, .. } = *self;
         let [core, margin, block, item] =
             ["predict.core_px", "predict.margin_px", "predict.block_px", "predict.item_px"];
@@ -136,6 +146,19 @@ impl PredictEntry {
             let why =
                 format!("must be a power of two from core_px ({core_px}) to 16384; {near} is the nearest");
             check.wrong(item, why);
+        }
+    }
+}
+
+impl PredictEntry {
+    /// A class's pixels must not be taken for such that do not count; those of the null class may.
+    fn check_nodata(&self, classes: &[ClassEntry], check: &mut Check<'_>) {
+        let nodata = "predict.nodata";
+        if let Some(class) = self.nodata.and_then(|value| classes.get(usize::from(value)))
+            && check.sound(&[nodata])
+            && !class.null
+        {
+            check.wrong(nodata, format!("is the class '{}'; 255 is what no class has", class.name));
         }
     }
 }

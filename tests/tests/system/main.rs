@@ -1,5 +1,6 @@
 //! The system from outside. One binary, so that servers are started and the program is linked once.
 
+mod assembly;
 mod broker;
 mod catalogue;
 mod clusters;

@@ -1,4 +1,4 @@
-//! What a run leaves, read by the programs that others read it with: webdataset, GeoPandas, safetensors.
+//! What a run leaves, read by the programs that others read it with: webdataset, GeoPandas, safetensors, rio-cogeo.
 
 use std::{
     fs,
@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use crate::learns;
+use crate::{
+    learns,
+    shape::{ZSTD, predicted},
+};
 
 /// The samples in the repository have chips of every kind; those of a run have three bands of 8 bits.
 const SHARDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shard/samples");
@@ -59,6 +62,27 @@ fn a_catalogue_says_what_is_true_in_the_words_of_every_schema_that_it_names() {
     let said = String::from_utf8_lossy(&output.stdout);
     // Of the scene, of the bundle, and of the run.
     assert!(said.starts_with("3 documents, 1 scenes, 1 models, 8 assets, "), "{said}");
+}
+
+const VALIDATE: &str = "
+import sys
+from rio_cogeo.cogeo import cog_info, cog_validate
+for path in sys.argv[1:]:
+    valid, errors, warnings = cog_validate(path, strict=True, quiet=True)
+    print(valid, cog_info(path).Compression, *errors, *warnings)
+";
+
+#[test]
+fn rio_cogeo_finds_nothing_to_complain_of() {
+    for (predict, name) in [("", "DEFLATE"), (ZSTD, "ZSTD")] {
+        let (site, run) = predicted(&format!("item_px = 256\n{predict}"));
+        let files = ["", ".scores"].map(|what| format!("{}/predict/{run}/scene-1{what}.tif", site.root));
+        let output = Command::new(python()).args(["-c", VALIDATE]).args(&files).output();
+        let output = output.expect("the readers are missing: run `make setup`");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said, format!("True {name}\n").repeat(2));
+    }
 }
 
 fn python() -> PathBuf {

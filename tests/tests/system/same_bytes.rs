@@ -55,6 +55,17 @@ fn the_size_of_items_does_not_matter() {
 }
 
 #[test]
+fn the_size_of_items_does_not_matter_to_zstd_either() {
+    let of = |item_px| {
+        let predict = format!("item_px = {item_px}\ncompression = \"zstd\"");
+        run(&Site::new(Kind::Embedded), &predict, "", "2")
+    };
+    let first = of(64);
+    first.assert_same(&of(1024), "items of 1024 px");
+    assert!(first.scores != reference().scores, "it is compressed as ever");
+}
+
+#[test]
 fn the_order_of_items_does_not_matter() {
     run(&Site::new(Kind::Embedded), "item_px = 256", "shuffle = 5", "2")
         .assert_same(reference(), "another order");

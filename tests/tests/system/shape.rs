@@ -15,9 +15,13 @@ pub fn python(script: &str, args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn predicted() -> (Site, String) {
+/// Keys of `[predict]` that make other files of the same scores.
+pub const ZSTD: &str = "compression = \"zstd\"\nnodata = 255";
+
+/// A run of one scene with such keys in `[predict]`.
+pub fn predicted(predict: &str) -> (Site, String) {
     let site = Site::new(Kind::Embedded);
-    let file = pipeline(&site, "item_px = 256", "");
+    let file = pipeline(&site, predict, "");
     let output = site.swath(&["run", file.to_str().expect("UTF-8")], 0);
     let run = run_name(&output.stdout);
     (site, run)
@@ -76,12 +80,77 @@ print('as it should be')
 
 #[test]
 fn predictions_are_valid_cloud_optimised_geotiffs_that_gdal_reads_as_they_were_meant() {
-    let (site, run) = predicted();
+    let (site, run) = predicted("item_px = 256");
     let path = |name: &str| format!("{}/predict/{run}/scene-1{name}.tif", site.root);
     let (classes, scores) = (path(""), path(".scores"));
     assert_eq!(python(VALIDATE, &[&classes, &scores]), "0 0\n0 0");
     let image = scene().join("scene-1.tif");
     assert_eq!(python(DESCRIBE, &[image.to_str().expect("UTF-8"), &classes, &scores]), "as it should be");
+}
+
+/// Two maps and their scores: the same but for compression and nodata, and what they say of themselves is so.
+const COMPARE: &str = "
+import sys
+import numpy as np
+from osgeo import gdal
+gdal.UseExceptions()
+plain, other, plain_scores, other_scores = map(gdal.Open, sys.argv[1:])
+for dataset, compression in (plain, 'DEFLATE'), (other, 'ZSTD'), (plain_scores, 'DEFLATE'), (other_scores, 'ZSTD'):
+    assert dataset.GetMetadataItem('COMPRESSION', 'IMAGE_STRUCTURE') == compression
+    for number in range(dataset.RasterCount):
+        band = dataset.GetRasterBand(number + 1)
+        values = band.ReadAsArray().astype(float)
+        if band.GetNoDataValue() is not None:
+            values = values[values != band.GetNoDataValue()]
+        told = band.GetStatistics(False, False)
+        found = [values.min(), values.max(), values.mean(), values.std()]
+        assert np.allclose(told, found, rtol=1e-9), (told, found)
+a, b = plain.ReadAsArray(), other.ReadAsArray()
+band = other.GetRasterBand(1)
+assert band.GetNoDataValue() == 255 and plain.GetRasterBand(1).GetNoDataValue() is None
+assert band.GetMetadataItem('CLASS_0') == 'background' and band.GetMetadataItem('CLASS_1') == 'building'
+none = b == 255
+assert 0.1 < none.mean() < 0.9, none.mean()
+assert (a[none] == 0).all() and (a[~none] == b[~none]).all()
+assert (plain_scores.ReadAsArray() == other_scores.ReadAsArray()).all()
+print('the same')
+";
+
+/// Only what lies in this triangle is predicted.
+const AOI: &str = "
+import sys, json
+from osgeo import gdal, osr
+gdal.UseExceptions()
+image = gdal.Open(sys.argv[1])
+g, world = image.GetGeoTransform(), osr.SpatialReference()
+world.ImportFromEPSG(4326)
+world.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+to = osr.CoordinateTransformation(image.GetSpatialRef(), world)
+corners = [(0, 0), (1500, 0), (0, 1500), (0, 0)]
+ring = [list(to.TransformPoint(g[0] + col * g[1], g[3] + row * g[5])[:2]) for col, row in corners]
+polygon = {'type': 'Feature', 'properties': {}, 'geometry': {'type': 'Polygon', 'coordinates': [ring]}}
+json.dump({'type': 'FeatureCollection', 'features': [polygon]}, open(sys.argv[2], 'w'))
+";
+
+#[test]
+fn compression_and_nodata_change_neither_a_class_nor_a_score() {
+    let image = scene().join("scene-1.tif").to_str().expect("UTF-8").to_owned();
+    let run = |predict: &str| {
+        let site = Site::new(Kind::Embedded);
+        let file = pipeline(&site, &format!("item_px = 256\n{predict}"), "");
+        python(AOI, &[&image, site.path("aoi.geojson").to_str().expect("UTF-8")]);
+        let text = std::fs::read_to_string(&file).expect("the pipeline");
+        let text = text.replace("labels = ", "aoi = \"aoi.geojson\", labels = ");
+        std::fs::write(&file, text).expect("the pipeline");
+        let output = site.swath(&["run", file.to_str().expect("UTF-8")], 0);
+        let run = run_name(&output.stdout);
+        let eval = site.object(&format!("eval/{run}/eval.json"));
+        (["", ".scores"].map(|what| format!("{}/predict/{run}/scene-1{what}.tif", site.root)), eval, site)
+    };
+    let (plain, plain_eval, _plain_site) = run("");
+    let (other, other_eval, _other_site) = run(ZSTD);
+    assert!(plain_eval == other_eval, "the scores are others");
+    assert_eq!(python(COMPARE, &[&plain[0], &other[0], &plain[1], &other[1]]), "the same");
 }
 
 /// The tiny network by hand, window by window over the whole scene in one process, written by GDAL

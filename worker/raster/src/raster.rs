@@ -60,6 +60,12 @@ impl Raster {
         self.size
     }
 
+    /// What stands for pixels that do not count, in an 8-bit raster that has such a value.
+    pub fn nodata(&self) -> Option<u8> {
+        let value = self.dataset.rasterband(1).ok()?.no_data_value()?;
+        (0..=u8::MAX).find(|byte| f64::from(*byte) == value)
+    }
+
     /// Gives back what GDAL keeps of what was read: for whoever goes over a raster once.
     pub fn forget_pixels(&self) {
         // SAFETY: the dataset is open for reading alone, so that nothing is written.

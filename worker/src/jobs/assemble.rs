@@ -1,7 +1,7 @@
-//! Joins a scene's predicted rectangles to Cloud-Optimised GeoTIFFs. Tiles are copied as they are;
-//! only each item's deepest overview is decoded, to make the levels above it.
+//! Joins a scene's predicted rectangles to Cloud-Optimised GeoTIFFs. Tiles are copied as they are, an item's in one
+//! stretch; only each item's deepest overview is decoded, to make the levels above it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
@@ -9,9 +9,10 @@ use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use swath_backends::{Kind, blobs::Piece};
 use swath_geo::{
     cog,
-    pack::{CLASSES, PackHeader, SCORES},
-    pyramid::{self, Reduction, Top},
-    tiles::{Predictor, Tiling},
+    pack::{CLASSES, Making, PackHeader, Product, SCORES},
+    pyramid::{self, Top},
+    tally::Tally,
+    tiles::Tiling,
 };
 use swath_proto::{
     finished::{Assembled, AssembledFile},
@@ -21,7 +22,7 @@ use swath_proto::{
 
 use super::{
     Output, json,
-    scene_file::{footprint, making, no_pixel_counts, spec},
+    scene_file::{Style, footprint, making, no_pixel_counts, spec},
 };
 use crate::{
     context::{Claimed, Context},
@@ -115,27 +116,19 @@ async fn product(
     name: &str,
     output: &str,
 ) -> Result<AssembledFile, JobError> {
-    let (reduction, predictor) = making(name, inputs.classes.len() as u32);
+    let making = making(name, inputs.classes.len() as u32, inputs.compression, inputs.nodata);
     let shape = || JobError::internal(anyhow!("items of {} px do not fit their tiles", inputs.item_px));
     let n_item_levels =
         pyramid::item_levels(inputs.size, inputs.item_px, inputs.block_px).ok_or_else(shape)?;
-    let level = |part: &Part, level: u32| {
-        let product = part.header.product(name);
-        let found = product.and_then(|product| product.levels.get(level as usize)).cloned();
-        found.ok_or_else(|| JobError::data(anyhow!("{} holds no {name} of level {level}", part.key)))
-    };
+    let products =
+        parts.iter().map(|part| holding(part, name, n_item_levels, making)).collect::<Result<Vec<_>, _>>()?;
 
-    let top = top_levels(cx, item, inputs, parts, name, n_item_levels - 1, reduction, predictor).await?;
-    let mut level_tile_sizes: Vec<Vec<u32>> = Vec::new();
-    for number in 0..n_item_levels {
-        let mut sizes = Vec::new();
-        for part in parts {
-            sizes.extend_from_slice(&level(part, number)?.tile_sizes);
-        }
-        level_tile_sizes.push(sizes);
-    }
-    level_tile_sizes
-        .extend(top.values().map(|tiles| tiles.iter().map(|tile| tile.len() as u32).collect::<Vec<_>>()));
+    let top = top_levels(cx, item, inputs, parts, name, n_item_levels - 1, making).await?;
+    let of_items = (0..n_item_levels as usize).map(|level| {
+        products.iter().flat_map(|product| &product.levels[level].tile_sizes).copied().collect::<Vec<_>>()
+    });
+    let of_top = top.values().map(|tiles| tiles.iter().map(|tile| tile.len() as u32).collect());
+    let level_tile_sizes: Vec<Vec<u32>> = of_items.chain(of_top).collect();
 
     let geo = match &inputs.scene.georeference {
         Some(georeference) => {
@@ -144,16 +137,34 @@ async fn product(
         }
         None => Vec::new(),
     };
-    let spec = spec(&inputs.scene, &inputs.classes, inputs.block_px, name, level_tile_sizes, geo);
+    let style = Style {
+        scene: &inputs.scene,
+        classes: &inputs.classes,
+        block_px: inputs.block_px,
+        compression: inputs.compression,
+        nodata: inputs.nodata,
+        geo,
+    };
+    let spec = spec(&style, name, &tallies(&products), level_tile_sizes);
     let layout = cog::layout(&spec).map_err(JobError::internal)?;
     let mut pieces = vec![Piece::Bytes(layout.header.into())];
+    // How far each level has come: its part, and the tile of that part.
+    let mut at = vec![(0, 0); n_item_levels as usize];
     for run in &layout.runs {
         if let Some(tiles) = top.get(&run.level) {
-            pieces.push(Piece::Bytes(tiles.concat().into()));
+            pieces.push(Piece::Bytes(tiles[run.tiles.clone()].concat().into()));
             continue;
         }
-        for part in parts {
-            pieces.push(Piece::Range { key: part.key.clone(), range: level(part, run.level)?.bytes });
+        let (part, tile) = &mut at[run.level as usize];
+        let mut left = run.tiles.len();
+        while left > 0 {
+            let level = &products[*part].levels[run.level as usize];
+            let end = level.tile_sizes.len().min(*tile + left);
+            for range in level.bytes(*tile..end) {
+                push(&mut pieces, &parts[*part].key, range);
+            }
+            left -= end - *tile;
+            (*part, *tile) = if end == level.tile_sizes.len() { (*part + 1, 0) } else { (*part, end) };
         }
     }
     let composed = cx.blobs.compose_new(output, pieces).await;
@@ -170,8 +181,39 @@ async fn product(
     }
 }
 
+/// A part's product, if it is as the scene's file wants it: whoever can write under the root may have made it.
+fn holding<'a>(part: &'a Part, name: &str, levels: u32, making: Making) -> Result<&'a Product, JobError> {
+    let found = part.header.product(name).filter(|product| {
+        let is_made_so = product.coding == making.coding && product.bands == making.reduction.bands();
+        is_made_so && product.levels.len() == levels as usize
+    });
+    found.ok_or_else(|| {
+        let key = &part.key;
+        JobError::data(anyhow!(
+            "{key} holds no {name} of {levels} levels with the bands and compression of its scene"
+        ))
+    })
+}
+
+/// Of all parts together; none where a part does not tell.
+fn tallies(products: &[&Product]) -> Vec<Tally> {
+    let n_bands = products.iter().map(|product| product.tallies.len()).min().unwrap_or(0);
+    let of_band =
+        |band: usize| products.iter().map(|product| product.tallies[band]).fold(Tally::NOTHING, Tally::and);
+    (0..n_bands).map(of_band).collect()
+}
+
+/// Joins what follows the piece before it.
+fn push(pieces: &mut Vec<Piece>, key: &str, range: Range<u64>) {
+    match pieces.last_mut() {
+        Some(Piece::Range { key: last, range: before }) if last == key && before.end == range.start => {
+            before.end = range.end;
+        }
+        _ => pieces.push(Piece::Range { key: key.to_owned(), range }),
+    }
+}
+
 /// Compressed tiles of the levels above the items', by level, in Z-order.
-#[expect(clippy::too_many_arguments, reason = "all of it describes one product of one scene")]
 async fn top_levels(
     cx: &Context,
     item: &Claimed,
@@ -179,9 +221,9 @@ async fn top_levels(
     parts: &[Part],
     name: &str,
     deepest: u32,
-    reduction: Reduction,
-    predictor: Predictor,
+    making: Making,
 ) -> Result<BTreeMap<u32, Vec<Bytes>>, JobError> {
+    let Making { reduction, coding, .. } = making;
     let n_levels = pyramid::n_levels(inputs.size, inputs.block_px);
     let mut finished: BTreeMap<u32, Vec<Bytes>> =
         (deepest + 1..n_levels).map(|level| (level, Vec::new())).collect();
@@ -198,9 +240,9 @@ async fn top_levels(
             .native(item, move || {
                 let mut made = Vec::new();
                 for tile in tiles {
-                    let raw = tiling.decode(&tile, predictor).map_err(JobError::data)?;
+                    let raw = tiling.decode(&tile, coding).map_err(JobError::data)?;
                     for tile in top.push(&raw).map_err(JobError::internal)? {
-                        let packed = tiling.encode(tile.pixels, predictor).map_err(JobError::internal)?;
+                        let packed = tiling.encode(tile.pixels, coding).map_err(JobError::internal)?;
                         made.push((tile.level, Bytes::from(packed)));
                     }
                 }
@@ -216,15 +258,14 @@ async fn top_levels(
     Ok(finished)
 }
 
-/// A part's compressed tiles of one level.
+/// A part's compressed tiles of its deepest level: one, but for packs of other programs.
 async fn deepest_tiles(cx: &Context, part: &Part, name: &str, level: u32) -> Result<Vec<Bytes>, JobError> {
     let found = part.header.product(name).and_then(|product| product.levels.get(level as usize));
     let found =
         found.ok_or_else(|| JobError::data(anyhow!("{} holds no {name} of level {level}", part.key)))?;
-    let bytes = cx.blobs.get_range(&part.key, found.bytes.clone()).await?;
-    let start = found.bytes.start as usize;
-    Ok(found
-        .tiles()
-        .map(|tile| bytes.slice(tile.start as usize - start..tile.end as usize - start))
-        .collect())
+    let mut tiles = Vec::new();
+    for tile in found.tiles() {
+        tiles.push(cx.blobs.get_range(&part.key, tile).await?);
+    }
+    Ok(tiles)
 }

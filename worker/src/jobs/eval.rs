@@ -45,15 +45,21 @@ fn count(work: &Eval, prediction: &str) -> Result<SceneScore, JobError> {
     let null_class = u8::try_from(work.null_class).map_err(JobError::data)?;
     let labels = Labels::open(&work.labels, &work.scene, &ClassList { names, null_class })?;
     let aoi = work.scene.aoi.as_ref().map(|aoi| Aoi::open(aoi, &work.scene)).transpose()?;
+    let nodata = predicted.nodata();
     let mut confusion = Confusion::new(work.classes.len() as u32).map_err(JobError::data)?;
     let mut truth = Vec::new();
     let SizePx { width, height } = work.scene.size;
     for row in (0..height).step_by(BLOCK_PX as usize) {
         for col in (0..width).step_by(BLOCK_PX as usize) {
             let rect = RectPx::new(col, row, BLOCK_PX.min(width - col), BLOCK_PX.min(height - row));
-            let Pixels::U8(guess) = predicted.read(i64::from(col), i64::from(row), rect.size(), &[1])? else {
+            let Pixels::U8(mut guess) = predicted.read(i64::from(col), i64::from(row), rect.size(), &[1])?
+            else {
                 return Err(JobError::data(anyhow!("{} is not an 8-bit raster", work.prediction)));
             };
+            // What does not count is predicted as the null class, whatever stands for it in the map.
+            if let Some(nodata) = nodata {
+                guess.iter_mut().filter(|guess| **guess == nodata).for_each(|guess| *guess = null_class);
+            }
             truth.resize(guess.len(), 0);
             labels.burn(rect, &mut truth)?;
             if let Some(aoi) = &aoi {

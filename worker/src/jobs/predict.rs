@@ -143,7 +143,8 @@ fn infer(
         }
     }
     if let Some(mask) = &read.mask {
-        blank(mask, work.null_class as usize, &mut classes, scores.as_deref_mut());
+        let stands_for_none = work.nodata.unwrap_or(work.null_class as u8);
+        blank(mask, stands_for_none, work.null_class as usize, &mut classes, scores.as_deref_mut());
     }
     let is_blank = read.mask.as_ref().is_some_and(|mask| !mask.contains(&1));
     Ok(Planes { classes, scores, is_blank })
@@ -156,11 +157,11 @@ fn any(mask: &[u8], rect: RectPx, core: RectPx) -> bool {
     lines.take(core.height as usize).any(|line| line[left..left + core.width as usize].contains(&1))
 }
 
-/// What does not count is of the null class, and that for certain.
-fn blank(mask: &[u8], null_class: usize, classes: &mut [u8], scores: Option<&mut [u8]>) {
+/// What does not count is of the null class, and that for certain; in the map, a value of its own may stand for it.
+fn blank(mask: &[u8], stands_for_none: u8, null_class: usize, classes: &mut [u8], scores: Option<&mut [u8]>) {
     let n_classes = scores.as_ref().map_or(0, |scores| scores.len() / mask.len().max(1));
     for (class, _) in classes.iter_mut().zip(mask).filter(|(_, counts)| **counts == 0) {
-        *class = null_class as u8;
+        *class = stands_for_none;
     }
     let Some(scores) = scores else { return };
     for (scores, _) in scores.chunks_exact_mut(n_classes).zip(mask).filter(|(_, counts)| **counts == 0) {
@@ -187,9 +188,8 @@ pub(super) fn products(
 ) -> Result<Vec<EncodedProduct>, JobError> {
     let (size, block_px) = (work.rect.size(), work.block_px);
     let encoded = |name, plane| {
-        let (reduction, predictor) = making(name, work.model.classes);
-        EncodedProduct::of_plane(name, plane, size, block_px, n_levels, reduction, predictor)
-            .map_err(JobError::internal)
+        let making = making(name, work.model.classes, work.compression, work.nodata);
+        EncodedProduct::of_plane(name, plane, size, block_px, n_levels, making).map_err(JobError::internal)
     };
     let mut products = vec![encoded(pack::CLASSES, planes.classes)?];
     if let Some(scores) = planes.scores {

@@ -21,7 +21,7 @@ use swath_proto::{
 
 use super::{
     Output, TriedAgain, json, predict,
-    scene_file::{footprint, no_pixel_counts, spec},
+    scene_file::{Style, footprint, no_pixel_counts, spec},
     scenes::{Part, each},
 };
 use crate::{
@@ -150,7 +150,9 @@ fn whole(work: &PredictScenes, scene: &SceneHeader) -> Predict {
         class: work.class,
         scores: work.scores,
         block_px: work.block_px,
+        compression: work.compression,
         null_class: work.null_class,
+        nodata: work.nodata,
     }
 }
 
@@ -165,14 +167,22 @@ fn encode(
         Some(georeference) => swath_raster::geo_tags(georeference)?,
         None => Vec::new(),
     };
+    let style = Style {
+        scene: &work.scene,
+        classes,
+        block_px: work.block_px,
+        compression: work.compression,
+        nodata: work.nodata,
+        geo,
+    };
     let products = predict::products(work, planes, n_levels)?;
-    let file = |EncodedProduct { name, levels, .. }: EncodedProduct| {
+    let file = |EncodedProduct { name, levels, tallies, .. }: EncodedProduct| {
         let sizes = levels.iter().map(|tiles| tiles.iter().map(|tile| tile.len() as u32).collect());
-        let spec = spec(&work.scene, classes, work.block_px, &name, sizes.collect(), geo.clone());
+        let spec = spec(&style, &name, &tallies, sizes.collect());
         let layout = cog::layout(&spec).map_err(JobError::internal)?;
         let mut file = layout.header;
         for run in &layout.runs {
-            file.extend(levels[run.level as usize].iter().flatten());
+            file.extend(levels[run.level as usize][run.tiles.clone()].iter().flatten());
         }
         Ok((name, file))
     };

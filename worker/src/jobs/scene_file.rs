@@ -3,19 +3,40 @@
 use anyhow::anyhow;
 use swath_geo::{
     cog::{CogSpec, Color, Metadata, Tag},
-    pack::CLASSES,
+    pack::{CLASSES, Making},
     pyramid::Reduction,
-    tiles::Predictor,
+    tally::Tally,
+    tiles::{Coding, Predictor},
 };
-use swath_proto::{footprint::Footprint, item::ClassStyle, scene::SceneHeader};
+use swath_proto::{
+    footprint::Footprint,
+    item::{ClassStyle, Compression},
+    scene::SceneHeader,
+};
 
 use crate::failure::JobError;
 
-/// How a product's overviews and tiles are made.
-pub(super) fn making(product: &str, n_classes: u32) -> (Reduction, Predictor) {
+/// All that decides the files of a scene, beside their tiles.
+pub(super) struct Style<'a> {
+    pub(super) scene: &'a SceneHeader,
+    pub(super) classes: &'a [ClassStyle],
+    pub(super) block_px: u32,
+    pub(super) compression: Compression,
+    pub(super) nodata: Option<u8>,
+    /// The tags of the scene's place on the ground.
+    pub(super) geo: Vec<Tag>,
+}
+
+/// How a product's overviews and tiles are made. All scores are data: only the map has a value for none.
+pub(super) fn making(product: &str, n_classes: u32, compression: Compression, nodata: Option<u8>) -> Making {
+    let coding = |predictor| Coding { compression, predictor };
     match product {
-        CLASSES => (Reduction::Mode, Predictor::None),
-        _ => (Reduction::Mean { bands: n_classes }, Predictor::Horizontal),
+        CLASSES => Making { reduction: Reduction::Mode, coding: coding(Predictor::None), nodata },
+        _ => Making {
+            reduction: Reduction::Mean { bands: n_classes },
+            coding: coding(Predictor::Horizontal),
+            nodata: None,
+        },
     }
 }
 
@@ -37,31 +58,39 @@ pub(super) fn footprint(scene: &SceneHeader) -> Footprint {
     })
 }
 
-/// `geo`: the tags of the scene's place on the ground.
+/// `tallies`: of each band; none where they are not known.
 pub(super) fn spec(
-    scene: &SceneHeader,
-    classes: &[ClassStyle],
-    block_px: u32,
+    style: &Style<'_>,
     product: &str,
+    tallies: &[Tally],
     level_tile_sizes: Vec<Vec<u32>>,
-    geo: Vec<Tag>,
 ) -> CogSpec {
-    let names = classes.iter().map(|class| class.name.clone()).collect();
-    let (reduction, predictor) = making(product, classes.len() as u32);
+    let Style { scene, classes, .. } = *style;
+    let making = making(product, classes.len() as u32, style.compression, style.nodata);
+    let mut band_items: Vec<_> = tallies.iter().map(|tally| tally.statistics(scene.size.pixels())).collect();
+    if product == CLASSES {
+        band_items.resize_with(1, Vec::new);
+        band_items[0]
+            .extend(classes.iter().enumerate().map(|(n, class)| (format!("CLASS_{n}"), class.name.clone())));
+    }
     CogSpec {
         size: scene.size,
-        block_px,
-        bands: reduction.bands() as u16,
-        predictor,
+        block_px: style.block_px,
+        bands: making.reduction.bands() as u16,
+        coding: making.coding,
         color: match product {
             CLASSES => Color::Palette(classes.iter().map(|class| class.rgb).collect()),
             _ => Color::Gray,
         },
-        nodata: None,
-        geo,
+        nodata: making.nodata,
+        geo: style.geo.clone(),
         metadata: Metadata {
             items: vec![("classes".into(), class_list(classes))],
-            band_names: if product == CLASSES { vec!["class".into()] } else { names },
+            band_names: match product {
+                CLASSES => vec!["class".into()],
+                _ => classes.iter().map(|class| class.name.clone()).collect(),
+            },
+            band_items,
         },
         level_tile_sizes,
     }

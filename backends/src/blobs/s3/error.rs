@@ -94,7 +94,8 @@ fn next(status: u16, code: &str, region: Option<&str>) -> Option<String> {
                 .into()
         }
         (501, _) => {
-            "the store can't do this; conditional writes (If-None-Match) and multipart uploads are needed"
+            "the store can't do this; conditional writes (If-None-Match), multipart uploads and copies of parts \
+             (UploadPartCopy) are needed"
                 .into()
         }
         _ => return None,

@@ -2,9 +2,10 @@
 //! is none; composed objects go up in parts and become visible at once, on the same condition.
 //!
 //! `reach` settles how a store is asked and as whom, `role` and `error` say what is wrong and what to do, `read` and
-//! `upload` move bytes.
+//! `upload` move bytes; `parts` is what an upload is made of.
 
 mod error;
+mod parts;
 mod payer;
 mod reach;
 mod read;

@@ -1,8 +1,12 @@
 //! Objects that go up in parts and are there at once when all parts are. An upload that is let go of before that
 //! is aborted, so that its parts don't cost money for ever.
 
+use std::ops::Range;
+
 use anyhow::anyhow;
 use aws_sdk_s3::{
+    Config,
+    config::RequestChecksumCalculation,
     error::ProvideErrorMetadata as _,
     primitives::ByteStream,
     types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart},
@@ -13,50 +17,80 @@ use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use super::{
     S3Blobs,
     error::{failed, is_taken},
+    parts::{Part, parts},
 };
 use crate::{
     Error, Kind, Result,
     blobs::{Blobs as _, Piece, Put},
 };
 
-/// Parts of a composed object; S3 takes 10,000 of them, so this reaches 156 GiB.
-const PART: usize = 16 << 20;
-/// Reads under way at a time while composing: bounds the memory together with the pieces' length.
+/// What is no longer goes up in one request.
+const SHORT: u64 = 16 << 20;
+/// Parts under way at a time: bounds the memory together with the length of those that are sent.
+const PARTS: usize = 4;
+/// Reads under way at a time for one part.
 const READS: usize = 8;
-/// A longer range is read in pieces of this length.
-const READ: u64 = 4 << 20;
 
 /// An upload that was begun.
 struct Upload {
     blobs: S3Blobs,
     key: String,
     id: String,
+    /// Whether every part has a checksum, which completing it has to name.
+    is_summed: bool,
     is_over: bool,
 }
 
 impl S3Blobs {
     pub(super) async fn compose(&self, key: &str, pieces: Vec<Piece>) -> Result<Put> {
-        // What fits into one part goes up in one request.
-        if pieces.iter().map(Piece::len).sum::<u64>() <= PART as u64 {
-            let reads: Vec<_> = pieces.into_iter().map(|piece| self.piece(piece).boxed()).collect();
-            let read: Vec<Bytes> = futures::stream::iter(reads).buffered(READS).try_collect().await?;
-            return self.put_new(key, read.concat().into()).await;
+        if pieces.iter().map(Piece::len).sum::<u64>() <= SHORT {
+            let body = self.pieces(&pieces).await?;
+            return self.put_new(key, body).await;
         }
-        let mut upload = self.begin(key).await?;
-        let put = upload.write(pieces).await;
+        let parts = parts(&pieces);
+        if let Some(put) = self.upload(key, &parts, true).await? {
+            return Ok(put);
+        }
+        tracing::debug!(key, "this store tells no checksums of what it copies: the upload goes without");
+        let put = self.upload(key, &parts, false).await?;
+        let doing = || self.doing("composing", key);
+        put.ok_or_else(|| {
+            Error::new(Kind::Corrupt, doing(), anyhow!("an upload without checksums asks for them"))
+        })
+    }
+
+    /// None where the store tells no checksums of what it copies, and could not complete it for want of them.
+    async fn upload(&self, key: &str, parts: &[Part], is_summed: bool) -> Result<Option<Put>> {
+        let mut upload = self.begin(key, is_summed).await?;
+        let put = upload.write(parts).await;
         match &put {
-            Ok(Put::Created) => upload.is_over = true,
-            Ok(Put::Exists) | Err(_) => upload.abort().await,
+            Ok(Some(Put::Created)) => upload.is_over = true,
+            Ok(Some(Put::Exists) | None) | Err(_) => upload.abort().await,
         }
         put
     }
 
-    async fn begin(&self, key: &str) -> Result<Upload> {
+    async fn begin(&self, key: &str, is_summed: bool) -> Result<Upload> {
         let create = self.client.create_multipart_upload().bucket(&self.bucket).key(self.key(key));
-        let begun = create.checksum_algorithm(ChecksumAlgorithm::Crc32).send().await;
+        let begun = create.set_checksum_algorithm(is_summed.then_some(ChecksumAlgorithm::Crc32)).send().await;
         let begun = begun.map_err(|error| failed(self.doing("beginning", key), error))?;
         let id = begun.upload_id.unwrap_or_default();
-        Ok(Upload { blobs: self.clone(), key: key.to_owned(), id, is_over: false })
+        Ok(Upload { blobs: self.clone(), key: key.to_owned(), id, is_summed, is_over: false })
+    }
+
+    /// The bytes of all pieces, one after the other.
+    async fn pieces(&self, pieces: &[Piece]) -> Result<Bytes> {
+        // In a list and boxed: the compiler can't see otherwise that these may move between threads.
+        let reads: Vec<_> = pieces.iter().cloned().map(|piece| self.piece(piece).boxed()).collect();
+        let mut reads = futures::stream::iter(reads).buffered(READS);
+        if let [_] = pieces {
+            return Ok(reads.try_next().await?.unwrap_or_default());
+        }
+        let mut all = BytesMut::with_capacity(pieces.iter().map(Piece::len).sum::<u64>() as usize);
+        while let Some(bytes) = reads.try_next().await? {
+            all.extend_from_slice(&bytes);
+        }
+        Ok(all.freeze())
     }
 
     /// Reads a piece of an object, or hands on bytes that are there.
@@ -69,41 +103,74 @@ impl S3Blobs {
 }
 
 impl Upload {
-    async fn write(&self, pieces: Vec<Piece>) -> Result<Put> {
-        let mut parts = Vec::new();
-        let mut part = BytesMut::new();
-        // In a list and boxed: the compiler can't see otherwise that these may move between threads.
-        let reads: Vec<_> = short(pieces).into_iter().map(|piece| self.blobs.piece(piece).boxed()).collect();
-        let mut reads = std::pin::pin!(futures::stream::iter(reads).buffered(READS));
-        while let Some(bytes) = reads.try_next().await? {
-            part.extend_from_slice(&bytes);
-            while part.len() >= PART {
-                let full = part.split_to(PART).freeze();
-                parts.push(self.part(parts.len() as i32 + 1, full).await?);
+    async fn write(&self, parts: &[Part]) -> Result<Option<Put>> {
+        let mut numbered: Vec<_> = (1_i32..).zip(parts).collect();
+        let mut done = Vec::new();
+        // Before any byte is sent, one copy shows whether the store tells checksums of copies.
+        let copied = numbered.iter().position(|(_, part)| matches!(part, Part::Copied { .. }));
+        if let Some(at) = copied.filter(|_| self.is_summed) {
+            let (number, part) = numbered.remove(at);
+            let part = self.part(number, part).await?;
+            if part.checksum_crc32().is_none() {
+                return Ok(None);
             }
+            done.push(part);
         }
-        if !part.is_empty() {
-            parts.push(self.part(parts.len() as i32 + 1, part.freeze()).await?);
+        let rest: Vec<_> =
+            numbered.into_iter().map(|(number, part)| self.part(number, part).boxed()).collect();
+        let mut rest = futures::stream::iter(rest).buffered(PARTS);
+        while let Some(part) = rest.try_next().await? {
+            done.push(part);
         }
-        self.complete(parts).await
+        done.sort_by_key(CompletedPart::part_number);
+        self.complete(done).await.map(Some)
     }
 
-    async fn part(&self, number: i32, body: Bytes) -> Result<CompletedPart> {
+    async fn part(&self, number: i32, part: &Part) -> Result<CompletedPart> {
+        match part {
+            Part::Sent(pieces) => {
+                let body = self.blobs.pieces(pieces).await?;
+                self.send(number, body).await
+            }
+            Part::Copied { key, range } => self.copy(number, key, range.clone()).await,
+        }
+    }
+
+    async fn send(&self, number: i32, body: Bytes) -> Result<CompletedPart> {
+        let blobs = &self.blobs;
+        let upload = blobs.client.upload_part().bucket(&blobs.bucket).key(blobs.key(&self.key));
+        let upload = upload.upload_id(&self.id).part_number(number).body(ByteStream::from(body));
         let upload =
-            self.blobs.client.upload_part().bucket(&self.blobs.bucket).key(self.blobs.key(&self.key));
-        let sent = upload
+            upload.set_checksum_algorithm(self.is_summed.then_some(ChecksumAlgorithm::Crc32)).customize();
+        let upload = match self.is_summed {
+            true => upload,
+            // The client sums by itself what nobody asks it to, and the store would refuse that here.
+            false => {
+                let unasked = RequestChecksumCalculation::WhenRequired;
+                upload.config_override(Config::builder().request_checksum_calculation(unasked))
+            }
+        };
+        let sent = upload.send().await;
+        let sent = sent.map_err(|error| failed(blobs.doing("writing a part of", &self.key), error))?;
+        let part = CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag);
+        Ok(part.set_checksum_crc32(sent.checksum_crc32.filter(|_| self.is_summed)).build())
+    }
+
+    /// Inside the store: no byte passes through here.
+    async fn copy(&self, number: i32, key: &str, range: Range<u64>) -> Result<CompletedPart> {
+        let blobs = &self.blobs;
+        let copy = blobs.client.upload_part_copy().bucket(&blobs.bucket).key(blobs.key(&self.key));
+        let copied = copy
             .upload_id(&self.id)
             .part_number(number)
-            .checksum_algorithm(ChecksumAlgorithm::Crc32)
-            .body(ByteStream::from(body))
+            .copy_source(escaped(&format!("{}/{}", blobs.bucket, blobs.key(key))))
+            .copy_source_range(format!("bytes={}-{}", range.start, range.end - 1))
             .send()
             .await
-            .map_err(|error| failed(self.blobs.doing("writing a part of", &self.key), error))?;
-        Ok(CompletedPart::builder()
-            .part_number(number)
-            .set_e_tag(sent.e_tag)
-            .set_checksum_crc32(sent.checksum_crc32)
-            .build())
+            .map_err(|error| failed(blobs.doing("copying", key), error))?;
+        let (e_tag, checksum) = copied.copy_part_result.map(|part| (part.e_tag, part.checksum_crc32)).unzip();
+        let part = CompletedPart::builder().part_number(number).set_e_tag(e_tag.flatten());
+        Ok(part.set_checksum_crc32(checksum.flatten().filter(|_| self.is_summed)).build())
     }
 
     async fn complete(&self, parts: Vec<CompletedPart>) -> Result<Put> {
@@ -163,20 +230,26 @@ async fn abort(blobs: &S3Blobs, key: &str, id: &str) -> Result<()> {
     abort.send().await.map(drop).map_err(|error| failed(blobs.doing("aborting", key), error))
 }
 
-/// Ranges cut to lengths that may be held in memory a few at a time.
-fn short(pieces: Vec<Piece>) -> Vec<Piece> {
-    let mut out = Vec::new();
-    for piece in pieces {
-        let Piece::Range { key, range } = piece else {
-            out.push(piece);
-            continue;
-        };
-        let mut start = range.start;
-        while start < range.end {
-            let end = range.end.min(start + READ);
-            out.push(Piece::Range { key: key.clone(), range: start..end });
-            start = end;
+/// As a header of HTTP wants the name of an object.
+fn escaped(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
+                out.push(char::from(byte))
+            }
+            _ => out += &format!("%{byte:02X}"),
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn a_name_with_spaces_and_umlauts_is_escaped() {
+        assert_eq!(escaped("bucket/a b/\u{e4}+1.tif"), "bucket/a%20b/%C3%A4%2B1.tif");
+    }
 }

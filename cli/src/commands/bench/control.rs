@@ -16,7 +16,7 @@ use swath_coordinator::{
 use swath_proto::{
     envelope,
     ids::Digest,
-    item::{Architecture, EngineName, ModelRef, Precision, Weights, WindowShape},
+    item::{Architecture, Compression, EngineName, ModelRef, Precision, Weights, WindowShape},
     keys,
     run::{PredictPlan, RunRecord, ScalePlan},
     status::RunState,
@@ -154,6 +154,8 @@ async fn submit(doors: &Doors, noops: u32) -> anyhow::Result<RunRecord> {
             window: WindowShape { core_px: 256, margin_px: 0 },
             batch: 1,
             block_px: 256,
+            compression: Compression::default(),
+            nodata: None,
             scores: false,
             item_px: None,
             shared_windows: None,

@@ -11,7 +11,7 @@ use swath_backends::ledger::Event;
 use swath_proto::{
     geometry::{SizePx, WindowPx},
     ids::{Digest, ItemId},
-    item::{Architecture, EngineName, ModelRef, Place, Precision, Stage, Weights, WindowShape},
+    item::{Architecture, Compression, EngineName, ModelRef, Place, Precision, Stage, Weights, WindowShape},
     numeric::NumericClass,
     outcome::{Failure, FailureClass, Report},
     run::{PredictPlan, RunRecord, ScalePlan},
@@ -73,6 +73,8 @@ pub(super) fn record() -> RunRecord {
             window,
             batch: 1,
             block_px: 256,
+            compression: Compression::default(),
+            nodata: None,
             scores: false,
             item_px: Some(512),
             shared_windows: None,
