@@ -12,6 +12,8 @@ use swath_proto::{
     ids::RunId,
     item::{Place, Stage},
 };
+#[cfg(feature = "worker")]
+use swath_proto::item::{Blend, Mixing, Views};
 
 pub use self::worker::{Kind, SpotNotices, Tuning, WorkerArgs};
 use crate::{config, exit::Exit};
@@ -221,6 +223,15 @@ pub struct PredictArgs {
     /// Write the classes' scores too, beside OUT as *.scores.tif.
     #[arg(long)]
     pub scores: bool,
+    /// Write how sure the class of each pixel is too, beside OUT as *.confidence.tif.
+    #[arg(long)]
+    pub confidence: bool,
+    /// What becomes of the margins of windows.
+    #[arg(long, value_enum, default_value_t)]
+    pub blend: BlendWord,
+    /// Views of each window that the network is shown; their probabilities are averaged.
+    #[arg(long, value_enum, default_value_t)]
+    pub augment: ViewsWord,
     /// Write polygons too, beside OUT as *.geojson.
     #[arg(long)]
     pub polygons: bool,
@@ -229,6 +240,42 @@ pub struct PredictArgs {
     pub workers: Option<usize>,
     #[command(flatten)]
     pub tuning: Tuning,
+}
+
+/// As in `[predict]` of a pipeline file.
+#[cfg(feature = "worker")]
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum BlendWord {
+    #[default]
+    Crop,
+    Hann,
+}
+
+/// As in `[predict]` of a pipeline file.
+#[cfg(feature = "worker")]
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum ViewsWord {
+    #[default]
+    None,
+    Flips,
+    D4,
+}
+
+#[cfg(feature = "worker")]
+impl PredictArgs {
+    pub fn mixing(&self) -> Mixing {
+        Mixing {
+            blend: match self.blend {
+                BlendWord::Crop => Blend::Crop,
+                BlendWord::Hann => Blend::Hann,
+            },
+            augment: match self.augment {
+                ViewsWord::None => Views::None,
+                ViewsWord::Flips => Views::Flips,
+                ViewsWord::D4 => Views::D4,
+            },
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]

@@ -13,8 +13,8 @@ pub use self::{
 use swath_proto::{
     ids::Digest,
     item::{
-        Analyze, Assemble, AssembleInputs, AssemblePart, Bundle, Calibrate, Chip, Eval, Item, ModelRef, Noop,
-        Place, Precision, Predict, Probe, Stage, Survey, Train, Vectorize, Work,
+        Analyze, Assemble, AssembleInputs, AssemblePart, Bundle, Calibrate, Chip, Eval, Item, Mixing, ModelRef,
+        Noop, Place, Precision, Predict, Probe, Stage, Survey, Train, Vectorize, Work,
     },
     keys,
     learn::{ChipItem, ChipSet, TrainInputs},
@@ -131,7 +131,7 @@ pub fn predict(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
     let plan = &record.predict;
     let class = plan.class.as_ref()?;
     let rect = scene.grid.rect(index - scene.first)?;
-    let header = scene.header.around(plan.window.reach(rect));
+    let header = scene.header.around(plan.mixing.reach(plan.window, rect, scene.header.size));
     let work = Work::Predict(Predict {
         scene: record.scaled(&header)?,
         rect,
@@ -142,6 +142,8 @@ pub fn predict(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
         threads: class.threads,
         class: class.id(),
         scores: plan.scores,
+        confidence: plan.confidence,
+        mixing: plan.mixing,
         block_px: plan.block_px,
         compression: plan.compression,
         null_class: record.null_class,
@@ -174,6 +176,7 @@ pub fn assemble(record: &RunRecord, lot: &Lot, ordinal: u32) -> Option<(Item, Ve
         inputs: Digest::of(&inputs),
         output: keys::prediction(&record.run, id),
         scores_output: record.predict.scores.then(|| keys::scores(&record.run, id)),
+        confidence_output: record.predict.confidence.then(|| keys::confidence(&record.run, id)),
     });
     Some((item(record, Place::new(Stage::Assemble, lot.lot, ordinal), work), inputs))
 }
@@ -240,14 +243,16 @@ fn item(record: &RunRecord, place: Place, work: Work) -> Item {
 /// The edge of an item, from the measured speed: the power of two times the core that comes
 /// nearest to a minute of work. The output does not depend on it; the overhead and the loss at a
 /// worker's death do.
-pub fn item_px(core_px: u32, seconds_per_window: f64) -> u32 {
+///
+/// `mixing`: how many looks an item takes, each of which takes so long.
+pub fn item_px(core_px: u32, mixing: Mixing, seconds_per_window: f64) -> u32 {
     const AIM_SECONDS: f64 = 60.0;
     const LARGEST_PX: u32 = 4096;
+    let seconds =
+        |edge_px: u32| mixing.looks(edge_px / core_px.max(1)) as f64 * seconds_per_window.max(1e-6);
     let mut edge_px = core_px;
-    let mut seconds = seconds_per_window.max(1e-6);
-    while edge_px * 2 <= LARGEST_PX && seconds * 4.0 <= AIM_SECONDS * 2.0 {
+    while edge_px * 2 <= LARGEST_PX && seconds(edge_px * 2) <= AIM_SECONDS * 2.0 {
         edge_px *= 2;
-        seconds *= 4.0;
     }
     edge_px
 }

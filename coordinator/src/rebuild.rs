@@ -148,7 +148,8 @@ fn written(item: &Item, has_failed: impl Fn(Place) -> bool) -> Option<Vec<String
             let left = work.scenes.iter().filter(|part| is_left(Stage::Assemble, part.ordinal));
             let ids: Vec<&SceneId> = left.map(|part| &part.scene.id).collect();
             let scores = ids.iter().filter(|_| work.scores).map(|id| keys::scores(&item.run, id));
-            ids.iter().map(|id| keys::prediction(&item.run, id)).chain(scores).collect()
+            let sure = ids.iter().filter(|_| work.confidence).map(|id| keys::confidence(&item.run, id));
+            ids.iter().map(|id| keys::prediction(&item.run, id)).chain(scores).chain(sure).collect()
         }
         Work::EvalScenes(_) => Vec::new(),
         Work::VectorizeScenes(work) => {
@@ -355,15 +356,15 @@ pub async fn pin(record: &mut RunRecord, probe: &Item, blobs: &SharedBlobs) -> a
     let json = blobs.get(&key).await.context("reading the probe")?;
     let Probed::V1 { class, seconds_per_window, int8 } =
         serde_json::from_slice(&json).with_context(|| format!("reading {key}"))?;
-    let core_px = record.predict.window.core_px;
+    let (core_px, mixing) = (record.predict.window.core_px, record.predict.mixing);
     if record.predict.class.is_none() {
         let shared = match record.predict.item_px {
             Some(item_px) => plan::windows_of(item_px, core_px),
-            None => plan::windows_by_speed(seconds_per_window),
+            None => plan::windows_by_speed(seconds_per_window * f64::from(mixing.augment.n())),
         };
         record.predict.shared_windows.get_or_insert(shared);
     }
-    record.predict.item_px.get_or_insert(plan::item_px(core_px, seconds_per_window));
+    record.predict.item_px.get_or_insert(plan::item_px(core_px, mixing, seconds_per_window));
     if record.predict.class.is_none() {
         // With the ranges, where it computes in 8 bits.
         record.predict.model = class.model.clone();

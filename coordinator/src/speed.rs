@@ -75,7 +75,8 @@ fn is_alike(stage: Stage, one: &RunRecord, other: &RunRecord) -> bool {
         }
         Stage::Predict => {
             let shape = |record: &RunRecord| {
-                (record.predict.model.architecture, record.predict.window, record.predict.batch)
+                let plan = &record.predict;
+                (plan.model.architecture, plan.window, plan.batch, plan.mixing)
             };
             shape(one) == shape(other)
         }

@@ -168,7 +168,7 @@ pub fn needs(record: &RunRecord, lots: &Lots, place: Place) -> Option<Vec<Need>>
         StepInput::Image | StepInput::Labels | StepInput::Aoi => {
             found.scene.is_none().then_some(Need::All(Stage::Survey))
         }
-        StepInput::Prediction | StepInput::Scores => Some(of_scene(Stage::Assemble)),
+        StepInput::Prediction | StepInput::Scores | StepInput::Confidence => Some(of_scene(Stage::Assemble)),
         StepInput::Vectors => Some(of_scene(Stage::Vectorize)),
         StepInput::Eval => Some(Need::Evaluation),
         StepInput::Bundle => Some(Need::Done(Place::new(Stage::Bundle, 0, 0))),
@@ -221,6 +221,7 @@ fn word(record: &RunRecord, input: &StepInput) -> String {
         StepInput::Aoi => "aoi".into(),
         StepInput::Prediction => "prediction".into(),
         StepInput::Scores => "scores".into(),
+        StepInput::Confidence => "confidence".into(),
         StepInput::Vectors => "vectors".into(),
         StepInput::Eval => "eval".into(),
         StepInput::Bundle => "bundle".into(),
@@ -276,6 +277,9 @@ fn files(
         StepInput::Scores => {
             of_scenes(Stage::Assemble, &|scene| (keys::scores(run, &scene.header.id), "scores.tif".into()))
         }
+        StepInput::Confidence => of_scenes(Stage::Assemble, &|scene| {
+            (keys::confidence(run, &scene.header.id), "confidence.tif".into())
+        }),
         StepInput::Vectors => of_scenes(Stage::Vectorize, &|scene| {
             let format = record.vectors.as_ref().and_then(|plan| plan.formats.first());
             let ending = format.map_or("geojson", |format| format.extension());

@@ -5,6 +5,7 @@ use swath_proto::geometry::RectPx;
 
 use crate::{
     grid::Window,
+    planes::Planes,
     softmax::{exp, is_defined, round_bits, softmax},
 };
 
@@ -22,19 +23,18 @@ pub enum BadLogits {
     Outside { core: RectPx, item: RectPx },
 }
 
-/// Writes the core's classes, and scores where they are wanted, into the planes of the item.
+/// Writes what is kept of the core into the planes of the item.
 ///
 /// `logits` are the values of a square of `edge_px`, row by row, the classes of a pixel side by
 /// side. The class is the greatest logit, of equal ones the lowest. Scores are the softmax as
-/// 0 to 255, interleaved as the logits are.
+/// 0 to 255, interleaved as the logits are; the confidence is that of the class.
 pub fn classify(
     logits: &[f32],
     edge_px: u32,
     n_classes: usize,
     window: &Window,
     item: RectPx,
-    classes_out: &mut [u8],
-    mut scores_out: Option<&mut [u8]>,
+    planes: &mut Planes,
 ) -> Result<(), BadLogits> {
     if !(1..=255).contains(&n_classes) {
         return Err(BadLogits::Classes(n_classes));
@@ -42,9 +42,12 @@ pub fn classify(
     let edge = edge_px as usize;
     let item_pixels = item.width as usize * item.height as usize;
     check_len("the model's output", logits.len(), edge * edge * n_classes)?;
-    check_len("the class plane", classes_out.len(), item_pixels)?;
-    if let Some(scores) = &scores_out {
+    check_len("the class plane", planes.classes.len(), item_pixels)?;
+    if let Some(scores) = &planes.scores {
         check_len("the score plane", scores.len(), item_pixels * n_classes)?;
+    }
+    if let Some(confidence) = &planes.confidence {
+        check_len("the confidence plane", confidence.len(), item_pixels)?;
     }
     let place = CorePlace::find(edge_px, window, item)?;
 
@@ -54,12 +57,15 @@ pub fn classify(
         let from = (place.input_row + row) * edge + place.input_col;
         let logits = &logits[from * n_classes..(from + width) * n_classes];
         let to = (place.item_row + row) * stride + place.item_col;
-        let classes = &mut classes_out[to..to + width];
-        let scores =
-            scores_out.as_deref_mut().map(|scores| &mut scores[to * n_classes..(to + width) * n_classes]);
+        let scores = planes.scores.as_deref_mut();
+        let out = Line {
+            classes: &mut planes.classes[to..to + width],
+            scores: scores.map(|scores| &mut scores[to * n_classes..(to + width) * n_classes]),
+            confidence: planes.confidence.as_deref_mut().map(|confidence| &mut confidence[to..to + width]),
+        };
         let defined = match n_classes {
-            2 => two_classes(logits, classes, scores),
-            _ => many_classes(logits, n_classes, classes, scores, &mut scratch),
+            2 => two_classes(logits, out),
+            _ => many_classes(logits, n_classes, out, &mut scratch),
         };
         if !defined {
             let along = logits.chunks_exact(n_classes).position(|pixel| !is_defined(pixel)).unwrap_or(0);
@@ -70,6 +76,13 @@ pub fn classify(
         }
     }
     Ok(())
+}
+
+/// A row of a core in the planes.
+struct Line<'a> {
+    classes: &'a mut [u8],
+    scores: Option<&'a mut [u8]>,
+    confidence: Option<&'a mut [u8]>,
 }
 
 /// Upper left corner of the core, in the pixels of the input and in those of the item.
@@ -107,8 +120,10 @@ fn check_len(what: &'static str, got: usize, wanted: usize) -> Result<(), BadLog
 
 /// Of two classes the greater is a comparison, and the softmax a sigmoid of the difference: both
 /// loops vectorise. Returns whether all logits are [`is_defined`].
-fn two_classes(logits: &[f32], classes: &mut [u8], scores: Option<&mut [u8]>) -> bool {
+fn two_classes(logits: &[f32], line: Line<'_>) -> bool {
+    let Line { classes, scores, confidence } = line;
     let (pixels, _) = logits.as_chunks::<2>();
+    let of_second = |first: f32, second: f32| round_bits(1.0 / (1.0 + exp(first - second)) * 255.0) as u8;
     let mut defined = true;
     for (class, &[first, second]) in classes.iter_mut().zip(pixels) {
         *class = u8::from(second > first);
@@ -118,21 +133,21 @@ fn two_classes(logits: &[f32], classes: &mut [u8], scores: Option<&mut [u8]>) ->
     if let Some(scores) = scores {
         let (scores, _) = scores.as_chunks_mut::<2>();
         for (score, &[first, second]) in scores.iter_mut().zip(pixels) {
-            let probability = 1.0 / (1.0 + exp(first - second));
-            let quantised = round_bits(probability * 255.0) as u8;
+            let quantised = of_second(first, second);
             *score = [255 - quantised, quantised];
+        }
+    }
+    if let Some(confidence) = confidence {
+        for ((sure, class), &[first, second]) in confidence.iter_mut().zip(&*classes).zip(pixels) {
+            let quantised = of_second(first, second);
+            *sure = if *class == 1 { quantised } else { 255 - quantised };
         }
     }
     defined
 }
 
-fn many_classes(
-    logits: &[f32],
-    n_classes: usize,
-    classes: &mut [u8],
-    scores: Option<&mut [u8]>,
-    scratch: &mut Vec<f32>,
-) -> bool {
+fn many_classes(logits: &[f32], n_classes: usize, line: Line<'_>, scratch: &mut Vec<f32>) -> bool {
+    let Line { classes, scores, confidence } = line;
     let mut defined = true;
     for (class, pixel) in classes.iter_mut().zip(logits.chunks_exact(n_classes)) {
         let (mut best, mut max) = (0, pixel[0]);
@@ -146,15 +161,18 @@ fn many_classes(
         defined &= below_infinity & (max > f32::NEG_INFINITY);
         *class = best as u8;
     }
-    if let Some(scores) = scores
-        && defined
-    {
-        scratch.clear();
-        scratch.extend_from_slice(logits);
-        softmax(scratch, n_classes, 255.0);
-        for (score, &scaled) in scores.iter_mut().zip(scratch.iter()) {
-            *score = round_bits(scaled) as u8;
-        }
+    if !defined || (scores.is_none() && confidence.is_none()) {
+        return defined;
+    }
+    scratch.clear();
+    scratch.extend_from_slice(logits);
+    softmax(scratch, n_classes, 255.0);
+    for (score, &scaled) in scores.into_iter().flatten().zip(scratch.iter()) {
+        *score = round_bits(scaled) as u8;
+    }
+    let pixels = confidence.into_iter().flatten().zip(&*classes).zip(scratch.chunks_exact(n_classes));
+    for ((sure, class), scaled) in pixels {
+        *sure = round_bits(scaled[usize::from(*class)]) as u8;
     }
     defined
 }
@@ -165,7 +183,9 @@ mod tests {
     use swath_proto::item::WindowShape;
 
     use super::*;
-    use crate::grid::windows;
+    use crate::{grid::windows, planes::Kept};
+
+    const ALL: Kept = Kept { scores: true, confidence: true };
 
     const SHAPE: WindowShape = WindowShape { core_px: 8, margin_px: 3 };
     const ITEM: RectPx = RectPx::new(16, 8, 13, 11);
@@ -186,14 +206,12 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(1);
         let edge = SHAPE.edge_px() as usize;
         for n in [1, 2, 3, 5, 17] {
-            let mut classes = vec![255; 13 * 11];
-            let mut scores = vec![0; 13 * 11 * n];
+            let mut planes = Planes::new(ITEM, n, ALL);
             let mut wanted = Vec::new();
             for window in windows(ITEM, SHAPE).unwrap() {
                 let logits: Vec<f32> =
                     (0..edge * edge * n).map(|_| (rng.random_range(-40..40) as f32) * 0.25).collect();
-                classify(&logits, SHAPE.edge_px(), n, &window, ITEM, &mut classes, Some(&mut scores))
-                    .unwrap();
+                classify(&logits, SHAPE.edge_px(), n, &window, ITEM, &mut planes).unwrap();
                 for row in window.core.row..window.core.bottom() {
                     for col in window.core.col..window.core.right() {
                         let at = (i64::from(row) - window.input_row) as usize * edge
@@ -204,8 +222,13 @@ mod tests {
                 }
             }
             assert_eq!(wanted.len(), 13 * 11);
+            let (classes, scores) = (planes.classes, planes.scores.unwrap());
             for (pixel, (class, probabilities)) in wanted {
                 assert_eq!(classes[pixel], class);
+                assert_eq!(
+                    planes.confidence.as_ref().unwrap()[pixel],
+                    scores[pixel * n + usize::from(class)]
+                );
                 for (c, p) in probabilities.into_iter().enumerate() {
                     let off = (f64::from(scores[pixel * n + c]) - p).abs();
                     assert!(off < 0.5001, "{n} classes: {} for {p}", scores[pixel * n + c]);
@@ -222,32 +245,38 @@ mod tests {
     fn equal_logits_go_to_the_lowest_class() {
         let item = one_window().core;
         for n in [2, 3] {
-            let (mut classes, mut scores) = ([9; 4], vec![0; 4 * n]);
+            let mut planes = Planes::new(item, n, ALL);
+            planes.classes.fill(9);
             let logits = vec![1.5; 16 * n];
-            classify(&logits, 4, n, &one_window(), item, &mut classes, Some(&mut scores)).unwrap();
-            assert_eq!(classes, [0; 4]);
-            assert_eq!(scores[n - 1], if n == 2 { 128 } else { 85 });
+            classify(&logits, 4, n, &one_window(), item, &mut planes).unwrap();
+            assert_eq!(planes.classes, [0; 4]);
+            assert_eq!(planes.scores.unwrap()[n - 1], if n == 2 { 128 } else { 85 });
+            assert_eq!(planes.confidence.unwrap()[0], if n == 2 { 127 } else { 85 });
         }
     }
 
     #[test]
     fn a_logit_that_is_not_a_number_is_an_error_with_its_place() {
         let item = one_window().core;
+        let classify = |logits: &[f32], n| {
+            let mut planes = Planes::new(item, n, Kept::default());
+            classify(logits, 4, n, &one_window(), item, &mut planes)
+        };
         for n in [2, 4] {
             for bad in [f32::NAN, f32::INFINITY] {
                 for c in [0, n - 1] {
                     let mut logits = vec![0.0; 16 * n];
                     logits[(2 * 4 + 1) * n + c] = bad;
-                    let result = classify(&logits, 4, n, &one_window(), item, &mut [0; 4], None);
+                    let result = classify(&logits, n);
                     assert_eq!(result, Err(BadLogits::Undefined { col: 4, row: 7 }));
                 }
                 let mut nothing = vec![0.0; 16 * n];
                 nothing[(2 * 4 + 1) * n..][..n].fill(f32::NEG_INFINITY);
-                let result = classify(&nothing, 4, n, &one_window(), item, &mut [0; 4], None);
+                let result = classify(&nothing, n);
                 assert_eq!(result, Err(BadLogits::Undefined { col: 4, row: 7 }));
                 let mut margin = vec![0.0; 16 * n];
                 margin[0] = bad;
-                assert_eq!(classify(&margin, 4, n, &one_window(), item, &mut [0; 4], None), Ok(()));
+                assert_eq!(classify(&margin, n), Ok(()));
             }
         }
     }
@@ -255,17 +284,20 @@ mod tests {
     #[test]
     fn a_class_may_be_ruled_out_with_minus_infinity() {
         let item = one_window().core;
-        let mut scores = [7; 8];
+        let mut planes = Planes::new(item, 2, ALL);
         let logits = [f32::NEG_INFINITY, -3.0].repeat(16);
-        classify(&logits, 4, 2, &one_window(), item, &mut [0; 4], Some(&mut scores)).unwrap();
-        assert_eq!(scores, [0, 255].repeat(4)[..]);
+        classify(&logits, 4, 2, &one_window(), item, &mut planes).unwrap();
+        assert_eq!(planes.scores.unwrap(), [0, 255].repeat(4));
+        assert_eq!(planes.confidence.unwrap(), [255; 4]);
     }
 
     #[test]
     fn planes_and_windows_of_the_wrong_size_are_refused() {
         let (window, item) = (one_window(), one_window().core);
         let classify = |logits: usize, edge, n, item, classes: usize| {
-            classify(&vec![0.0; logits], edge, n, &window, item, &mut vec![0; classes], None)
+            let planes = Planes::new(item, 2, Kept::default());
+            let mut planes = Planes { classes: vec![0; classes], ..planes };
+            classify(&vec![0.0; logits], edge, n, &window, item, &mut planes)
         };
         assert_eq!(classify(32, 4, 2, item, 4), Ok(()));
         assert!(classify(31, 4, 2, item, 4).is_err());

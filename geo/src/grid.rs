@@ -76,7 +76,8 @@ impl ItemGrid {
 /// What the network sees at once, and what is kept of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The pixels that are kept: a square of the lattice, clipped to the item. In scene pixels.
+    /// The pixels that are its own: a square of the lattice, clipped to the item (to the scene by [`touching`]). In
+    /// scene pixels.
     pub core: RectPx,
     /// Upper left corner of the input (a square of `WindowShape::edge_px`), margin included: may be
     /// negative, and the square may reach beyond the scene.
@@ -84,10 +85,11 @@ pub struct Window {
     pub input_row: i64,
 }
 
-/// The windows of one item, row by row.
+/// Windows row by row.
 #[derive(Clone, Debug)]
 pub struct Windows {
-    item: RectPx,
+    /// What cores are clipped to.
+    clip: RectPx,
     shape: WindowShape,
     lattice_cols: Range<u32>,
     lattice_rows: Range<u32>,
@@ -97,6 +99,26 @@ pub struct Windows {
 /// The windows whose cores cover an item. Cores are clipped to the item: where its edges are
 /// multiples of `core_px`, none is computed twice.
 pub fn windows(item: RectPx, shape: WindowShape) -> Result<Windows, BadCut> {
+    check(item, shape)?;
+    let along = |at: u32, len: u32| at / shape.core_px..(at + len).div_ceil(shape.core_px);
+    let (lattice_cols, lattice_rows) = if item.width == 0 || item.height == 0 {
+        (0..0, 0..0)
+    } else {
+        (along(item.col, item.width), along(item.row, item.height))
+    };
+    Windows::new(item, shape, lattice_cols, lattice_rows)
+}
+
+/// The windows that touch an item with core or margin, of those whose cores lie in the scene: all that can have a say
+/// in its pixels. Those at the item's edges are computed by its neighbours too.
+pub fn touching(item: RectPx, scene: SizePx, shape: WindowShape) -> Result<Windows, BadCut> {
+    check(item, shape)?;
+    let lattice_cols = shape.touching(item.col, item.width, scene.width);
+    let lattice_rows = shape.touching(item.row, item.height, scene.height);
+    Windows::new(RectPx::new(0, 0, scene.width, scene.height), shape, lattice_cols, lattice_rows)
+}
+
+fn check(item: RectPx, shape: WindowShape) -> Result<(), BadCut> {
     const LIMIT: u64 = 1 << 31;
     if shape.core_px == 0 {
         return Err(BadCut::Zero("the core of a window"));
@@ -108,20 +130,23 @@ pub fn windows(item: RectPx, shape: WindowShape) -> Result<Windows, BadCut> {
     if far(item.col, item.width).max(far(item.row, item.height)) >= LIMIT {
         return Err(BadCut::TooLarge("the far edge of an item"));
     }
-    let along = |at: u32, len: u32| at / shape.core_px..(at + len).div_ceil(shape.core_px);
-    let (lattice_cols, lattice_rows) = if item.width == 0 || item.height == 0 {
-        (0..0, 0..0)
-    } else {
-        (along(item.col, item.width), along(item.row, item.height))
-    };
-    let cells = lattice_cols.len() as u64 * lattice_rows.len() as u64;
-    if cells > u64::from(u32::MAX) {
-        return Err(BadCut::TooMany { cells, edge_px: shape.core_px });
-    }
-    Ok(Windows { item, shape, lattice_cols, lattice_rows, next: 0 })
+    Ok(())
 }
 
 impl Windows {
+    fn new(
+        clip: RectPx,
+        shape: WindowShape,
+        lattice_cols: Range<u32>,
+        lattice_rows: Range<u32>,
+    ) -> Result<Self, BadCut> {
+        let cells = lattice_cols.len() as u64 * lattice_rows.len() as u64;
+        if cells > u64::from(u32::MAX) {
+            return Err(BadCut::TooMany { cells, edge_px: shape.core_px });
+        }
+        Ok(Self { clip, shape, lattice_cols, lattice_rows, next: 0 })
+    }
+
     fn total(&self) -> usize {
         self.lattice_cols.len() * self.lattice_rows.len()
     }
@@ -144,8 +169,8 @@ impl Iterator for Windows {
         };
         let (lattice_col, lattice_row) =
             (self.lattice_cols.start + along as u32, self.lattice_rows.start + down as u32);
-        let (col, width) = clip(lattice_col, self.item.col, self.item.width);
-        let (row, height) = clip(lattice_row, self.item.row, self.item.height);
+        let (col, width) = clip(lattice_col, self.clip.col, self.clip.width);
+        let (row, height) = clip(lattice_row, self.clip.row, self.clip.height);
         let input = |lattice: u32| (u64::from(lattice) * core_px) as i64 - i64::from(self.shape.margin_px);
         Some(Window {
             core: RectPx::new(col, row, width, height),
@@ -258,6 +283,39 @@ mod tests {
         assert_eq!(of(512), of(4096));
         assert_eq!(of(512), of(1024));
         assert_eq!(of(4096).iter().map(|w| w.core.pixels()).sum::<u64>(), scene.pixels());
+    }
+
+    #[test]
+    fn windows_that_touch_an_item_are_those_that_share_a_pixel_with_it() {
+        let scene = SizePx::new(1333, 700);
+        let whole = RectPx::new(0, 0, 1333, 700);
+        for margin_px in [0, 1, 32, 128, 256] {
+            let shape = WindowShape { margin_px, ..SHAPE };
+            let all: Vec<_> = windows(whole, shape).unwrap().collect();
+            assert_eq!(touching(whole, scene, shape).unwrap().collect::<Vec<_>>(), all);
+            let edge = i64::from(shape.edge_px());
+            for item in [
+                RectPx::new(0, 0, 256, 256),
+                RectPx::new(512, 256, 256, 256),
+                RectPx::new(1280, 512, 53, 188),
+                RectPx::new(512, 0, 512, 512),
+            ] {
+                let shares = |window: &&Window| {
+                    let along = |input: i64, at: u32, end: u32| {
+                        input < i64::from(end) && i64::from(at) < input + edge
+                    };
+                    along(window.input_col, item.col, item.right())
+                        && along(window.input_row, item.row, item.bottom())
+                };
+                let wanted: Vec<_> = all.iter().filter(shares).copied().collect();
+                assert_eq!(
+                    touching(item, scene, shape).unwrap().collect::<Vec<_>>(),
+                    wanted,
+                    "{item} {margin_px}"
+                );
+            }
+        }
+        assert_eq!(touching(RectPx::new(256, 0, 0, 9), scene, SHAPE).unwrap().len(), 0);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! Nothing here performs IO, and nothing here depends on how the work was shared out. Read in this
 //! order: [`morton`] is the order in which all cells and tiles are counted, [`grid`] cuts a scene
-//! into items and windows, [`decide`] turns a network's logits into classes and scores, [`blend`]
-//! joins overlapping windows, [`pyramid`] makes overviews, [`tiles`] cuts and compresses, [`pack`]
+//! into items and windows, [`look`] shows them to a network and makes [`planes`] of what it says: [`decide`] turns
+//! logits into classes and scores, [`views`] turns windows, [`blend`] joins what several looks say. [`pyramid`] makes overviews, [`tiles`] cuts and compresses, [`pack`]
 //! is the blob that a predict item leaves, [`cog`] lays out the file that all packs become,
 //! [`stats`] measures pixels, [`rasterize`] burns labels, [`confusion`] counts agreement, [`evaluation`] makes scores of
 //! it, [`chips`] says which windows are trained on, [`vector`] makes polygons.
@@ -15,8 +15,10 @@ pub mod confusion;
 pub mod decide;
 pub mod evaluation;
 pub mod grid;
+pub mod look;
 pub mod morton;
 pub mod pack;
+pub mod planes;
 pub mod pyramid;
 pub mod rasterize;
 mod softmax;
@@ -24,3 +26,4 @@ pub mod stats;
 pub mod tally;
 pub mod tiles;
 pub mod vector;
+pub mod views;

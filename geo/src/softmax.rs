@@ -49,6 +49,36 @@ pub(crate) fn softmax(row: &mut [f32], n_classes: usize, scale: f32) {
     }
 }
 
+/// The softmax of a row of logits as whole numbers, `one` for a probability of one. Of two classes both add up to it.
+/// `Err` is the first pixel for which there is none.
+pub(crate) fn probabilities(
+    row: &[f32],
+    n_classes: usize,
+    one: u16,
+    scratch: &mut Vec<f32>,
+    out: &mut Vec<u32>,
+) -> Result<(), usize> {
+    if let Some(bad) = row.chunks_exact(n_classes).position(|pixel| !is_defined(pixel)) {
+        return Err(bad);
+    }
+    let whole = |p: f32| round_bits(p * f32::from(one)) & u32::from(u16::MAX);
+    out.resize(row.len(), 0);
+    if n_classes == 2 {
+        let (pixels, _) = row.as_chunks::<2>();
+        let (out, _) = out.as_chunks_mut::<2>();
+        for (out, &[first, second]) in out.iter_mut().zip(pixels) {
+            let of_second = whole(1.0 / (1.0 + exp(first - second)));
+            *out = [u32::from(one) - of_second, of_second];
+        }
+        return Ok(());
+    }
+    scratch.clear();
+    scratch.extend_from_slice(row);
+    softmax(scratch, n_classes, 1.0);
+    out.iter_mut().zip(&*scratch).for_each(|(out, p)| *out = whole(*p));
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +115,23 @@ mod tests {
                 assert!((f64::from(p) - f64::from(l).exp() / sum).abs() < 1e-6);
             }
         }
+    }
+
+    #[test]
+    fn probabilities_are_whole_numbers_that_add_up() {
+        let (mut scratch, mut out) = (Vec::new(), Vec::new());
+        let mut of =
+            |row: &[f32], n| probabilities(row, n, u16::MAX, &mut scratch, &mut out).map(|()| out.clone());
+        assert_eq!(of(&[0.0, 0.0, 9.0, -90.0], 2).unwrap(), [32_767, 32_768, 65_535, 0]);
+        assert_eq!(
+            of(&[0.0, 0.0, 0.0, -90.0, 9.0, -90.0], 3).unwrap(),
+            [21_845, 21_845, 21_845, 0, 65_535, 0]
+        );
+        assert_eq!(of(&[5.0], 1).unwrap(), [65_535]);
+        let (nan, inf) = (f32::NAN, f32::INFINITY);
+        assert_eq!(of(&[0.0, 1.0, nan, 0.0], 2), Err(1));
+        assert_eq!(of(&[0.0, 1.0, 0.0, 0.0, inf, 0.0], 3), Err(1));
+        assert_eq!(of(&[-inf, 3.0], 2).unwrap(), [0, 65_535]);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub enum BadEnvelope {
     Forged { place: String, said: String, is: String },
 }
 
-const NEWEST: u32 = 2;
+const NEWEST: u32 = 3;
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "version")]
@@ -42,14 +42,35 @@ enum Envelope {
     /// program that does not know of it would ask as somebody else, or do nothing, and so leaves it to newer ones.
     #[serde(rename = "2")]
     V2 { item: Item },
+    /// The item blends windows, looks at several views of them, or says how sure it is.
+    #[serde(rename = "3")]
+    V3 { item: Item },
+}
+
+/// The oldest version that can say it.
+fn version(item: &Item) -> u32 {
+    let mixes = match &item.work {
+        Work::Predict(work) => work.confidence || !work.mixing.is_plain(),
+        Work::PredictScenes(work) => work.confidence || !work.mixing.is_plain(),
+        Work::Assemble(work) => work.confidence_output.is_some(),
+        _ => false,
+    };
+    let is_scenes =
+        matches!(item.work, Work::PredictScenes(_) | Work::EvalScenes(_) | Work::VectorizeScenes(_));
+    match (mixes, item.access.is_empty() && !is_scenes) {
+        (true, _) => 3,
+        (false, false) => 2,
+        (false, true) => 1,
+    }
 }
 
 pub fn encode(item: &Item) -> Result<Vec<u8>, BadEnvelope> {
-    let is_scenes =
-        matches!(item.work, Work::PredictScenes(_) | Work::EvalScenes(_) | Work::VectorizeScenes(_));
-    let is_plain = item.access.is_empty() && !is_scenes;
-    let item = item.clone();
-    let envelope = if is_plain { Envelope::V1 { item } } else { Envelope::V2 { item } };
+    let (version, item) = (version(item), item.clone());
+    let envelope = match version {
+        1 => Envelope::V1 { item },
+        2 => Envelope::V2 { item },
+        _ => Envelope::V3 { item },
+    };
     let bytes = serde_json::to_vec(&envelope)?;
     if bytes.len() > MAX_BYTES {
         return Err(BadEnvelope::TooLong(bytes.len()));
@@ -62,7 +83,7 @@ pub fn decode(bytes: &[u8]) -> Result<Item, BadEnvelope> {
         return Err(BadEnvelope::TooLong(bytes.len()));
     }
     let item = match serde_json::from_slice(bytes) {
-        Ok(Envelope::V1 { item } | Envelope::V2 { item }) => item,
+        Ok(Envelope::V1 { item } | Envelope::V2 { item } | Envelope::V3 { item }) => item,
         Err(error) => return Err(newer(bytes).map_or(BadEnvelope::Malformed(error), BadEnvelope::Newer)),
     };
     let is = item.work.id();
@@ -104,6 +125,8 @@ mod tests {
             include_str!("../samples/envelope-v1.json"),
             include_str!("../samples/envelope-v2.json"),
             include_str!("../samples/envelope-v2-scenes.json"),
+            include_str!("../samples/envelope-v3.json"),
+            include_str!("../samples/envelope-v3-assemble.json"),
         ] {
             // What is made of an item may have changed since, and with it the id: such a message is refused.
             let sample = match decode(sample.as_bytes()) {

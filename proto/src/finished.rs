@@ -26,6 +26,8 @@ pub struct FinishedScene {
     pub classes: FinishedFile,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scores: Option<FinishedFile>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<FinishedFile>,
     /// Not said by versions before there were catalogues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub footprint: Option<Footprint>,

@@ -1,6 +1,7 @@
 //! The unit of work: small, self-contained, and named by its content.
 
 mod coding;
+mod mixing;
 mod model;
 mod place;
 mod scenes;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     coding::Compression,
+    mixing::{Blend, Mixing, Views},
     model::{Architecture, EngineName, ModelRef, Precision, Weights, WindowShape},
     place::{Place, Stage},
     scenes::{EvalPart, EvalScenes, PredictScenes, ScenePart, VectorizeScenes},

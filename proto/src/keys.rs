@@ -92,6 +92,11 @@ pub fn scores(run: &RunId, scene: &SceneId) -> String {
     format!("predict/{run}/{scene}.scores.tif")
 }
 
+/// How sure the classes of a scene are.
+pub fn confidence(run: &RunId, scene: &SceneId) -> String {
+    format!("predict/{run}/{scene}.confidence.tif")
+}
+
 /// Chips of one item: a tar, and the index of its bytes beside it.
 pub fn shard(id: &ItemId) -> (String, String) {
     let stem = format!("chips/{}/shard-{id}", &id.to_string()[..2]);

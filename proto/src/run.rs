@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     access::Access,
     ids::{Digest, RunId},
-    item::{ClassStyle, Compression, ModelRef, Stage, Weights, WindowShape},
+    item::{ClassStyle, Compression, Mixing, ModelRef, Stage, Weights, WindowShape},
     learn::{LearnPlan, LearnScene},
     numeric::{Int8, NumericClass},
     scene::{SceneFiles, SceneHeader},
@@ -96,6 +96,10 @@ pub struct PredictPlan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodata: Option<u8>,
     pub scores: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confidence: bool,
+    #[serde(default, skip_serializing_if = "Mixing::is_plain")]
+    pub mixing: Mixing,
     /// Edge of an item; chosen from the measured speed where the pipeline names none.
     pub item_px: Option<u32>,
     /// Windows of small scenes that share an item. Pinned with the class; a run that began without shares

@@ -47,6 +47,7 @@ pub enum StepInput {
     Aoi,
     Prediction,
     Scores,
+    Confidence,
     Vectors,
     Eval,
     Bundle,

@@ -32,7 +32,12 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
             Usage(format!("{}: there is no such folder", out.parent().unwrap_or(&out).display())).into()
         );
     }
-    let wanted = Wanted { scores: args.scores, polygons: args.polygons };
+    let wanted = Wanted {
+        scores: args.scores,
+        confidence: args.confidence,
+        polygons: args.polygons,
+        mixing: args.mixing(),
+    };
     spare_what_is_there(&image, &out, wanted)?;
     let doors = DoorArgs::of_folder(&work)?;
     let urls = Urls { root: doors.root.clone(), queue: doors.queue.clone(), ledger: doors.ledger.clone() };
@@ -67,6 +72,9 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
     if args.scores {
         made.push((keys::scores(&record.run, &scene), out.with_extension("scores.tif")));
     }
+    if args.confidence {
+        made.push((keys::confidence(&record.run, &scene), out.with_extension("confidence.tif")));
+    }
     if args.polygons {
         made.push((format!("{}.geojson", keys::vectors(&record.run, &scene)), out.with_extension("geojson")));
     }
@@ -92,7 +100,8 @@ fn spare_what_is_there(image: &str, out: &Path, wanted: Wanted) -> anyhow::Resul
             Usage(format!("{}: is the image itself; name another file to write", out.display())).into()
         );
     }
-    let beside = [(wanted.scores, "scores.tif"), (wanted.polygons, "geojson")];
+    let beside =
+        [(wanted.scores, "scores.tif"), (wanted.confidence, "confidence.tif"), (wanted.polygons, "geojson")];
     for (_, ending) in beside.into_iter().filter(|(wanted, _)| *wanted) {
         let file = out.with_extension(ending);
         if file.exists() {

@@ -35,6 +35,9 @@ pub(super) async fn results(
         if record.predict.scores {
             of_scenes(record, blobs, "shares", |scene| keys::scores(run, scene)).await?;
         }
+        if record.predict.confidence {
+            of_scenes(record, blobs, "sureness", |scene| keys::confidence(run, scene)).await?;
+        }
     }
     if let Some(plan) = record.vectors.as_ref().filter(|_| made(Stage::Vectorize)) {
         for format in &plan.formats {

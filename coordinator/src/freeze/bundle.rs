@@ -5,7 +5,7 @@ use swath_backends::{blobs::SharedBlobs, outside::Outside};
 use swath_bundle::{Bundle, Model};
 use swath_proto::{
     ids::Digest,
-    item::{Compression, ModelRef, Precision, Stage, Weights},
+    item::{Compression, Mixing, ModelRef, Precision, Stage, Weights},
     keys,
     run::{PredictPlan, RunRecord, ScalePlan},
     scene::{FileRef, SceneFiles},
@@ -19,11 +19,13 @@ use super::{Frozen, Source, name};
 const BLOCK_PX: u32 = 256;
 const MAX_FAILURES: u32 = 3;
 
-/// What is wanted beside the map.
+/// What is wanted beside the map, and how windows are mixed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
     pub scores: bool,
+    pub confidence: bool,
     pub polygons: bool,
+    pub mixing: Mixing,
 }
 
 /// The scene of the run, which has no other.
@@ -38,6 +40,9 @@ pub async fn freeze_bundle(
 ) -> anyhow::Result<(Frozen, Source)> {
     let Some(tag) = Outside::default().tag(image).await? else { bail!("there is no file {image}") };
     let model: &Model = bundle.model();
+    if let Some(why) = wanted.mixing.problem(model.window) {
+        bail!("the bundle's windows have margin_px = {}, which {why}", model.window.margin_px);
+    }
     let mut weights = Vec::new();
     bundle.copy_weights(&mut weights)?;
     let stored = Weights::File { sha256: Digest::of(&weights), extension: "safetensors".into() };
@@ -81,6 +86,8 @@ pub async fn freeze_bundle(
             compression: Compression::default(),
             nodata: None,
             scores: wanted.scores,
+            confidence: wanted.confidence,
+            mixing: wanted.mixing,
             item_px: None,
             shared_windows: None,
             class: None,

@@ -114,6 +114,8 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
             compression: predict.compression,
             nodata: predict.nodata,
             scores: predict.scores,
+            confidence: predict.confidence,
+            mixing: predict.mixing(),
             item_px: predict.item_px,
             shared_windows: None,
             class: None,

@@ -50,6 +50,7 @@ fn input(word: &str, earlier: &[StepPlan]) -> Option<StepInput> {
         "aoi" => StepInput::Aoi,
         "prediction" => StepInput::Prediction,
         "scores" => StepInput::Scores,
+        "confidence" => StepInput::Confidence,
         "vectors" => StepInput::Vectors,
         "eval" => StepInput::Eval,
         "bundle" => StepInput::Bundle,

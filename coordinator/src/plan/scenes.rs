@@ -14,7 +14,8 @@ pub(super) fn predict(record: &RunRecord, group: Group<'_>) -> Option<Work> {
     let part = |scene: &PlannedScene| {
         // As an item of the whole scene would have it: files that lie beside the scene are not named.
         let rect = scene.grid.rect(0)?;
-        let header = record.scaled(&scene.header.around(plan.window.reach(rect)))?;
+        let header =
+            record.scaled(&scene.header.around(plan.mixing.reach(plan.window, rect, scene.header.size)))?;
         Some(ScenePart { ordinal: scene.ordinal, scene: header })
     };
     Some(Work::PredictScenes(PredictScenes {
@@ -25,6 +26,8 @@ pub(super) fn predict(record: &RunRecord, group: Group<'_>) -> Option<Work> {
         threads: class.threads,
         class: class.id(),
         scores: plan.scores,
+        confidence: plan.confidence,
+        mixing: plan.mixing,
         block_px: plan.block_px,
         compression: plan.compression,
         classes: record.classes.clone(),

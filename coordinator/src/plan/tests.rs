@@ -2,7 +2,9 @@ use swath_proto::{
     envelope,
     geometry::{SizePx, WindowPx},
     ids::{Digest, ItemId},
-    item::{Architecture, Compression, EngineName, ModelRef, Precision, Weights, WindowShape, Work},
+    item::{
+        Architecture, Blend, Compression, EngineName, Mixing, ModelRef, Precision, Views, Weights, WindowShape, Work,
+    },
     numeric::NumericClass,
     run::{PredictPlan, ScalePlan},
     scene::{FileRef, Georeference, SceneFiles, SceneHeader, SurveyedScene},
@@ -88,7 +90,9 @@ fn record(scenes: Vec<SceneFiles>, item_px: Option<u32>) -> RunRecord {
             compression: Compression::default(),
             nodata: None,
             scores: true,
-            item_px: Some(item_px.unwrap_or(super::item_px(256, SECONDS_PER_WINDOW))),
+            confidence: false,
+            mixing: Mixing::default(),
+            item_px: Some(item_px.unwrap_or(super::item_px(256, Mixing::default(), SECONDS_PER_WINDOW))),
             shared_windows: Some(shared),
             class: Some(class),
             wants_int8: false,
@@ -256,8 +260,73 @@ fn what_becomes_of_a_scene_is_named_whatever_shares_its_item() {
 
 #[test]
 fn an_item_takes_about_a_minute_unless_it_would_grow_too_large() {
+    let item_px = |core_px, seconds| super::item_px(core_px, Mixing::default(), seconds);
     assert_eq!(item_px(256, 0.08), 4096);
     assert_eq!(item_px(256, 0.5), 2048); // 64 windows, 32 s; the next size would take 128 s
     assert_eq!(item_px(512, 200.0), 512);
     assert_eq!(item_px(256, 0.0), 4096);
+}
+
+#[test]
+fn an_item_that_looks_more_often_is_smaller() {
+    let mixing = |blend, augment| Mixing { blend, augment };
+    assert_eq!(item_px(256, mixing(Blend::Crop, Views::D4), 0.08), 2048); // 8 x 64 windows, 41 s
+    assert_eq!(item_px(256, mixing(Blend::Hann, Views::None), 0.08), 4096); // 18 x 18 windows, 26 s
+    assert_eq!(item_px(256, mixing(Blend::Hann, Views::None), 0.5), 2048); // 10 x 10, 50 s
+    assert_eq!(item_px(256, mixing(Blend::Hann, Views::D4), 0.2), 1024); // 8 x 6 x 6, 58 s
+}
+
+#[test]
+fn what_is_mixed_is_named_otherwise_and_what_is_plain_as_ever() {
+    let plain = record(vec![files("a", false)], Some(512));
+    let mut lot = lots(&plain, |_| (2000, 2000));
+    let lot = lot.pop().unwrap();
+    let of = |change: &dyn Fn(&mut PredictPlan)| {
+        let mut record = plain.clone();
+        change(&mut record.predict);
+        (predict(&record, &lot, 3).unwrap(), assemble(&record, &lot, 0).unwrap().0)
+    };
+    let ids = [
+        of(&|_| ()),
+        of(&|plan| plan.confidence = true),
+        of(&|plan| plan.mixing.blend = Blend::Hann),
+        of(&|plan| plan.mixing.augment = Views::Flips),
+        of(&|plan| plan.mixing.augment = Views::D4),
+    ];
+    let ids: std::collections::HashSet<_> = ids.iter().flat_map(|(one, other)| [one.id, other.id]).collect();
+    assert_eq!(ids.len(), 10);
+    let json = String::from_utf8(envelope::encode(&of(&|_| ()).0).unwrap()).unwrap();
+    assert!(
+        json.starts_with("{\"version\":\"1\"") && !json.contains("mixing") && !json.contains("confidence")
+    );
+    let json = String::from_utf8(envelope::encode(&of(&|plan| plan.confidence = true).1).unwrap()).unwrap();
+    assert!(json.starts_with("{\"version\":\"3\"") && json.contains("a.confidence.tif"));
+}
+
+#[test]
+fn an_item_that_blends_names_the_files_that_its_neighbours_windows_see() {
+    let mut record = record(vec![files("a", false)], Some(512));
+    let two = |surveyed| match surveyed {
+        SurveyedScene::Readable(mut header) => {
+            header.source.files.push(file("east", "tif"));
+            header.places = vec![WindowPx::new(0, 0, 800, 2000), WindowPx::new(800, 0, 1200, 2000)];
+            SurveyedScene::Readable(header)
+        }
+        other => other,
+    };
+    let of = |record: &RunRecord| {
+        let surveyed = record.lot(0).into_iter().map(|files| two(header(&files, 2000, 2000))).collect();
+        let Work::Predict(work) = predict(record, &Lot::new(record, 0, surveyed), 0).unwrap().work else {
+            panic!("it is small")
+        };
+        work.scene.source.files.len()
+    };
+    // Its own windows end at 544, those of its neighbours at 800.
+    assert_eq!(of(&record), 1);
+    record.predict.mixing.blend = Blend::Hann;
+    assert_eq!(of(&record), 1);
+    record.predict.window.margin_px = 64;
+    assert_eq!(of(&record), 2);
+    record.predict.mixing.blend = Blend::Crop;
+    assert_eq!(of(&record), 1);
 }

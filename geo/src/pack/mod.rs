@@ -26,6 +26,8 @@ use crate::{
 pub const CLASSES: &str = "classes";
 /// Quantised softmax, the classes of a pixel side by side.
 pub const SCORES: &str = "scores";
+/// How sure the class of each pixel is.
+pub const CONFIDENCE: &str = "confidence";
 
 /// How a product's overviews and tiles are made of its plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +73,25 @@ impl EncodedProduct {
                 plane = reduce(&plane, tiling.size, reduction);
                 tiling.size = crate::pyramid::level_size(size, level);
             }
-            let tiles: Result<_, _> = tiling.cut(&plane)?.map(|tile| tiling.encode(tile, coding)).collect();
-            levels.push(tiles?);
+            levels.push(encode_all(&tiling, &plane, coding)?);
         }
         Ok(Self { name: name.to_owned(), bands, coding, tallies, levels })
     }
+}
+
+/// A tile that equals the one before is compressed once: where nothing is to be predicted, most do.
+fn encode_all(tiling: &Tiling, plane: &[u8], coding: Coding) -> Result<Vec<Vec<u8>>, BadTile> {
+    let mut tiles: Vec<Vec<u8>> = Vec::new();
+    let mut before: Vec<u8> = Vec::new();
+    for tile in tiling.cut(plane)? {
+        let packed = match tiles.last() {
+            Some(packed) if tile == before => packed.clone(),
+            _ => tiling.encode(tile.clone(), coding)?,
+        };
+        tiles.push(packed);
+        before = tile;
+    }
+    Ok(tiles)
 }
 
 /// Writes the blob of an item, blank where no pixel of it counted. A header that [`PackHeader::parse`] would not take is
@@ -178,6 +194,18 @@ mod tests {
         let pack = sample();
         assert_holds_the_planes(&pack);
         assert_eq!(sample(), pack);
+    }
+
+    #[test]
+    fn equal_tiles_are_packed_as_if_each_stood_alone() {
+        let size = SizePx::new(4 * BLOCK, 3 * BLOCK - 5);
+        let plane: Vec<u8> = (0..size.pixels() as u32).map(|i| u8::from(i % size.width >= 2 * BLOCK)).collect();
+        for predictor in [Predictor::None, Predictor::Horizontal] {
+            let tiling = Tiling { size, block_px: BLOCK, bands: 1 };
+            let coding = Coding { compression: Compression::Deflate, predictor };
+            let alone = tiling.cut(&plane).unwrap().map(|tile| tiling.encode(tile, coding).unwrap());
+            assert_eq!(encode_all(&tiling, &plane, coding).unwrap(), alone.collect::<Vec<_>>());
+        }
     }
 
     #[test]

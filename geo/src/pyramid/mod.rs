@@ -17,12 +17,14 @@ pub enum Reduction {
     Mode,
     /// The mean of each of the interleaved bands, halves rounded up.
     Mean { bands: u32 },
+    /// The mean of those that are not 0, halves rounded up: 0 stands for a pixel of which nothing is known.
+    MeanOfKnown,
 }
 
 impl Reduction {
     pub const fn bands(self) -> u32 {
         match self {
-            Reduction::Mode => 1,
+            Reduction::Mode | Reduction::MeanOfKnown => 1,
             Reduction::Mean { bands } => bands,
         }
     }
@@ -92,12 +94,13 @@ fn reduce_into(
     for (row, out) in (0..height).step_by(2).zip(out.chunks_mut((out_stride * bands).max(1))) {
         let upper = &plane[row * stride * bands..][..width * bands];
         // Where there is no lower row or right column, the pixel beside it counts twice: for mode
-        // and mean alike that equals leaving the missing ones out.
+        // and means alike that equals leaving the missing ones out.
         let lower_row = if row + 1 < height { row + 1 } else { row };
         let lower = &plane[lower_row * stride * bands..][..width * bands];
         let out = &mut out[..width.div_ceil(2) * bands];
         match reduction {
             Reduction::Mode => reduce_row(upper, lower, out, mode),
+            Reduction::MeanOfKnown => reduce_row(upper, lower, out, mean_of_known),
             Reduction::Mean { bands: 1 } => reduce_row(upper, lower, out, mean),
             Reduction::Mean { .. } => reduce_interleaved_row(upper, lower, out, bands),
         }
@@ -143,6 +146,13 @@ fn mean(a: u8, b: u8, c: u8, d: u8) -> u8 {
     ((u16::from(a) + u16::from(b) + u16::from(c) + u16::from(d) + 2) / 4) as u8
 }
 
+#[inline(always)]
+fn mean_of_known(a: u8, b: u8, c: u8, d: u8) -> u8 {
+    let known = [a, b, c, d].iter().map(|value| u16::from(*value != 0)).sum::<u16>().max(1);
+    let sum = u16::from(a) + u16::from(b) + u16::from(c) + u16::from(d);
+    ((2 * sum + known) / (2 * known)) as u8
+}
+
 #[cfg(test)]
 mod tests {
     use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -166,6 +176,10 @@ mod tests {
                     Reduction::Mean { .. } => {
                         let sum: u32 = below.iter().map(|&v| u32::from(v)).sum();
                         (f64::from(sum) / below.len() as f64 + 0.5).floor() as u8
+                    }
+                    Reduction::MeanOfKnown => {
+                        let known: Vec<f64> = below.iter().filter(|v| **v > 0).map(|v| f64::from(*v)).collect();
+                        (known.iter().sum::<f64>() / known.len().max(1) as f64 + 0.5).floor() as u8
                     }
                     Reduction::Mode => {
                         let count = |v: &u8| below.iter().filter(|w| *w == v).count();
@@ -233,10 +247,14 @@ mod tests {
     #[test]
     fn planes_of_any_size_reduce_as_a_naive_loop_does() {
         let mut rng = StdRng::seed_from_u64(3);
-        for reduction in [Reduction::Mode, Reduction::Mean { bands: 1 }, Reduction::Mean { bands: 3 }] {
+        let means = [Reduction::MeanOfKnown, Reduction::Mean { bands: 1 }, Reduction::Mean { bands: 3 }];
+        for reduction in [Reduction::Mode].into_iter().chain(means) {
             for _ in 0..60 {
                 let size = SizePx::new(rng.random_range(1..70), rng.random_range(1..9));
-                let values = if reduction == Reduction::Mode { 3 } else { 255 };
+                let values = match reduction {
+                    Reduction::Mode | Reduction::MeanOfKnown => 3,
+                    Reduction::Mean { .. } => 255,
+                };
                 let plane: Vec<u8> = (0..size.pixels() as u32 * reduction.bands())
                     .map(|_| rng.random_range(0..=values))
                     .collect();

@@ -1,5 +1,7 @@
 //! Which network an item works with, and what windows it sees.
 
+use std::ops::Range;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -161,6 +163,18 @@ impl WindowShape {
     /// The edge of what the network sees.
     pub const fn edge_px(self) -> u32 {
         self.core_px + 2 * self.margin_px
+    }
+
+    /// Along one edge, the numbers of the windows that touch a stretch, of those whose cores begin in the scene.
+    pub fn touching(self, at: u32, len: u32, scene_len: u32) -> Range<u32> {
+        if len == 0 {
+            return 0..0;
+        }
+        let (core, margin) = (u64::from(self.core_px.max(1)), u64::from(self.margin_px));
+        let first = u64::from(at).saturating_sub(margin) / core;
+        let beyond = u64::from(at) + u64::from(len) + margin;
+        let last = beyond.div_ceil(core).min(u64::from(scene_len).div_ceil(core));
+        first as u32..last.max(first) as u32
     }
 
     /// What a rectangle's windows see: whole windows, and their margins.

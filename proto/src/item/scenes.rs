@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClassStyle, Compression, ModelRef, Place, WindowShape, Work};
+use super::{ClassStyle, Compression, Mixing, ModelRef, Place, WindowShape, Work};
 use crate::{ids::ItemId, numeric::ClassId, scene::SceneHeader, source::LabelSpec, vectors::VectorPlan};
 
 /// Whole scenes through the network, written as finished files: there is nothing to assemble.
@@ -19,6 +19,11 @@ pub struct PredictScenes {
     pub class: ClassId,
     /// Keep quantised scores beside the classes.
     pub scores: bool,
+    /// Keep how sure the classes are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confidence: bool,
+    #[serde(default, skip_serializing_if = "Mixing::is_plain")]
+    pub mixing: Mixing,
     /// Edge of the tiles that the output is cut into.
     pub block_px: u32,
     /// How its tiles are compressed.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClassStyle, Compression, ModelRef, Place, WindowShape};
+use super::{ClassStyle, Compression, Mixing, ModelRef, Place, WindowShape};
 use crate::{
     chips::KeepSpec,
     geometry::{RectPx, SizePx},
@@ -94,6 +94,11 @@ pub struct Predict {
     pub class: ClassId,
     /// Keep quantised scores beside the classes.
     pub scores: bool,
+    /// Keep how sure the classes are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confidence: bool,
+    #[serde(default, skip_serializing_if = "Mixing::is_plain")]
+    pub mixing: Mixing,
     /// Edge of the tiles that the output is cut into.
     pub block_px: u32,
     /// How its tiles are compressed.
@@ -115,6 +120,8 @@ pub struct Assemble {
     pub inputs: Digest,
     pub output: String,
     pub scores_output: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence_output: Option<String>,
 }
 
 /// What `Assemble::inputs` names: `runs/<run>/inputs/<digest>.json`.

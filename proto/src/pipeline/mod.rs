@@ -176,6 +176,6 @@ impl Pipeline {
         }
         self.vectorize.check(&self.classes, check);
         access::check_all(&self.access, check);
-        steps::check_all(&self.steps, &self.stages, self.predict.scores, check);
+        steps::check_all(&self.steps, &self.stages, &self.predict, check);
     }
 }

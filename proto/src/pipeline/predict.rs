@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{check::Check, classes::ClassEntry};
-use crate::item::{Architecture, Compression, EngineName};
+use crate::item::{Architecture, Blend, Compression, EngineName, Mixing, Views, WindowShape};
 
 /// How the network goes over a scene.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -13,7 +13,7 @@ pub struct PredictEntry {
     /// Pixels of a window that are kept; a power of two, and a multiple of `block_px`.
     #[schemars(range(min = 1, max = 8192))]
     pub core_px: u32,
-    /// Context around the core that is computed and cropped.
+    /// Context around the core that is computed, and cropped or blended.
     #[schemars(range(min = 0, max = 8192))]
     pub margin_px: u32,
     /// Windows that go through the network at a time.
@@ -35,6 +35,12 @@ pub struct PredictEntry {
     pub item_px: Option<u32>,
     /// Write a raster of scores beside the classes.
     pub scores: bool,
+    /// Write a raster of how sure the class of each pixel is: its probability, 1 to 255; 0 is no data.
+    pub confidence: bool,
+    /// What becomes of the margins.
+    pub blend: Blend,
+    /// Views of each window that the network is shown; their probabilities are averaged.
+    pub augment: Views,
     /// What computes the network: OpenVINO where it can, if nobody says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineName>,
@@ -65,6 +71,9 @@ impl Default for PredictEntry {
             nodata: None,
             item_px: None,
             scores: false,
+            confidence: false,
+            blend: Blend::default(),
+            augment: Views::default(),
             engine: None,
             precision: None,
         }
@@ -72,6 +81,10 @@ impl Default for PredictEntry {
 }
 
 impl PredictEntry {
+    pub fn mixing(&self) -> Mixing {
+        Mixing { blend: self.blend, augment: self.augment }
+    }
+
     pub(super) fn check(&self, architecture: Architecture, classes: &[ClassEntry], check: &mut Check<'_>) {
         self.check_nodata(classes, check);
         let Self { core_px, margin_px, block_px, item_px, .. } = *self;
@@ -124,6 +137,11 @@ impl PredictEntry {
             if let Some(why) = why {
                 check.wrong("predict.precision", why);
             }
+        }
+        if check.sound(&[core, margin, "predict.blend"])
+            && let Some(why) = self.mixing().problem(WindowShape { core_px, margin_px })
+        {
+            check.wrong(margin, why);
         }
         let multiple = architecture.edge_multiple_px();
         if check.sound(&[core, margin, "model.architecture"])

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Path, check::Check, problem::nearest};
+use super::{Path, PredictEntry, check::Check, problem::nearest};
 use crate::{ids::SceneId, item::Stage};
 
 /// A command that runs once its inputs are there, on workers that were started with --allow-steps.
@@ -38,19 +38,25 @@ pub enum StepFor {
 }
 
 /// What steps can take, the stage that makes it, and whether there is one for each scene.
-const INPUTS: [(&str, Option<Stage>, bool); 9] = [
+const INPUTS: [(&str, Option<Stage>, bool); 10] = [
     ("image", None, true),
     ("labels", None, true),
     ("aoi", None, true),
     ("prediction", Some(Stage::Assemble), true),
     ("scores", Some(Stage::Assemble), true),
+    ("confidence", Some(Stage::Assemble), true),
     ("vectors", Some(Stage::Vectorize), true),
     ("eval", Some(Stage::Eval), false),
     ("bundle", Some(Stage::Bundle), false),
     ("checkpoint", Some(Stage::Train), false),
 ];
 
-pub(super) fn check_all(steps: &[StepEntry], stages: &[Stage], scores: bool, check: &mut Check<'_>) {
+pub(super) fn check_all(
+    steps: &[StepEntry],
+    stages: &[Stage],
+    predict: &PredictEntry,
+    check: &mut Check<'_>,
+) {
     for (at, step) in steps.iter().enumerate() {
         let place = Path::from("steps").index(at);
         let name = place.key("name");
@@ -73,7 +79,7 @@ pub(super) fn check_all(steps: &[StepEntry], stages: &[Stage], scores: bool, che
             }
         }
         for (nth, input) in step.inputs.iter().enumerate() {
-            if let Some(wrong) = input_problem(step, input, &steps[..at], stages, scores, check) {
+            if let Some(wrong) = input_problem(step, input, &steps[..at], stages, predict, check) {
                 check.wrong(place.key("inputs").index(nth), wrong);
             }
         }
@@ -85,7 +91,7 @@ fn input_problem(
     input: &str,
     earlier: &[StepEntry],
     stages: &[Stage],
-    scores: bool,
+    predict: &PredictEntry,
     check: &Check<'_>,
 ) -> Option<String> {
     let words = INPUTS.map(|(word, ..)| word);
@@ -108,8 +114,10 @@ fn input_problem(
             format!("nothing is called so; there are {}", all.collect::<Vec<_>>().join(", "))
         }));
     };
-    if input == "scores" && !scores && check.sound(&["predict.scores"]) {
-        return Some("needs scores = true in [predict]".into());
+    for (word, is_made) in [("scores", predict.scores), ("confidence", predict.confidence)] {
+        if input == word && !is_made && check.sound(&[&format!("predict.{word}")]) {
+            return Some(format!("needs {word} = true in [predict]"));
+        }
     }
     let missing = stage.filter(|stage| !stages.contains(stage) && check.sound(&["stages"]))?;
     Some(format!("is made by the stage {missing}: name it in stages"))

@@ -39,3 +39,4 @@ mod steps;
 mod stragglers;
 mod tls;
 mod versions;
+mod windows;

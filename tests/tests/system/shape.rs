@@ -27,7 +27,7 @@ pub fn predicted(predict: &str) -> (Site, String) {
     (site, run)
 }
 
-const VALIDATE: &str = "
+pub const VALIDATE: &str = "
 import sys
 from osgeo import gdal
 from osgeo_utils.samples.validate_cloud_optimized_geotiff import validate
@@ -193,7 +193,7 @@ print(int(differ.sum()), 'of', ours.size, 'differ;', 'sure' if sure.mean() > 0.9
 ";
 
 /// Random weights of the tiny network as a safetensors file.
-const WEIGHTS: &str = "
+pub const WEIGHTS: &str = "
 import sys, json
 import numpy as np
 draw = np.random.default_rng(7)

@@ -9,7 +9,7 @@ use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use swath_backends::{Kind, blobs::Piece};
 use swath_geo::{
     cog,
-    pack::{CLASSES, Making, PackHeader, Product, SCORES},
+    pack::{CLASSES, CONFIDENCE, Making, PackHeader, Product, SCORES},
     pyramid::{self, Top},
     tally::Tally,
     tiles::Tiling,
@@ -50,8 +50,10 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Assemble) -> Result
         return Err(no_pixel_counts(&inputs.scene));
     }
     let mut files = Vec::new();
-    if let Some(output) = &work.scores_output {
-        files.push(product(cx, item, &inputs, &parts, SCORES, output).await?);
+    for (name, output) in [(SCORES, &work.scores_output), (CONFIDENCE, &work.confidence_output)] {
+        if let Some(output) = output {
+            files.push(product(cx, item, &inputs, &parts, name, output).await?);
+        }
     }
     // The classes last: whoever waits for a scene looks for them.
     files.push(product(cx, item, &inputs, &parts, CLASSES, &work.output).await?);

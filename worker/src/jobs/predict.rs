@@ -3,10 +3,13 @@
 
 use anyhow::anyhow;
 use swath_geo::{
-    decide, grid,
+    grid::Window,
+    look::{BadLook, Looks, Network},
     pack::{self, EncodedProduct},
+    planes::{Kept, Missing, Planes},
     pyramid,
 };
+use swath_model::{ModelError, Predictor};
 use swath_proto::{
     geometry::{RectPx, WindowPx},
     item::Predict,
@@ -20,14 +23,6 @@ use crate::{
     failure::JobError,
     models,
 };
-
-/// What the network said of an item's rectangle.
-pub(super) struct Planes {
-    classes: Vec<u8>,
-    scores: Option<Vec<u8>>,
-    /// No pixel was to be predicted.
-    pub(super) is_blank: bool,
-}
 
 /// The item's pixels with the context around them, and which of its own pixels are to be predicted.
 struct Read {
@@ -45,21 +40,36 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Predict) -> Result<
     Ok(Output { body: body.into(), pixels: work.rect.pixels() })
 }
 
-/// Reads and computes.
+/// Reads and computes. Where no pixel counts there is no need of the network.
 pub(super) async fn planes(cx: &Context, item: &Claimed, work: &Predict) -> Result<Planes, JobError> {
-    let files = models::files(cx, &work.model).await?;
     let wanted = work.clone();
     let phases = cx.phases.clone();
     let read = cx.native(item, move || phases.read(|| read(&wanted))).await?;
-    let wanted = work.clone();
     cx.check_all_unchanged(item, &work.scene.files()).await?;
+    let Some(read) = read else {
+        return Ok(Planes::of_nothing(work.rect, work.model.classes as usize, kept(work), missing(work)));
+    };
+    let files = models::files(cx, &work.model).await?;
+    let wanted = work.clone();
     cx.device.run(cx.suspect(item), move |models| infer(models, &wanted, &files, &read)).await
 }
 
-/// One read for all windows, up to the last window's far margin.
-fn read(work: &Predict) -> Result<Read, JobError> {
+/// One read for all windows that are needed; none where no pixel counts, and then nothing is read that lies outside
+/// the area of interest.
+fn read(work: &Predict) -> Result<Option<Read>, JobError> {
+    let inside = match &work.scene.aoi {
+        Some(aoi) => {
+            let mut inside = vec![0; work.rect.pixels() as usize];
+            Aoi::open(aoi, &work.scene)?.burn(work.rect.into(), &mut inside);
+            Some(inside)
+        }
+        None => None,
+    };
+    let looks = looks(work);
+    let windows = looks.windows(inside.as_deref()).map_err(JobError::internal)?;
+    let Some(reach) = looks.reach(&windows) else { return Ok(None) };
     let source = Source::of_scene(&work.scene)?;
-    let block = source.read(work.window.reach(work.rect))?;
+    let block = source.read(reach)?;
     let mut mask = match &block.valid {
         Valid::All => None,
         Valid::Within(part) if contains(*part, work.rect) => None,
@@ -67,16 +77,15 @@ fn read(work: &Predict) -> Result<Read, JobError> {
             block.mask().map(|mask| cropped(&mask.pixels, block.window, work.rect))
         }
     };
-    if let Some(aoi) = &work.scene.aoi {
-        let mut inside = vec![0; work.rect.pixels() as usize];
-        Aoi::open(aoi, &work.scene)?.burn(work.rect.into(), &mut inside);
+    if let Some(mut inside) = inside {
         if let Some(valid) = &mask {
             inside.iter_mut().zip(valid).for_each(|(inside, valid)| *inside &= valid);
         }
         mask = Some(inside);
     }
     let mask = mask.filter(|mask| mask.contains(&0));
-    Ok(Read { block, scaler: source.scaler().clone(), mask })
+    let counts = mask.as_ref().is_none_or(|mask| mask.contains(&1));
+    Ok(counts.then(|| Read { block, scaler: source.scaler().clone(), mask }))
 }
 
 const fn contains(outer: WindowPx, inner: RectPx) -> bool {
@@ -86,12 +95,62 @@ const fn contains(outer: WindowPx, inner: RectPx) -> bool {
         && outer.row + outer.height as i64 >= inner.row as i64 + inner.height as i64
 }
 
-/// The part of a window's plane that lies in `rect`.
+/// What a window's plane says of `rect`, and 0 where they do not overlap.
 fn cropped(plane: &[u8], window: WindowPx, rect: RectPx) -> Vec<u8> {
-    let (left, top) =
-        ((i64::from(rect.col) - window.col) as usize, (i64::from(rect.row) - window.row) as usize);
-    let lines = plane.chunks_exact(window.width as usize).skip(top).take(rect.height as usize);
-    lines.flat_map(|line| &line[left..left + rect.width as usize]).copied().collect()
+    let mut out = vec![0; rect.pixels() as usize];
+    // From the first pixel of both: where it is in `rect` and in the window, and how many there are.
+    let overlap = |at: i64, len: u32, rect_at: u32, rect_len: u32| {
+        let from = at.max(i64::from(rect_at));
+        let to = (at + i64::from(len)).min(i64::from(rect_at) + i64::from(rect_len)).max(from);
+        ((from - i64::from(rect_at)) as usize, (from - at) as usize, (to - from) as usize)
+    };
+    let (to_col, from_col, n_cols) = overlap(window.col, window.width, rect.col, rect.width);
+    let (to_row, from_row, n_rows) = overlap(window.row, window.height, rect.row, rect.height);
+    if n_cols == 0 {
+        return out;
+    }
+    let lines = plane.chunks_exact(window.width as usize).skip(from_row).take(n_rows);
+    for (line, out) in lines.zip(out.chunks_exact_mut(rect.width as usize).skip(to_row)) {
+        out[to_col..to_col + n_cols].copy_from_slice(&line[from_col..from_col + n_cols]);
+    }
+    out
+}
+
+fn looks(work: &Predict) -> Looks {
+    Looks {
+        item: work.rect,
+        scene: work.scene.size,
+        window: work.window,
+        mixing: work.mixing,
+        batch: work.batch as usize,
+        bands: work.model.bands as usize,
+        n_classes: work.model.classes as usize,
+    }
+}
+
+const fn kept(work: &Predict) -> Kept {
+    Kept { scores: work.scores, confidence: work.confidence }
+}
+
+/// There are 255 classes at most.
+const fn missing(work: &Predict) -> Missing {
+    let null_class = work.null_class as u8;
+    let in_map = match work.nodata {
+        Some(nodata) => nodata,
+        None => null_class,
+    };
+    Missing { in_map, null_class }
+}
+
+/// The predictor as the looks need it.
+struct Shown<'a>(&'a mut dyn Predictor);
+
+impl Network for Shown<'_> {
+    type Error = ModelError;
+
+    fn forward(&mut self, input: &[f32], n: usize) -> Result<&[f32], ModelError> {
+        self.0.forward(input, n)
+    }
 }
 
 fn infer(
@@ -111,63 +170,24 @@ fn infer(
             work.class
         )));
     }
-    let (bands, n_classes) = (work.model.bands as usize, work.model.classes as usize);
+    let looks = looks(work);
+    let mask = read.mask.as_deref();
+    let windows = looks.windows(mask).map_err(JobError::internal)?;
     let edge_px = work.window.edge_px();
-    let window_values = (edge_px as usize).pow(2) * bands;
-    let pixels = work.rect.pixels() as usize;
-    let mut classes = vec![0; pixels];
-    let mut scores = work.scores.then(|| vec![0; pixels * n_classes]);
-    // Where nothing is to be predicted the network need not look.
-    let is_wanted =
-        |window: &grid::Window| read.mask.as_ref().is_none_or(|mask| any(mask, work.rect, window.core));
-    let windows = grid::windows(work.rect, work.window).map_err(JobError::internal)?;
-    let windows: Vec<_> = windows.filter(is_wanted).collect();
-    let mut input = vec![0.0; work.batch as usize * window_values];
-    for batch in windows.chunks(work.batch as usize) {
-        for (window, input) in batch.iter().zip(input.chunks_exact_mut(window_values)) {
-            let seen = WindowPx::new(window.input_col, window.input_row, edge_px, edge_px);
-            read.scaler.scale(&read.block, seen, input);
-        }
-        let logits = predictor.forward(&input[..batch.len() * window_values], batch.len())?;
-        for (window, logits) in batch.iter().zip(logits.chunks_exact((edge_px as usize).pow(2) * n_classes)) {
-            decide::classify(
-                logits,
-                edge_px,
-                n_classes,
-                window,
-                work.rect,
-                &mut classes,
-                scores.as_deref_mut(),
-            )
-            .map_err(JobError::data)?;
-        }
+    let fill = |window: &Window, out: &mut [f32]| {
+        let seen = WindowPx::new(window.input_col, window.input_row, edge_px, edge_px);
+        read.scaler.scale(&read.block, seen, out);
+    };
+    let mut planes = Planes::new(work.rect, work.model.classes as usize, kept(work));
+    looks.show(&windows, fill, &mut Shown(predictor), &mut planes).map_err(|error| match error {
+        BadLook::Cut(error) => JobError::internal(error),
+        BadLook::Logits(error) => JobError::data(error),
+        BadLook::Network(error) => error.into(),
+    })?;
+    if let Some(mask) = mask {
+        planes.blank(mask, missing(work));
     }
-    if let Some(mask) = &read.mask {
-        let stands_for_none = work.nodata.unwrap_or(work.null_class as u8);
-        blank(mask, stands_for_none, work.null_class as usize, &mut classes, scores.as_deref_mut());
-    }
-    let is_blank = read.mask.as_ref().is_some_and(|mask| !mask.contains(&1));
-    Ok(Planes { classes, scores, is_blank })
-}
-
-/// Whether any pixel of a core counts.
-fn any(mask: &[u8], rect: RectPx, core: RectPx) -> bool {
-    let left = (core.col - rect.col) as usize;
-    let lines = mask.chunks_exact(rect.width as usize).skip((core.row - rect.row) as usize);
-    lines.take(core.height as usize).any(|line| line[left..left + core.width as usize].contains(&1))
-}
-
-/// What does not count is of the null class, and that for certain; in the map, a value of its own may stand for it.
-fn blank(mask: &[u8], stands_for_none: u8, null_class: usize, classes: &mut [u8], scores: Option<&mut [u8]>) {
-    let n_classes = scores.as_ref().map_or(0, |scores| scores.len() / mask.len().max(1));
-    for (class, _) in classes.iter_mut().zip(mask).filter(|(_, counts)| **counts == 0) {
-        *class = stands_for_none;
-    }
-    let Some(scores) = scores else { return };
-    for (scores, _) in scores.chunks_exact_mut(n_classes).zip(mask).filter(|(_, counts)| **counts == 0) {
-        scores.fill(0);
-        scores[null_class] = u8::MAX;
-    }
+    Ok(planes)
 }
 
 /// Tiles of every level that lies within the item, as they will stand in the scene's file.
@@ -192,8 +212,8 @@ pub(super) fn products(
         EncodedProduct::of_plane(name, plane, size, block_px, n_levels, making).map_err(JobError::internal)
     };
     let mut products = vec![encoded(pack::CLASSES, planes.classes)?];
-    if let Some(scores) = planes.scores {
-        products.push(encoded(pack::SCORES, scores)?);
+    for (name, plane) in [(pack::SCORES, planes.scores), (pack::CONFIDENCE, planes.confidence)] {
+        products.extend(plane.map(|plane| encoded(name, plane)).transpose()?);
     }
     Ok(products)
 }

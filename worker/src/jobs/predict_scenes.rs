@@ -2,12 +2,15 @@
 //! parts of it were predicted and assembled. What is finished is noted beside each scene, and taken as it is
 //! by whoever begins again, and by other runs that want the same.
 
+use std::collections::BTreeMap;
+
 use anyhow::anyhow;
 use futures::FutureExt as _;
 use swath_backends::Kind;
 use swath_geo::{
     cog,
-    pack::{CLASSES, EncodedProduct},
+    pack::{CLASSES, CONFIDENCE, EncodedProduct, SCORES},
+    planes::Planes,
     pyramid,
 };
 use swath_proto::{
@@ -69,17 +72,23 @@ async fn finish(
         Ok((phases.encode(|| encode(&whole, planes, &classes))?, footprint))
     };
     let (files, footprint) = cx.native(item, encoded).await?;
-    let (mut classes, mut scores) = (None, None);
+    let mut written = BTreeMap::new();
     // The classes last: whoever waits for a scene looks for them.
     for (product, body) in files.into_iter().rev() {
-        let is_classes = product == CLASSES;
-        let key = if is_classes { keys::prediction } else { keys::scores }(&item.run, &scene.id);
+        let key = match product.as_str() {
+            SCORES => keys::scores,
+            CONFIDENCE => keys::confidence,
+            _ => keys::prediction,
+        }(&item.run, &scene.id);
         let file = FinishedFile { bytes: body.len() as u64, sha256: Digest::of(&body), key };
         cx.blobs.put_new(&file.key, body.into()).await?;
-        *(if is_classes { &mut classes } else { &mut scores }) = Some(file);
+        written.insert(product, file);
     }
+    let classes = written.remove(CLASSES);
     let classes = classes.ok_or_else(|| JobError::internal(anyhow!("no classes were encoded")))?;
-    let finished = FinishedScene { scene: scene.id.clone(), classes, scores, footprint: Some(footprint) };
+    let (scores, confidence) = (written.remove(SCORES), written.remove(CONFIDENCE));
+    let scene = scene.id.clone();
+    let finished = FinishedScene { scene, classes, scores, confidence, footprint: Some(footprint) };
     let Output { body, .. } = json(&Finished::V1 { scenes: vec![finished.clone()] }, 0)?;
     cx.blobs.put_new(&note, body).await?;
     Ok((finished, scene.size.pixels()))
@@ -106,18 +115,21 @@ async fn take_over(
     item: &Claimed,
     noted: FinishedScene,
 ) -> Result<Option<FinishedScene>, JobError> {
-    let FinishedScene { scene, classes, scores, footprint } = noted;
-    let scores = match scores {
-        Some(scores) => {
-            let Some(scores) = take(cx, scores, keys::scores(&item.run, &scene)).await? else {
-                return Ok(None);
-            };
-            Some(scores)
-        }
-        None => None,
-    };
+    let FinishedScene { scene, classes, scores, confidence, footprint } = noted;
+    let mut beside = Vec::new();
+    for (noted, key) in
+        [(scores, keys::scores(&item.run, &scene)), (confidence, keys::confidence(&item.run, &scene))]
+    {
+        let Some(noted) = noted else {
+            beside.push(None);
+            continue;
+        };
+        let Some(taken) = take(cx, noted, key).await? else { return Ok(None) };
+        beside.push(Some(taken));
+    }
+    let (confidence, scores) = (beside.pop().flatten(), beside.pop().flatten());
     let classes = take(cx, classes, keys::prediction(&item.run, &scene)).await?;
-    Ok(classes.map(|classes| FinishedScene { scene, classes, scores, footprint }))
+    Ok(classes.map(|classes| FinishedScene { scene, classes, scores, confidence, footprint }))
 }
 
 async fn take(cx: &Context, noted: FinishedFile, key: String) -> Result<Option<FinishedFile>, JobError> {
@@ -149,6 +161,8 @@ fn whole(work: &PredictScenes, scene: &SceneHeader) -> Predict {
         threads: work.threads,
         class: work.class,
         scores: work.scores,
+        confidence: work.confidence,
+        mixing: work.mixing,
         block_px: work.block_px,
         compression: work.compression,
         null_class: work.null_class,
@@ -159,7 +173,7 @@ fn whole(work: &PredictScenes, scene: &SceneHeader) -> Predict {
 /// The files, by their product.
 fn encode(
     work: &Predict,
-    planes: predict::Planes,
+    planes: Planes,
     classes: &[ClassStyle],
 ) -> Result<Vec<(String, Vec<u8>)>, JobError> {
     let n_levels = pyramid::n_levels(work.scene.size, work.block_px);

@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use swath_geo::{
     cog::{CogSpec, Color, Metadata, Tag},
-    pack::{CLASSES, Making},
+    pack::{CLASSES, CONFIDENCE, Making},
     pyramid::Reduction,
     tally::Tally,
     tiles::{Coding, Predictor},
@@ -27,11 +27,17 @@ pub(super) struct Style<'a> {
     pub(super) geo: Vec<Tag>,
 }
 
-/// How a product's overviews and tiles are made. All scores are data: only the map has a value for none.
+/// How a product's overviews and tiles are made. All scores are data: only the map and the confidence have a value for none.
 pub(super) fn making(product: &str, n_classes: u32, compression: Compression, nodata: Option<u8>) -> Making {
     let coding = |predictor| Coding { compression, predictor };
     match product {
         CLASSES => Making { reduction: Reduction::Mode, coding: coding(Predictor::None), nodata },
+        // Whoever is asked for a class is never sure by 0.
+        CONFIDENCE => Making {
+            reduction: Reduction::MeanOfKnown,
+            coding: coding(Predictor::Horizontal),
+            nodata: Some(0),
+        },
         _ => Making {
             reduction: Reduction::Mean { bands: n_classes },
             coding: coding(Predictor::Horizontal),
@@ -88,6 +94,7 @@ pub(super) fn spec(
             items: vec![("classes".into(), class_list(classes))],
             band_names: match product {
                 CLASSES => vec!["class".into()],
+                CONFIDENCE => vec!["confidence".into()],
                 _ => classes.iter().map(|class| class.name.clone()).collect(),
             },
             band_items,

@@ -16,7 +16,7 @@ use swath_coordinator::{
 use swath_proto::{
     envelope,
     ids::Digest,
-    item::{Architecture, Compression, EngineName, ModelRef, Precision, Weights, WindowShape},
+    item::{Architecture, Compression, EngineName, Mixing, ModelRef, Precision, Weights, WindowShape},
     keys,
     run::{PredictPlan, RunRecord, ScalePlan},
     status::RunState,
@@ -157,6 +157,8 @@ async fn submit(doors: &Doors, noops: u32) -> anyhow::Result<RunRecord> {
             compression: Compression::default(),
             nodata: None,
             scores: false,
+            confidence: false,
+            mixing: Mixing::default(),
             item_px: None,
             shared_windows: None,
             class: None,

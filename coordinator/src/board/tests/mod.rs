@@ -11,7 +11,9 @@ use swath_backends::ledger::Event;
 use swath_proto::{
     geometry::{SizePx, WindowPx},
     ids::{Digest, ItemId},
-    item::{Architecture, Compression, EngineName, ModelRef, Place, Precision, Stage, Weights, WindowShape},
+    item::{
+        Architecture, Compression, EngineName, Mixing, ModelRef, Place, Precision, Stage, Weights, WindowShape,
+    },
     numeric::NumericClass,
     outcome::{Failure, FailureClass, Report},
     run::{PredictPlan, RunRecord, ScalePlan},
@@ -76,6 +78,8 @@ pub(super) fn record() -> RunRecord {
             compression: Compression::default(),
             nodata: None,
             scores: false,
+            confidence: false,
+            mixing: Mixing::default(),
             item_px: Some(512),
             shared_windows: None,
             class: Some(class),
