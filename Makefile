@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults soak lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-raster-vision bench-predict memory fuzz
+.PHONY: help setup build demo test test-faults soak lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict memory fuzz
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -80,6 +80,10 @@ bench-listing: ## keys a second that are listed back when a ledger was lost: a m
 bench-assemble: ## joining scores of 2 GB beside `cp` of the same bytes; 7 GB of disk under TMPDIR, minutes
 	@setup/install build test
 	cargo test --locked -q --workspace --test system -- --ignored --nocapture --test-threads 1 assembling_
+
+bench-vectors: ## polygons of a class raster, beside GDAL's polygonize, on one thread; minutes
+	@setup/install build
+	cargo run --locked --release -q -p swath-raster --example polygonize
 
 bench-raster-vision: ## the same numbers as Raster Vision, and what they cost; an hour, 6 GB in the cache
 	@setup/install build raster-vision

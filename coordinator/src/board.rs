@@ -34,6 +34,7 @@ use crate::{
 const PROBE: Place = Place::new(Stage::Probe, 0, 0);
 const TRAIN: Place = Place::new(Stage::Train, 0, 0);
 const BUNDLE: Place = Place::new(Stage::Bundle, 0, 0);
+pub(crate) const MERGE: Place = Place::new(Stage::Merge, 0, 0);
 
 pub struct Board {
     pub record: RunRecord,
@@ -112,7 +113,7 @@ impl Board {
         board.add(Stage::Noop, n_noops, |index| Place::new(Stage::Noop, 0, index));
         let of_run = steps::places_of_run(&board.record);
         board.count(Stage::Step, of_run.len() as u32);
-        for stage in [Stage::Train, Stage::Bundle] {
+        for stage in [Stage::Train, Stage::Merge, Stage::Bundle] {
             if board.record.has(stage) {
                 board.counts.entry(stage).or_default().items = 1;
             }
@@ -222,6 +223,7 @@ impl Board {
         self.make_run_steps_ready();
         self.make_ready(TRAIN);
         self.make_ready(PROBE);
+        self.make_merge_ready();
         self.make_ready(BUNDLE);
     }
 
@@ -324,6 +326,7 @@ impl Board {
             Stage::Vectorize => {
                 plan::vectorize(record, lot?, place.index, |own| !self.has_failed(own)).map(plain)
             }
+            Stage::Merge => plan::merge(record, self.lots.values(), |own| self.is_made(own)).map(with_inputs),
             Stage::Bundle => Some(plain(plan::bundle(record, self.evaluated.flatten()))),
             Stage::Analyze => plan::analyze(record, lot?, place.index).map(plain),
             Stage::Step => {

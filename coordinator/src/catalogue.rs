@@ -18,12 +18,12 @@ use swath_proto::{
     ids::{Digest, SceneId},
     item::{Place, Stage, Work},
     keys,
-    vectors::Vectorized,
+    vectors::{Merged, Vectorized},
 };
 use swath_stac::{File, Packed, Scene};
 
 use crate::{
-    board::Board,
+    board::{Board, MERGE},
     plan::{self, Lot, PlannedScene},
 };
 
@@ -34,6 +34,7 @@ const REQUESTS: usize = 32;
 struct Made {
     classes: File,
     scores: Option<File>,
+    confidence: Option<File>,
     footprint: Footprint,
 }
 
@@ -56,6 +57,7 @@ pub async fn write(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<()> {
                 footprint: &made.footprint,
                 classes: made.classes,
                 scores: made.scores,
+                confidence: made.confidence,
                 polygons: polygons.remove(&scene.header.id).unwrap_or_default(),
                 is_evaluated: eval.is_some() && is_evaluated(board, lot, scene),
                 has_model,
@@ -70,8 +72,9 @@ pub async fn write(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<()> {
     if entries.is_empty() && !has_model {
         return Ok(());
     }
+    let merged = merged(board, blobs).await?;
     // Last: what it links is there.
-    let document = swath_stac::collection(record, &entries, has_model, eval.as_ref());
+    let document = swath_stac::collection(record, &entries, has_model, eval.as_ref(), &merged);
     keep(blobs, &keys::stac_collection(&record.run), &document).await
 }
 
@@ -108,6 +111,15 @@ async fn write_model(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<bool>
     Ok(true)
 }
 
+/// Files of the polygons of all scenes together.
+async fn merged(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<Vec<File>> {
+    let item = board.item(MERGE).filter(|_| board.is_done(MERGE)).map(|publish| publish.item);
+    let Some(item) = item else { return Ok(Vec::new()) };
+    let Some(noted) = noted::<Merged>(blobs, &keys::item_output(&item)).await? else { return Ok(Vec::new()) };
+    let Merged::V1 { files, .. } = noted;
+    Ok(files.into_iter().map(File::from).collect())
+}
+
 /// The maps of a lot that are there.
 async fn made(board: &Board, blobs: &SharedBlobs, lot: &Lot) -> anyhow::Result<BTreeMap<SceneId, Made>> {
     let is_made = |scene: &&PlannedScene| board.is_made(Place::new(Stage::Assemble, lot.lot, scene.ordinal));
@@ -137,8 +149,9 @@ async fn made_by(
         let Finished::V1 { scenes } = noted;
         let made = scenes.into_iter().filter_map(|finished| {
             let footprint = placed(finished.footprint, &finished.scene)?;
-            let (classes, scores) = (finished.classes.into(), finished.scores.map(File::from));
-            Some((finished.scene, Made { classes, scores, footprint }))
+            let (scores, confidence) = (finished.scores.map(File::from), finished.confidence.map(File::from));
+            let made = Made { classes: finished.classes.into(), scores, confidence, footprint };
+            Some((finished.scene, made))
         });
         return Ok(made.collect());
     }
@@ -150,8 +163,8 @@ async fn made_by(
     let Assembled::V1 { files, footprint } = noted;
     let file = |key: &str| files.iter().find(|file| file.key == key).cloned().map(File::from);
     let made = file(&work.output).zip(placed(footprint, &work.scene)).map(|(classes, footprint)| {
-        let scores = work.scores_output.as_deref().and_then(file);
-        (work.scene.clone(), Made { classes, scores, footprint })
+        let [scores, confidence] = [&work.scores_output, &work.confidence_output].map(|key| file(key.as_deref()?));
+        (work.scene.clone(), Made { classes, scores, confidence, footprint })
     });
     Ok(made.into_iter().collect())
 }

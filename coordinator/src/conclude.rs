@@ -13,7 +13,7 @@ use swath_proto::{
 };
 
 use crate::{
-    board::Board,
+    board::{Board, MERGE},
     plan,
     steps::{self, Need},
 };
@@ -86,7 +86,7 @@ pub async fn evaluation(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<Ev
     Ok(Evaluated::All(Content { digest: Digest::of(&json), json, is_other }))
 }
 
-/// What is done and would be made of something else now: polygons, the bundle, and steps for the run. Scenes that were set
+/// What is done and would be made of something else now: polygons, those of all scenes, the bundle, and steps for the run. Scenes that were set
 /// aside may have come since, when somebody has replayed them.
 pub async fn stale(
     board: &Board,
@@ -99,6 +99,12 @@ pub async fn stale(
     let bundle = plan::bundle(record, evaluation);
     if board.is_done(bundle.place) && blobs.head(&keys::item_output(&bundle)).await?.is_none() {
         stale.push(bundle.place);
+    }
+    if board.is_done(MERGE)
+        && let Some(merge) = board.item(MERGE)
+        && blobs.head(&keys::item_output(&merge.item)).await?.is_none()
+    {
+        stale.push(MERGE);
     }
     // A step takes what earlier ones have made.
     for place in steps::places_of_run(record).into_iter().filter(|place| board.is_done(*place)) {

@@ -15,6 +15,7 @@ use swath_proto::{
 };
 
 use crate::{
+    board::MERGE,
     plan::{self, Lot},
     rebuild::{self, Existing},
     records::{is_unreadable, list, read_record, read_status},
@@ -88,6 +89,14 @@ pub async fn look(
     if record.lots() == record.learn_lots() {
         adopt_weights(&mut record, &lots, &mut done, blobs, existing).await?;
     }
+    let merged =
+        record.vectors.as_ref().filter(|_| record.has(Stage::Merge)).and_then(|plan| plan.formats.first());
+    if let Some(format) = merged {
+        let key = format!("{}.{}", keys::merged(&record.run), format.extension());
+        if blobs.head(&key).await?.is_some() {
+            done.insert(MERGE);
+        }
+    }
     if record.has(Stage::Bundle) && blobs.head(&keys::bundle(&record.run)).await?.is_some() {
         done.insert(Place::new(Stage::Bundle, 0, 0));
     }
@@ -130,6 +139,7 @@ const fn needs(stage: Stage) -> &'static [Stage] {
         Stage::Predict => &[Stage::Survey, Stage::Analyze, Stage::Train],
         Stage::Assemble => &[Stage::Predict],
         Stage::Eval | Stage::Vectorize => &[Stage::Predict, Stage::Assemble],
+        Stage::Merge => &[Stage::Predict, Stage::Assemble],
         Stage::Bundle => &[Stage::Train, Stage::Eval],
         Stage::Step => &[Stage::Predict, Stage::Assemble, Stage::Vectorize, Stage::Eval, Stage::Bundle],
         Stage::Probe | Stage::Survey | Stage::Noop => &[],
@@ -147,7 +157,7 @@ fn items(record: &RunRecord, lots: &[Lot], stage: Stage) -> u64 {
             sum(&|lot| steps::places_of_lot(record, lot).len()) + steps::places_of_run(record).len() as u64
         }
         Stage::Assemble | Stage::Eval | Stage::Vectorize => sum(&|lot| lot.dependents(record, stage).len()),
-        Stage::Train | Stage::Bundle => 1,
+        Stage::Train | Stage::Merge | Stage::Bundle => 1,
         Stage::Probe | Stage::Noop => 0,
     }
 }

@@ -13,12 +13,13 @@ pub use self::{
 use swath_proto::{
     ids::Digest,
     item::{
-        Analyze, Assemble, AssembleInputs, AssemblePart, Bundle, Calibrate, Chip, Eval, Item, Mixing, ModelRef,
-        Noop, Place, Precision, Predict, Probe, Stage, Survey, Train, Vectorize, Work,
+        Analyze, Assemble, AssembleInputs, AssemblePart, Bundle, Calibrate, Chip, Eval, Item, Merge, Mixing,
+        ModelRef, Noop, Place, Precision, Predict, Probe, Stage, Survey, Train, Vectorize, Work,
     },
     keys,
     learn::{ChipItem, ChipSet, TrainInputs},
     run::RunRecord,
+    vectors::{MergeInputs, MergeScene},
 };
 
 /// The probe, and where it is to try 8 bits, the document that it names as its inputs: the chip items of these places.
@@ -216,6 +217,35 @@ pub fn vectorize(record: &RunRecord, lot: &Lot, index: u32, is_left: impl Fn(Pla
         output: keys::vectors(&record.run, id),
     });
     Some(item(record, Place::new(Stage::Vectorize, lot.lot, index), work))
+}
+
+/// The item that traces all scenes together, and the document that it names as its inputs: the scenes whose maps are
+/// made. `is_made` says so of a scene's own place in the stage assemble.
+pub fn merge<'a>(
+    record: &RunRecord,
+    lots: impl Iterator<Item = &'a Lot>,
+    is_made: impl Fn(Place) -> bool,
+) -> Option<(Item, Vec<u8>)> {
+    let mut inputs = MergeInputs::default();
+    for lot in lots {
+        let made = |scene: &&PlannedScene| is_made(Place::new(Stage::Assemble, lot.lot, scene.ordinal));
+        inputs.scenes.extend(lot.scenes.iter().filter(made).map(|scene| MergeScene {
+            id: scene.header.id.clone(),
+            size: scene.header.size,
+            georeference: scene.header.georeference.clone(),
+            prediction: keys::prediction(&record.run, &scene.header.id),
+            scores: record.predict.scores.then(|| keys::scores(&record.run, &scene.header.id)),
+            producer: lot.maker(Stage::Assemble, scene),
+        }));
+    }
+    let inputs = serde_json::to_vec(&inputs).ok()?;
+    let work = Work::Merge(Merge {
+        inputs: Digest::of(&inputs),
+        classes: record.classes.clone(),
+        plan: record.vectors.clone()?,
+        output: keys::merged(&record.run),
+    });
+    Some((item(record, Place::new(Stage::Merge, 0, 0), work), inputs))
 }
 
 /// `eval`: what the run's `eval.json` holds, where it has one.

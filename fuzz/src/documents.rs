@@ -60,6 +60,7 @@ const WORDS: &[&[u8]] = &[
     b"assemble",
     b"eval",
     b"vectorize",
+    b"merge",
     b"bundle",
     b"noop",
     b"version",

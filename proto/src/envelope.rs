@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     access::Access,
     item::{Item, Work},
+    vectors::VectorPlan,
 };
 
 /// Larger than any message we write: what is longer was not written by us.
@@ -42,22 +43,24 @@ enum Envelope {
     /// program that does not know of it would ask as somebody else, or do nothing, and so leaves it to newer ones.
     #[serde(rename = "2")]
     V2 { item: Item },
-    /// The item blends windows, looks at several views of them, or says how sure it is.
+    /// The item works on a scene as a whole or a part of it, as programs since know how to.
     #[serde(rename = "3")]
     V3 { item: Item },
 }
 
 /// The oldest version that can say it.
 fn version(item: &Item) -> u32 {
-    let mixes = match &item.work {
-        Work::Predict(work) => work.confidence || !work.mixing.is_plain(),
-        Work::PredictScenes(work) => work.confidence || !work.mixing.is_plain(),
-        Work::Assemble(work) => work.confidence_output.is_some(),
+    let is_newest = match &item.work {
+        // What is made of them has changed, or they say what only newer programs know.
+        Work::Predict(_) | Work::PredictScenes(_) | Work::Assemble(_) | Work::Merge(_) => true,
+        Work::Probe(work) => work.int8.is_some() || !work.model.is_plain(),
+        Work::Bundle(work) => work.int8.is_some() || !work.model.is_plain(),
+        Work::Vectorize(work) => work.plan.square_px > 0.0,
+        Work::VectorizeScenes(work) => work.plan.square_px > 0.0,
         _ => false,
     };
-    let is_scenes =
-        matches!(item.work, Work::PredictScenes(_) | Work::EvalScenes(_) | Work::VectorizeScenes(_));
-    match (mixes, item.access.is_empty() && !is_scenes) {
+    let is_scenes = matches!(item.work, Work::EvalScenes(_) | Work::VectorizeScenes(_));
+    match (is_newest, item.access.is_empty() && !is_scenes) {
         (true, _) => 3,
         (false, false) => 2,
         (false, true) => 1,
@@ -127,6 +130,7 @@ mod tests {
             include_str!("../samples/envelope-v2-scenes.json"),
             include_str!("../samples/envelope-v3.json"),
             include_str!("../samples/envelope-v3-assemble.json"),
+            include_str!("../samples/envelope-v3-merge.json"),
         ] {
             // What is made of an item may have changed since, and with it the id: such a message is refused.
             let sample = match decode(sample.as_bytes()) {

@@ -16,7 +16,7 @@ pub use self::{
     place::{Place, Stage},
     scenes::{EvalPart, EvalScenes, PredictScenes, ScenePart, VectorizeScenes},
     work::{
-        Analyze, Assemble, AssembleInputs, AssemblePart, Bundle, Calibrate, Chip, Eval, Noop, Predict, Probe,
+        Analyze, Assemble, AssembleInputs, AssemblePart, Bundle, Calibrate, Chip, Eval, Merge, Noop, Predict, Probe,
         Step, Survey, Train, Vectorize,
     },
 };
@@ -72,6 +72,7 @@ pub enum Work {
     EvalScenes(EvalScenes),
     Vectorize(Vectorize),
     VectorizeScenes(VectorizeScenes),
+    Merge(Merge),
     Bundle(Bundle),
     Step(Step),
     Noop(Noop),
@@ -89,6 +90,7 @@ impl Work {
             Work::Assemble(_) => Stage::Assemble,
             Work::Eval(_) | Work::EvalScenes(_) => Stage::Eval,
             Work::Vectorize(_) | Work::VectorizeScenes(_) => Stage::Vectorize,
+            Work::Merge(_) => Stage::Merge,
             Work::Bundle(_) => Stage::Bundle,
             Work::Step(_) => Stage::Step,
             Work::Noop(_) => Stage::Noop,
@@ -107,7 +109,7 @@ impl Work {
     /// The scene that a failure is to be booked on, where there is just one.
     pub fn scene(&self) -> Option<&SceneId> {
         match self {
-            Work::Probe(_) | Work::Train(_) | Work::Bundle(_) | Work::Noop(_) => None,
+            Work::Probe(_) | Work::Train(_) | Work::Merge(_) | Work::Bundle(_) | Work::Noop(_) => None,
             Work::Analyze(analyze) => Some(&analyze.scene.id),
             Work::Step(step) => step.scene.as_ref(),
             Work::Chip(chip) => Some(&chip.scene.id),
@@ -155,6 +157,7 @@ impl Work {
             | Work::Assemble(_)
             | Work::Vectorize(_)
             | Work::VectorizeScenes(_)
+            | Work::Merge(_)
             | Work::Bundle(_)
             | Work::Step(_)
             | Work::Noop(_) => Vec::new(),

@@ -123,6 +123,11 @@ pub fn vectors(run: &RunId, scene: &SceneId) -> String {
     format!("vectors/{run}/{scene}")
 }
 
+/// Polygons of all scenes of a run, without the ending. No scene's own lie there.
+pub fn merged(run: &RunId) -> String {
+    format!("merged/{run}/polygons")
+}
+
 /// What a step leaves, without the file's name.
 pub fn step_output(run: &RunId, step: &str, scene: Option<&SceneId>, rect: Option<RectPx>) -> String {
     let scene = scene.map(|scene| format!("{scene}/")).unwrap_or_default();

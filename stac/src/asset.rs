@@ -49,6 +49,17 @@ impl File {
     }
 }
 
+/// Assets of files of polygons, by their names.
+pub(crate) fn polygons(files: &[File], depth: usize, title: &str) -> impl Iterator<Item = (String, Value)> {
+    files.iter().map(move |file| {
+        let (name, media) = match file.key.rsplit_once('.') {
+            Some((_, "parquet")) => ("polygons-parquet", "application/vnd.apache.parquet"),
+            _ => ("polygons", link::GEOJSON),
+        };
+        (name.to_owned(), file.asset(depth, title, media, "data").into())
+    })
+}
+
 /// As a multihash: SHA-256, 32 bytes of it.
 pub(crate) fn checksum(sha256: &Digest) -> String {
     format!("1220{sha256}")

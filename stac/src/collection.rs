@@ -5,7 +5,7 @@ use swath_proto::{ids::SceneId, keys, run::RunRecord};
 
 use crate::{
     VERSION,
-    asset::File,
+    asset::{File, polygons},
     extensions::FILE,
     link::{GEOJSON, JSON, link},
     place,
@@ -21,8 +21,14 @@ pub struct Entry {
     pub bbox: Option<place::Box4>,
 }
 
-/// `entries`: in the order of the run's scenes. `eval`: the run's scores, where it has any.
-pub fn collection(record: &RunRecord, entries: &[Entry], has_model: bool, eval: Option<&File>) -> Value {
+/// `entries`: in the order of the run's scenes. `eval`: the run's scores, where it has any. `merged`: polygons of all scenes.
+pub fn collection(
+    record: &RunRecord,
+    entries: &[Entry],
+    has_model: bool,
+    eval: Option<&File>,
+    merged: &[File],
+) -> Value {
     let mut links = vec![link("root", "./collection.json", JSON)];
     links.extend(has_model.then(|| link("item", "./model.json", GEOJSON)));
     links.extend(entries.iter().map(|entry| link("item", &format!("./items/{}.json", entry.scene), GEOJSON)));
@@ -30,6 +36,7 @@ pub fn collection(record: &RunRecord, entries: &[Entry], has_model: bool, eval: 
     if let Some(eval) = eval {
         assets.insert("eval".into(), eval.asset(DEPTH, "Scores of the run", JSON, "metadata").into());
     }
+    assets.extend(polygons(merged, DEPTH, "Polygons of all scenes together"));
     let record_file = File { key: keys::run_record(&record.run), bytes: None, sha256: None };
     assets.insert(
         "run".into(),

@@ -11,7 +11,7 @@ use swath_proto::{
 
 use crate::{
     VERSION,
-    asset::{COG, File, checksum, classes},
+    asset::{COG, File, checksum, classes, polygons},
     collection::Entry,
     extensions::{CLASSIFICATION, FILE, PROCESSING, PROJECTION, RASTER},
     link::{self, GEOJSON, JSON, link},
@@ -27,6 +27,7 @@ pub struct Scene<'a> {
     pub footprint: &'a Footprint,
     pub classes: File,
     pub scores: Option<File>,
+    pub confidence: Option<File>,
     pub polygons: Vec<File>,
     /// It counts in the run's `eval.json`.
     pub is_evaluated: bool,
@@ -87,7 +88,11 @@ fn links(record: &RunRecord, scene: &Scene<'_>) -> Vec<Value> {
 fn assets(record: &RunRecord, scene: &Scene<'_>) -> Map<String, Value> {
     let mut assets = Map::new();
     let mut classes_asset = raster(scene, &scene.classes, "Classes");
-    classes_asset.insert("bands".into(), json!([{"name": "class", "data_type": "uint8"}]));
+    let mut band = json!({"name": "class", "data_type": "uint8"});
+    if let Some(nodata) = record.predict.nodata {
+        band["nodata"] = nodata.into();
+    }
+    classes_asset.insert("bands".into(), json!([band]));
     // Here and not at the band: where readers, and the extension's own schema, look for them.
     classes_asset.insert("classification:classes".into(), classes(&record.classes));
     classes_asset.insert("raster:bands".into(), json!([{"data_type": "uint8", "sampling": "area"}]));
@@ -96,24 +101,27 @@ fn assets(record: &RunRecord, scene: &Scene<'_>) -> Map<String, Value> {
         let mut asset = raster(scene, scores, "Scores of the classes");
         let bands: Vec<Value> = record.classes.iter().map(score_band).collect();
         asset.insert("bands".into(), bands.into());
-        // 255 is certain.
-        let scaled = json!({"data_type": "uint8", "sampling": "area", "scale": 1.0 / 255.0, "offset": 0.0});
-        asset.insert("raster:bands".into(), vec![scaled; record.classes.len()].into());
+        asset.insert("raster:bands".into(), vec![scaled(); record.classes.len()].into());
         assets.insert("scores".into(), asset.into());
     }
-    for file in &scene.polygons {
-        let (name, media) = match file.key.rsplit_once('.') {
-            Some((_, "parquet")) => ("polygons-parquet", "application/vnd.apache.parquet"),
-            _ => ("polygons", GEOJSON),
-        };
-        assets.insert(name.into(), file.asset(DEPTH, "Polygons of the classes", media, "data").into());
+    if let Some(confidence) = &scene.confidence {
+        let mut asset = raster(scene, confidence, "How sure the class is");
+        asset.insert("bands".into(), json!([{"name": "confidence", "data_type": "uint8", "nodata": 0}]));
+        asset.insert("raster:bands".into(), json!([scaled()]));
+        assets.insert("confidence".into(), asset.into());
     }
+    assets.extend(polygons(&scene.polygons, DEPTH, "Polygons of the classes"));
     if scene.is_evaluated {
         // Of all scenes together: it changes when one of them comes late, and this Item need not know.
         let file = File { key: keys::eval(&record.run), bytes: None, sha256: None };
         assets.insert("eval".into(), file.asset(DEPTH, "Scores of the run", JSON, "metadata").into());
     }
     assets
+}
+
+/// 255 is certain.
+fn scaled() -> Value {
+    json!({"data_type": "uint8", "sampling": "area", "scale": 1.0 / 255.0, "offset": 0.0})
 }
 
 fn score_band(ClassStyle { name, .. }: &ClassStyle) -> Value {

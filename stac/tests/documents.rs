@@ -67,6 +67,7 @@ fn scene<'a>(header: &'a SceneHeader, footprint: &'a Footprint) -> Scene<'a> {
         footprint,
         classes: File::from(AssembledFile { key: "predict/town-12ab/north.tif".into(), bytes: 7 }),
         scores: Some(file("predict/town-12ab/north.scores.tif").into()),
+        confidence: Some(file("predict/town-12ab/north.confidence.tif").into()),
         polygons: vec![
             file("vectors/town-12ab/north.geojson").into(),
             file("vectors/town-12ab/north.parquet").into(),
@@ -104,7 +105,7 @@ fn an_item_says_where_a_map_lies_and_what_it_was_made_from() {
     assert_eq!(scores["bands"].as_array().unwrap().len(), 2);
     assert!(scores["file:checksum"].as_str().unwrap().starts_with("1220"));
     let names: Vec<_> = item["assets"].as_object().unwrap().keys().cloned().collect();
-    assert_eq!(names, ["classes", "eval", "polygons", "polygons-parquet", "scores"]);
+    assert_eq!(names, ["classes", "confidence", "eval", "polygons", "polygons-parquet", "scores"]);
     let from = |rel: &str| -> Vec<String> {
         let links = item["links"].as_array().unwrap().iter().filter(|link| link["rel"] == rel);
         links.map(|link| link["href"].as_str().unwrap().to_owned()).collect()
@@ -130,7 +131,7 @@ fn a_collection_links_all_and_surrounds_them() {
     let entries =
         [entry("a", Some([1.0, 2.0, 3.0, 4.0])), entry("b", None), entry("c", Some([0.0, 3.0, 2.0, 5.0]))];
     let eval = File::from(file("eval/town-12ab/eval.json"));
-    let document = collection(&record(), &entries, true, Some(&eval));
+    let document = collection(&record(), &entries, true, Some(&eval), &[]);
     assert_eq!(document["extent"]["spatial"]["bbox"], json!([[0.0, 2.0, 3.0, 5.0]]));
     let links = document["links"].as_array().unwrap().iter().filter(|link| link["rel"] == "item");
     let hrefs: Vec<_> = links.map(|link| link["href"].as_str().unwrap()).collect();

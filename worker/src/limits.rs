@@ -19,6 +19,8 @@ pub fn inside(stage: Stage, ordinary: Duration) -> Option<Duration> {
     match stage {
         // Days; its checkpoints say whether it goes on.
         Stage::Train => None,
+        // All scenes of a run.
+        Stage::Merge => Some(NO_END.max(ordinary)),
         // A probe may have chips to try 8 bits on.
         Stage::Assemble | Stage::Eval | Stage::Vectorize | Stage::Bundle | Stage::Probe => {
             Some(ordinary * WHOLE)

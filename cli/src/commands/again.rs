@@ -55,7 +55,9 @@ async fn files_are_gone(record: &RunRecord, doors: &Doors) -> anyhow::Result<boo
     let maps = record.scenes.iter().filter(|_| record.has(Stage::Assemble));
     let maps = maps.take(LOOKED_AT).map(|scene| keys::prediction(run, &scene.id));
     let bundle = record.has(Stage::Bundle).then(|| keys::bundle(run));
-    for key in maps.chain(bundle) {
+    let merged = record.vectors.iter().filter(|_| record.has(Stage::Merge)).flat_map(|plan| &plan.formats);
+    let merged = merged.map(|format| format!("{}.{}", keys::merged(run), format.extension()));
+    for key in maps.chain(merged).chain(bundle) {
         if doors.blobs.head(&key).await?.is_none() {
             return Ok(true);
         }

@@ -45,6 +45,12 @@ pub(super) async fn results(
             of_scenes(record, blobs, "polygons", file).await?;
         }
     }
+    if let Some(plan) = record.vectors.as_ref().filter(|_| made(Stage::Merge)) {
+        for format in &plan.formats {
+            let key = format!("{}.{}", keys::merged(run), format.extension());
+            say!("merged    {}", blobs.uri(&key));
+        }
+    }
     if made(Stage::Step) {
         for step in &record.steps {
             say!("{:<10}{}", "step", blobs.uri(&keys::step_output(run, &step.name, None, None)));

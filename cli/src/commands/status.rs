@@ -216,7 +216,8 @@ mod tests {
     #[test]
     fn stages_stand_in_the_order_of_work() {
         let count = serde_json::json!({ "items": 1, "done": 1, "buried": 0 });
-        let names = ["assemble", "bundle", "chip", "eval", "predict", "survey", "train", "vectorize"];
+        let names =
+            ["assemble", "bundle", "chip", "eval", "merge", "predict", "survey", "train", "vectorize"];
         let stages: serde_json::Map<_, _> =
             names.iter().map(|name| ((*name).to_owned(), count.clone())).collect();
         let json = serde_json::json!({
@@ -226,7 +227,8 @@ mod tests {
         });
         let status: RunStatus = serde_json::from_value(json).unwrap();
         let shown: Vec<String> = super::stages(&status)[1..].iter().map(|row| row[0].clone()).collect();
-        let order = ["survey", "chip", "train", "predict", "assemble", "eval", "vectorize", "bundle"];
+        let order =
+            ["survey", "chip", "train", "predict", "assemble", "eval", "vectorize", "merge", "bundle"];
         assert_eq!(shown, order);
         let json = serde_json::to_string(&Told { status: &status, served: None }).unwrap();
         let at: Vec<_> = order.iter().map(|name| json.find(&format!("\"{name}\":")).unwrap()).collect();

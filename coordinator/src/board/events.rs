@@ -8,7 +8,7 @@ use swath_proto::{
     outcome::{Failure, FailureClass},
 };
 
-use super::{BUNDLE, Board, Grave, PROBE, TRAIN};
+use super::{BUNDLE, Board, Grave, MERGE, PROBE, TRAIN};
 use crate::steps;
 
 impl Board {
@@ -54,8 +54,9 @@ impl Board {
                 self.make_ready(Place::new(Stage::Vectorize, place.lot, place.index));
             }
             Stage::Eval => self.make_ready(BUNDLE),
-            Stage::Analyze | Stage::Vectorize | Stage::Bundle | Stage::Step | Stage::Noop => {}
+            Stage::Analyze | Stage::Vectorize | Stage::Merge | Stage::Bundle | Stage::Step | Stage::Noop => {}
         }
+        self.make_merge_ready();
         self.make_steps_ready(place);
     }
 
@@ -99,6 +100,13 @@ impl Board {
         }
     }
 
+    /// It waits for all scenes, so far as they come.
+    pub(super) fn make_merge_ready(&mut self) {
+        if self.record.has(Stage::Merge) {
+            self.make_ready(MERGE);
+        }
+    }
+
     pub(super) fn predicted(&mut self, place: Place) {
         for (ordinal, pixels) in self.scenes_and_pixels(place) {
             let own = Place::new(Stage::Assemble, place.lot, ordinal);
@@ -135,6 +143,7 @@ impl Board {
                 Stage::Eval => self.make_ready(BUNDLE),
                 _ => {}
             }
+            self.make_merge_ready();
             self.make_run_steps_ready();
         }
     }
@@ -184,6 +193,7 @@ impl Board {
         }
         self.again(place, now);
         self.unsettled.clear();
+        self.make_merge_ready();
         self.make_run_steps_ready();
     }
 }

@@ -46,6 +46,7 @@ impl Board {
             Stage::Analyze => self.lots.contains_key(&place.lot),
             Stage::Chip | Stage::Predict => self.lots.contains_key(&place.lot) && self.record.has_scaling(),
             Stage::Train => self.all_settled(Stage::Chip) && self.done_of(Stage::Chip) > 0,
+            Stage::Merge => self.is_met(&Need::All(Stage::Assemble)),
             Stage::Bundle => self.record.has_weights() && self.evaluated.is_some(),
             Stage::Step => self.needs(place).is_some_and(|needs| needs.iter().all(|need| self.is_met(need))),
             Stage::Assemble => {
@@ -143,7 +144,8 @@ impl Board {
         let graves = self.graves(stage).filter(|grave| !self.has_failed(*grave));
         let settled = self.done_of(stage) + graves.count() as u64;
         let items = self.counts.get(&stage).map_or(0, |count| count.items);
-        self.are_open(lots) && (settled == items || settled + self.n_stuck(stage) == items)
+        // What is seldom so is looked at first.
+        (settled == items || settled + self.n_stuck(stage) == items) && self.are_open(lots)
     }
 
     /// Items of a stage of scenes that wait in vain: by the graves, of which there are few, and not by the

@@ -105,6 +105,7 @@ pub async fn freeze_bundle(
             denoise_px: 0,
             min_area_m2: 0.0,
             tolerance_px: 0.0,
+            square_px: 0.0,
             formats: vec![VectorFormat::GeoJson],
         }),
         steps: Vec::new(),

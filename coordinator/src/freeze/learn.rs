@@ -97,7 +97,8 @@ fn train(pipeline: &Pipeline, init: Option<Weights>) -> anyhow::Result<TrainSpec
 }
 
 pub(super) fn vectors(pipeline: &Pipeline) -> Option<VectorPlan> {
-    let entry = pipeline.stages.contains(&Stage::Vectorize).then_some(&pipeline.vectorize)?;
+    let traces = [Stage::Vectorize, Stage::Merge].iter().any(|stage| pipeline.stages.contains(stage));
+    let entry = traces.then_some(&pipeline.vectorize)?;
     let wanted = |class: &pipeline::ClassEntry| match &entry.classes {
         Some(names) => names.contains(&class.name),
         None => !class.null,
@@ -108,6 +109,7 @@ pub(super) fn vectors(pipeline: &Pipeline) -> Option<VectorPlan> {
         denoise_px: entry.denoise_px,
         min_area_m2: entry.min_area_m2,
         tolerance_px: entry.simplify_px,
+        square_px: entry.square_px,
         formats: entry
             .formats
             .iter()

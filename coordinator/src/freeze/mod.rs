@@ -167,7 +167,9 @@ fn fit_lots(record: &mut RunRecord) {
 
 /// The name and eight digits of a hash of all that decides the run.
 fn name(record: &RunRecord, source: &Source, root: &str) -> anyhow::Result<RunId> {
-    let revisions = Stage::ALL.map(Stage::revision);
+    // A stage that came later leaves the names of runs without it as they were.
+    let counts = |stage: &Stage| *stage != Stage::Merge || record.has(Stage::Merge);
+    let revisions: Vec<u32> = Stage::ALL.into_iter().filter(counts).map(Stage::revision).collect();
     let decides = serde_json::to_vec(&(record.to_json(), &revisions, &source.rerun, root))?;
     let hash = Digest::of(&decides).to_string();
     Ok(format!("{}-{}", record.run, &hash[..8]).parse()?)

@@ -54,17 +54,14 @@ impl Cells {
         self.item
     }
 
-    pub(super) const fn len(&self) -> usize {
-        self.of_class.len()
+    /// Row by row, the border with the item.
+    pub(super) fn of_class(&self) -> &[bool] {
+        &self.of_class
     }
 
-    /// The item's class pixels: row and column from its first, and the cell.
-    pub(super) fn own_of_class(&self) -> impl Iterator<Item = (u32, u32, Cell)> {
-        (0..self.item.height).flat_map(move |row| {
-            let first = self.cell(self.item.row + row, self.item.col);
-            let cols = (0..self.item.width).map(move |col| (row, col, first + col as usize));
-            cols.filter(|&(_, _, cell)| self.of_class[cell])
-        })
+    /// Cells a row.
+    pub(super) const fn stride(&self) -> usize {
+        self.stride
     }
 
     /// Of one of the item's own pixels.
@@ -100,12 +97,6 @@ impl Cells {
 
     pub(super) fn is_of_class(&self, cell: Cell) -> bool {
         self.of_class[cell]
-    }
-
-    /// Whether the item owns the cell: it does not lie in the border.
-    pub(super) const fn is_own(&self, cell: Cell) -> bool {
-        let (row, col) = (cell / self.stride, cell % self.stride);
-        row >= 1 && row <= self.item.height as usize && col >= 1 && col <= self.item.width as usize
     }
 
     pub(super) const fn neighbour(&self, cell: Cell, towards: Direction) -> Cell {

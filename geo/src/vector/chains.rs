@@ -15,6 +15,7 @@ use super::{
     cells::{Cell, Cells},
     corner::{Corner, Direction},
     regions::Regions,
+    sides::Sides,
 };
 
 /// Corners where the outline turns, and both ends. At least two; neighbours differ in exactly one
@@ -30,12 +31,7 @@ struct Side {
 }
 
 impl Side {
-    fn exists(self, cells: &Cells) -> bool {
-        let beyond = cells.neighbour(self.cell, self.towards.right());
-        cells.is_of_class(self.cell) && !cells.is_of_class(beyond)
-    }
-
-    /// The side after this one; `None` if the chain ends here.
+    /// The side after this one, which may be another item's; `None` if the chain ends here.
     fn next(self, cells: &Cells) -> Option<Self> {
         let Self { cell, towards } = self;
         let ahead = cells.neighbour(cell, towards);
@@ -46,37 +42,39 @@ impl Side {
             (true, false) => Some(Self { cell: ahead, towards }),
             (true, true) => Some(Self { cell: diagonal, towards: towards.right() }),
         }
-        .filter(|next| cells.is_own(next.cell))
     }
 
     /// Whether no side of this item goes on into this one.
-    fn is_first(self, cells: &Cells) -> bool {
+    fn is_first(self, cells: &Cells, sides: &Sides) -> bool {
         let Self { cell, towards } = self;
         let back = towards.left().left();
         let behind = cells.neighbour(cell, back);
         let diagonal = cells.neighbour(behind, towards.right());
         match (cells.is_of_class(behind), cells.is_of_class(diagonal)) {
             (false, diagonal) => diagonal,
-            (true, false) => !cells.is_own(behind),
-            (true, true) => !cells.is_own(diagonal),
+            (true, false) => !sides.exists(behind, towards),
+            (true, true) => !sides.exists(diagonal, towards.left()),
         }
     }
 }
 
 /// Chains of each region of an item.
 pub(super) fn chains(cells: &Cells, regions: &Regions) -> Vec<Vec<Chain>> {
-    let mut tracer = Tracer { cells, walked: vec![0; cells.len()] };
+    let mut tracer = Tracer { cells, sides: Sides::of(cells) };
     let mut chains = vec![Vec::new(); regions.tallies.len()];
     // What has ends first: any side that is left then is part of a closed outline.
     for closed in [false, true] {
-        for (row, col, cell) in cells.own_of_class() {
+        let mut from = 0;
+        while let Some(cell) = tracer.sides.next(from) {
+            let (row, col) = tracer.sides.place(cell);
             for towards in Direction::ALL {
                 let side = Side { cell, towards };
-                if side.exists(cells) && !tracer.is_walked(side) && (closed || side.is_first(cells)) {
+                if tracer.sides.is_left(cell, towards) && (closed || side.is_first(cells, &tracer.sides)) {
                     let start = start(cells.item().row + row, cells.item().col + col, towards);
                     chains[regions.at(row, col) as usize].push(tracer.walk(side, start));
                 }
             }
+            from = cell + 1;
         }
     }
     chains
@@ -94,23 +92,18 @@ const fn start(row: u32, col: u32, towards: Direction) -> Corner {
 
 struct Tracer<'a> {
     cells: &'a Cells,
-    /// A bit for each side of each cell.
-    walked: Vec<u8>,
+    sides: Sides,
 }
 
 impl Tracer<'_> {
-    fn is_walked(&self, side: Side) -> bool {
-        self.walked[side.cell] & 1 << side.towards as u8 != 0
-    }
-
     fn walk(&mut self, first: Side, start: Corner) -> Chain {
         let (mut side, mut at) = (first, start);
         let mut corners = vec![start];
         loop {
-            self.walked[side.cell] |= 1 << side.towards as u8;
+            self.sides.walk(side.cell, side.towards);
             at = at.step(side.towards, 1);
             match side.next(self.cells) {
-                Some(next) if !self.is_walked(next) => {
+                Some(next) if self.sides.is_left(next.cell, next.towards) => {
                     if next.towards != side.towards {
                         corners.push(at);
                     }

@@ -124,6 +124,11 @@ impl Fragment {
         Self { item: cells.item(), regions }
     }
 
+    /// Of an item without a pixel of the class.
+    pub const fn empty(item: RectPx) -> Self {
+        Self { item, regions: Vec::new() }
+    }
+
     /// Where the item lies in its scene.
     pub const fn item(&self) -> RectPx {
         self.item

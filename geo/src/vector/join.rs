@@ -24,9 +24,19 @@ pub enum BadJoin {
     Cover,
     #[error("{0} places where a region leaves its item have nothing on the other side")]
     Open(usize),
+    #[error(
+        "a region that reaches into {item} has an outline of {n_corners} corners or more, and {max} are the most \
+         of one polygon"
+    )]
+    Huge { item: RectPx, n_corners: usize, max: usize },
     #[error("the fragments of a region of {pixels} pixels do not fit: {what}")]
     Region { pixels: u64, what: &'static str },
 }
+
+/// The most corners of one polygon, those counted twice at which pieces of its outline meet. Each takes
+/// about 60 bytes while the polygon is joined and simplified, so that this bounds the memory that one
+/// region takes, whatever the scene: half a gigabyte.
+pub const MAX_CORNERS: usize = 1 << 23;
 
 /// Joins the fragments of one scene.
 ///
@@ -35,6 +45,7 @@ pub enum BadJoin {
 #[derive(Debug)]
 pub struct Joiner {
     min_area_px: u64,
+    max_corners: usize,
     cover: Cover,
     regions: OpenRegions,
     contacts: HashMap<Border, (Direction, Part)>,
@@ -48,6 +59,7 @@ impl Joiner {
     pub fn new(scene: SizePx, min_area_px: u64) -> Self {
         Self {
             min_area_px,
+            max_corners: MAX_CORNERS,
             cover: Cover::new(scene),
             regions: OpenRegions::default(),
             contacts: HashMap::new(),
@@ -65,6 +77,10 @@ impl Joiner {
             let part = self.regions.add(tally, chains);
             for contact in contacts {
                 self.touch(contact, item, part)?;
+            }
+            let (n_corners, max) = (self.regions.n_corners(part), self.max_corners);
+            if n_corners > max {
+                return Err(BadJoin::Huge { item, n_corners, max });
             }
             if let Some((tally, chains)) = self.regions.take_whole(part)
                 && tally.pixels >= self.min_area_px
@@ -160,6 +176,34 @@ mod tests {
         assert_eq!(polygons.len(), 1);
         assert_eq!(joiner.regions.n_free(), joiner.regions.n_slots());
         assert_eq!(joiner.finish(), Ok(()));
+    }
+
+    #[test]
+    fn a_region_of_too_many_corners_is_an_error_once_they_have_come_together() {
+        // Eleven teeth: 44 corners, and two more for each item but the last where the outline goes on.
+        let raster =
+            Raster::drawn(&["#.#.#.#.#.#.#.#.#.#.#", "#####################", "....................."]);
+        for cuts in [vec![], vec![7, 14]] {
+            let fragments = raster.fragments(0, &[], &cuts);
+            let join = |max_corners| {
+                let mut joiner = Joiner { max_corners, ..Joiner::new(raster.size, 0) };
+                fragments.iter().cloned().try_for_each(|fragment| joiner.add(fragment).map(drop))
+            };
+            let n_corners = (0..).find(|&max| join(max).is_ok()).unwrap();
+            assert!((45..=60).contains(&n_corners), "{n_corners}");
+            let item = fragments.last().unwrap().item();
+            assert_eq!(join(n_corners - 1), Err(BadJoin::Huge { item, n_corners, max: n_corners - 1 }));
+        }
+    }
+
+    #[test]
+    fn small_regions_are_many_without_being_huge() {
+        let row: String = "#.".repeat(40);
+        let raster = Raster::drawn(&[row.as_str()]);
+        let mut joiner = Joiner { max_corners: 5, ..Joiner::new(raster.size, 0) };
+        let polygons: usize =
+            raster.fragments(0, &[], &[9]).into_iter().map(|one| joiner.add(one).unwrap().len()).sum();
+        assert_eq!(polygons, 40);
     }
 
     #[test]

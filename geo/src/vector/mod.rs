@@ -4,7 +4,10 @@
 //! 4-connected regions (`regions`) and their outlines (`chains`), and leaves a [`Fragment`] (`wire`
 //! are its bytes). Whoever reads all fragments of a scene, in any order, joins regions across the
 //! borders of items (`join`, `open`, `cover`) and outlines into `rings`; each region becomes one
-//! [`Polygon`] as soon as it is whole, and may be simplified ([`simplify()`]).
+//! [`Polygon`] as soon as it is whole, and may be simplified ([`simplify()`]) or, where people built it, be
+//! given right angles ([`square()`]).
+//!
+//! Scenes that are tiles of one grid may be traced as one (`mosaic`).
 //!
 //! All coordinates are corners of pixels, in pixels of the scene, rows downwards. An outer ring
 //! runs counter-clockwise *as seen on the screen*, a hole clockwise. A north-up transform turns
@@ -17,20 +20,27 @@ mod corner;
 mod cover;
 mod fragment;
 mod join;
+mod mosaic;
 mod open;
 mod opening;
+mod outline;
 mod polygon;
 mod regions;
 mod rings;
+mod sides;
 mod simplify;
+mod square;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 pub use corner::Corner;
 pub use fragment::{BadPlane, Fragment, Tracing};
-pub use join::{BadJoin, Joiner, polygons};
+pub use join::{BadJoin, Joiner, MAX_CORNERS, polygons};
+pub use mosaic::{Mosaic, Tile, mosaics};
+pub use outline::Outline;
 pub use polygon::Polygon;
 pub use rings::Ring;
 pub use simplify::{Simplified, simplify};
+pub use square::{MAX_SQUARED_CORNERS, square};
 pub use wire::BadFragment;

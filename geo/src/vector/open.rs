@@ -29,12 +29,15 @@ struct Open {
     parts: Vec<Part>,
     /// Contacts whose other side is not known yet.
     n_contacts: usize,
+    /// Of all chains together, both ends of each.
+    n_corners: usize,
 }
 
 impl OpenRegions {
     pub(super) fn add(&mut self, tally: Tally, chains: Vec<Chain>) -> Part {
         let part = self.free.pop().unwrap_or(self.slots.len() as Part);
-        let open = Open { tally, chains, parts: vec![part], n_contacts: 0 };
+        let n_corners = chains.iter().map(|Chain(corners)| corners.len()).sum();
+        let open = Open { tally, chains, parts: vec![part], n_contacts: 0, n_corners };
         let slot = Slot { parent: part, open };
         match self.slots.get_mut(part as usize) {
             Some(free) => *free = slot,
@@ -59,6 +62,10 @@ impl OpenRegions {
             self.slots[large as usize].open.merge(small);
         }
         self.root(part).n_contacts -= 1;
+    }
+
+    pub(super) fn n_corners(&mut self, part: Part) -> usize {
+        self.root(part).n_corners
     }
 
     /// Gives a region back if it waits for nothing any more.
@@ -101,6 +108,7 @@ impl Open {
         self.tally.add(other.tally);
         self.parts.append(&mut other.parts);
         self.n_contacts += other.n_contacts;
+        self.n_corners += other.n_corners;
         if self.chains.len() < other.chains.len() {
             std::mem::swap(&mut self.chains, &mut other.chains);
         }

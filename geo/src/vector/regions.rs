@@ -93,13 +93,19 @@ impl Regions {
 /// Calls with the ends of each run of class pixels.
 pub(super) fn runs_of(pixels: &[bool], mut found: impl FnMut(Range<u32>)) {
     let mut at = 0;
-    for run in pixels.chunk_by(|a, b| a == b) {
-        let end = at + run.len() as u32;
-        if run[0] {
-            found(at..end);
-        }
-        at = end;
+    while let Some(first) = next(pixels, at, true) {
+        at = next(pixels, first, false).unwrap_or(pixels.len());
+        found(first as u32..at as u32);
     }
+}
+
+/// The first pixel from here on that is of the class, or that is not. Many are passed over in one go.
+fn next(pixels: &[bool], from: usize, wanted: bool) -> Option<usize> {
+    const STRETCH: usize = 16;
+    let rest = &pixels[from..];
+    let others = rest.chunks_exact(STRETCH).take_while(|stretch| **stretch == [!wanted; STRETCH]);
+    let passed = from + others.count() * STRETCH;
+    pixels[passed..].iter().position(|&pixel| pixel == wanted).map(|at| passed + at)
 }
 
 /// Labels that turn out to be the same point to the smallest of them.

@@ -18,6 +18,13 @@ pub(super) struct Raster {
 }
 
 impl Raster {
+    pub(super) const CLASS: u8 = CLASS;
+
+    /// Of the plane of scores, or of classes.
+    pub(super) fn pixels(&self, scores: bool, rect: RectPx) -> Vec<u8> {
+        self.pixels_of(if scores { &self.scores } else { &self.classes }, rect)
+    }
+
     /// `#` is of the class. Scores count up from 1.
     pub(super) fn drawn(rows: &[&str]) -> Self {
         let classes: Vec<_> = rows.concat().bytes().map(|c| if c == b'#' { CLASS } else { 0 }).collect();
@@ -42,6 +49,15 @@ impl Raster {
             }
         }
         Self { size, classes, scores: (0..n).map(|_| rng.random()).collect() }
+    }
+
+    /// Pixels whose middle lies in the rings, by column and row.
+    pub(super) fn burnt(size: SizePx, rings: Vec<Vec<[f64; 2]>>) -> Self {
+        let polygon = rasterize::Polygon::new(rings).unwrap();
+        let mut classes = vec![0; size.pixels() as usize];
+        let all = RectPx::new(0, 0, size.width, size.height);
+        rasterize::fill([(&polygon, CLASS)].into_iter(), all, &mut classes);
+        Self { size, scores: classes.clone(), classes }
     }
 
     fn pixels_of(&self, plane: &[u8], window: RectPx) -> Vec<u8> {

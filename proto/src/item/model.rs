@@ -24,6 +24,13 @@ pub struct ModelRef {
     pub precision: Precision,
 }
 
+impl ModelRef {
+    /// As programs before there were engines would say it.
+    pub fn is_plain(&self) -> bool {
+        self.engine.is_default() && self.precision.is_default() && self.architecture != Architecture::Onnx
+    }
+}
+
 /// The numbers in which a network is computed where it predicts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -26,6 +26,8 @@ pub enum Stage {
     Eval,
     /// Trace a scene's prediction into polygons.
     Vectorize,
+    /// Trace the predictions of all scenes together, across their borders.
+    Merge,
     /// Pack the trained network with all that is needed to predict with it.
     Bundle,
     /// Run a command of the user's own.
@@ -35,7 +37,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    pub const ALL: [Stage; 12] = [
+    pub const ALL: [Stage; 13] = [
         Stage::Probe,
         Stage::Survey,
         Stage::Analyze,
@@ -45,6 +47,7 @@ impl Stage {
         Stage::Assemble,
         Stage::Eval,
         Stage::Vectorize,
+        Stage::Merge,
         Stage::Bundle,
         Stage::Step,
         Stage::Noop,
@@ -61,6 +64,7 @@ impl Stage {
             Stage::Assemble => "assemble",
             Stage::Eval => "eval",
             Stage::Vectorize => "vectorize",
+            Stage::Merge => "merge",
             Stage::Bundle => "bundle",
             Stage::Step => "step",
             Stage::Noop => "noop",

@@ -181,6 +181,18 @@ pub struct Vectorize {
     pub output: String,
 }
 
+/// Traces the predictions of a run's scenes together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Merge {
+    /// Of the list of scenes, a [`crate::vectors::MergeInputs`].
+    pub inputs: Digest,
+    pub classes: Vec<ClassStyle>,
+    pub plan: VectorPlan,
+    /// The files' key without their ending.
+    pub output: String,
+}
+
 /// Packs the network with all that is needed to predict with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -26,6 +26,8 @@ pub(super) enum StageWord {
     Eval,
     /// Make polygons of predictions.
     Vectorize,
+    /// Make polygons of all predictions together, so that they go on across the borders of scenes.
+    Merge,
     /// Pack the model with all that is needed to predict with it.
     Bundle,
 }
@@ -35,7 +37,7 @@ pub(super) fn default() -> Vec<Stage> {
 }
 
 /// Which stage needs what another makes.
-const NEEDS: [(Stage, Stage); 7] = [
+const NEEDS: [(Stage, Stage); 8] = [
     (Stage::Analyze, Stage::Survey),
     (Stage::Chip, Stage::Survey),
     (Stage::Train, Stage::Chip),
@@ -43,6 +45,7 @@ const NEEDS: [(Stage, Stage); 7] = [
     (Stage::Assemble, Stage::Predict),
     (Stage::Eval, Stage::Assemble),
     (Stage::Vectorize, Stage::Assemble),
+    (Stage::Merge, Stage::Assemble),
 ];
 
 pub(super) fn check_all(pipeline: &Pipeline, check: &mut Check<'_>) {

@@ -22,6 +22,10 @@ pub struct VectorizeEntry {
     /// Corners may move this far, so that there are fewer of them; 0 keeps the outline of pixels.
     #[schemars(range(min = 0, max = 256))]
     pub simplify_px: f64,
+    /// Buildings: outlines get right angles where that moves them no farther than so many pixels; 0 leaves them.
+    /// 2 suits pixels that are small against a building.
+    #[schemars(range(min = 0, max = 256))]
+    pub square_px: f64,
     /// The files to write.
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub formats: Vec<VectorFormat>,
@@ -34,6 +38,7 @@ impl Default for VectorizeEntry {
             denoise_px: 8,
             min_area_m2: 0.0,
             simplify_px: 0.0,
+            square_px: 0.0,
             formats: vec![VectorFormat::Geojson],
         }
     }

@@ -18,6 +18,7 @@ mod int8;
 mod kills;
 mod learns;
 mod listing;
+mod merges;
 mod overlap;
 mod preemption;
 mod readers;

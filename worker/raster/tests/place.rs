@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
 
-use swath_geo::vector::{Polygon, Tracing, polygons};
+use swath_geo::vector::{Outline, Tracing, polygons};
 use swath_proto::{
     geometry::{RectPx, SizePx},
     scene::Georeference,
@@ -10,12 +10,13 @@ use swath_proto::{
 use swath_raster::place::{Coordinates, Placed, Placer, projjson};
 
 /// The polygons of what is `#`.
-fn traced(rows: &[&str]) -> Vec<Polygon> {
+fn traced(rows: &[&str]) -> Vec<Outline> {
     let scene = SizePx::new(rows[0].len() as u32, rows.len() as u32);
     let classes: Vec<_> = rows.concat().bytes().map(|c| u8::from(c == b'#')).collect();
     let tracing = Tracing { scene, class: 1, denoise_px: 0 };
     let item = RectPx::new(0, 0, scene.width, scene.height);
-    polygons(scene, 0, [tracing.fragment(item, &classes, None).unwrap()]).unwrap()
+    let fragment = tracing.fragment(item, &classes, None).unwrap();
+    polygons(scene, 0, [fragment]).unwrap().iter().map(Outline::from).collect()
 }
 
 /// Columns 2 to 5, rows 1 to 3.

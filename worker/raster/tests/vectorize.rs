@@ -6,7 +6,7 @@ use std::{fs::File, path::Path};
 
 use gdal::{Dataset, vector::LayerAccess};
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use swath_geo::vector::{Polygon, Tracing, polygons, simplify};
+use swath_geo::vector::{Outline, Polygon, Tracing, polygons, simplify};
 use swath_proto::{
     geometry::{RectPx, SizePx},
     scene::Georeference,
@@ -43,7 +43,8 @@ fn drawn(edge_px: u32, n_blobs: u32, tolerance_px: f64) -> Vec<Polygon> {
 
 fn features(polygons: &[Polygon], georeference: &Georeference, wanted: Coordinates) -> Vec<Feature> {
     let placer = Placer::new(Some(georeference), wanted).unwrap();
-    let placed = placer.place(polygons).unwrap();
+    let outlines: Vec<_> = polygons.iter().map(Outline::from).collect();
+    let placed = placer.place(&outlines).unwrap();
     let feature = |(polygon, Placed { rings, area_m2 }): (&Polygon, Placed)| Feature {
         class_id: 1,
         class_name: "building".into(),

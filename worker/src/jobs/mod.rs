@@ -6,6 +6,8 @@ mod bundle;
 mod chip;
 mod eval;
 mod eval_scenes;
+mod merge;
+mod polygon_files;
 mod predict;
 mod predict_scenes;
 mod probe;
@@ -13,6 +15,7 @@ mod scene_file;
 mod scenes;
 mod step;
 mod survey;
+mod trace;
 mod train;
 mod vectorize;
 mod vectorize_scenes;
@@ -67,6 +70,7 @@ pub async fn run(cx: &Context, item: &Claimed, again: TriedAgain) -> Result<Outp
         Work::EvalScenes(work) => eval_scenes::run(cx, item, again, work).await,
         Work::Vectorize(work) => vectorize::run(cx, item, work).await,
         Work::VectorizeScenes(work) => vectorize_scenes::run(cx, item, again, work).await,
+        Work::Merge(work) => merge::run(cx, item, work).await,
         Work::Bundle(work) => bundle::run(cx, item, work).await,
         Work::Step(work) => step::run(cx, item, work).await,
         Work::Noop(_) => Ok(Output { body: Bytes::new(), pixels: 0 }),

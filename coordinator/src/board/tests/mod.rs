@@ -2,6 +2,7 @@
 
 mod learning;
 mod many;
+mod merging;
 mod scenes;
 mod steps;
 

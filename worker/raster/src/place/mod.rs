@@ -1,4 +1,4 @@
-//! Polygons in corners of pixels find their place on the ground, in longitude and latitude or in the
+//! Polygons in pixels find their place on the ground, in longitude and latitude or in the
 //! coordinate reference system of the scene's file.
 //!
 //! A line that is straight in the file's system is a curve in longitude and latitude: the middle of
@@ -10,12 +10,12 @@ mod rings;
 
 use gdal::spatial_ref::{AxisMappingStrategy, CoordTransform, SpatialRef};
 use serde_json::Value;
-use swath_geo::vector::Polygon;
+use swath_geo::vector::Outline;
 use swath_proto::scene::Georeference;
 
 pub use self::footprint::footprint;
 use crate::error::{Kind, RasterError, Result};
-use rings::{area_m2, lines, off, pixels, turn, unwrap_longitudes};
+use rings::{area_m2, lines, off, turn, unwrap_longitudes};
 
 /// In which coordinates polygons are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl Placer {
     }
 
     /// In the order in which they come.
-    pub fn place(&self, polygons: &[Polygon]) -> Result<Vec<Placed>> {
+    pub fn place(&self, polygons: &[Outline]) -> Result<Vec<Placed>> {
         let on_ground = match self.to_lon_lat {
             ToLonLat::Unknown => None,
             _ => Some(self.lon_lat(polygons)?),
@@ -110,8 +110,8 @@ impl Placer {
         Ok(placed.collect())
     }
 
-    fn in_crs(&self, polygon: &Polygon) -> Vec<Vec<[f64; 2]>> {
-        polygon.rings.iter().map(|ring| pixels(ring).map(|at| self.crs(at)).collect()).collect()
+    fn in_crs(&self, polygon: &Outline) -> Vec<Vec<[f64; 2]>> {
+        polygon.rings.iter().map(|ring| ring.iter().map(|&at| self.crs(at)).collect()).collect()
     }
 
     fn crs(&self, [col, row]: [f64; 2]) -> [f64; 2] {
@@ -120,20 +120,20 @@ impl Placer {
     }
 
     /// The rings of all polygons in one go: what a call costs beside its positions is paid once.
-    fn lon_lat(&self, polygons: &[Polygon]) -> Result<Vec<Vec<Vec<[f64; 2]>>>> {
-        let outlines: Vec<Vec<[f64; 2]>> =
-            polygons.iter().flat_map(|polygon| &polygon.rings).map(|ring| pixels(ring).collect()).collect();
-        let outlines = self.bend(outlines)?;
+    fn lon_lat(&self, polygons: &[Outline]) -> Result<Vec<Vec<Vec<[f64; 2]>>>> {
+        let rings = polygons.iter().flat_map(|polygon| &polygon.rings).cloned().collect();
+        let outlines = self.bend(rings)?;
         let mut placed = self.transform(&outlines.concat())?.into_iter();
         let mut lengths = outlines.iter().map(Vec::len);
-        let mut rings = |polygon: &Polygon| -> Result<Vec<_>> {
+        let mut rings = |polygon: &Outline| -> Result<Vec<_>> {
             let mut rings: Vec<Vec<_>> = Vec::with_capacity(polygon.rings.len());
             for length in lengths.by_ref().take(polygon.rings.len()) {
                 rings.push(placed.by_ref().take(length).collect());
             }
             unwrap_longitudes(&mut rings).map_err(|why| {
-                let at = polygon.first_corner();
-                failed(format!("the polygon at row {}, column {}: {why}", at.row, at.col))
+                let [col, row] =
+                    polygon.rings.first().and_then(|ring| ring.first()).copied().unwrap_or_default();
+                failed(format!("the polygon at row {row}, column {col}: {why}"))
             })?;
             Ok(rings)
         };

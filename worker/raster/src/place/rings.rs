@@ -1,10 +1,6 @@
 //! Rings as they are on the ground: how bent, how turned, how large.
 
-use swath_geo::vector::{Polygon, Ring};
-
-pub fn pixels(ring: &Ring) -> impl Iterator<Item = [f64; 2]> {
-    ring.corners().iter().map(|corner| [f64::from(corner.col), f64::from(corner.row)])
-}
+use swath_geo::vector::Outline;
 
 /// The lines of a ring, the one back to its first position included.
 pub fn lines(ring: &[[f64; 2]]) -> impl Iterator<Item = ([f64; 2], [f64; 2])> {
@@ -65,12 +61,11 @@ pub fn turn(rings: &mut [Vec<[f64; 2]>]) {
     }
 }
 
-/// The ground that a polygon's pixels cover. Simplifying leaves a polygon its pixels, though its
-/// rings hold more or less than that: so they say how large a pixel is there, and no more.
-pub fn area_m2(rings: &[Vec<[f64; 2]>], polygon: &Polygon) -> f64 {
+/// The ground that a polygon's pixels cover. Simplifying and squaring leave a polygon its pixels, though
+/// its rings hold more or less than that: so they say how large a pixel is there, and no more.
+pub fn area_m2(rings: &[Vec<[f64; 2]>], outline: &Outline) -> f64 {
     let twice_m2: f64 = rings.iter().map(|ring| twice_area(ring.iter().map(|&at| equal_area(at)))).sum();
-    let twice_px: i128 = polygon.rings.iter().map(Ring::twice_area_px).sum();
-    (twice_m2 / twice_px as f64).abs() * polygon.area_px as f64
+    (twice_m2 / outline.twice_area_px()).abs() * outline.area_px as f64
 }
 
 /// The cylinder on which areas are those of the WGS 84 ellipsoid, in metres.
