@@ -8,12 +8,12 @@ use clap::{
     Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
     parser::ValueSource,
 };
+#[cfg(feature = "worker")]
+use swath_proto::item::{Blend, Mixing, Views};
 use swath_proto::{
     ids::RunId,
     item::{Place, Stage},
 };
-#[cfg(feature = "worker")]
-use swath_proto::item::{Blend, Mixing, Views};
 
 pub use self::worker::{Kind, SpotNotices, Tuning, WorkerArgs};
 use crate::{config, exit::Exit};

@@ -163,7 +163,8 @@ async fn made_by(
     let Assembled::V1 { files, footprint } = noted;
     let file = |key: &str| files.iter().find(|file| file.key == key).cloned().map(File::from);
     let made = file(&work.output).zip(placed(footprint, &work.scene)).map(|(classes, footprint)| {
-        let [scores, confidence] = [&work.scores_output, &work.confidence_output].map(|key| file(key.as_deref()?));
+        let [scores, confidence] =
+            [&work.scores_output, &work.confidence_output].map(|key| file(key.as_deref()?));
         (work.scene.clone(), Made { classes, scores, confidence, footprint })
     });
     Ok(made.into_iter().collect())

@@ -278,8 +278,7 @@ fn item(record: &RunRecord, place: Place, work: Work) -> Item {
 pub fn item_px(core_px: u32, mixing: Mixing, seconds_per_window: f64) -> u32 {
     const AIM_SECONDS: f64 = 60.0;
     const LARGEST_PX: u32 = 4096;
-    let seconds =
-        |edge_px: u32| mixing.looks(edge_px / core_px.max(1)) as f64 * seconds_per_window.max(1e-6);
+    let seconds = |edge_px: u32| mixing.looks(edge_px / core_px.max(1)) as f64 * seconds_per_window.max(1e-6);
     let mut edge_px = core_px;
     while edge_px * 2 <= LARGEST_PX && seconds(edge_px * 2) <= AIM_SECONDS * 2.0 {
         edge_px *= 2;

@@ -16,8 +16,8 @@ pub use self::{
     place::{Place, Stage},
     scenes::{EvalPart, EvalScenes, PredictScenes, ScenePart, VectorizeScenes},
     work::{
-        Analyze, Assemble, AssembleInputs, AssemblePart, Bundle, Calibrate, Chip, Eval, Merge, Noop, Predict, Probe,
-        Step, Survey, Train, Vectorize,
+        Analyze, Assemble, AssembleInputs, AssemblePart, Bundle, Calibrate, Chip, Eval, Merge, Noop, Predict,
+        Probe, Step, Survey, Train, Vectorize,
     },
 };
 use crate::{

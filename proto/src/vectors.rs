@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    finished::FinishedFile, geometry::SizePx, ids::SceneId, item::Place, scene::Georeference,
-};
+use crate::{finished::FinishedFile, geometry::SizePx, ids::SceneId, item::Place, scene::Georeference};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -154,6 +154,7 @@ fn a_model_says_what_goes_in_and_what_comes_out() {
             scaling: Scaling::Stats { means: vec![1.0, 2.0, 3.0], stds: vec![4.0, 5.0, 6.0] },
             ..SourceSpec::default()
         },
+        int8: None,
         output: "bundle/town-12ab/bundle.zip".into(),
     };
     let document = model(&record, &Packed { work: &work, file: file(&work.output).into() });

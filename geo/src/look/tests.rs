@@ -3,7 +3,7 @@
 use swath_proto::item::Views;
 
 use super::*;
-use crate::planes::Kept;
+use crate::planes::{Kept, Missing};
 
 const SHAPE: WindowShape = WindowShape { core_px: 16, margin_px: 6 };
 const SCENE: SizePx = SizePx::new(150, 93);
@@ -107,7 +107,7 @@ impl Case {
         let mut network = Drawn::new(self.shape, self.n_classes, self.errs);
         let mut planes = Planes::new(item, self.n_classes, ALL);
         looks.show(&windows, fill, &mut network, &mut planes).unwrap();
-        planes.blank(&mask, 0);
+        planes.blank(&mask, Missing { in_map: 0, null_class: 0 });
         (planes, network.forwards)
     }
 

@@ -137,6 +137,8 @@ pub fn build(
 
 #[cfg(test)]
 mod tests {
+    use swath_proto::item::Compression;
+
     use super::*;
     use crate::{
         pyramid::{level_size, levels},
@@ -199,10 +201,11 @@ mod tests {
     #[test]
     fn equal_tiles_are_packed_as_if_each_stood_alone() {
         let size = SizePx::new(4 * BLOCK, 3 * BLOCK - 5);
-        let plane: Vec<u8> = (0..size.pixels() as u32).map(|i| u8::from(i % size.width >= 2 * BLOCK)).collect();
+        let plane: Vec<u8> =
+            (0..size.pixels() as u32).map(|i| u8::from(i % size.width >= 2 * BLOCK)).collect();
         for predictor in [Predictor::None, Predictor::Horizontal] {
             let tiling = Tiling { size, block_px: BLOCK, bands: 1 };
-            let coding = Coding { compression: Compression::Deflate, predictor };
+            let coding = Coding { compression: Compression::default(), predictor };
             let alone = tiling.cut(&plane).unwrap().map(|tile| tiling.encode(tile, coding).unwrap());
             assert_eq!(encode_all(&tiling, &plane, coding).unwrap(), alone.collect::<Vec<_>>());
         }

@@ -178,7 +178,8 @@ mod tests {
                         (f64::from(sum) / below.len() as f64 + 0.5).floor() as u8
                     }
                     Reduction::MeanOfKnown => {
-                        let known: Vec<f64> = below.iter().filter(|v| **v > 0).map(|v| f64::from(*v)).collect();
+                        let known: Vec<f64> =
+                            below.iter().filter(|v| **v > 0).map(|v| f64::from(*v)).collect();
                         (known.iter().sum::<f64>() / known.len().max(1) as f64 + 0.5).floor() as u8
                     }
                     Reduction::Mode => {

@@ -4,7 +4,7 @@
 use std::{
     path::Path,
     process::Command,
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -32,6 +32,7 @@ use swath_worker::{
     context::{Claimed, Context},
     device::Device,
     jobs::{self, TriedAgain},
+    phases::Phases,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -138,18 +139,20 @@ async fn ready(blobs: &SharedBlobs, size: SizePx, item_px: u32) -> Ready {
         inputs: digest,
         output: map.clone(),
         scores_output: Some(scores.clone()),
+        confidence_output: None,
     });
     Ready { item: Item::new(run, Place::new(Stage::Assemble, 0, 0), 3, work), noise, size, map, scores }
 }
 
 /// A worker in this process, without its loop.
 async fn worker(site: &Site, blobs: SharedBlobs) -> Context {
+    let phases = Arc::new(Phases::default());
     Context {
         blobs,
         ledger: site.doors().await.ledger,
         outside: Outside::default(),
         me: "assembler".parse().expect("a worker's name"),
-        device: Device::start().expect("the device thread"),
+        device: Device::start(phases.clone()).expect("the device thread"),
         cache: site.path("models"),
         cached: Mutex::default(),
         lease: Duration::from_secs(60),
@@ -165,6 +168,7 @@ async fn worker(site: &Site, blobs: SharedBlobs) -> Context {
         holds: Default::default(),
         idle: Default::default(),
         unfit: Mutex::default(),
+        phases,
     }
 }
 

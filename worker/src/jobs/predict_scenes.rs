@@ -87,8 +87,8 @@ async fn finish(
     let classes = written.remove(CLASSES);
     let classes = classes.ok_or_else(|| JobError::internal(anyhow!("no classes were encoded")))?;
     let (scores, confidence) = (written.remove(SCORES), written.remove(CONFIDENCE));
-    let scene = scene.id.clone();
-    let finished = FinishedScene { scene, classes, scores, confidence, footprint: Some(footprint) };
+    let (name, footprint) = (scene.id.clone(), Some(footprint));
+    let finished = FinishedScene { scene: name, classes, scores, confidence, footprint };
     let Output { body, .. } = json(&Finished::V1 { scenes: vec![finished.clone()] }, 0)?;
     cx.blobs.put_new(&note, body).await?;
     Ok((finished, scene.size.pixels()))

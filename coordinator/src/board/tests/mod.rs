@@ -13,7 +13,8 @@ use swath_proto::{
     geometry::{SizePx, WindowPx},
     ids::{Digest, ItemId},
     item::{
-        Architecture, Compression, EngineName, Mixing, ModelRef, Place, Precision, Stage, Weights, WindowShape,
+        Architecture, Compression, EngineName, Mixing, ModelRef, Place, Precision, Stage, Weights,
+        WindowShape,
     },
     numeric::NumericClass,
     outcome::{Failure, FailureClass, Report},
