@@ -140,7 +140,10 @@ mod tests {
     fn an_item_of_which_something_else_is_made_since_is_refused() {
         let older = include_bytes!("../samples/envelope-v1-other-revision.json");
         let error = decode(older).unwrap_err();
-        assert!(error.to_string().contains("of another version, which makes something else of it"), "{error}");
+        assert!(
+            error.to_string().contains("of another version, which makes something else of it"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -27,7 +27,8 @@ fn value(scene: SizePx, col: i64, row: i64, band: usize) -> f32 {
 }
 
 /// Looks at a pixel and at those right of and below it, so that it is no mirror image of itself; the nearer the edge of
-/// its window, the more it errs, as networks do whose layers pad.
+/// its window, the more it errs, as networks do whose layers pad. One that errs nowhere looks at the pixel alone, for there is
+/// nothing to see beyond the edge.
 struct Drawn {
     edge: usize,
     n_classes: usize,
@@ -53,10 +54,12 @@ impl Network for Drawn {
         self.output.clear();
         for window in input.chunks_exact(pixels * BANDS) {
             let at = |row: usize, col: usize| window[(row.min(edge - 1) * edge + col.min(edge - 1)) * BANDS];
+            let reach = usize::from(self.errs > 0.0);
             for row in 0..edge {
                 for col in 0..edge {
                     let to_edge = row.min(col).min(edge - 1 - row).min(edge - 1 - col) as f32;
-                    let value = at(row, col) + 2.0 * at(row, col + 1) + 3.0 * at(row + 2, col) - 3.0;
+                    let value =
+                        at(row, col) + 2.0 * at(row, col + reach) + 3.0 * at(row + 2 * reach, col) - 3.0;
                     let error = self.errs / (1.0 + to_edge);
                     for class in 0..self.n_classes {
                         self.output.push(value * (class as f32 - 0.7) + if class == 0 { error } else { 0.0 });
