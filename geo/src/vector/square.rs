@@ -1,15 +1,15 @@
 //! Right angles for what people build, from outlines of pixels.
 //!
 //! A polygon's outline is simplified, and the direction that most of it follows, or crosses at a
-//! right angle, is found (`direction`). Lines that run along that direction or across it are laid
+//! right angle, is found, first among the simplified lines and then exactly, by the pixels that they stand for (`direction`). Lines that run along that direction or across it are laid
 //! exactly so, each in the middle of the pixels' sides that it stands for; steps that are shorter than
 //! the shift that is allowed give way, and neighbours are cut with each other (`lines`). Slanting
 //! lines stay.
 //!
 //! The result is taken only if it is as good as what it stands for: no corner of a pixel lies farther
 //! off the new ring, and no new corner farther off the old one, than the shift; the area is about
-//! the same; the polygon is valid (`valid`); and squaring it again would move nothing. Else the caller keeps the polygon as it is. A ring
-//! of which a third runs elsewhere is not right-angled by nature, and stays, too.
+//! the same; and the polygon is valid (`valid`). Else the caller keeps the polygon as it is. A ring of
+//! which a third runs elsewhere is not right-angled by nature, and stays, too.
 //!
 //! Only sums, products, quotients and square roots are taken, from a ring's first corner on, so the
 //! same polygon gives the same numbers on every machine; new corners lie on a grid of 1/4096 pixel,
@@ -28,8 +28,6 @@ pub const MAX_SQUARED_CORNERS: usize = 2048;
 
 /// Of a pixel, in which corners are placed.
 const STEPS: f64 = 4096.0;
-/// Corners that are no farther apart than so many steps are the same, give or take rounding.
-const SAME: u64 = 32;
 /// An area may change by one part in so many.
 const AREA_PARTS: i128 = 10;
 
@@ -44,38 +42,23 @@ pub fn square(polygon: &Polygon, shift_px: f64) -> Option<Outline> {
         return None;
     }
     let simple = simplify(polygon.clone(), shift_px / 2.0).polygon;
-    let outer = positions(simple.rings.first()?);
-    if outer.len() > MAX_SQUARED_CORNERS {
+    let (traced, outer) = (polygon.rings.first()?, simple.rings.first()?);
+    if outer.corners().len() > MAX_SQUARED_CORNERS {
         return None;
     }
-    let direction = direction::dominant(&sides(&outer))?;
-    let (mut rings, mut turned) = (Vec::with_capacity(simple.rings.len()), Vec::new());
+    let direction = direction::dominant(&sides(&positions(outer)))?;
+    let direction = direction::exact(&positions(traced), &kept(traced, outer), direction)?;
+    let mut rings = Vec::with_capacity(simple.rings.len());
     for (number, (traced, simple)) in polygon.rings.iter().zip(&simple.rings).enumerate() {
         match squared(traced, simple, direction, shift_px) {
-            Some(ring) => {
-                turned.push(number);
-                rings.push(ring);
-            }
+            Some(ring) => rings.push(ring),
             None if number == 0 => return None,
             // A hole of another shape.
             None => rings.push(from_first(positions(simple).into_iter().map(fixed).collect())),
         }
     }
     let outline = Outline { rings: rings.iter().map(|ring| in_px(ring)).collect(), area_px: polygon.area_px };
-    let direction = direction::dominant(&sides(&outline.rings[0]))?;
-    let is_settled = |number: usize| stays(&rings[number], direction, shift_px);
-    (turned.into_iter().all(is_settled) && valid::is_valid(&rings)).then_some(outline)
-}
-
-/// Whether squaring a ring again leaves it where it is.
-fn stays(ring: &[Fixed], direction: Vector, shift_px: f64) -> bool {
-    let all: Vec<usize> = (0..ring.len()).collect();
-    let Some(again) = right_angled(&in_px(ring), &all, direction, shift_px) else { return false };
-    let is_same = |(a, b): (&Fixed, &Fixed)| (0..2).all(|axis| a[axis].abs_diff(b[axis]) <= SAME);
-    // It may begin at another of two corners in one row.
-    let first = again.first().and_then(|first| ring.iter().position(|corner| is_same((first, corner))));
-    let same = |first: usize| again.iter().zip(ring.iter().cycle().skip(first)).all(is_same);
-    again.len() == ring.len() && first.is_some_and(same)
+    valid::is_valid(&rings).then_some(outline)
 }
 
 fn squared(traced: &Ring, simple: &Ring, direction: Vector, shift_px: f64) -> Option<Vec<Fixed>> {
@@ -83,22 +66,22 @@ fn squared(traced: &Ring, simple: &Ring, direction: Vector, shift_px: f64) -> Op
     if simple.corners().len() > MAX_SQUARED_CORNERS {
         return None;
     }
-    // Simplifying leaves corners out, and the others in their order.
-    let mut at = 0;
-    let kept: Vec<usize> = simple
-        .corners()
-        .iter()
-        .map_while(|corner| {
-            at += traced.corners()[at..].iter().position(|other| other == corner)?;
-            Some(at)
-        })
-        .collect();
-    let ring = right_angled(&corners, &kept, direction, shift_px)?;
+    let ring = right_angled(&corners, &kept(traced, simple), direction, shift_px)?;
     let (before, after) =
         (twice_area(&corners.into_iter().map(fixed).collect::<Vec<_>>()), twice_area(&ring));
     let is_as_large =
         before.signum() == after.signum() && (after - before).abs() * AREA_PARTS <= before.abs();
     is_as_large.then_some(ring)
+}
+
+/// Which of a ring's corners simplifying has left, in their order.
+fn kept(traced: &Ring, simple: &Ring) -> Vec<usize> {
+    let mut at = 0;
+    let place = |corner| {
+        at += traced.corners()[at..].iter().position(|other| other == corner)?;
+        Some(at)
+    };
+    simple.corners().iter().map_while(place).collect()
 }
 
 /// A ring by its corners and those among them that simplifying kept.

@@ -3,6 +3,8 @@
 //! A histogram of directions modulo a right angle, by length, finds its neighbourhood; the lines in
 //! it then settle it among themselves, long ones by the square of their length: ends lie within a
 //! pixel whatever the length, so a line twice as long says it four times as exactly (by variance).
+//! The last word have the sides of pixels that those lines stand for, around whose middles the ends may lie:
+//! the direction in which all of them together are spread the most.
 
 use super::Vector;
 
@@ -45,6 +47,82 @@ pub(super) fn dominant(lines: &[Vector]) -> Option<Vector> {
         direction = unit(sum)?;
     }
     Some(direction)
+}
+
+/// A direction, by the sides of pixels between those corners of a ring that simplifying has kept.
+pub(super) fn exact(ring: &[Vector], kept: &[usize], direction: Vector) -> Option<Vector> {
+    let mut direction = direction;
+    for _ in 0..ROUNDS {
+        let mut spread = Spread::default();
+        let ends = kept.iter().copied().zip(kept.iter().copied().skip(1).chain([ring.len()]));
+        for (first, last) in ends {
+            let at = |i: usize| ring[i % ring.len()];
+            let line = [at(last)[0] - at(first)[0], at(last)[1] - at(first)[1]];
+            let turned = turned_towards(line, direction);
+            let (along, across) = in_frame(turned, direction);
+            if across.abs() <= NEAR * along {
+                let of_line = Spread::of((first..last).map(|i| (at(i), at(i + 1))));
+                // Turned as the line was.
+                let is_turned = (turned[0] * line[0] + turned[1] * line[1]).abs() < length(line);
+                spread.add(if is_turned { of_line.quarter_turned() } else { of_line });
+            }
+        }
+        direction = spread.main(direction)?;
+    }
+    Some(direction)
+}
+
+/// Moments of lines about their middle, by length.
+#[derive(Clone, Copy, Default)]
+struct Spread {
+    xx: f64,
+    xy: f64,
+    yy: f64,
+}
+
+impl Spread {
+    fn of(sides: impl Iterator<Item = (Vector, Vector)> + Clone) -> Self {
+        let long = |(a, b): (Vector, Vector)| (length([b[0] - a[0], b[1] - a[1]]), a, b);
+        let (mut weight, mut sum) = (0.0, [0.0; 2]);
+        for (length, a, b) in sides.clone().map(long) {
+            weight += length;
+            sum = [sum[0] + length * a[0].midpoint(b[0]), sum[1] + length * a[1].midpoint(b[1])];
+        }
+        let mut spread = Self::default();
+        if weight == 0.0 {
+            return spread;
+        }
+        let middle = [sum[0] / weight, sum[1] / weight];
+        for (length, a, b) in sides.map(long) {
+            let (x, y) = (a[0].midpoint(b[0]) - middle[0], a[1].midpoint(b[1]) - middle[1]);
+            let (dx, dy) = (b[0] - a[0], b[1] - a[1]);
+            spread.add(Self {
+                xx: length * (x * x + dx * dx / 12.0),
+                xy: length * (x * y + dx * dy / 12.0),
+                yy: length * (y * y + dy * dy / 12.0),
+            });
+        }
+        spread
+    }
+
+    fn add(&mut self, other: Self) {
+        self.xx += other.xx;
+        self.xy += other.xy;
+        self.yy += other.yy;
+    }
+
+    const fn quarter_turned(self) -> Self {
+        Self { xx: self.yy, xy: -self.xy, yy: self.xx }
+    }
+
+    /// The direction of the most spread, turned by right angles towards another.
+    fn main(self, near: Vector) -> Option<Vector> {
+        // Of twice its angle.
+        let [cosine, sine] = unit([self.xx - self.yy, 2.0 * self.xy])?;
+        let along = [(0.5 + cosine / 2.0).max(0.0).sqrt(), (0.5 - cosine / 2.0).max(0.0).sqrt()];
+        let along = if sine < 0.0 { [along[0], -along[1]] } else { along };
+        Some(turned_towards(along, near))
+    }
 }
 
 /// Along a direction, and across it.

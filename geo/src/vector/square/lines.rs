@@ -110,9 +110,14 @@ pub(super) fn right_angled(traced: &[Vector], kept: &[usize], shift_px: f64) -> 
     if lines.len() < FEWEST || straight_share(&lines) < MIN_SHARE {
         return None;
     }
-    let mut lines = one_for_parallels(lines, shift_px);
+    let lines = one_for_parallels(lines, shift_px);
+    // A cut corner is made whole unless the rest can't follow.
+    [true, false].into_iter().find_map(|mends| without_steps(traced, lines.clone(), shift_px, mends))
+}
+
+fn without_steps(traced: &[Vector], mut lines: Vec<Line>, shift_px: f64, mends: bool) -> Option<Vec<Vector>> {
     let mut corners = corners(&lines)?;
-    while let Some(at) = shortest_step(&lines, &corners, shift_px) {
+    while let Some(at) = shortest_step(&lines, &corners, shift_px, mends) {
         take_away(&mut lines, at);
         corners = self::corners(&lines)?;
     }
@@ -218,8 +223,9 @@ fn cut(slanting: &Line, straight: &Line) -> Option<Vector> {
     })
 }
 
-/// The shortest of the lines that are no longer than the shift and whose neighbours can do without.
-fn shortest_step(lines: &[Line], corners: &[Vector], shift_px: f64) -> Option<usize> {
+/// The shortest of the lines that are no longer than the shift, or cut a corner that lies no farther off, and whose neighbours
+/// can do without.
+fn shortest_step(lines: &[Line], corners: &[Vector], shift_px: f64, mends: bool) -> Option<usize> {
     let n = lines.len();
     let length = |at: usize| distance(corners[at], corners[(at + 1) % n]);
     let can_go = |at: usize| {
@@ -230,7 +236,14 @@ fn shortest_step(lines: &[Line], corners: &[Vector], shift_px: f64) -> Option<us
             n > FEWEST && (before.is_straight() || after.is_straight())
         }
     };
-    let short = (0..n).map(|at| (at, length(at))).filter(|&(at, px)| px <= shift_px && can_go(at));
+    let cuts_corner = |at: usize| {
+        let (before, after) = (&lines[(at + n - 1) % n], &lines[(at + 1) % n]);
+        let is_cut = !lines[at].is_straight() && before.is_straight() && after.is_straight();
+        let is_near = |corner| off(corner, corners[at], corners[(at + 1) % n]) <= shift_px;
+        mends && is_cut && meet(before, after).is_some_and(is_near)
+    };
+    let is_short = |&(at, px): &(usize, f64)| (px <= shift_px || cuts_corner(at)) && can_go(at);
+    let short = (0..n).map(|at| (at, length(at))).filter(is_short);
     short.reduce(|best, next| if next.1 < best.1 { next } else { best }).map(|(at, _)| at)
 }
 

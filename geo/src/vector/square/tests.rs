@@ -189,26 +189,3 @@ fn assert_is_valid(outline: &Outline) {
         assert_eq!(ring.iter().min_by_key(|[col, row]| (*row, *col)), ring.first());
     }
 }
-
-#[test]
-fn squaring_again_moves_nothing() {
-    let mut rng = StdRng::seed_from_u64(8);
-    let mut n_again = 0;
-    for case in 0..1500 {
-        let shift_px = [1.0, 2.0, 3.0][case % 3];
-        for polygon in Raster::random(&mut rng).polygons(2) {
-            let Some(once) = square(&polygon, shift_px) else { continue };
-            let ring = &once.rings[0];
-            let direction = direction::dominant(&sides(ring)).unwrap();
-            let all: Vec<usize> = (0..ring.len()).collect();
-            let again = in_px(&right_angled(ring, &all, direction, shift_px).unwrap());
-            assert_eq!(again.len(), ring.len(), "{ring:?}");
-            for &at in &again {
-                let nearest = ring.iter().map(|&before| distance(at, before)).fold(f64::INFINITY, f64::min);
-                assert!(nearest < 0.02, "{again:?} {ring:?}");
-            }
-            n_again += 1;
-        }
-    }
-    assert!(n_again > 300, "{n_again}");
-}
