@@ -13,10 +13,10 @@ use swath_backends::{
     blobs::{Put, SharedBlobs},
 };
 use swath_proto::{
-    finished::{Assembled, Bundled, Finished},
+    finished::{Assembled, Bundled, Finished, FinishedFile, FinishedScene},
     footprint::Footprint,
-    ids::{Digest, SceneId},
-    item::{Place, Stage, Work},
+    ids::{Digest, ItemId, SceneId},
+    item::{Item, Place, ScenePart, Stage, Work},
     keys,
     vectors::{Merged, Vectorized},
 };
@@ -142,18 +142,7 @@ async fn made_by(
 ) -> anyhow::Result<Vec<(SceneId, Made)>> {
     let record = &board.record;
     if maker.stage == Stage::Predict {
-        let Some(item) = plan::predict(record, lot, maker.index) else { return Ok(Vec::new()) };
-        let Some(noted) = noted::<Finished>(blobs, &keys::item_output(&item)).await? else {
-            return Ok(Vec::new());
-        };
-        let Finished::V1 { scenes } = noted;
-        let made = scenes.into_iter().filter_map(|finished| {
-            let footprint = placed(finished.footprint, &finished.scene)?;
-            let (scores, confidence) = (finished.scores.map(File::from), finished.confidence.map(File::from));
-            let made = Made { classes: finished.classes.into(), scores, confidence, footprint };
-            Some((finished.scene, made))
-        });
-        return Ok(made.collect());
+        return of_group(board, blobs, lot, maker).await;
     }
     let Some((item, _)) = plan::assemble(record, lot, maker.index) else { return Ok(Vec::new()) };
     let Work::Assemble(work) = &item.work else { return Ok(Vec::new()) };
@@ -168,6 +157,42 @@ async fn made_by(
         (work.scene.clone(), Made { classes, scores, confidence, footprint })
     });
     Ok(made.into_iter().collect())
+}
+
+/// Small scenes are noted under a name that all runs share which want the same: what is in their files is the same too,
+/// and where they lie is this run's.
+async fn of_group(
+    board: &Board,
+    blobs: &SharedBlobs,
+    lot: &Lot,
+    maker: Place,
+) -> anyhow::Result<Vec<(SceneId, Made)>> {
+    let item = plan::predict(&board.record, lot, maker.index);
+    let Some(Item { work: Work::PredictScenes(work), run, .. }) = item else { return Ok(Vec::new()) };
+    let key = |id: &ItemId| keys::output(Stage::Predict, id);
+    let of_all = noted::<Finished>(blobs, &key(&Work::PredictScenes(work.clone()).id())).await?;
+    let scenes = |noted: Option<Finished>| noted.into_iter().flat_map(|Finished::V1 { scenes }| scenes);
+    let by_name = |finished: FinishedScene| (finished.scene.clone(), finished);
+    let mut found: BTreeMap<SceneId, FinishedScene> = scenes(of_all).map(by_name).collect();
+    // What another run had set aside is noted by itself.
+    let is_made = |part: &&ScenePart| board.is_made(Place::new(Stage::Assemble, lot.lot, part.ordinal));
+    let lacking = work.scenes.iter().filter(is_made).filter(|part| !found.contains_key(&part.scene.id));
+    let lacking: Vec<String> = lacking.map(|part| key(&work.alone(&part.scene))).collect();
+    for key in lacking {
+        found.extend(scenes(noted::<Finished>(blobs, &key).await?).map(by_name));
+    }
+    let made = found.into_values().filter_map(|finished| {
+        let FinishedScene { scene, classes, scores, confidence, footprint } = finished;
+        let here = |file: FinishedFile, key: String| File { key, ..File::from(file) };
+        let made = Made {
+            classes: here(classes, keys::prediction(&run, &scene)),
+            scores: scores.map(|file| here(file, keys::scores(&run, &scene))),
+            confidence: confidence.map(|file| here(file, keys::confidence(&run, &scene))),
+            footprint: placed(footprint, &scene)?,
+        };
+        Some((scene, made))
+    });
+    Ok(made.collect())
 }
 
 /// A scene that lies nowhere says so. One of which nobody has noted anything was finished by a version before there were
@@ -194,18 +219,22 @@ async fn polygons(
     let reads = items.map(|key| async move { noted::<Vectorized>(blobs, &key).await }.boxed());
     let reads: Vec<_> = reads.collect();
     let read: Vec<_> = futures::stream::iter(reads).buffered(REQUESTS).try_collect().await?;
+    // By name, for the note may be another run's.
+    let named = |file: File| (file.key.rsplit('/').next().unwrap_or_default().to_owned(), file);
     let mut files: BTreeMap<String, File> = BTreeMap::new();
     for Vectorized::V1 { files: names, written, .. } in read.into_iter().flatten() {
         // Keys first: an older version has noted nothing else.
         let bare = names.into_iter().map(|key| File { key, bytes: None, sha256: None });
-        files.extend(bare.chain(written.into_iter().map(File::from)).map(|file| (file.key.clone(), file)));
+        files.extend(bare.chain(written.into_iter().map(File::from)).map(named));
     }
     let of_scene = |scene: &PlannedScene| {
         let stem = keys::vectors(&record.run, &scene.header.id);
         let formats = record.vectors.iter().flat_map(|plan| &plan.formats);
         let mut own = Vec::new();
         for format in formats {
-            own.extend(files.remove(&format!("{stem}.{}", format.extension())));
+            let key = format!("{stem}.{}", format.extension());
+            let name = format!("{}.{}", scene.header.id, format.extension());
+            own.extend(files.remove(&name).map(|file| File { key, ..file }));
         }
         (scene.header.id.clone(), own)
     };

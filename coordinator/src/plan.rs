@@ -196,6 +196,7 @@ pub fn eval(record: &RunRecord, lot: &Lot, index: u32, is_left: impl Fn(Place) -
         producer: Place::new(Stage::Assemble, lot.lot, index),
         classes: record.classes.clone(),
         null_class: record.null_class,
+        nodata: record.predict.nodata,
     });
     Some(item(record, Place::new(Stage::Eval, lot.lot, index), work))
 }

@@ -142,7 +142,10 @@ fn written(item: &Item, has_failed: impl Fn(Place) -> bool) -> Option<Vec<String
     };
     let mut files = match &item.work {
         Work::Analyze(_) | Work::Chip(_) | Work::Predict(_) | Work::Eval(_) => return Some(Vec::new()),
-        Work::Assemble(work) => return Some(vec![work.output.clone()]),
+        Work::Assemble(work) => {
+            let beside = [&work.scores_output, &work.confidence_output].into_iter().flatten();
+            return Some([&work.output].into_iter().chain(beside).cloned().collect());
+        }
         Work::Vectorize(work) => return Some(vectors(work.output.clone(), &work.plan.formats)),
         Work::PredictScenes(work) => {
             let left = work.scenes.iter().filter(|part| is_left(Stage::Assemble, part.ordinal));
@@ -152,6 +155,7 @@ fn written(item: &Item, has_failed: impl Fn(Place) -> bool) -> Option<Vec<String
             ids.iter().map(|id| keys::prediction(&item.run, id)).chain(scores).chain(sure).collect()
         }
         Work::EvalScenes(_) => Vec::new(),
+        Work::Merge(work) => vectors(work.output.clone(), &work.plan.formats),
         Work::VectorizeScenes(work) => {
             let left = work.scenes.iter().filter(|part| is_left(Stage::Vectorize, part.ordinal));
             let stems = left.map(|part| keys::vectors(&item.run, &part.scene.id));

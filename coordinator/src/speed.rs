@@ -40,7 +40,7 @@ pub fn time(stage: Stage, record: &RunRecord, left: Left, past: &[Past]) -> Opti
         let done = done(stage, *count, &past.status);
         let left = match stage {
             Stage::Train => left.images,
-            Stage::Predict | Stage::Assemble | Stage::Eval | Stage::Vectorize => left.pixels,
+            Stage::Predict | Stage::Assemble | Stage::Eval | Stage::Vectorize | Stage::Merge => left.pixels,
             _ => left.items as f64,
         };
         let seconds = count.seconds * left / done?;
@@ -57,7 +57,7 @@ fn done(stage: Stage, count: StageCount, status: &RunStatus) -> Option<f64> {
             let epochs = if count.done > 0 { training.epochs } else { training.epoch.saturating_sub(1) };
             f64::from(epochs) * training.images as f64
         }
-        Stage::Predict | Stage::Assemble | Stage::Eval | Stage::Vectorize => {
+        Stage::Predict | Stage::Assemble | Stage::Eval | Stage::Vectorize | Stage::Merge => {
             status.pixels as f64 * count.made as f64 / count.items.max(1) as f64
         }
         _ => count.made as f64,

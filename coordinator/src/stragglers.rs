@@ -72,8 +72,9 @@ impl Stragglers {
     pub fn late(&mut self, now: Instant) -> Vec<Place> {
         let mut late = Vec::new();
         for (place, held) in &mut self.held {
-            // A training has one state; a step may do things in the world that must not be done twice at once.
-            let may_be_done_twice = !matches!(place.stage, Stage::Train | Stage::Step);
+            // A training has one state; a step may do things in the world that must not be done twice at once; and
+            // nobody knows of the one item that gathers all scenes how long it should take.
+            let may_be_done_twice = !matches!(place.stage, Stage::Train | Stage::Step | Stage::Merge);
             let is_late = now.duration_since(held.since) > patience(self.took.get(&place.stage));
             let was_helped = held.helped > 0 && now.duration_since(held.helped_at) < AGAIN;
             if may_be_done_twice && is_late && !was_helped && held.helped < MOST {

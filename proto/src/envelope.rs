@@ -54,6 +54,8 @@ fn version(item: &Item) -> u32 {
         Work::Predict(_) | Work::PredictScenes(_) | Work::Assemble(_) | Work::Merge(_) => true,
         Work::Probe(work) => work.int8.is_some() || !work.model.is_plain(),
         Work::Bundle(work) => work.int8.is_some() || !work.model.is_plain(),
+        Work::Eval(work) => work.nodata.is_some(),
+        Work::EvalScenes(work) => work.nodata.is_some(),
         Work::Vectorize(work) => work.plan.square_px > 0.0,
         Work::VectorizeScenes(work) => work.plan.square_px > 0.0,
         _ => false,
@@ -138,12 +140,14 @@ mod tests {
 
     #[test]
     fn an_item_of_which_something_else_is_made_since_is_refused() {
-        let older = include_bytes!("../samples/envelope-v1-other-revision.json");
-        let error = decode(older).unwrap_err();
-        assert!(
-            error.to_string().contains("of another version, which makes something else of it"),
-            "{error}"
-        );
+        for sample in [
+            include_str!("../samples/envelope-v1.json"),
+            include_str!("../samples/envelope-v2.json"),
+            include_str!("../samples/envelope-v2-scenes.json"),
+        ] {
+            let error = decode(sample.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("of another version, which makes something else of it"), "{error}");
+        }
     }
 
     #[test]

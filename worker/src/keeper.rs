@@ -91,9 +91,10 @@ pub async fn is_ours(cx: &Context, item: &Item) -> Result<bool> {
     Ok(matches!(again, Claim::Go { .. }))
 }
 
-/// A command of the user's own may write where it likes; of a training, the second would be in vain for days.
+/// A command of the user's own may write where it likes; of a training, the second would be in vain for days; and what
+/// gathers all scenes writes over what was gathered before.
 const fn is_done_by_one(stage: Stage) -> bool {
-    matches!(stage, Stage::Step | Stage::Train)
+    matches!(stage, Stage::Step | Stage::Train | Stage::Merge)
 }
 
 async fn keep_delivery(cx: &Context, item: &Item, delivery: &mut Option<Delivery>, started: Instant) {

@@ -47,17 +47,36 @@ pub(super) async fn before(record: &RunRecord, doors: &Doors) -> anyhow::Result<
         }
         return Ok(Before::Told("it was done, but files of it are gone: making them again".into()));
     }
+    if catalogue_is_gone(record, doors).await? {
+        return Ok(Before::Told("it was done, but its catalogue is gone: telling it again".into()));
+    }
     Ok(Before::Done(Box::new(status)))
 }
 
 async fn files_are_gone(record: &RunRecord, doors: &Doors) -> anyhow::Result<bool> {
-    let run = &record.run;
-    let maps = record.scenes.iter().filter(|_| record.has(Stage::Assemble));
-    let maps = maps.take(LOOKED_AT).map(|scene| keys::prediction(run, &scene.id));
+    let (run, plan) = (&record.run, &record.predict);
+    let scenes = record.scenes.iter().filter(|_| record.has(Stage::Assemble)).take(LOOKED_AT);
+    let maps = scenes.flat_map(|scene| {
+        let scores = plan.scores.then(|| keys::scores(run, &scene.id));
+        let confidence = plan.confidence.then(|| keys::confidence(run, &scene.id));
+        [Some(keys::prediction(run, &scene.id)), scores, confidence].into_iter().flatten()
+    });
     let bundle = record.has(Stage::Bundle).then(|| keys::bundle(run));
     let merged = record.vectors.iter().filter(|_| record.has(Stage::Merge)).flat_map(|plan| &plan.formats);
     let merged = merged.map(|format| format!("{}.{}", keys::merged(run), format.extension()));
-    for key in maps.chain(merged).chain(bundle) {
+    is_any_gone(maps.chain(merged).chain(bundle), doors).await
+}
+
+async fn catalogue_is_gone(record: &RunRecord, doors: &Doors) -> anyhow::Result<bool> {
+    let run = &record.run;
+    let scenes = record.scenes.iter().filter(|_| record.has(Stage::Predict)).take(LOOKED_AT);
+    let mut documents = scenes.map(|scene| keys::stac_item(run, &scene.id)).peekable();
+    let collection = documents.peek().map(|_| keys::stac_collection(run));
+    is_any_gone(documents.chain(collection), doors).await
+}
+
+async fn is_any_gone(keys: impl Iterator<Item = String>, doors: &Doors) -> anyhow::Result<bool> {
+    for key in keys {
         if doors.blobs.head(&key).await?.is_none() {
             return Ok(true);
         }

@@ -10,7 +10,7 @@ use swath_coordinator::{
 };
 use swath_proto::{
     ids::SceneId,
-    item::Stage,
+    item::{Blend, Stage},
     learn::{ChipSet, LearnPlan},
     run::RunRecord,
     scene::{SceneFiles, SceneHeader, SurveyedScene},
@@ -48,7 +48,15 @@ pub(super) async fn run(args: &FileArgs, json: bool, doors: DoorArgs) -> anyhow:
         let (predict, window) = (&record.predict, record.predict.window);
         let name = word(&predict.model.architecture);
         let (edge, core, batch) = (window.edge_px(), window.core_px, predict.batch);
-        say!("predict {name}, windows of {edge} px ({core} kept), batches of {batch}");
+        let kept = match predict.mixing.blend {
+            Blend::Crop => format!("{core} kept"),
+            Blend::Hann => format!("{core} and a margin that is blended"),
+        };
+        let views = match predict.mixing.augment.n() {
+            1 => String::new(),
+            n => format!(", {n} views of each"),
+        };
+        say!("predict {name}, windows of {edge} px ({kept}){views}, batches of {batch}");
     }
     table::print(&scenes(&outlook));
     say!("");

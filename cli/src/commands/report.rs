@@ -79,6 +79,10 @@ pub(super) async fn results(
     if made(Stage::Bundle) {
         say!("bundle    {}", blobs.uri(&keys::bundle(run)));
     }
+    let catalogue = keys::stac_collection(run);
+    if record.has(Stage::Predict) && blobs.head(&catalogue).await?.is_some() {
+        say!("catalogue {}", blobs.uri(&catalogue));
+    }
     Ok(())
 }
 

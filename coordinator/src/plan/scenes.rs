@@ -49,6 +49,7 @@ pub(super) fn eval(record: &RunRecord, group: Group<'_>, is_left: impl Fn(Place)
         producer: group.predict,
         classes: record.classes.clone(),
         null_class: record.null_class,
+        nodata: record.predict.nodata,
     }))
 }
 

@@ -65,6 +65,9 @@ pub struct EvalScenes {
     pub classes: Vec<ClassStyle>,
     /// The class of every pixel that no label covers.
     pub null_class: u32,
+    /// What stands in the maps for pixels that do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodata: Option<u8>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -163,6 +163,9 @@ pub struct Eval {
     pub classes: Vec<ClassStyle>,
     /// The class of every pixel that no label covers.
     pub null_class: u32,
+    /// What stands in the map for pixels that do not count; they are of the null class then, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodata: Option<u8>,
 }
 
 /// Traces a scene's prediction.

@@ -49,7 +49,7 @@ impl Default for VectorizeEntry {
 pub enum VectorFormat {
     /// In EPSG:4326.
     Geojson,
-    /// In the image's coordinate reference system.
+    /// In longitude and latitude too, and much smaller.
     Geoparquet,
 }
 

@@ -31,8 +31,11 @@ gdal.UseExceptions()
 count = 0
 for maps in [sys.argv[1:5], sys.argv[5:]]:
     mosaic = gdal.BuildVRT('', maps)
-    band = gdal.GetDriverByName('MEM').CreateCopy('', mosaic).GetRasterBand(1)
-    layer = ogr.GetDriverByName('Memory').CreateDataSource('').CreateLayer('polygons')
+    # Held by names: a band does not keep its file alive.
+    copy = gdal.GetDriverByName('MEM').CreateCopy('', mosaic)
+    band = copy.GetRasterBand(1)
+    drawing = ogr.GetDriverByName('Memory').CreateDataSource('')
+    layer = drawing.CreateLayer('polygons')
     gdal.Polygonize(band, band, layer, -1)
     count += layer.GetFeatureCount()
 print(count)

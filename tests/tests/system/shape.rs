@@ -11,7 +11,7 @@ use crate::{
 pub fn python(script: &str, args: &[&str]) -> String {
     let output = Command::new("/usr/bin/python3").arg("-c").arg(script).args(args).output();
     let output = output.expect("python3-gdal is missing: run `make setup`");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 

@@ -89,7 +89,8 @@ assert np.abs(scores - probs * 255)[:, counts].max() < 0.51, np.abs(scores - pro
 assert (confidence == np.take_along_axis(scores, classes[None].astype(int), 0)[0])[counts].all()
 assert not confidence[~counts].any() and confidence[counts].all() and not classes[~counts].any()
 assert (scores[0][~counts] == 255).all()
-band = gdal.Open(stem + '.confidence.tif').GetRasterBand(1)
+file = gdal.Open(stem + '.confidence.tif')
+band = file.GetRasterBand(1)
 assert band.GetNoDataValue() == 0 and band.GetDescription() == 'confidence'
 level = confidence
 for overview in range(band.GetOverviewCount()):

@@ -45,7 +45,6 @@ fn count(work: &Eval, prediction: &str) -> Result<SceneScore, JobError> {
     let null_class = u8::try_from(work.null_class).map_err(JobError::data)?;
     let labels = Labels::open(&work.labels, &work.scene, &ClassList { names, null_class })?;
     let aoi = work.scene.aoi.as_ref().map(|aoi| Aoi::open(aoi, &work.scene)).transpose()?;
-    let nodata = predicted.nodata();
     let mut confusion = Confusion::new(work.classes.len() as u32).map_err(JobError::data)?;
     let mut truth = Vec::new();
     let SizePx { width, height } = work.scene.size;
@@ -57,7 +56,7 @@ fn count(work: &Eval, prediction: &str) -> Result<SceneScore, JobError> {
                 return Err(JobError::data(anyhow!("{} is not an 8-bit raster", work.prediction)));
             };
             // What does not count is predicted as the null class, whatever stands for it in the map.
-            if let Some(nodata) = nodata {
+            if let Some(nodata) = work.nodata {
                 guess.iter_mut().filter(|guess| **guess == nodata).for_each(|guess| *guess = null_class);
             }
             truth.resize(guess.len(), 0);

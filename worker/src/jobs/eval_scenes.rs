@@ -36,6 +36,7 @@ pub(super) async fn run(
             producer: work.producer,
             classes: work.classes.clone(),
             null_class: work.null_class,
+            nodata: work.nodata,
         };
         async move { eval::score(cx, item, &alone).await }.boxed()
     };
