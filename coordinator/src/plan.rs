@@ -244,6 +244,7 @@ pub fn merge<'a>(
         inputs: Digest::of(&inputs),
         classes: record.classes.clone(),
         plan: record.vectors.clone()?,
+        nodata: record.predict.nodata,
         output: keys::merged(&record.run),
     });
     Some((item(record, Place::new(Stage::Merge, 0, 0), work), inputs))

@@ -37,7 +37,7 @@ mod wire;
 pub use corner::Corner;
 pub use fragment::{BadPlane, Fragment, Tracing};
 pub use join::{BadJoin, Joiner, MAX_CORNERS, polygons};
-pub use mosaic::{Mosaic, Tile, mosaics};
+pub use mosaic::{Layers, Mosaic, Tile, mosaics};
 pub use outline::Outline;
 pub use polygon::Polygon;
 pub use rings::Ring;

@@ -22,8 +22,8 @@ mod valid;
 use super::{outline::Outline, polygon::Polygon, rings::Ring, simplify::simplify};
 use lines::Frame;
 
-/// What has more corners than this, once it is simplified, is no building, and is not looked at: the time
-/// that it takes grows with the square of their number.
+/// A polygon whose rings have more corners than this together, once they are simplified, is no building, and
+/// is not looked at: the time that it takes grows with the square of their number.
 pub const MAX_SQUARED_CORNERS: usize = 2048;
 
 /// Of a pixel, in which corners are placed.
@@ -43,7 +43,7 @@ pub fn square(polygon: &Polygon, shift_px: f64) -> Option<Outline> {
     }
     let simple = simplify(polygon.clone(), shift_px / 2.0).polygon;
     let (traced, outer) = (polygon.rings.first()?, simple.rings.first()?);
-    if outer.corners().len() > MAX_SQUARED_CORNERS {
+    if simple.rings.iter().map(|ring| ring.corners().len()).sum::<usize>() > MAX_SQUARED_CORNERS {
         return None;
     }
     let direction = direction::dominant(&sides(&positions(outer)))?;
@@ -63,9 +63,6 @@ pub fn square(polygon: &Polygon, shift_px: f64) -> Option<Outline> {
 
 fn squared(traced: &Ring, simple: &Ring, direction: Vector, shift_px: f64) -> Option<Vec<Fixed>> {
     let corners = positions(traced);
-    if simple.corners().len() > MAX_SQUARED_CORNERS {
-        return None;
-    }
     let ring = right_angled(&corners, &kept(traced, simple), direction, shift_px)?;
     let (before, after) =
         (twice_area(&corners.into_iter().map(fixed).collect::<Vec<_>>()), twice_area(&ring));

@@ -19,15 +19,21 @@ pub(super) struct Raster {
 
 impl Raster {
     pub(super) const CLASS: u8 = CLASS;
+    pub(super) const NODATA: u8 = u8::MAX;
 
     /// Of the plane of scores, or of classes.
     pub(super) fn pixels(&self, scores: bool, rect: RectPx) -> Vec<u8> {
         self.pixels_of(if scores { &self.scores } else { &self.classes }, rect)
     }
 
-    /// `#` is of the class. Scores count up from 1.
+    /// `#` is of the class, `?` does not count. Scores count up from 1.
     pub(super) fn drawn(rows: &[&str]) -> Self {
-        let classes: Vec<_> = rows.concat().bytes().map(|c| if c == b'#' { CLASS } else { 0 }).collect();
+        let class = |c: u8| match c {
+            b'#' => CLASS,
+            b'?' => Self::NODATA,
+            _ => 0,
+        };
+        let classes: Vec<_> = rows.concat().bytes().map(class).collect();
         let scores = (1..=classes.len()).map(|i| i as u8).collect();
         Self { size: SizePx::new(rows[0].len() as u32, rows.len() as u32), classes, scores }
     }

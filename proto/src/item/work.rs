@@ -192,6 +192,9 @@ pub struct Merge {
     pub inputs: Digest,
     pub classes: Vec<ClassStyle>,
     pub plan: VectorPlan,
+    /// What stands in the maps for pixels that do not count; the null class where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodata: Option<u8>,
     /// The files' key without their ending.
     pub output: String,
 }

@@ -1,12 +1,15 @@
 //! Traces the predictions of all scenes together. Scenes that are tiles of one grid, side by side, are one raster, so that
 //! a polygon goes on across their borders; all others are traced as they are by themselves.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
-use swath_geo::vector::{Mosaic, mosaics};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use swath_geo::vector::{Layers, Mosaic, mosaics};
 use swath_proto::{
     geometry::RectPx,
     ids::SceneId,
-    item::Merge,
+    item::{Merge, Place},
     keys,
     vectors::{MergeInputs, MergeScene, Merged, VectorFormat},
 };
@@ -14,16 +17,20 @@ use swath_proto::{
 use super::{
     Output, json,
     polygon_files::{PolygonFiles, put},
-    trace::{Canvas, Plane, Prediction, Source},
+    trace::{BLOCK_PX, Canvas, Prediction, Source},
 };
 use crate::{
     context::{Claimed, Context},
     failure::JobError,
 };
 
-/// Predictions that are held open; neighbours come again in the next row of blocks.
+/// Predictions that are held open. Blocks come in Z-order, so that most of what one touches is touched by the next
+/// few; what comes again later than that is opened again.
 const OPEN: usize = 64;
-
+/// Looks under way at a time.
+const LOOKS: usize = 16;
+/// Stands where there is no scene. There are 255 classes at most, so that none has this number.
+const NOTHING: u8 = u8::MAX;
 /// Scenes that a warning names.
 const NAMED: usize = 5;
 
@@ -39,18 +46,21 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Merge) -> Result<Ou
     let inputs: MergeInputs = serde_json::from_slice(&cx.blobs.get(&key).await?)
         .with_context(|| format!("reading {key}"))
         .map_err(JobError::data)?;
+    all_there(cx, &inputs.scenes).await?;
     let pixels = inputs.scenes.iter().map(|scene| scene.size.pixels()).sum();
+    // Scores are made for all scenes of a run, or for none.
+    let has_scores = inputs.scenes.iter().all(|scene| scene.scores.is_some());
     let uris: Vec<Uris> = inputs
         .scenes
         .iter()
         .map(|scene| Uris {
             classes: cx.blobs.uri(&scene.prediction),
-            scores: scene.scores.as_ref().map(|key| cx.blobs.uri(key)),
+            scores: scene.scores.as_ref().filter(|_| has_scores).map(|key| cx.blobs.uri(key)),
         })
         .collect();
     let wanted = work.clone();
     let Traced { files, polygons, mosaics, left_out } =
-        cx.native(item, move || trace(&wanted, &inputs.scenes, &uris)).await?;
+        cx.native(item, move || trace(&wanted, &inputs.scenes, &uris, BLOCK_PX)).await?;
     let files = put(cx, &work.output, files).await?;
     if !left_out.is_empty() {
         let names: Vec<&str> = left_out.iter().take(NAMED).map(SceneId::as_str).collect();
@@ -63,7 +73,36 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Merge) -> Result<Ou
     json(&Merged::V1 { files, polygons, mosaics, left_out }, pixels)
 }
 
-fn trace(work: &Merge, scenes: &[MergeScene], uris: &[Uris]) -> Result<Traced, JobError> {
+/// Whatever is gone is named at once: each time costs an attempt.
+async fn all_there(cx: &Context, scenes: &[MergeScene]) -> Result<(), JobError> {
+    // Boxed and in a list: the compiler can't see otherwise that they may move between threads.
+    let looks: Vec<_> = scenes.iter().map(|scene| is_there(cx, scene).boxed()).collect();
+    let found: Vec<bool> = futures::stream::iter(looks).buffered(LOOKS).try_collect().await?;
+    none_gone(scenes, &found)
+}
+
+async fn is_there(cx: &Context, scene: &MergeScene) -> Result<bool, JobError> {
+    for key in [Some(&scene.prediction), scene.scores.as_ref()].into_iter().flatten() {
+        if cx.blobs.head(key).await?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// `found` says of each scene whether its files are there. Scenes of a group have one producer.
+fn none_gone(scenes: &[MergeScene], found: &[bool]) -> Result<(), JobError> {
+    let gone = scenes.iter().zip(found).filter(|(_, found)| !**found);
+    let producers: Vec<Place> = gone.map(|(scene, _)| scene.producer).collect();
+    if producers.is_empty() {
+        return Ok(());
+    }
+    let message = format!("the predictions of {} of {} scenes are gone", producers.len(), scenes.len());
+    let places: BTreeSet<Place> = producers.into_iter().collect();
+    Err(JobError::MissingInputs { places: places.into_iter().collect(), message })
+}
+
+fn trace(work: &Merge, scenes: &[MergeScene], uris: &[Uris], block_px: u32) -> Result<Traced, JobError> {
     let sizes: Vec<_> = scenes.iter().map(|scene| (scene.size, scene.georeference.as_ref())).collect();
     // What lies nowhere has no polygons, and keeps no other scene from having them.
     let lies_somewhere = |mosaic: &Mosaic| {
@@ -74,8 +113,8 @@ fn trace(work: &Merge, scenes: &[MergeScene], uris: &[Uris]) -> Result<Traced, J
     let mut files = PolygonFiles::begin(&mut bodies).map_err(JobError::data)?;
     let mut polygons = 0;
     for mosaic in &found {
-        let first = mosaic.tiles.first().map_or("?", |tile| scenes[tile.scene].id.as_str());
-        let name = match mosaic.tiles.len() {
+        let first = mosaic.tiles().first().map_or("?", |tile| scenes[tile.scene].id.as_str());
+        let name = match mosaic.tiles().len() {
             0 | 1 => first.to_owned(),
             n => format!("{first} and {} scenes around it", n - 1),
         };
@@ -85,13 +124,14 @@ fn trace(work: &Merge, scenes: &[MergeScene], uris: &[Uris]) -> Result<Traced, J
             georeference: mosaic.georeference.as_ref(),
             classes: &work.classes,
             plan: &work.plan,
+            block_px,
         };
-        let mut tiles = Tiles { mosaic, scenes, uris, open: Vec::new() };
+        let mut tiles = Tiles { mosaic, scenes, uris, nodata: work.nodata, open: Vec::new() };
         polygons += canvas.draw(&mut tiles, &mut files)?;
     }
     files.finish().map_err(JobError::data)?;
     let names = |mosaic: &Mosaic| -> Vec<SceneId> {
-        mosaic.tiles.iter().map(|tile| scenes[tile.scene].id.clone()).collect()
+        mosaic.tiles().iter().map(|tile| scenes[tile.scene].id.clone()).collect()
     };
     Ok(Traced {
         files: bodies,
@@ -112,12 +152,14 @@ struct Tiles<'a> {
     mosaic: &'a Mosaic,
     scenes: &'a [MergeScene],
     uris: &'a [Uris],
+    /// What stands for pixels that do not count.
+    nodata: Option<u8>,
     /// The one that was read last is the last.
     open: Vec<(usize, Prediction)>,
 }
 
 impl Tiles<'_> {
-    fn of_scene(&mut self, scene: usize, plane: Plane, rect: RectPx) -> Result<Vec<u8>, JobError> {
+    fn of_scene(&mut self, scene: usize, class: u8, rect: RectPx) -> Result<Layers, JobError> {
         let mut prediction = match self.open.iter().position(|(open, _)| *open == scene) {
             Some(at) => self.open.remove(at).1,
             None => {
@@ -127,29 +169,25 @@ impl Tiles<'_> {
                 Prediction::open(classes, scores.as_deref(), gone)?
             }
         };
-        let pixels = prediction.read(plane, rect)?;
+        let layers = prediction.read(class, rect)?;
         if self.open.len() >= OPEN {
             self.open.remove(0);
         }
         self.open.push((scene, prediction));
-        Ok(pixels)
+        Ok(layers)
     }
 }
 
 impl Source for Tiles<'_> {
-    /// Scores are made for all scenes of a run, or for none.
-    fn has_scores(&self) -> bool {
-        self.scenes.iter().all(|scene| scene.scores.is_some())
-    }
-
-    fn read(&mut self, plane: Plane, rect: RectPx) -> Result<Vec<u8>, JobError> {
-        let mosaic = self.mosaic;
-        // There are 255 classes at most, so that none has this number.
-        let nothing = if plane == Plane::Classes { u8::MAX } else { 0 };
-        mosaic.plane(rect, nothing, |scene, rect| self.of_scene(scene, plane, rect))
+    fn read(&mut self, class: u8, rect: RectPx) -> Result<Layers, JobError> {
+        let (mosaic, nodata) = (self.mosaic, self.nodata);
+        mosaic.layers(rect, NOTHING, nodata, |scene, rect| self.of_scene(scene, class, rect))
     }
 
     fn is_empty_in(&self, rect: RectPx) -> bool {
         !self.mosaic.is_anywhere_in(rect)
     }
 }
+
+#[cfg(test)]
+mod tests;

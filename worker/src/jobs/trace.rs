@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use swath_geo::{
     grid::ItemGrid,
-    vector::{BadJoin, Fragment, Joiner, Outline, Polygon, Tracing, simplify, square},
+    vector::{BadJoin, Fragment, Joiner, Layers, Outline, Polygon, Tracing, simplify, square},
 };
 use swath_proto::{
     geometry::{RectPx, SizePx},
@@ -24,23 +24,14 @@ use super::polygon_files::PolygonFiles;
 use crate::failure::JobError;
 
 /// Edge of what is traced at a time: bounds the memory, whatever the raster.
-const BLOCK_PX: u32 = 4096;
+pub(super) const BLOCK_PX: u32 = 4096;
 /// Areas of pixels differ little from this many polygons to the next.
 const PLACED_AT_ONCE: usize = 1024;
 
-/// Which pixels are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Plane {
-    Classes,
-    /// How sure the network was of this class.
-    Scores(u8),
-}
-
 /// Where pixels come from.
 pub(super) trait Source {
-    fn has_scores(&self) -> bool;
-    /// Of a rectangle, row by row.
-    fn read(&mut self, plane: Plane, rect: RectPx) -> Result<Vec<u8>, JobError>;
+    /// Of a rectangle, with the scores of this class where there are scores.
+    fn read(&mut self, class: u8, rect: RectPx) -> Result<Layers, JobError>;
     /// Nothing is there, of any class.
     fn is_empty_in(&self, rect: RectPx) -> bool;
 }
@@ -53,6 +44,8 @@ pub(super) struct Canvas<'a> {
     pub(super) georeference: Option<&'a Georeference>,
     pub(super) classes: &'a [ClassStyle],
     pub(super) plan: &'a VectorPlan,
+    /// Edge of the squares in which it is traced, in Z-order.
+    pub(super) block_px: u32,
 }
 
 impl Canvas<'_> {
@@ -78,7 +71,7 @@ impl Canvas<'_> {
 
     fn polygons(&self, source: &mut dyn Source, class: u8) -> Result<Vec<Polygon>, JobError> {
         let tracing = Tracing { scene: self.size, class, denoise_px: self.plan.denoise_px };
-        let grid = ItemGrid::new(self.size, BLOCK_PX).map_err(JobError::internal)?;
+        let grid = ItemGrid::new(self.size, self.block_px).map_err(JobError::internal)?;
         let mut joiner = Joiner::new(self.size, 1);
         let mut polygons = Vec::new();
         for item in (0..grid.len()).filter_map(|index| grid.rect(index)) {
@@ -86,11 +79,7 @@ impl Canvas<'_> {
             let fragment = if source.is_empty_in(window) {
                 Fragment::empty(item)
             } else {
-                let classes = source.read(Plane::Classes, window)?;
-                let scores = match source.has_scores() {
-                    true => Some(source.read(Plane::Scores(class), window)?),
-                    false => None,
-                };
+                let Layers { classes, scores } = source.read(class, window)?;
                 tracing.fragment(item, &classes, scores.as_deref()).map_err(JobError::internal)?
             };
             polygons.extend(joiner.add(fragment).map_err(|error| self.unfit(class, error))?);
@@ -161,21 +150,15 @@ impl Prediction {
 }
 
 impl Source for Prediction {
-    fn has_scores(&self) -> bool {
-        self.scores.is_some()
-    }
-
-    fn read(&mut self, plane: Plane, rect: RectPx) -> Result<Vec<u8>, JobError> {
-        let (raster, band) = match plane {
-            Plane::Classes => (Some(&self.classes), 1),
-            Plane::Scores(class) => (self.scores.as_ref(), usize::from(class) + 1),
+    fn read(&mut self, class: u8, rect: RectPx) -> Result<Layers, JobError> {
+        let pixels = |raster: &Raster, band: usize| -> Result<Vec<u8>, JobError> {
+            match raster.read(i64::from(rect.col), i64::from(rect.row), rect.size(), &[band])? {
+                Pixels::U8(pixels) => Ok(pixels),
+                other => Err(JobError::data(anyhow!("a prediction of type {}", other.type_name()))),
+            }
         };
-        let raster = raster.ok_or_else(|| JobError::internal(anyhow!("there are no scores to read")))?;
-        let size = SizePx::new(rect.width, rect.height);
-        match raster.read(i64::from(rect.col), i64::from(rect.row), size, &[band])? {
-            Pixels::U8(pixels) => Ok(pixels),
-            other => Err(JobError::data(anyhow!("a prediction of type {}", other.type_name()))),
-        }
+        let scores = self.scores.as_ref().map(|scores| pixels(scores, usize::from(class) + 1));
+        Ok(Layers { classes: pixels(&self.classes, 1)?, scores: scores.transpose()? })
     }
 
     fn is_empty_in(&self, _: RectPx) -> bool {

@@ -11,7 +11,7 @@ use swath_proto::{
 };
 
 use super::{failure, finished, header, place, record, taken};
-use crate::board::Board;
+use crate::{board::Board, plan};
 
 fn merging() -> RunRecord {
     let mut record = record();
@@ -113,4 +113,19 @@ fn a_run_of_nothing_but_failures_merges_nothing_and_ends() {
     }
     assert_eq!(taken(&mut board), ["merge.0.0"]);
     assert_eq!(merged(&board), [""; 0]);
+    assert!(!board.is_at_rest());
+    finished(&mut board, "merge.0.0");
+    assert!(board.is_at_rest());
+}
+
+#[test]
+fn what_stands_for_pixels_that_do_not_count_is_told_and_names_the_item() {
+    let item = |nodata| {
+        let mut record = merging();
+        record.predict.nodata = nodata;
+        plan::merge(&record, std::iter::empty(), |_| true).unwrap().0
+    };
+    let Work::Merge(work) = item(Some(255)).work else { panic!("a merge item") };
+    assert_eq!(work.nodata, Some(255));
+    assert_ne!(item(Some(255)).id, item(None).id);
 }

@@ -136,6 +136,23 @@ fn a_slanting_line_stays_among_right_angles() {
     assert_has_corners(&outline.rings[0], &wanted, 2.0);
 }
 
+/// A square of 122 px that has this many holes of 3 px, 576 at most.
+fn with_holes(n_holes: u32) -> Polygon {
+    let is_hole = |row: u32, col: u32| row % 5 >= 2 && col % 5 >= 2 && row / 5 * 24 + col / 5 < n_holes;
+    let row = |row: u32| (0..122).map(|col| if is_hole(row, col) { '.' } else { '#' }).collect::<String>();
+    let rows: Vec<String> = (0..122).map(row).collect();
+    Raster::drawn(&rows.iter().map(String::as_str).collect::<Vec<_>>()).polygons(0).remove(0)
+}
+
+#[test]
+fn what_has_too_many_corners_in_all_of_its_rings_stays() {
+    let most = MAX_SQUARED_CORNERS / 4 - 1;
+    let polygon = with_holes(most as u32);
+    assert_eq!((polygon.rings.len(), square(&polygon, 1.0)), (1 + most, Some(Outline::from(&polygon))));
+    let polygon = with_holes(most as u32 + 1);
+    assert_eq!((polygon.rings.len(), square(&polygon, 1.0)), (2 + most, None));
+}
+
 #[test]
 fn a_shift_of_nothing_changes_nothing() {
     let polygon = Raster::drawn(&["####", "####", "###."]).polygons(0).remove(0);
