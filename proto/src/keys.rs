@@ -79,6 +79,13 @@ pub fn message(name: &Digest) -> String {
     format!("{MESSAGES}{name}")
 }
 
+pub const JOINING: &str = "joining/";
+
+/// What is put together on the way to an object of very many parts, and taken away when that is there.
+pub fn joining(name: &str, number: usize) -> String {
+    format!("{JOINING}{name}/{number}")
+}
+
 /// A message that no version of ours can read.
 pub fn unreadable(digest: &Digest) -> String {
     format!("buried/unreadable/{digest}")

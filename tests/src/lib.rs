@@ -13,6 +13,8 @@ pub mod redis_cluster;
 pub mod relay;
 pub mod s3;
 pub mod s3_faults;
+mod s3_request;
+pub mod s3_sums;
 
 pub use process::Server;
 

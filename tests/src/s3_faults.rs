@@ -1,7 +1,7 @@
 //! Stands between a client and a store: sees every request, and answers some as a store does that is in trouble.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -9,21 +9,8 @@ use std::{
     },
 };
 
-/// A request as it came, without its body.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    pub verb: String,
-    /// With the query.
-    pub path: String,
-    headers: Vec<(String, String)>,
-}
-
-impl Seen {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
-    }
-}
+pub use crate::s3_request::Seen;
+use crate::s3_request::{Request, answer, error};
 
 #[derive(Clone, Debug)]
 pub enum Fault {
@@ -107,44 +94,19 @@ impl Faults {
     }
 }
 
-/// One request a connection: there is nothing to keep apart.
 fn serve(
-    client: TcpStream,
+    mut client: TcpStream,
     upstream: u16,
     seen: &Mutex<Vec<Seen>>,
     plans: &Mutex<Vec<Plan>>,
     passed: &AtomicU64,
 ) -> std::io::Result<()> {
-    let mut reader = BufReader::new(client.try_clone()?);
-    let mut client = client;
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        let line = line.trim_end().to_owned();
-        if line.is_empty() {
-            break;
-        }
-        lines.push(line);
-    }
-    let mut first = lines[0].split(' ').map(str::to_owned);
-    let (verb, path) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
-    let headers = lines[1..].iter().filter_map(|line| line.split_once(':'));
-    let headers = headers.map(|(key, value)| (key.to_owned(), value.trim().to_owned())).collect();
-    let request = Seen { verb, path, headers };
-    if request.header("expect").is_some() {
-        client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-    }
-    let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    passed.fetch_add(length as u64, Ordering::Relaxed);
-    locked(seen).push(request.clone());
+    let Some(request) = Request::read(&client)? else { return Ok(()) };
+    passed.fetch_add(request.body.len() as u64, Ordering::Relaxed);
+    locked(seen).push(request.seen.clone());
     let planned = {
         let mut plans = locked(plans);
-        let plan = plans.iter_mut().find(|plan| plan.left > 0 && (plan.fits)(&request));
+        let plan = plans.iter_mut().find(|plan| plan.left > 0 && (plan.fits)(&request.seen));
         plan.map(|plan| {
             plan.left -= 1;
             plan.fault.clone()
@@ -157,37 +119,21 @@ fn serve(
             std::thread::park();
         },
         Some(Fault::Answer(status, code, header)) => {
-            let xml = format!(
-                "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>as planned</Message></Error>"
-            );
-            let xml = if request.verb == "HEAD" || code.is_empty() { String::new() } else { xml };
+            let has_body = request.seen.verb != "HEAD" && !code.is_empty();
+            let xml = if has_body { error(code, "as planned") } else { String::new() };
             let header = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
-            return write!(
-                client,
-                "HTTP/1.1 {status} Planned\r\n{header}Content-Type: application/xml\r\nContent-Length: {}\r\n\
-                 Connection: close\r\n\r\n{xml}",
-                xml.len()
-            );
+            return answer(&client, &format!("{status} Planned"), &header, &xml);
         }
         Some(Fault::Cut(bytes)) => Some(bytes),
         Some(Fault::Lost) | None => None,
     };
-    let mut server = TcpStream::connect(("127.0.0.1", upstream))?;
-    let of_hop = |line: &&String| {
-        let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
-        !matches!(name.as_str(), "connection" | "expect")
-    };
-    let head: Vec<&str> = lines.iter().filter(of_hop).map(String::as_str).collect();
-    server.write_all(format!("{}\r\nConnection: close\r\n\r\n", head.join("\r\n")).as_bytes())?;
-    server.write_all(&body)?;
-    let mut answer = Vec::new();
-    server.read_to_end(&mut answer)?;
+    let mut said = Vec::new();
+    request.hand_on(upstream)?.read_to_end(&mut said)?;
     if is_lost {
         return Ok(());
     }
-    let end_of_head =
-        answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
-    let end = limit.map_or(answer.len(), |bytes| answer.len().min(end_of_head + bytes));
+    let end_of_head = said.windows(4).position(|four| four == b"\r\n\r\n").map_or(said.len(), |at| at + 4);
+    let end = limit.map_or(said.len(), |bytes| said.len().min(end_of_head + bytes));
     passed.fetch_add(end as u64, Ordering::Relaxed);
-    client.write_all(&answer[..end])
+    client.write_all(&said[..end])
 }

@@ -2,17 +2,24 @@
 //! is none; composed objects go up in parts and become visible at once, on the same condition.
 //!
 //! `reach` settles how a store is asked and as whom, `role` and `error` say what is wrong and what to do, `read` and
-//! `upload` move bytes; `parts` is what an upload is made of.
+//! `upload` move bytes; `parts` is what an upload is made of, `plan` how many uploads it takes, `joins` what lies in
+//! the store between them.
 
 mod error;
+mod joins;
 mod parts;
 mod payer;
+mod plan;
 mod reach;
 mod read;
 mod role;
 mod upload;
 
-use std::{ops::Range, time::Duration};
+use std::{
+    ops::Range,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use aws_sdk_s3::{Client, primitives::ByteStream};
@@ -30,6 +37,10 @@ pub struct S3Blobs {
     bucket: String,
     /// Empty, or ends with a slash.
     prefix: String,
+    /// What one upload takes.
+    most_parts: usize,
+    /// Whether the store was seen to tell no checksum of what it copies: known to all who reach it alike.
+    sums_no_copies: Arc<AtomicBool>,
 }
 
 impl S3Blobs {
@@ -51,7 +62,13 @@ impl S3Blobs {
     /// Asks for nothing yet.
     fn new(reach: &Reach, bucket: &str, prefix: &str) -> Self {
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        Self { client: reach.client(), bucket: bucket.into(), prefix }
+        Self {
+            client: reach.client(),
+            bucket: bucket.into(),
+            prefix,
+            most_parts: reach.most_parts(),
+            sums_no_copies: reach.sums_no_copies(),
+        }
     }
 
     fn key(&self, key: &str) -> String {

@@ -9,10 +9,6 @@ use crate::blobs::Piece;
 const LEAST: u64 = 5 << 20;
 /// What is sent of one part, and its end that is too short to be one: a few parts are in memory at a time.
 const LONGEST_SENT: u64 = 8 << 20;
-/// What is copied as one part: several side by side are faster than one that is long.
-const LONGEST_COPIED: u64 = 128 << 20;
-/// S3's rule.
-const MOST_PARTS: usize = 10_000;
 
 #[derive(Clone, Debug)]
 pub(super) enum Part {
@@ -20,18 +16,19 @@ pub(super) enum Part {
     Sent(Vec<Piece>),
 }
 
-/// The parts of an object, from its first byte to its last. Of an object that has more of them than S3 takes, all
-/// lengths are doubled until it has not.
-pub(super) fn parts(pieces: &[Piece]) -> Vec<Part> {
-    let pieces = joined(pieces);
-    let mut scale = 1;
-    loop {
-        let parts = cut(&pieces, scale);
-        if parts.len() <= MOST_PARTS {
-            return parts;
+impl Part {
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Part::Copied { range, .. } => range.end - range.start,
+            Part::Sent(pieces) => pieces.iter().map(Piece::len).sum(),
         }
-        scale *= 2;
     }
+}
+
+/// The parts of an object, from its first byte to its last, however many that are. What is sent as one part is never
+/// longer for their number: it is held in memory.
+pub(super) fn parts(pieces: &[Piece], longest_copied: u64) -> Vec<Part> {
+    cut(&joined(pieces), longest_copied)
 }
 
 /// Ranges that follow each other in one object are one.
@@ -50,21 +47,20 @@ fn joined(pieces: &[Piece]) -> Vec<Piece> {
     out
 }
 
-fn cut(pieces: &[Piece], scale: u64) -> Vec<Part> {
-    let least = LEAST * scale;
-    let mut cut = Cut { done: Vec::new(), open: Vec::new(), len: 0, longest: LONGEST_SENT * scale };
+fn cut(pieces: &[Piece], longest_copied: u64) -> Vec<Part> {
+    let mut cut = Cut { done: Vec::new(), open: Vec::new(), len: 0 };
     for piece in pieces {
         // What is too short to be a part goes with that before it, if that is sent too. If not, it takes from the
         // range behind it, if enough of that is left.
-        if cut.len < least && matches!(piece, Piece::Range { .. }) && piece.len() >= least {
+        if cut.len < LEAST && matches!(piece, Piece::Range { .. }) && piece.len() >= LEAST {
             cut.join();
         }
-        let taken = if cut.len == 0 { 0 } else { least.saturating_sub(cut.len) };
+        let taken = if cut.len == 0 { 0 } else { LEAST.saturating_sub(cut.len) };
         match piece {
-            Piece::Range { key, range } if piece.len() >= taken + least => {
+            Piece::Range { key, range } if piece.len() >= taken + LEAST => {
                 cut.send(piece, 0..taken);
                 cut.close();
-                cut.copy(key, range.start + taken..range.end, LONGEST_COPIED * scale);
+                cut.copy(key, range.start + taken..range.end, longest_copied);
             }
             _ => cut.send(piece, 0..piece.len()),
         }
@@ -78,7 +74,6 @@ struct Cut {
     /// What the next part that is sent has so far.
     open: Vec<Piece>,
     len: u64,
-    longest: u64,
 }
 
 impl Cut {
@@ -86,7 +81,7 @@ impl Cut {
     fn send(&mut self, piece: &Piece, bytes: Range<u64>) {
         let mut at = bytes.start;
         while at < bytes.end {
-            let end = bytes.end.min(at + self.longest - self.len);
+            let end = bytes.end.min(at + LONGEST_SENT - self.len);
             self.open.push(match piece {
                 Piece::Bytes(whole) => Piece::Bytes(whole.slice(at as usize..end as usize)),
                 Piece::Range { key, range } => {
@@ -95,7 +90,7 @@ impl Cut {
             });
             self.len += end - at;
             at = end;
-            if self.len == self.longest {
+            if self.len == LONGEST_SENT {
                 self.close();
             }
         }
@@ -137,6 +132,11 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1 << 20;
+    const LONGEST_COPIED: u64 = 128 * MIB;
+
+    fn parts(pieces: &[Piece]) -> Vec<Part> {
+        super::parts(pieces, LONGEST_COPIED)
+    }
 
     fn range(key: &str, range: Range<u64>) -> Piece {
         Piece::Range { key: key.into(), range }
@@ -144,15 +144,8 @@ mod tests {
 
     fn sent(part: &Part) -> u64 {
         match part {
-            Part::Sent(pieces) => pieces.iter().map(Piece::len).sum(),
+            Part::Sent(_) => part.len(),
             Part::Copied { .. } => 0,
-        }
-    }
-
-    fn len(part: &Part) -> u64 {
-        match part {
-            Part::Copied { range, .. } => range.end - range.start,
-            Part::Sent(_) => sent(part),
         }
     }
 
@@ -194,8 +187,8 @@ mod tests {
                 .collect();
             assert_eq!(pieces_of(&parts), wanted);
             for (at, part) in parts.iter().enumerate() {
-                assert!(len(part) >= LEAST || at + 1 == parts.len(), "{part:?}");
-                assert!(sent(part) < LONGEST_SENT + LEAST && len(part) <= LONGEST_COPIED, "{part:?}");
+                assert!(part.len() >= LEAST || at + 1 == parts.len(), "{part:?}");
+                assert!(sent(part) < LONGEST_SENT + LEAST && part.len() <= LONGEST_COPIED, "{part:?}");
             }
         }
     }
@@ -210,7 +203,7 @@ mod tests {
         // Where the first run can't spare so much, it is sent as it is, and nothing else.
         let head = Piece::Bytes(Bytes::from(vec![0; 3]));
         let runs = (0..100).map(|number| range(&format!("{number}"), 7..7 + 8 * MIB));
-        let all = super::parts(&[vec![head], runs.collect()].concat());
+        let all = super::parts(&[vec![head], runs.collect()].concat(), LONGEST_COPIED);
         assert!(all.iter().map(sent).sum::<u64>() <= 3 + 16 * MIB);
     }
 
@@ -220,13 +213,5 @@ mod tests {
             parts(&(0..1000).map(|at| range("a", at * MIB / 4..(at + 1) * MIB / 4)).collect::<Vec<_>>());
         assert_eq!(parts.iter().map(sent).sum::<u64>(), 0);
         assert_eq!(parts.len(), 2);
-    }
-
-    #[test]
-    fn an_object_of_very_many_parts_is_cut_into_longer_ones() {
-        let runs: Vec<_> = (0..25_000).map(|number| range(&format!("{number}"), 0..6 * MIB)).collect();
-        let parts = parts(&runs);
-        assert!(parts.len() <= MOST_PARTS, "{}", parts.len());
-        assert_eq!(parts.iter().map(len).sum::<u64>(), 25_000 * 6 * MIB);
     }
 }

@@ -1,7 +1,10 @@
 //! How a store is reached, settled once: what an entry of the pipeline says, then the environment and its
 //! profiles, then what is usual. The SDK's client is made of it, and what others need who ask by themselves.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use anyhow::anyhow;
 use async_trait::async_trait;
@@ -22,7 +25,7 @@ use aws_types::service_config::ServiceConfigKey;
 use swath_proto::access::{Access, Keys, Pass};
 use tokio::sync::Mutex;
 
-use super::{S3Blobs, payer::Payer, role};
+use super::{S3Blobs, payer::Payer, plan::MOST_PARTS, role};
 use crate::{Error, Kind, Result, blobs::SharedBlobs, outside::Buckets};
 
 /// A server that has taken a request and says nothing is given up, and asked again by the SDK.
@@ -30,6 +33,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// With its body: a part at a slow hundred KiB/s.
 const TRANSFER_WITHIN: Duration = Duration::from_secs(180);
+/// What a store does by itself, some without a word until it is done: a GiB at 4 MiB/s.
+const COPIED_WITHIN: Duration = Duration::from_secs(300);
 /// SlowDown, 500, 503, resets: each try waits about twice as long as the one before, half a minute in all. Whoever
 /// asks goes on from there with pauses of its own.
 const TRIES: u32 = 7;
@@ -58,6 +63,8 @@ pub struct Reach {
     region: String,
     path_style: bool,
     requester_pays: bool,
+    most_parts: usize,
+    sums_no_copies: Arc<AtomicBool>,
 }
 
 impl Reach {
@@ -99,7 +106,23 @@ impl Reach {
             region,
             path_style,
             requester_pays,
+            most_parts: MOST_PARTS,
+            sums_no_copies: Arc::default(),
         })
+    }
+
+    /// For a store that takes fewer parts an upload than S3 does; two at least.
+    #[must_use]
+    pub fn with_most_parts(self, most_parts: usize) -> Self {
+        Self { most_parts: most_parts.max(2), ..self }
+    }
+
+    pub(super) fn most_parts(&self) -> usize {
+        self.most_parts
+    }
+
+    pub(super) fn sums_no_copies(&self) -> Arc<AtomicBool> {
+        self.sums_no_copies.clone()
     }
 
     pub(super) fn client(&self) -> Client {
@@ -131,7 +154,7 @@ impl Reach {
 #[async_trait]
 impl Buckets for Reach {
     fn bucket(&self, name: &str) -> SharedBlobs {
-        std::sync::Arc::new(S3Blobs::new(self, name, ""))
+        Arc::new(S3Blobs::new(self, name, ""))
     }
 
     async fn pass(&self, prefix: &str) -> Result<Pass> {
@@ -244,6 +267,13 @@ fn timeouts() -> TimeoutConfig {
 /// For what is asked before there is work to lose.
 pub(super) fn impatient() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::Config::builder().retry_config(retries().with_max_attempts(FIRST_TRIES))
+}
+
+/// For what moves bytes inside the store. Others are given up sooner: a server that is silent there is away.
+pub(super) fn patient() -> aws_sdk_s3::config::Builder {
+    let timeouts = timeouts().to_builder();
+    let timeouts = timeouts.read_timeout(COPIED_WITHIN).operation_attempt_timeout(COPIED_WITHIN).build();
+    aws_sdk_s3::Config::builder().timeout_config(timeouts)
 }
 
 fn retries() -> RetryConfig {

@@ -1,7 +1,7 @@
 //! Objects that go up in parts and are there at once when all parts are. An upload that is let go of before that
 //! is aborted, so that its parts don't cost money for ever.
 
-use std::ops::Range;
+use std::{ops::Range, sync::atomic::Ordering};
 
 use anyhow::anyhow;
 use aws_sdk_s3::{
@@ -17,7 +17,9 @@ use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use super::{
     S3Blobs,
     error::{failed, is_taken},
-    parts::{Part, parts},
+    parts::Part,
+    plan::{Plan, plan},
+    reach::patient,
 };
 use crate::{
     Error, Kind, Result,
@@ -47,12 +49,23 @@ impl S3Blobs {
             let body = self.pieces(&pieces).await?;
             return self.put_new(key, body).await;
         }
-        let parts = parts(&pieces);
-        if let Some(put) = self.upload(key, &parts, true).await? {
-            return Ok(put);
+        match plan(&pieces, self.most_parts) {
+            Plan::Direct(parts) => self.upload_parts(key, &parts).await,
+            Plan::Joined(groups) => self.join(key, &groups).await,
         }
-        tracing::debug!(key, "this store tells no checksums of what it copies: the upload goes without");
-        let put = self.upload(key, &parts, false).await?;
+    }
+
+    /// As one upload: with checksums, unless the store was seen to tell none of what it copies.
+    pub(super) async fn upload_parts(&self, key: &str, parts: &[Part]) -> Result<Put> {
+        let is_copied = parts.iter().any(|part| matches!(part, Part::Copied { .. }));
+        if !is_copied || !self.sums_no_copies.load(Ordering::Relaxed) {
+            if let Some(put) = self.upload(key, parts, true).await? {
+                return Ok(put);
+            }
+            self.sums_no_copies.store(true, Ordering::Relaxed);
+            tracing::debug!(key, "this store tells no checksums of what it copies: uploads go without");
+        }
+        let put = self.upload(key, parts, false).await?;
         let doing = || self.doing("composing", key);
         put.ok_or_else(|| {
             Error::new(Kind::Corrupt, doing(), anyhow!("an upload without checksums asks for them"))
@@ -165,6 +178,8 @@ impl Upload {
             .part_number(number)
             .copy_source(escaped(&format!("{}/{}", blobs.bucket, blobs.key(key))))
             .copy_source_range(format!("bytes={}-{}", range.start, range.end - 1))
+            .customize()
+            .config_override(patient())
             .send()
             .await
             .map_err(|error| failed(blobs.doing("copying", key), error))?;
@@ -181,6 +196,9 @@ impl Upload {
             .upload_id(&self.id)
             .if_none_match("*")
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
+            .customize()
+            // Some stores put the parts together only now.
+            .config_override(patient())
             .send()
             .await;
         match completed {
