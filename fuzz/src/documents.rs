@@ -29,7 +29,8 @@ pub(crate) const ENVELOPE: Target = Target {
     name: "envelope",
     run: envelope,
     samples: || {
-        let written = ["envelope-v1", "envelope-v2", "envelope-v3", "envelope-v3-merge", "reference-v1"];
+        let written =
+            ["envelope-v1-analyze", "envelope-v2-eval", "envelope-v3", "envelope-v3-merge", "reference-v1"];
         written.map(|name| sample(&format!("proto/samples/{name}.json"))).to_vec()
     },
     tokens: WORDS,

@@ -126,9 +126,9 @@ mod tests {
     #[test]
     fn every_frozen_message_still_reads_and_is_still_written() {
         for sample in [
-            include_str!("../samples/envelope-v1.json"),
-            include_str!("../samples/envelope-v2.json"),
-            include_str!("../samples/envelope-v2-scenes.json"),
+            include_str!("../samples/envelope-v1-analyze.json"),
+            include_str!("../samples/envelope-v2-analyze.json"),
+            include_str!("../samples/envelope-v2-eval.json"),
             include_str!("../samples/envelope-v3.json"),
             include_str!("../samples/envelope-v3-assemble.json"),
             include_str!("../samples/envelope-v3-merge.json"),

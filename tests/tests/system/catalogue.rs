@@ -1,7 +1,7 @@
 //! What a run tells of itself in STAC, while it is made and when it is asked for again. Whether it is told in the right words
 //! is looked at where others read our files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use swath_proto::keys;
@@ -20,6 +20,28 @@ fn run(site: &Site, predict: &str) -> String {
 fn documents(run: &str) -> [String; 2] {
     let id = run.parse().expect("a run's name");
     [keys::stac_item(&id, &"scene-1".parse().expect("a name")), keys::stac_collection(&id)]
+}
+
+/// Each of so many scenes has an Item, and what it names as data is this run's and there.
+pub fn assert_names_its_own(site: &Site, run: &str, scenes: usize) {
+    let items: Vec<_> = std::fs::read_dir(items_folder(site, run)).expect("items").flatten().collect();
+    assert_eq!(items.len(), scenes);
+    for item in items {
+        let json: Value =
+            serde_json::from_slice(&std::fs::read(item.path()).expect("an item")).expect("JSON");
+        for (name, asset) in json["assets"].as_object().expect("assets") {
+            let href = asset["href"].as_str().expect("a place");
+            let file = std::fs::metadata(items_folder(site, run).join(href)).expect(href);
+            assert!(href.contains(&format!("/{run}/")), "{name}: {href}");
+            // Of the evaluation, which may change later, it is not told.
+            let size = asset.get("file:size").map_or(file.len(), |size| size.as_u64().expect("a number"));
+            assert_eq!(size, file.len(), "{name}: {href}");
+        }
+    }
+}
+
+fn items_folder(site: &Site, run: &str) -> PathBuf {
+    Path::new(&site.root).join(format!("stac/{run}/items"))
 }
 
 #[test]

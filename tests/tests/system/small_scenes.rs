@@ -19,6 +19,7 @@ use swath_proto::{
 use swath_tests::faults::{self, Fault};
 
 use crate::{
+    catalogue,
     failures::submit,
     same_bytes::run_name,
     shape::python,
@@ -338,6 +339,7 @@ fn another_run_takes_what_is_finished_and_reads_no_image_again() {
     }
     let third = run_name(&site.swath(&["run", &file, "--rerun"], 0).stdout);
     assert_same(&files(&site, &third), &made, "a map was touched");
+    catalogue::assert_names_its_own(&site, &third, SCENES);
     assert_eq!(std::fs::read(touched).expect("a file"), b"mine");
 }
 
