@@ -318,7 +318,8 @@ async fn assembling_large_scores() {
     let ratio = |others: &[Cost], value: fn(&Cost) -> f64| {
         median(ours.iter().zip(others).map(|(ours, other)| value(ours) / value(other)).collect())
     };
-    let (wall, cpu): (fn(&Cost) -> f64, fn(&Cost) -> f64) = (|cost| cost.wall_s, |cost| cost.cpu_s);
+    let wall: fn(&Cost) -> f64 = |cost| cost.wall_s;
+    let cpu: fn(&Cost) -> f64 = |cost| cost.cpu_s;
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let line = serde_json::json!({
         "name": "assemble/scores-against-cp", "value": ratio(&plain, wall), "unit": "x", "bytes": bytes, "pairs": PAIRS,

@@ -1,6 +1,8 @@
 //! Files that we lay out ourselves, as GDAL reads them: block by block the pixels of a file that GDAL has written
 //! from the same array, in either compression; and what they say of themselves is what GDAL finds.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
+
 use std::{fs::File, os::unix::fs::FileExt as _, path::Path};
 
 use gdal::{

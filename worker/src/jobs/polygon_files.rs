@@ -10,7 +10,7 @@ pub(super) struct PolygonFiles<'a>(Vec<PolygonFile<'a>>);
 
 enum PolygonFile<'a> {
     GeoJson(GeoJson<&'a mut Vec<u8>>),
-    GeoParquet(GeoParquet<&'a mut Vec<u8>>),
+    GeoParquet(Box<GeoParquet<&'a mut Vec<u8>>>),
 }
 
 impl<'a> PolygonFiles<'a> {
@@ -18,9 +18,11 @@ impl<'a> PolygonFiles<'a> {
         let begin = |(format, out): &'a mut (VectorFormat, Vec<u8>)| -> Result<PolygonFile<'a>, WriteError> {
             Ok(match format {
                 VectorFormat::GeoJson => PolygonFile::GeoJson(GeoJson::new(out, AreaUnit::SquareMetres)?),
-                VectorFormat::GeoParquet => {
-                    PolygonFile::GeoParquet(GeoParquet::new(out, Crs::LonLat, AreaUnit::SquareMetres)?)
-                }
+                VectorFormat::GeoParquet => PolygonFile::GeoParquet(Box::new(GeoParquet::new(
+                    out,
+                    Crs::LonLat,
+                    AreaUnit::SquareMetres,
+                )?)),
             })
         };
         files.iter_mut().map(begin).collect::<Result<_, WriteError>>().map(Self)
