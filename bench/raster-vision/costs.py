@@ -69,7 +69,8 @@ def predict_by_hand(swath, work, scene):
 
 
 def _ours(swath, work, scene):
-    keys = dict(model__architecture="unet-resnet18", model__weights=work / "weights.pth")
+    # In items, or a scene of this size is written at once and nothing assembled.
+    keys = dict(model__architecture="unet-resnet18", model__weights=work / "weights.pth", predict__item_px=1024)
 
     def ours():
         shutil.rmtree(work / "ours", ignore_errors=True)

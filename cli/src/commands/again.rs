@@ -47,8 +47,8 @@ pub(super) async fn before(record: &RunRecord, doors: &Doors) -> anyhow::Result<
         }
         return Ok(Before::Told("it was done, but files of it are gone: making them again".into()));
     }
-    if catalogue_is_gone(record, doors).await? {
-        return Ok(Before::Told("it was done, but its catalogue is gone: telling it again".into()));
+    if record_is_gone(record, doors).await? {
+        return Ok(Before::Told("it was done, but what tells of it is gone: telling it again".into()));
     }
     Ok(Before::Done(Box::new(status)))
 }
@@ -62,17 +62,26 @@ async fn files_are_gone(record: &RunRecord, doors: &Doors) -> anyhow::Result<boo
         [Some(keys::prediction(run, &scene.id)), scores, confidence].into_iter().flatten()
     });
     let bundle = record.has(Stage::Bundle).then(|| keys::bundle(run));
-    let merged = record.vectors.iter().filter(|_| record.has(Stage::Merge)).flat_map(|plan| &plan.formats);
+    let formats = || record.vectors.iter().flat_map(|plan| &plan.formats);
+    let traced = record.scenes.iter().filter(|_| record.has(Stage::Vectorize)).take(LOOKED_AT);
+    let polygons = traced.flat_map(|scene| {
+        formats().map(|format| format!("{}.{}", keys::vectors(run, &scene.id), format.extension()))
+    });
+    let merged = formats().filter(|_| record.has(Stage::Merge));
     let merged = merged.map(|format| format!("{}.{}", keys::merged(run), format.extension()));
-    is_any_gone(maps.chain(merged).chain(bundle), doors).await
+    is_any_gone(maps.chain(polygons).chain(merged).chain(bundle), doors).await
 }
 
-async fn catalogue_is_gone(record: &RunRecord, doors: &Doors) -> anyhow::Result<bool> {
+/// Of what the coordinator itself writes at a run's end.
+async fn record_is_gone(record: &RunRecord, doors: &Doors) -> anyhow::Result<bool> {
     let run = &record.run;
+    let is_evaluated = record.has(Stage::Eval) && record.scenes.iter().any(|scene| scene.labels.is_some());
+    let eval = is_evaluated.then(|| keys::eval(run));
     let scenes = record.scenes.iter().filter(|_| record.has(Stage::Predict)).take(LOOKED_AT);
     let mut documents = scenes.map(|scene| keys::stac_item(run, &scene.id)).peekable();
     let collection = documents.peek().map(|_| keys::stac_collection(run));
-    is_any_gone(documents.chain(collection), doors).await
+    let model = collection.as_ref().filter(|_| record.has(Stage::Bundle)).map(|_| keys::stac_model(run));
+    is_any_gone(documents.chain(collection).chain(model).chain(eval), doors).await
 }
 
 async fn is_any_gone(keys: impl Iterator<Item = String>, doors: &Doors) -> anyhow::Result<bool> {

@@ -26,17 +26,17 @@ pub(super) async fn results(
     let run = &record.run;
     if let Ok(json) = blobs.get(&keys::eval(run)).await {
         scores(&serde_json::from_slice(&json)?);
-        say!("scores    {}", blobs.uri(&keys::eval(run)));
+        say!("eval        {}", blobs.uri(&keys::eval(run)));
     }
     let made = |stage: Stage| status.stages.get(stage.name()).is_some_and(|count| count.done > 0);
     // Small scenes are predicted as finished files.
     if made(Stage::Assemble) || (record.has(Stage::Assemble) && made(Stage::Predict)) {
         of_scenes(record, blobs, "map", |scene| keys::prediction(run, scene)).await?;
         if record.predict.scores {
-            of_scenes(record, blobs, "shares", |scene| keys::scores(run, scene)).await?;
+            of_scenes(record, blobs, "scores", |scene| keys::scores(run, scene)).await?;
         }
         if record.predict.confidence {
-            of_scenes(record, blobs, "sureness", |scene| keys::confidence(run, scene)).await?;
+            of_scenes(record, blobs, "confidence", |scene| keys::confidence(run, scene)).await?;
         }
     }
     if let Some(plan) = record.vectors.as_ref().filter(|_| made(Stage::Vectorize)) {
@@ -48,40 +48,42 @@ pub(super) async fn results(
     if let Some(plan) = record.vectors.as_ref().filter(|_| made(Stage::Merge)) {
         for format in &plan.formats {
             let key = format!("{}.{}", keys::merged(run), format.extension());
-            say!("merged    {}", blobs.uri(&key));
+            say!("merged      {}", blobs.uri(&key));
         }
     }
     if made(Stage::Step) {
         for step in &record.steps {
-            say!("{:<10}{}", "step", blobs.uri(&keys::step_output(run, &step.name, None, None)));
+            say!("{:<12}{}", "step", blobs.uri(&keys::step_output(run, &step.name, None, None)));
         }
     }
     if made(Stage::Train) {
         if let Some(log) = &status.training_log {
-            say!("training  {}", blobs.uri(log));
+            say!("training    {}", blobs.uri(log));
         }
         // Pinned on the way.
         let record = read_record(blobs, run).await?;
         if let Some(weights) = record.as_ref().and_then(|record| keys::model(&record.predict.model.weights)) {
-            say!("weights   {}", blobs.uri(&weights));
+            say!("weights     {}", blobs.uri(&weights));
         }
         if let Some(int8) = record.and_then(|record| record.predict.int8) {
             let used = if int8.is_accepted() { "in 8 bits" } else { "in 32 bits: 8 were not good enough" };
             let (lost, chips) = (int8.lost() * 100.0, int8.chips);
             match int8.is_measured() {
                 true => {
-                    say!("computed  {used} (F1 {lost:.2} points lower at most, on {chips} validation chips)")
+                    say!(
+                        "computed    {used} (F1 {lost:.2} points lower at most, on {chips} validation chips)"
+                    )
                 }
-                false => say!("computed  in 32 bits: no validation chip says how 8 would do"),
+                false => say!("computed    in 32 bits: no validation chip says how 8 would do"),
             }
         }
     }
     if made(Stage::Bundle) {
-        say!("bundle    {}", blobs.uri(&keys::bundle(run)));
+        say!("bundle      {}", blobs.uri(&keys::bundle(run)));
     }
     let catalogue = keys::stac_collection(run);
     if record.has(Stage::Predict) && blobs.head(&catalogue).await?.is_some() {
-        say!("catalogue {}", blobs.uri(&catalogue));
+        say!("catalogue   {}", blobs.uri(&catalogue));
     }
     Ok(())
 }
@@ -100,10 +102,10 @@ async fn of_scenes(
             continue;
         }
         if shown == SHOWN {
-            say!("{:<10}and more beside them", "");
+            say!("{:<12}and more beside them", "");
             break;
         }
-        say!("{what:<10}{}", blobs.uri(&key));
+        say!("{what:<12}{}", blobs.uri(&key));
         shown += 1;
     }
     Ok(())

@@ -45,10 +45,11 @@ fn items_folder(site: &Site, run: &str) -> PathBuf {
 }
 
 #[test]
-fn a_catalogue_that_is_gone_is_made_again_to_the_last_byte() {
+fn what_tells_of_a_run_is_made_again_to_the_last_byte_where_it_is_gone() {
     let site = Site::new(Kind::Embedded);
     let name = run(&site, "item_px = 256");
-    let keys = documents(&name);
+    let [item, collection] = documents(&name);
+    let keys = [item, collection, keys::eval(&name.parse().expect("a run's name"))];
     let before = keys.each_ref().map(|key| site.object(key));
     for key in &keys {
         std::fs::remove_file(Path::new(&site.root).join(key)).expect("deleting");

@@ -17,7 +17,7 @@ fn what_was_measured_in_8_bits_is_predicted_in_8_bits_and_again_from_the_bundle(
     let record = RunRecord::from_json(&site.object(&keys::run_record(&run))).expect("a record");
     let int8 = record.predict.int8.expect("it was tried");
     assert!(int8.chips > 0 && int8.is_accepted(), "{int8:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("computed  in 8 bits"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("computed    in 8 bits"), "{output:?}");
     let class = record.predict.class.expect("a class");
     assert_eq!((class.precision.as_str(), class.model.precision), ("int8", Precision::Int8(int8.ranges)));
     assert!(class.engine.starts_with("OpenVINO"), "{}", class.engine);
