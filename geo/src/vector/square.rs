@@ -28,8 +28,6 @@ pub const MAX_SQUARED_CORNERS: usize = 2048;
 
 /// Of a pixel, in which corners are placed.
 const STEPS: f64 = 4096.0;
-/// Stairs of pixels lie no farther off the line that they stand for.
-const STAIR_PX: f64 = 0.75;
 /// An area may change by one part in so many.
 const AREA_PARTS: i128 = 10;
 
@@ -43,7 +41,7 @@ pub fn square(polygon: &Polygon, shift_px: f64) -> Option<Outline> {
     if shift_px.is_nan() || shift_px <= 0.0 {
         return None;
     }
-    let simple = simplify(polygon.clone(), (shift_px / 2.0).max(STAIR_PX).min(shift_px)).polygon;
+    let simple = simplify(polygon.clone(), shift_px / 2.0).polygon;
     let (traced, outer) = (polygon.rings.first()?, simple.rings.first()?);
     if simple.rings.iter().map(|ring| ring.corners().len()).sum::<usize>() > MAX_SQUARED_CORNERS {
         return None;

@@ -92,17 +92,6 @@ fn buildings_at_any_angle_get_their_right_angles_back() {
 }
 
 #[test]
-fn a_small_shift_makes_no_stairs() {
-    for degrees in [7.0, 18.0, 33.0, 45.0, 61.0] {
-        let wanted =
-            turned(&[[-20.0, -12.0], [-20.0, 12.0], [20.0, 12.0], [20.0, -12.0]], degrees, [60.0, 60.0]);
-        let outline = square(&traced(vec![wanted.clone()]), 1.0).unwrap();
-        assert_eq!(outline.rings[0].len(), 4, "{degrees}: {:?}", outline.rings[0]);
-        assert_has_corners(&outline.rings[0], &wanted, 1.0);
-    }
-}
-
-#[test]
 fn a_court_is_as_right_angled_as_its_building() {
     let rectangle = |w: f64, h: f64| turned(&[[-w, -h], [-w, h], [w, h], [w, -h]], 33.0, [60.0, 60.0]);
     let rings = vec![rectangle(40.0, 30.0), rectangle(15.0, 9.0)];
