@@ -4,12 +4,14 @@ mod worker;
 
 use std::path::PathBuf;
 
+#[cfg(feature = "worker")]
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{
     Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
     parser::ValueSource,
 };
 #[cfg(feature = "worker")]
-use swath_proto::item::{Blend, Mixing, Views};
+use swath_proto::item::{Blend, Views};
 use swath_proto::{
     ids::RunId,
     item::{Place, Stage},
@@ -227,11 +229,11 @@ pub struct PredictArgs {
     #[arg(long)]
     pub confidence: bool,
     /// What becomes of the margins of windows.
-    #[arg(long, value_enum, default_value_t)]
-    pub blend: BlendWord,
+    #[arg(long, value_parser = word::<Blend>(&["crop", "hann"]), default_value = "crop")]
+    pub blend: Blend,
     /// Views of each window that the network is shown; their probabilities are averaged.
-    #[arg(long, value_enum, default_value_t)]
-    pub augment: ViewsWord,
+    #[arg(long, value_parser = word::<Views>(&["none", "flips", "d4"]), default_value = "none")]
+    pub augment: Views,
     /// Write polygons too, beside OUT as *.geojson.
     #[arg(long)]
     pub polygons: bool,
@@ -242,40 +244,13 @@ pub struct PredictArgs {
     pub tuning: Tuning,
 }
 
-/// As in `[predict]` of a pipeline file.
+/// One of these words, as pipeline files spell them.
 #[cfg(feature = "worker")]
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum BlendWord {
-    #[default]
-    Crop,
-    Hann,
-}
-
-/// As in `[predict]` of a pipeline file.
-#[cfg(feature = "worker")]
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum ViewsWord {
-    #[default]
-    None,
-    Flips,
-    D4,
-}
-
-#[cfg(feature = "worker")]
-impl PredictArgs {
-    pub fn mixing(&self) -> Mixing {
-        Mixing {
-            blend: match self.blend {
-                BlendWord::Crop => Blend::Crop,
-                BlendWord::Hann => Blend::Hann,
-            },
-            augment: match self.augment {
-                ViewsWord::None => Views::None,
-                ViewsWord::Flips => Views::Flips,
-                ViewsWord::D4 => Views::D4,
-            },
-        }
-    }
+fn word<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: serde::de::DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| serde_json::from_value(word.into()))
 }
 
 #[derive(Debug, ClapArgs)]

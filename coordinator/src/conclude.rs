@@ -10,6 +10,7 @@ use swath_proto::{
     item::{EvalPart, Item, Place, Stage, Work},
     keys,
     score::{SceneScore, SceneScores},
+    vectors::Merged,
 };
 
 use crate::{
@@ -86,8 +87,8 @@ pub async fn evaluation(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<Ev
     Ok(Evaluated::All(Content { digest: Digest::of(&json), json, is_other }))
 }
 
-/// What is done and would be made of something else now: polygons, those of all scenes, the bundle, and steps for the run. Scenes that were set
-/// aside may have come since, when somebody has replayed them.
+/// What is done and would be made of something else now: polygons, those of all scenes, the bundle, and steps for
+/// the run. Scenes that were set aside may have come since, when somebody has replayed them.
 pub async fn stale(
     board: &Board,
     blobs: &SharedBlobs,
@@ -100,10 +101,7 @@ pub async fn stale(
     if board.is_done(bundle.place) && blobs.head(&keys::item_output(&bundle)).await?.is_none() {
         stale.push(bundle.place);
     }
-    if board.is_done(MERGE)
-        && let Some(merge) = board.item(MERGE)
-        && blobs.head(&keys::item_output(&merge.item)).await?.is_none()
-    {
+    if is_merge_stale(board, blobs).await? {
         stale.push(MERGE);
     }
     // A step takes what earlier ones have made.
@@ -120,6 +118,25 @@ pub async fn stale(
         }
     }
     Ok(stale)
+}
+
+/// The files of all merges of a run have the same names: a note may be of one that was written over since, while a scene
+/// was away.
+async fn is_merge_stale(board: &Board, blobs: &SharedBlobs) -> anyhow::Result<bool> {
+    let Some(merge) = board.item(MERGE).filter(|_| board.is_done(MERGE)) else { return Ok(false) };
+    let key = keys::item_output(&merge.item);
+    let json = match blobs.get(&key).await {
+        Err(error) if error.kind == Kind::NotFound => return Ok(true),
+        json => json.with_context(|| format!("reading {key}"))?,
+    };
+    let Merged::V1 { files, .. } = serde_json::from_slice(&json).with_context(|| format!("reading {key}"))?;
+    for file in files {
+        let there = blobs.head(&file.key).await?;
+        if there.is_none_or(|there| there.len != file.bytes) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Another run has written what it had, under the same name.

@@ -10,7 +10,7 @@ use swath_backends::{
 };
 use swath_bundle::Bundle;
 use swath_coordinator::freeze::{self, SCENE, Wanted};
-use swath_proto::{keys, status::RunState};
+use swath_proto::{item::Mixing, keys, status::RunState};
 
 use super::run::{serve, start_workers};
 use crate::{
@@ -36,7 +36,7 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
         scores: args.scores,
         confidence: args.confidence,
         polygons: args.polygons,
-        mixing: args.mixing(),
+        mixing: Mixing { blend: args.blend, augment: args.augment },
     };
     spare_what_is_there(&image, &out, wanted)?;
     let doors = DoorArgs::of_folder(&work)?;

@@ -1,7 +1,7 @@
 //! Joins a scene's predicted rectangles to Cloud-Optimised GeoTIFFs. Tiles are copied as they are, an item's in one
 //! stretch; only each item's deepest overview is decoded, to make the levels above it.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
@@ -162,9 +162,10 @@ async fn product(
         while left > 0 {
             let level = &products[*part].levels[run.level as usize];
             let end = level.tile_sizes.len().min(*tile + left);
-            for range in level.bytes(*tile..end) {
-                push(&mut pieces, &parts[*part].key, range);
-            }
+            let key = &parts[*part].key;
+            pieces.extend(
+                level.bytes(*tile..end).into_iter().map(|range| Piece::Range { key: key.clone(), range }),
+            );
             left -= end - *tile;
             (*part, *tile) = if end == level.tile_sizes.len() { (*part + 1, 0) } else { (*part, end) };
         }
@@ -203,16 +204,6 @@ fn tallies(products: &[&Product]) -> Vec<Tally> {
     let of_band =
         |band: usize| products.iter().map(|product| product.tallies[band]).fold(Tally::NOTHING, Tally::and);
     (0..n_bands).map(of_band).collect()
-}
-
-/// Joins what follows the piece before it.
-fn push(pieces: &mut Vec<Piece>, key: &str, range: Range<u64>) {
-    match pieces.last_mut() {
-        Some(Piece::Range { key: last, range: before }) if last == key && before.end == range.start => {
-            before.end = range.end;
-        }
-        _ => pieces.push(Piece::Range { key: key.to_owned(), range }),
-    }
 }
 
 /// Compressed tiles of the levels above the items', by level, in Z-order.

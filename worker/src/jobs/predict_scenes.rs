@@ -116,20 +116,23 @@ async fn take_over(
     noted: FinishedScene,
 ) -> Result<Option<FinishedScene>, JobError> {
     let FinishedScene { scene, classes, scores, confidence, footprint } = noted;
-    let mut beside = Vec::new();
-    for (noted, key) in
-        [(scores, keys::scores(&item.run, &scene)), (confidence, keys::confidence(&item.run, &scene))]
-    {
-        let Some(noted) = noted else {
-            beside.push(None);
-            continue;
-        };
-        let Some(taken) = take(cx, noted, key).await? else { return Ok(None) };
-        beside.push(Some(taken));
-    }
-    let (confidence, scores) = (beside.pop().flatten(), beside.pop().flatten());
+    let scores = take_beside(cx, scores, keys::scores(&item.run, &scene)).await?;
+    let confidence = take_beside(cx, confidence, keys::confidence(&item.run, &scene)).await?;
+    let (Some(scores), Some(confidence)) = (scores, confidence) else { return Ok(None) };
     let classes = take(cx, classes, keys::prediction(&item.run, &scene)).await?;
     Ok(classes.map(|classes| FinishedScene { scene, classes, scores, confidence, footprint }))
+}
+
+/// A file that not every run has.
+async fn take_beside(
+    cx: &Context,
+    noted: Option<FinishedFile>,
+    key: String,
+) -> Result<Option<Option<FinishedFile>>, JobError> {
+    match noted {
+        Some(noted) => Ok(take(cx, noted, key).await?.map(Some)),
+        None => Ok(Some(None)),
+    }
 }
 
 async fn take(cx: &Context, noted: FinishedFile, key: String) -> Result<Option<FinishedFile>, JobError> {
