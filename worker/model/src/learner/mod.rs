@@ -14,7 +14,7 @@ use tch::{Kind, Reduction, Tensor};
 use crate::{
     error::{ModelError, Result},
     network::{Layers, Learnt, Network, Pass, build},
-    torch::use_threads,
+    torch::{drawing_from, use_threads},
     weights::{Backbone, File, FreshHead, Seeded, Weights},
 };
 
@@ -126,9 +126,9 @@ impl Learner {
             ));
         }
         use_threads(self.setup.threads);
-        tch::manual_seed(seed as i64);
         self.learnt.parameters.iter_mut().for_each(|(_, parameter)| parameter.zero_grad());
-        let logits = self.network.forward(&self.images(batch)?, Pass::Learn)?;
+        let images = self.images(batch)?;
+        let logits = drawing_from(seed, || self.network.forward(&images, Pass::Learn))?;
         let sum = self.cross_entropy(&logits, batch)?;
         let loss = self.loss(&sum, batch)?;
         sum.f_div_scalar(if loss.weight > 0.0 { loss.weight } else { 1.0 })?.f_backward()?;

@@ -1,6 +1,9 @@
 //! Steps of learning are PyTorch's: `testdata/reference.py` wrote the numbers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use serde::Deserialize;
 
@@ -96,6 +99,31 @@ fn losses_gradients_and_weights_of_three_steps_are_those_of_pytorch() {
             check(tensor, &some(tensors[tensor.as_str()]), wanted, 1e-5, 1e-2);
         }
     }
+}
+
+/// PyTorch has one generator for the process: what is dropped must not come from another's seed.
+#[test]
+fn learners_side_by_side_drop_what_they_drop_alone() {
+    let deeplab = || Learner::new(setup(Architecture::Deeplabv3Resnet50, Optimizer::Adam), Start::Drawn);
+    let batch = batch(2, 32);
+    let alone = deeplab().unwrap().step(&batch, 1e-3, 100).unwrap();
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let seeding = scope.spawn(|| {
+            let setup = setup(Architecture::Tiny, Optimizer::Adam);
+            let mut other = Learner::new(setup, Start::Drawn).unwrap();
+            let (batch, mut seed) = (self::batch(1, 8), 0);
+            while !ended.load(Ordering::Relaxed) {
+                other.step(&batch, 1e-3, seed).unwrap();
+                seed += 1;
+            }
+            seed
+        });
+        let beside = deeplab().unwrap().step(&batch, 1e-3, 100);
+        ended.store(true, Ordering::Relaxed);
+        assert!(seeding.join().unwrap() > 0);
+        assert_eq!(beside.unwrap(), alone);
+    });
 }
 
 #[test]

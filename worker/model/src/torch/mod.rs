@@ -17,7 +17,7 @@ use crate::{
 pub(crate) use eager::Eager;
 pub(crate) use library::engine;
 pub use process::init_process;
-pub(crate) use process::use_threads;
+pub(crate) use process::{drawing_from, use_threads};
 pub(crate) use script::Module;
 
 pub(crate) struct Torch {

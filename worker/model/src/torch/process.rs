@@ -1,6 +1,6 @@
-//! What has to be set once a process, before the engine is used.
+//! What the engine has one of in a process: where memory comes from, threads, the generator.
 
-use std::sync::Once;
+use std::sync::{Mutex, Once, PoisonError};
 
 use super::blocks::use_blocks;
 
@@ -21,6 +21,16 @@ pub(crate) fn use_threads(threads: u32) {
     if tch::get_num_threads() != threads {
         tch::set_num_threads(threads);
     }
+}
+
+/// What `pass` draws comes from `seed` alone: PyTorch draws from one generator for the whole process,
+/// which another learner must not seed meanwhile.
+pub(crate) fn drawing_from<T>(seed: u64, pass: impl FnOnce() -> T) -> T {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    // It holds nothing that a panic could have left half done.
+    let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    tch::manual_seed(seed as i64);
+    pass()
 }
 
 /// What items read and write comes and goes in large blocks, on many threads.
