@@ -75,6 +75,11 @@ impl Bundle {
         Ok(bundle)
     }
 
+    /// The name it was opened under.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     pub const fn model(&self) -> &Model {
         &self.document.model
     }

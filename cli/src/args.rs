@@ -222,6 +222,9 @@ pub struct PredictArgs {
     pub image: String,
     /// The GeoTIFF to write: the class of each pixel.
     pub out: PathBuf,
+    /// One more bundle, for the same classes and pixels: the probabilities of all are averaged. Can be given several times.
+    #[arg(long, value_name = "BUNDLE")]
+    pub with: Vec<PathBuf>,
     /// Write the classes' scores too, beside OUT as *.scores.tif.
     #[arg(long)]
     pub scores: bool,

@@ -21,7 +21,7 @@ pub mod pack;
 pub mod planes;
 pub mod pyramid;
 pub mod rasterize;
-mod softmax;
+pub mod softmax;
 pub mod stats;
 pub mod tally;
 pub mod tiles;

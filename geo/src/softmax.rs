@@ -32,12 +32,12 @@ pub(crate) fn round_bits(x: f32) -> u32 {
 
 /// Whether the softmax of some logits is defined: none is NaN or +inf, and not all are -inf.
 #[inline(always)]
-pub(crate) fn is_defined(logits: &[f32]) -> bool {
+pub fn is_defined(logits: &[f32]) -> bool {
     logits.iter().all(|&l| l < f32::INFINITY) && logits.iter().any(|&l| l > f32::NEG_INFINITY)
 }
 
 /// Replaces a row of logits, `n_classes` a pixel, by probabilities times `scale`.
-pub(crate) fn softmax(row: &mut [f32], n_classes: usize, scale: f32) {
+pub fn softmax(row: &mut [f32], n_classes: usize, scale: f32) {
     for pixel in row.chunks_exact_mut(n_classes) {
         let max = pixel.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         pixel.iter_mut().for_each(|l| *l -= max);

@@ -75,12 +75,13 @@ fn links(record: &RunRecord, scene: &Scene<'_>) -> Vec<Value> {
     if scene.has_model {
         links.push(link("derived_from", "../model.json", GEOJSON));
     }
-    let weights = &record.predict.model.weights;
-    if let (Weights::File { sha256, .. }, Some(key)) = (weights, keys::model(weights)) {
-        // Named by its content.
-        links.push(json!({
-            "rel": "derived_from", "href": link::up(DEPTH, &key), "file:checksum": checksum(sha256)
-        }));
+    for network in record.predict.model.networks() {
+        if let (Weights::File { sha256, .. }, Some(key)) = (&network.weights, keys::model(&network.weights)) {
+            // Named by its content.
+            links.push(json!({
+                "rel": "derived_from", "href": link::up(DEPTH, &key), "file:checksum": checksum(sha256)
+            }));
+        }
     }
     links
 }

@@ -75,7 +75,7 @@ pub struct Key {
 const KEEP: usize = 2;
 
 impl Models {
-    pub fn get(&mut self, key: &Key, files: &Files) -> Result<&mut dyn Predictor, JobError> {
+    pub fn get(&mut self, key: &Key, files: &[Files]) -> Result<&mut dyn Predictor, JobError> {
         if let Some(at) = self.loaded.iter().position(|(loaded, _)| loaded == key) {
             let used = self.loaded.remove(at);
             self.loaded.push(used);

@@ -13,8 +13,17 @@ use swath_proto::{
 
 use crate::{context::Context, failure::JobError};
 
-/// Where what the model names lies on this machine.
-pub async fn files(cx: &Context, model: &ModelRef) -> Result<Files, JobError> {
+/// Where what the model names lies on this machine, for each of its networks.
+pub async fn files(cx: &Context, model: &ModelRef) -> Result<Vec<Files>, JobError> {
+    let mut all = Vec::new();
+    for network in model.networks() {
+        all.push(files_of(cx, &network).await?);
+    }
+    Ok(all)
+}
+
+/// Of the first of its networks.
+pub async fn files_of(cx: &Context, model: &ModelRef) -> Result<Files, JobError> {
     let weights = match (&model.weights, keys::model(&model.weights)) {
         (Weights::File { sha256, .. }, Some(key)) => Some(cached(cx, *sha256, &key).await?),
         _ => None,

@@ -23,7 +23,9 @@ use crate::{
 pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
     config::check(&args.tuning)?;
     let stop = stop_on_signals()?;
-    let bundle = Bundle::open(&args.bundle).map_err(|error| Usage(format!("{error:#}")))?;
+    let bundles = std::iter::once(&args.bundle).chain(&args.with).map(Bundle::open);
+    let bundles: Vec<Bundle> =
+        bundles.collect::<Result<_, _>>().map_err(|error| Usage(format!("{error:#}")))?;
     let image = absolute(&args.image)?;
     let out = std::path::absolute(&args.out)?;
     let work = beside(&out, ".swath")?;
@@ -43,7 +45,7 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
     let urls = Urls { root: doors.root.clone(), queue: doors.queue.clone(), ledger: doors.ledger.clone() };
     let opened = open(&urls).await?;
     let (frozen, source) =
-        freeze::freeze_bundle(&bundle, &image, wanted, &opened.blobs).await.map_err(as_usage)?;
+        freeze::freeze_bundles(&bundles, &image, wanted, &opened.blobs).await.map_err(as_usage)?;
     freeze::submit(&frozen, &source, &opened.blobs).await?;
     let record = frozen.record;
     let pool = start_workers(args.workers, &args.tuning, &doors)?;

@@ -1,19 +1,21 @@
-//! From a bundle and one image to a frozen run: no pipeline file is needed, since the bundle says it all.
+//! From bundles and one image to a frozen run: no pipeline file is needed, since a bundle says it all.
 
 use anyhow::{Context as _, bail};
 use swath_backends::{blobs::SharedBlobs, outside::Outside};
 use swath_bundle::{Bundle, Model};
 use swath_proto::{
     ids::Digest,
-    item::{Compression, Mixing, ModelRef, Precision, Stage, Weights},
-    keys,
+    item::{Compression, Mixing, Stage},
     run::{PredictPlan, RunRecord, ScalePlan},
     scene::{FileRef, SceneFiles},
     source::SourceSpec,
     vectors::{VectorFormat, VectorPlan},
 };
 
-use super::{Frozen, Source, name};
+use super::{
+    Frozen, Source, name,
+    networks::{self, Suited},
+};
 
 /// Edge of the tiles of what is made.
 const BLOCK_PX: u32 = 256;
@@ -31,25 +33,30 @@ pub struct Wanted {
 /// The scene of the run, which has no other.
 pub const SCENE: &str = "image";
 
-/// `image`: `s3://bucket/key`, or an absolute path.
-pub async fn freeze_bundle(
-    bundle: &Bundle,
+/// `bundles`: one, or several whose probabilities are averaged; the first says how windows lie. `image`:
+/// `s3://bucket/key`, or an absolute path.
+pub async fn freeze_bundles(
+    bundles: &[Bundle],
     image: &str,
     wanted: Wanted,
     root: &SharedBlobs,
 ) -> anyhow::Result<(Frozen, Source)> {
     let Some(tag) = Outside::default().tag(image).await? else { bail!("there is no file {image}") };
+    let Some(bundle) = bundles.first() else { bail!("there is no bundle") };
     let model: &Model = bundle.model();
     if let Some(why) = wanted.mixing.problem(model.window) {
         bail!("the bundle's windows have margin_px = {}, which {why}", model.window.margin_px);
     }
-    let mut weights = Vec::new();
-    bundle.copy_weights(&mut weights)?;
-    let stored = Weights::File { sha256: Digest::of(&weights), extension: "safetensors".into() };
-    let ranges =
-        model.int8.as_ref().and_then(|int8| int8.ranges.as_ref()).map(serde_json::to_vec).transpose()?;
-    let ranges = ranges.map(|json| (Digest::of(&json), json));
-    let text = format!("# swath predict: {image} with the model {}\n", bundle.weights_sha256());
+    let mut blobs = Vec::new();
+    let suited = Suited {
+        bands: model.bands,
+        classes: &model.classes,
+        null_class: model.null_class,
+        window: model.window,
+    };
+    let network = networks::of_bundles(bundles, &suited, None, &mut blobs)?;
+    let sums: Vec<String> = bundles.iter().map(|bundle| bundle.weights_sha256().to_string()).collect();
+    let text = format!("# swath predict: {image} with the model {}\n", sums.join(" and "));
     let source = Source { text, folder: "/".into(), rerun: None };
     let mut stages = vec![Stage::Survey, Stage::Predict, Stage::Assemble];
     if wanted.polygons {
@@ -72,14 +79,7 @@ pub async fn freeze_bundle(
         scenes: vec![scene],
         lot_scenes: 1,
         predict: PredictPlan {
-            model: ModelRef {
-                architecture: model.architecture,
-                weights: stored.clone(),
-                bands: model.bands,
-                classes: model.classes.len() as u32,
-                engine: model.architecture.engine(),
-                precision: ranges.as_ref().map_or(Precision::Fp32, |(content, _)| Precision::Int8(*content)),
-            },
+            model: network,
             window: model.window,
             batch: model.batch,
             block_px: BLOCK_PX,
@@ -118,7 +118,5 @@ pub async fn freeze_bundle(
     };
     record.run = name(&record, &source, &root.uri(""))?;
     record.created = jiff::Timestamp::now().to_string();
-    let ranges = ranges.map(|(content, json)| (keys::ranges(&content), json.into()));
-    let blobs = keys::model(&stored).map(|key| (key, weights.into())).into_iter().chain(ranges).collect();
     Ok((Frozen { record, scenes: Vec::new(), left_out: 0, blobs }, source))
 }

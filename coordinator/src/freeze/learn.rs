@@ -5,6 +5,7 @@ use swath_proto::{
     item::{Stage, Weights},
     learn::{ChipSet, ChipWindows, LearnPlan},
     pipeline::{self, Pipeline},
+    source::SourceSpec,
     train::{Augment, Backbone, Checkpoint, Keep, Optimizer, Schedule, TrainSpec},
     vectors::{VectorFormat, VectorPlan},
 };
@@ -17,13 +18,14 @@ const WINDOWS_PER_SHARD: u32 = 512;
 /// `init`: what the network begins with.
 pub(super) fn learn(
     pipeline: &Pipeline,
+    pixels: &SourceSpec,
     scenes: &[PinnedScene],
     init: Option<Weights>,
 ) -> anyhow::Result<Option<LearnPlan>> {
     if !pipeline.stages.contains(&Stage::Chip) {
         return Ok(None);
     }
-    let scenes: Vec<_> = scenes.iter().filter_map(|scene| scene.learnt(pipeline)).collect();
+    let scenes: Vec<_> = scenes.iter().filter_map(|scene| scene.learnt(pipeline, pixels)).collect();
     if !scenes.iter().any(|scene| scene.set == ChipSet::Train) {
         bail!("scenes: none to train on; give some group = \"train\", and labels");
     }

@@ -4,6 +4,7 @@
 
 mod bundle;
 mod learn;
+mod networks;
 mod pin;
 mod reading;
 mod scenes;
@@ -23,15 +24,16 @@ use swath_backends::{
 use swath_proto::{
     envelope,
     ids::{Digest, RunId},
-    item::{ClassStyle, ModelRef, Precision, Stage, Weights, WindowShape},
+    item::{ClassStyle, Stage, WindowShape},
     keys,
     pipeline::{Pipeline, PrecisionWord},
-    run::{PredictPlan, RunRecord},
+    run::{PredictPlan, RunRecord, ScalePlan},
     scene::SceneFiles,
 };
 
+use self::networks::Suited;
 pub use self::{
-    bundle::{SCENE, Wanted, freeze_bundle},
+    bundle::{SCENE, Wanted, freeze_bundles},
     pin::PinnedScene,
 };
 use crate::plan;
@@ -66,27 +68,35 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
     trial::cut(&mut pipeline);
     let mut blobs = Vec::new();
     let outside = Outside::new(&pipeline.access);
-    let weights = weights(&pipeline, &source.folder, &outside, &mut blobs).await?;
     let init = match pipeline.train.init.as_ref().filter(|_| pipeline.stages.contains(&Stage::Train)) {
-        Some(file) => Some(model(file, &source.folder, &outside, &mut blobs).await.context("train.init")?),
+        Some(file) => {
+            Some(networks::file(file, &source.folder, &outside, &mut blobs).await.context("train.init")?)
+        }
         None => None,
     };
+    let classes =
+        pipeline.classes.iter().map(|class| Some(ClassStyle { name: class.name.clone(), rgb: class.rgb()? }));
+    let classes = classes.collect::<Option<Vec<_>>>().context("a class has no color")?;
+    let null_class =
+        pipeline.classes.iter().position(|class| class.null).context("no class is the null class")? as u32;
+    let predict = &pipeline.predict;
+    let window = WindowShape { core_px: predict.core_px, margin_px: predict.margin_px };
+    let suited = Suited { bands: pipeline.model.bands, classes: &classes, null_class, window };
+    let (model, pixels) =
+        networks::of_pipeline(&pipeline, &suited, &source.folder, &outside, &mut blobs).await?;
+    let scale = if pixels.is_some() { ScalePlan::Given } else { reading::scale(&pipeline) };
+    let pixels = pixels.unwrap_or_else(|| reading::pixels(&pipeline));
     let mut named = scenes::name_all(&pipeline, &source.folder, &outside).await?;
     if pipeline.run.test {
         named = trial::few(named);
     }
     let (scenes, left_out) = pin::pin_all(named, pipeline.run.skip_missing, &outside).await?;
-    let predicted: Vec<SceneFiles> = scenes.iter().filter_map(|scene| scene.predicted(&pipeline)).collect();
     let has = |stage| pipeline.stages.contains(&stage);
+    let predicted: Vec<SceneFiles> =
+        scenes.iter().filter_map(|scene| scene.predicted(&pipeline, &pixels)).collect();
     if predicted.is_empty() && (has(Stage::Predict) || !has(Stage::Chip)) {
         bail!("scenes: all are in the group train, of which only the stage chip makes use");
     }
-    let classes =
-        pipeline.classes.iter().map(|class| Some(ClassStyle { name: class.name.clone(), rgb: class.rgb()? }));
-    let classes = classes.collect::<Option<Vec<_>>>().context("a class has no color")?;
-    let null_class =
-        pipeline.classes.iter().position(|class| class.null).context("no class is the null class")?;
-    let predict = &pipeline.predict;
     let mut record = RunRecord {
         run: pipeline.name.parse()?,
         created: String::new(),
@@ -96,19 +106,8 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
         scenes: predicted,
         lot_scenes: pipeline.run.lot_scenes.unwrap_or(LOT_SCENES),
         predict: PredictPlan {
-            model: ModelRef {
-                architecture: pipeline.model.architecture,
-                weights,
-                bands: pipeline.model.bands,
-                classes: classes.len() as u32,
-                engine: predict.engine.unwrap_or_else(|| pipeline.model.architecture.engine()),
-                precision: match predict.precision {
-                    Some(PrecisionWord::Bf16) => Precision::Bf16,
-                    // What 8 bits take is found by the probe.
-                    None | Some(PrecisionWord::Fp32 | PrecisionWord::Int8) => Precision::Fp32,
-                },
-            },
-            window: WindowShape { core_px: predict.core_px, margin_px: predict.margin_px },
+            model,
+            window,
             batch: predict.batch,
             block_px: predict.block_px,
             compression: predict.compression,
@@ -119,16 +118,16 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
             item_px: predict.item_px,
             shared_windows: None,
             class: None,
-            wants_int8: predict.precision == Some(PrecisionWord::Int8),
+            wants_int8: predict.precision == Some(PrecisionWord::Int8) && has(Stage::Train),
             int8: None,
         },
-        scale: reading::scale(&pipeline),
+        scale,
         statistics: None,
-        learn: learn::learn(&pipeline, &scenes, init)?,
+        learn: learn::learn(&pipeline, &pixels, &scenes, init)?,
         vectors: learn::vectors(&pipeline),
         steps: steps::steps(&pipeline, &source.folder, &mut blobs)?,
         classes,
-        null_class: null_class as u32,
+        null_class,
         access: pipeline.access.clone(),
         max_failures: pipeline.run.max_failures,
         noops: 0,
@@ -183,36 +182,6 @@ pub async fn submit(frozen: &Frozen, source: &Source, root: &SharedBlobs) -> any
     }
     root.put(&keys::pipeline(&record.run), source.text.clone().into()).await?;
     Ok(root.put_new(&keys::run_record(&record.run), record.to_json().into()).await?)
-}
-
-async fn weights(
-    pipeline: &Pipeline,
-    folder: &Path,
-    outside: &Outside,
-    blobs: &mut Vec<Blob>,
-) -> anyhow::Result<Weights> {
-    if pipeline.stages.contains(&Stage::Train) {
-        return Ok(Weights::Trained);
-    }
-    match &pipeline.model.weights {
-        Some(file) => model(file, folder, outside, blobs).await.context("model.weights"),
-        // Where there are neither, no stage asks for any.
-        None => Ok(pipeline.model.seed.map_or(Weights::Trained, Weights::Seed)),
-    }
-}
-
-/// Names a file of weights by its content, and remembers it.
-async fn model(
-    file: &str,
-    folder: &Path,
-    outside: &Outside,
-    blobs: &mut Vec<Blob>,
-) -> anyhow::Result<Weights> {
-    let ending = Path::new(file).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    let bytes = read(file, folder, outside).await?;
-    let weights = Weights::File { sha256: Digest::of(&bytes), extension: ending.into() };
-    blobs.extend(keys::model(&weights).map(|key| (key, bytes)));
-    Ok(weights)
 }
 
 /// Where a path of the pipeline file leads: `s3://bucket/key`, or an absolute path.

@@ -10,6 +10,7 @@ use swath_proto::{
     learn::{ChipSet, LearnScene},
     pipeline::{Group, Pipeline},
     scene::{FileRef, SceneFiles},
+    source::SourceSpec,
 };
 
 use super::{
@@ -34,25 +35,25 @@ pub struct PinnedScene {
 
 impl PinnedScene {
     /// As the run's record has it, if it is learnt from.
-    pub(super) fn learnt(&self, pipeline: &Pipeline) -> Option<LearnScene> {
+    pub(super) fn learnt(&self, pipeline: &Pipeline, pixels: &SourceSpec) -> Option<LearnScene> {
         let set = match self.group {
             Group::Train => ChipSet::Train,
             Group::Validation => ChipSet::Validation,
             Group::Predict => return None,
         };
         self.labels.as_ref()?;
-        Some(LearnScene { files: self.files(pipeline), set })
+        Some(LearnScene { files: self.files(pipeline, pixels), set })
     }
 
     /// As the run's record has it, if it is predicted.
-    pub(super) fn predicted(&self, pipeline: &Pipeline) -> Option<SceneFiles> {
-        self.group.is_predicted().then(|| self.files(pipeline))
+    pub(super) fn predicted(&self, pipeline: &Pipeline, pixels: &SourceSpec) -> Option<SceneFiles> {
+        self.group.is_predicted().then(|| self.files(pipeline, pixels))
     }
 
-    fn files(&self, pipeline: &Pipeline) -> SceneFiles {
+    fn files(&self, pipeline: &Pipeline, pixels: &SourceSpec) -> SceneFiles {
         SceneFiles {
             id: self.id.clone(),
-            source: reading::source(pipeline, self.images.clone()),
+            source: SourceSpec { files: self.images.clone(), ..pixels.clone() },
             labels: self.labels.clone().map(|file| reading::labels(pipeline, file)),
             aoi: self.aoi.clone().map(reading::aoi),
             crop_px: pipeline.run.test.then_some(trial::CROP_PX),

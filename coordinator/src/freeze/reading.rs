@@ -13,12 +13,12 @@ use swath_proto::{
     },
 };
 
-/// How the pixels of a scene are read; its scaling may still have to be found.
-pub(super) fn source(pipeline: &Pipeline, files: Vec<FileRef>) -> SourceSpec {
+/// How the pixels of all scenes are read; their scaling may still have to be found. Names no files.
+pub(super) fn pixels(pipeline: &Pipeline) -> SourceSpec {
     let data = &pipeline.data;
     let n_bands = pipeline.model.bands;
     SourceSpec {
-        files,
+        files: Vec::new(),
         bands: match &data.bands {
             Some(bands) => bands.iter().map(|band| band.saturating_sub(1)).collect(),
             None => (0..n_bands).collect(),

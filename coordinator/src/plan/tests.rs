@@ -59,6 +59,7 @@ fn record(scenes: Vec<SceneFiles>, item_px: Option<u32>) -> RunRecord {
         classes: 2,
         engine: EngineName::Libtorch,
         precision: Precision::Fp32,
+        others: Vec::new(),
     };
     let window = WindowShape { core_px: 256, margin_px: 32 };
     let class = NumericClass {

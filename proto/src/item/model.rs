@@ -22,12 +22,40 @@ pub struct ModelRef {
     pub engine: EngineName,
     #[serde(default, skip_serializing_if = "Precision::is_default")]
     pub precision: Precision,
+    /// Of an ensemble, the networks beside this one: the probabilities of all are averaged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Member>,
+}
+
+/// One more network of an ensemble: for the same bands and classes, on the same engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    pub architecture: Architecture,
+    pub weights: Weights,
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
 }
 
 impl ModelRef {
+    /// Its networks, each alone.
+    pub fn networks(&self) -> Vec<Self> {
+        let first = Self { others: Vec::new(), ..self.clone() };
+        let alone = |Member { architecture, weights, precision }: &Member| Self {
+            architecture: *architecture,
+            weights: weights.clone(),
+            precision: *precision,
+            ..first.clone()
+        };
+        std::iter::once(first.clone()).chain(self.others.iter().map(alone)).collect()
+    }
+
     /// As programs before there were engines would say it.
     pub fn is_plain(&self) -> bool {
-        self.engine.is_default() && self.precision.is_default() && self.architecture != Architecture::Onnx
+        self.engine.is_default()
+            && self.precision.is_default()
+            && self.architecture != Architecture::Onnx
+            && self.others.is_empty()
     }
 }
 

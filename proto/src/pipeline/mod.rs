@@ -155,6 +155,7 @@ impl Pipeline {
         classes::check_all(&self.classes, check);
         stages::check_all(self, check);
         scenes::check_all(&self.scenes, check);
+        let has_bundles = !self.model.bundles().is_empty();
         let predicts = self.stages.iter().any(|stage| matches!(stage, Stage::Predict | Stage::Bundle));
         self.model.check(trains, predicts, check);
         self.data.check(self.model.bands, self.stages.contains(&Stage::Analyze), check);
@@ -170,8 +171,21 @@ impl Pipeline {
                 Some(group) => group == Group::Validation,
             };
             let validates = self.scenes.iter().any(is_judged_by);
-            check.need(trains && validates, "predict.precision", || {
-                "int8 is measured on chips: it takes the stage train, and scenes of the group validation to judge by".into()
+            check.need(has_bundles || (trains && validates), "predict.precision", || {
+                "int8 is measured on chips: it takes the stage train, and scenes of the group validation to judge by; or \
+                 weights of a bundle in which it was"
+                    .into()
+            });
+        }
+        if has_bundles && check.sound(&["data", "stages", "model.weights"]) {
+            check.need(self.data == DataEntry::default(), "data", || {
+                "the bundle says how pixels are read: leave it out".into()
+            });
+            check.need(!self.stages.contains(&Stage::Analyze), "stages", || {
+                "a bundle says how pixels are scaled: leave analyze out".into()
+            });
+            check.need(!self.stages.contains(&Stage::Bundle), "stages", || {
+                "the weights are a bundle already: leave bundle out".into()
             });
         }
         self.vectorize.check(&self.classes, check);

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check::Check;
+use super::{OneOrMany, check::Check};
 use crate::item::Architecture;
 
 /// The network, and where its weights come from: a file, a seed, or this pipeline's training.
@@ -13,9 +13,10 @@ pub struct ModelEntry {
     /// Which network.
     pub architecture: Architecture,
     /// A safetensors file or a PyTorch state dict (.pth, .pt); a TorchScript module (.pt) or an ONNX model (.onnx)
-    /// where that is the architecture.
+    /// where that is the architecture; or a bundle (.zip), which says too how pixels are read. Of several bundles, of any
+    /// architectures, the probabilities are averaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<String>,
+    pub weights: Option<OneOrMany>,
     /// Draws the weights instead: fit for trying things out, not for maps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
@@ -30,7 +31,16 @@ const fn default_bands() -> u32 {
     3
 }
 
+/// Each costs as much time as the first.
+const MAX_BUNDLES: usize = 16;
+
 impl ModelEntry {
+    /// The bundles that the weights come from; none where they come from elsewhere.
+    pub fn bundles(&self) -> &[String] {
+        let files = self.weights.as_ref().map_or(&[][..], OneOrMany::as_slice);
+        if files.iter().any(|file| ending(file) == BUNDLE) { files } else { &[] }
+    }
+
     pub(super) fn check(&self, trains: bool, predicts: bool, check: &mut Check<'_>) {
         if !check.sound(&["model.weights", "model.seed", "model.architecture", "stages"]) {
             return;
@@ -58,13 +68,35 @@ impl ModelEntry {
                 let why = "training makes the weights; to begin with a file, give it as train.init";
                 check.wrong("model.weights", why);
             }
-            (Some(file), None, _) => {
-                let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
-                check.need(endings.contains(&ending), "model.weights", || {
-                    format!("this architecture takes a file that ends in .{}", endings.join(" or ."))
-                });
-            }
+            (Some(files), None, _) => self.check_files(files.as_slice(), check),
             _ => {}
         }
     }
+
+    fn check_files(&self, files: &[String], check: &mut Check<'_>) {
+        let endings = self.architecture.endings();
+        let is_bundle = |file: &String| ending(file) == BUNDLE;
+        let why = match files {
+            [] => Some("names no file: give one, or several bundles".into()),
+            files if files.len() > MAX_BUNDLES => Some(format!("at most {MAX_BUNDLES} bundles can be averaged")),
+            files if files.iter().any(is_bundle) && self.architecture.is_program() => {
+                Some("a bundle holds no module and no ONNX model: give the architecture that it says".into())
+            }
+            files if files.iter().all(is_bundle) => None,
+            [_, _, ..] => Some("several files are averaged only if each is a bundle (.zip)".into()),
+            [file] => (!endings.contains(&ending(file))).then(|| {
+                let or_bundle = if self.architecture.is_program() { "" } else { ", or a bundle (.zip)" };
+                format!("this architecture takes a file that ends in .{}{or_bundle}", endings.join(" or ."))
+            }),
+        };
+        if let Some(why) = why {
+            check.wrong("model.weights", why);
+        }
+    }
+}
+
+const BUNDLE: &str = "zip";
+
+fn ending(file: &str) -> &str {
+    file.rsplit_once('.').map_or("", |(_, ending)| ending)
 }

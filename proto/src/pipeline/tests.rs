@@ -65,6 +65,31 @@ fn each_problem_is_told_with_its_place_and_the_nearest_right_one() {
 }
 
 #[test]
+fn weights_may_be_bundles_of_which_several_are_averaged() {
+    let of = |weights: &str, more: &str| {
+        let model = format!("architecture = \"tiny\"\nweights = {weights}");
+        told(&format!("{}{more}", RIGHT.replace("architecture = \"tiny\"\nseed = 7", &model)))
+    };
+    for right in [r#""a.zip""#, r#"["a.zip"]"#, r#"["a.zip", "s3://b/c.zip"]"#, r#"["a.safetensors"]"#] {
+        assert_eq!(of(right, ""), [""; 0], "{right}");
+    }
+    assert_eq!(of(r#""a.zip""#, "[predict]\nprecision = \"int8\""), [""; 0]);
+    for (weights, more, wanted) in [
+        ("[]", "", "names no file"),
+        (r#""a.tif""#, "", "ends in .safetensors or .pth or .pt, or a bundle (.zip)"),
+        (r#"["a.zip", "b.pth"]"#, "", "only if each is a bundle"),
+        (r#"["a.pth", "b.pth"]"#, "", "only if each is a bundle"),
+        (r#"["a.zip", "b.zip"]"#, "[data]\nnodata = 0", "data: the bundle says how pixels are read"),
+        (r#""a.pth""#, "[predict]\nprecision = \"int8\"", "or weights of a bundle in which it was"),
+    ] {
+        let [why] = &of(weights, more)[..] else { panic!("one problem: {:?}", of(weights, more)) };
+        assert!(why.contains(wanted), "{why}");
+    }
+    let many = vec!["\"a.zip\""; 17].join(", ");
+    assert!(of(&format!("[{many}]"), "")[0].contains("at most 16 bundles"));
+}
+
+#[test]
 fn files_that_say_themselves_what_they_compute_are_told_what_can_run_them() {
     let of = |architecture: &str, more: &str| {
         let weights = if architecture == "onnx" { "m.onnx" } else { "m.pt" };

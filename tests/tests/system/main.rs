@@ -9,6 +9,7 @@ mod control;
 mod counted;
 mod data;
 mod duplicates;
+mod ensembles;
 mod failures;
 mod faults;
 mod full_disk;

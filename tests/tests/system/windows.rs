@@ -105,7 +105,7 @@ print('as by hand')
 "#;
 
 /// Whether two maps hold the same pixels, whatever their tiles.
-const SAME: &str = r#"
+pub(crate) const SAME: &str = r#"
 import sys
 from osgeo import gdal
 gdal.UseExceptions()
@@ -117,18 +117,18 @@ print('the same')
 
 const ENDINGS: [&str; 3] = ["", ".scores", ".confidence"];
 
-fn text(path: &std::path::Path) -> String {
+pub(crate) fn text(path: &std::path::Path) -> String {
     path.to_str().expect("UTF-8").to_owned()
 }
 
 /// The image, the area of interest and the weights.
-fn made(site: &Site) {
+pub(crate) fn made(site: &Site) {
     let folder = text(site.path("").as_path());
     assert_eq!(python(MAKE, &[&text(scene()), &folder]), "made");
     python(WEIGHTS, &[&text(&site.path("tiny.safetensors"))]);
 }
 
-fn pipeline(site: &Site, scene: &str, stages: &str, more: &str) -> String {
+pub(crate) fn pipeline(site: &Site, scene: &str, stages: &str, more: &str) -> String {
     let text_of_it = format!(
         r##"
 name = "windows"
@@ -158,7 +158,7 @@ confidence = true
     text(&file)
 }
 
-fn run(site: &Site, file: &str, workers: &str) -> String {
+pub(crate) fn run(site: &Site, file: &str, workers: &str) -> String {
     let run = run_name(&site.swath(&["run", file, "--workers", workers], 0).stdout);
     let status = site.status(&run).expect("a status");
     assert_eq!(status.state, RunState::Done, "{status:?}");

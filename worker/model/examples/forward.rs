@@ -31,6 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         classes: 2,
         engine,
         precision: Precision::Fp32,
+        others: Vec::new(),
     };
     let edge_px = WINDOW.edge_px();
     let values = BATCH * edge_px.pow(2) * fp32.bands;
@@ -51,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let name = precision.name();
     let model = ModelRef { precision, ..fp32 };
-    let mut predictor = swath_model::load(&model, &files, WINDOW, BATCH, threads)?;
+    let mut predictor = swath_model::load(&model, &[files], WINDOW, BATCH, threads)?;
     // Loading has run a batch; another one leaves the blocks where later ones find them.
     predictor.forward(&input, BATCH as usize)?;
 

@@ -41,12 +41,12 @@ pub(crate) fn network((architecture, engine): Made) -> (ModelRef, Option<PathBuf
         }
         _ => (Weights::Seed(11), None),
     };
-    (ModelRef { architecture, weights, bands: BANDS, classes: 3, engine, precision: Precision::Fp32 }, file)
+    (ModelRef { architecture, weights, bands: BANDS, classes: 3, engine, precision: Precision::Fp32, others: Vec::new() }, file)
 }
 
 fn predictor(made: Made, shape: WindowShape, threads: u32) -> Box<dyn Predictor> {
     let (model, file) = network(made);
-    load(&model, &Files { weights: file, ranges: None }, shape, BATCH as u32, threads).unwrap()
+    load(&model, &[Files { weights: file, ranges: None }], shape, BATCH as u32, threads).unwrap()
 }
 
 fn noise(shape: WindowShape, name: &str) -> Vec<f32> {

@@ -4,13 +4,14 @@
 //! Read [`predictor`] and [`learner`] first. [`network`] lists what there is: [`tiny`], [`unet`] and
 //! [`deeplab`] on a [`resnet`], each said once, in the words of [`ops`]. [`weights`] gives them tensors by name, from a file
 //! or a seed; [`conv`] folds batch norms away for whoever only predicts. An [`engine`] runs them: [`torch`], or
-//! [`openvino`], which takes them as [`onnx`] writes them down.
+//! [`openvino`], which takes them as [`onnx`] writes them down. An [`ensemble`] is several as one.
 
 mod conv;
 mod deeplab;
 #[cfg(test)]
 mod determinism;
 mod engine;
+mod ensemble;
 mod error;
 mod learner;
 mod network;

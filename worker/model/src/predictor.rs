@@ -11,6 +11,7 @@ use swath_proto::{
 
 use crate::{
     engine::{Described, Engine, Shape},
+    ensemble::Ensemble,
     error::{Kind, ModelError, Result},
     network::{Layers, Network, build},
     onnx,
@@ -29,7 +30,7 @@ pub trait Predictor: Send {
     fn class(&self) -> &NumericClass;
 }
 
-/// What a network names.
+/// What one network names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Files {
     /// None of weights that come from a seed.
@@ -38,10 +39,10 @@ pub struct Files {
     pub ranges: Option<Ranges>,
 }
 
-/// Loads a network and finds its numeric class by running it once.
+/// Loads a network, or several as one, and finds its numeric class by running it once. `files`: of each network.
 pub fn load(
     model: &ModelRef,
-    files: &Files,
+    files: &[Files],
     window: WindowShape,
     batch: u32,
     threads: u32,
@@ -50,7 +51,17 @@ pub fn load(
     // What is too large is told before a network is built for it.
     shape.values(model.bands)?;
     shape.values(model.classes)?;
-    let engine = tch::no_grad(|| engine(model, files, shape, threads))?;
+    let networks = model.networks();
+    if networks.len() != files.len() {
+        let text = format!("{} networks and the files of {}", networks.len(), files.len());
+        return Err(ModelError::internal(text));
+    }
+    let engines = networks.iter().zip(files).map(|(network, files)| engine(network, files, shape, threads));
+    let mut engines: Vec<_> = tch::no_grad(|| engines.collect::<Result<_>>())?;
+    let engine = match engines.len() {
+        1 => engines.remove(0),
+        _ => Box::new(Ensemble::new(engines, shape)?),
+    };
     let Described { engine: name, precision, instruction_set } = engine.describe()?;
     let mut predictor = Batches {
         engine,
@@ -78,6 +89,7 @@ pub fn load(
     Ok(Box::new(predictor))
 }
 
+/// Of one network.
 fn engine(model: &ModelRef, files: &Files, shape: Shape, threads: u32) -> Result<Box<dyn Engine>> {
     if model.architecture == Architecture::Onnx {
         let path = files
@@ -200,11 +212,12 @@ mod tests {
             classes: 2,
             engine,
             precision: Precision::Fp32,
+            others: Vec::new(),
         }
     }
 
     fn kind(model: &ModelRef, core_px: u32, batch: u32) -> Option<Kind> {
-        load(model, &Files::default(), WindowShape { core_px, margin_px: 0 }, batch, 1)
+        load(model, &[Files::default()], WindowShape { core_px, margin_px: 0 }, batch, 1)
             .err()
             .map(|error| error.kind)
     }
@@ -213,7 +226,7 @@ mod tests {
     fn pixels_that_are_no_numbers_fail_their_item_and_no_other() {
         for engine in ENGINES {
             let mut predictor =
-                load(&tiny(engine), &Files::default(), WindowShape { core_px: 8, margin_px: 0 }, 2, 1)
+                load(&tiny(engine), &[Files::default()], WindowShape { core_px: 8, margin_px: 0 }, 2, 1)
                     .unwrap();
             let good = vec![0.5; 8 * 8 * 3];
             for bad in [f32::NAN, f32::INFINITY] {
@@ -231,7 +244,7 @@ mod tests {
     fn what_does_not_fit_the_batch_is_refused() {
         for engine in ENGINES {
             let mut predictor =
-                load(&tiny(engine), &Files::default(), WindowShape { core_px: 8, margin_px: 0 }, 2, 1)
+                load(&tiny(engine), &[Files::default()], WindowShape { core_px: 8, margin_px: 0 }, 2, 1)
                     .unwrap();
             for (values, n) in [(8 * 8 * 3, 2), (3 * 8 * 8 * 3, 3), (8 * 8 * 3 - 1, 1)] {
                 assert_eq!(predictor.forward(&vec![0.5; values], n).unwrap_err().kind, Kind::Internal);
@@ -275,7 +288,7 @@ mod tests {
         let model = ModelRef { architecture: Architecture::Onnx, weights, ..tiny(EngineName::Openvino) };
         let error = || {
             let shape = WindowShape { core_px: 8, margin_px: 0 };
-            load(&model, &Files { weights: Some(file.clone()), ranges: None }, shape, 2, 1).err().unwrap()
+            load(&model, &[Files { weights: Some(file.clone()), ranges: None }], shape, 2, 1).err().unwrap()
         };
         std::fs::write(&file, b"not a model").unwrap();
         assert_eq!(error().kind, Kind::Config, "{}", error());

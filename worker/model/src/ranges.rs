@@ -174,7 +174,7 @@ mod tests {
 
     fn model(architecture: Architecture, precision: Precision) -> ModelRef {
         let engine = EngineName::Openvino;
-        ModelRef { architecture, weights: Weights::Seed(5), bands: 3, classes: 2, engine, precision }
+        ModelRef { architecture, weights: Weights::Seed(5), bands: 3, classes: 2, engine, precision, others: Vec::new() }
     }
 
     fn images(n: usize) -> Vec<f32> {
@@ -185,7 +185,7 @@ mod tests {
     fn small(architecture: Architecture, ranges: &Ranges) -> Result<Box<dyn Predictor>> {
         let again = Ranges::from_json(&ranges.to_json()).unwrap();
         assert_eq!(again, *ranges);
-        let files = Files { weights: None, ranges: Some(again) };
+        let files = [Files { weights: None, ranges: Some(again) }];
         load(&model(architecture, Precision::Int8(Digest::of(&ranges.to_json()))), &files, WINDOW, 2, 1)
     }
 
@@ -205,7 +205,7 @@ mod tests {
             let mut small = small(architecture, &ranges).unwrap();
             assert_eq!(small.class().precision, "int8");
             let mut whole =
-                load(&model(architecture, Precision::Fp32), &Files::default(), WINDOW, 2, 1).unwrap();
+                load(&model(architecture, Precision::Fp32), &[Files::default()], WINDOW, 2, 1).unwrap();
             let images = images(2);
             let (found, wanted) = (small.forward(&images, 2).unwrap(), whole.forward(&images, 2).unwrap());
             let power =
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn in_bf16_a_network_says_nearly_the_same_or_is_refused_in_words() {
         let load =
-            |precision| load(&model(Architecture::UnetResnet18, precision), &Files::default(), WINDOW, 2, 1);
+            |precision| load(&model(Architecture::UnetResnet18, precision), &[Files::default()], WINDOW, 2, 1);
         let mut half = match load(Precision::Bf16) {
             Ok(half) => half,
             Err(error) => {

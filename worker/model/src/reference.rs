@@ -52,7 +52,7 @@ fn logits_are_those_of_pytorch() {
         let known = if made.0 == Architecture::Onnx { Architecture::Torchscript } else { made.0 };
         let name = serde_json::to_value(known).unwrap();
         let (model, file) = network(made);
-        let files = Files { weights: file, ranges: None };
+        let files = [Files { weights: file, ranges: None }];
         let mut predictor = load(&model, &files, WINDOW, 2, 1).unwrap();
         let logits = predictor.forward(&window(), 1).unwrap();
         check(&format!("{made:?}"), logits, &reference[name.as_str().unwrap()]);

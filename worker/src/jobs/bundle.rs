@@ -12,7 +12,7 @@ use crate::{
 };
 
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Bundle) -> Result<Output, JobError> {
-    let swath_model::Files { weights, ranges } = models::files(cx, &work.model).await?;
+    let swath_model::Files { weights, ranges } = models::files_of(cx, &work.model).await?;
     let weights =
         weights.ok_or_else(|| JobError::data(anyhow!("weights from a seed are no model to pack")))?;
     let eval = match &work.eval {

@@ -156,7 +156,7 @@ impl Network for Shown<'_> {
 fn infer(
     models: &mut Models,
     work: &Predict,
-    files: &swath_model::Files,
+    files: &[swath_model::Files],
     read: &Read,
 ) -> Result<Planes, JobError> {
     let key =

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use anyhow::anyhow;
 use swath_model::{Files, Ranges};
 use swath_proto::{
     item::{Calibrate, ModelRef, Precision, Probe},
@@ -22,9 +23,10 @@ use crate::{
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Probe) -> Result<Output, JobError> {
     let mut model = work.model.clone();
     let mut files = models::files(cx, &model).await?;
-    let int8 = match &work.int8 {
-        Some(calibrate) => Some(self::int8(cx, item, (&mut model, &mut files), calibrate).await?),
-        None => None,
+    let int8 = match (&work.int8, files.as_mut_slice()) {
+        (Some(calibrate), [files]) => Some(self::int8(cx, item, (&mut model, files), calibrate).await?),
+        (Some(_), _) => return Err(JobError::data(anyhow!("an ensemble is not tried in 8 bits"))),
+        (None, _) => None,
     };
     let key = Key { model, window: work.window, batch: work.batch, threads: cx.threads };
     let probed = cx.device.run(cx.suspect(item), move |models| {

@@ -75,7 +75,7 @@ impl Calibrated<'_> {
                 Some(predictor) => predictor,
                 none => none.insert(swath_model::load(
                     model,
-                    files,
+                    std::slice::from_ref(files),
                     WindowShape { core_px: *width, margin_px: 0 },
                     BATCH as u32,
                     self.threads,

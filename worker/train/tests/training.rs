@@ -132,11 +132,12 @@ fn predicted(path: &Path, sha256: Digest, chips: std::ops::Range<u64>) -> Confus
         classes: 2,
         engine: EngineName::Libtorch,
         precision: Precision::Fp32,
+        others: Vec::new(),
     };
     let shape = WindowShape { core_px: 64, margin_px: 0 };
     let mut predictor = swath_model::load(
         &model,
-        &swath_model::Files { weights: Some(path.to_owned()), ranges: None },
+        &[swath_model::Files { weights: Some(path.to_owned()), ranges: None }],
         shape,
         1,
         1,

@@ -133,6 +133,7 @@ async fn submit(doors: &Doors, noops: u32) -> anyhow::Result<RunRecord> {
         classes: 2,
         engine: EngineName::Libtorch,
         precision: Precision::Fp32,
+        others: Vec::new(),
     };
     let record = RunRecord {
         scale: ScalePlan::Given,

@@ -49,6 +49,7 @@ pub(super) fn record() -> RunRecord {
         classes: 2,
         engine: EngineName::Libtorch,
         precision: Precision::Fp32,
+        others: Vec::new(),
     };
     let window = WindowShape { core_px: 256, margin_px: 0 };
     let class = NumericClass {

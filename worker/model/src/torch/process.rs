@@ -69,7 +69,7 @@ mod tests {
             let (model, file) = network((Architecture::Tiny, EngineName::Libtorch));
             // Its hidden layer is larger than any block that the C library keeps by itself.
             let shape = WindowShape { core_px: 512, margin_px: 0 };
-            let mut predictor = load(&model, &Files { weights: file, ranges: None }, shape, 8, 1).unwrap();
+            let mut predictor = load(&model, &[Files { weights: file, ranges: None }], shape, 8, 1).unwrap();
             let input = vec![0.5; 8 * 512 * 512 * 4];
             let mut forward = || predictor.forward(&input, 8).map(|_| ()).unwrap();
             (0..3).for_each(|_| forward());

@@ -1,0 +1,188 @@
+//! The networks that a run predicts with: of a file, of a seed, or of bundles, which say too how pixels are read.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail, ensure};
+use swath_backends::outside::Outside;
+use swath_bundle::{Bundle, Model};
+use swath_proto::{
+    ids::Digest,
+    item::{ClassStyle, Member, ModelRef, Precision, Stage, Weights, WindowShape},
+    keys,
+    pipeline::{Pipeline, PrecisionWord},
+    source::SourceSpec,
+};
+
+use super::{Blob, read};
+
+/// What all networks of a run have to suit.
+pub(super) struct Suited<'a> {
+    pub(super) bands: u32,
+    pub(super) classes: &'a [ClassStyle],
+    pub(super) null_class: u32,
+    pub(super) window: WindowShape,
+}
+
+/// The network of a pipeline; where it comes from bundles, also how they want pixels to be read.
+pub(super) async fn of_pipeline(
+    pipeline: &Pipeline,
+    suited: &Suited<'_>,
+    folder: &Path,
+    outside: &Outside,
+    blobs: &mut Vec<Blob>,
+) -> anyhow::Result<(ModelRef, Option<SourceSpec>)> {
+    let (entry, predict) = (&pipeline.model, &pipeline.predict);
+    let precision = predict.precision.unwrap_or(PrecisionWord::Fp32);
+    let mut model = ModelRef {
+        architecture: entry.architecture,
+        // Where no stage asks for any, there may be none.
+        weights: entry.seed.map_or(Weights::Trained, Weights::Seed),
+        bands: entry.bands,
+        classes: suited.classes.len() as u32,
+        engine: predict.engine.unwrap_or_else(|| entry.architecture.engine()),
+        precision: match precision {
+            PrecisionWord::Bf16 => Precision::Bf16,
+            // What 8 bits take is found by the probe.
+            PrecisionWord::Fp32 | PrecisionWord::Int8 => Precision::Fp32,
+        },
+        others: Vec::new(),
+    };
+    if pipeline.stages.contains(&Stage::Train) {
+        model.weights = Weights::Trained;
+        return Ok((model, None));
+    }
+    let mut bundles = Vec::new();
+    for file in entry.bundles() {
+        let bytes = read(file, folder, outside).await.context("model.weights")?;
+        bundles.push(Bundle::from_bytes(file, bytes.into()).context("model.weights")?);
+    }
+    if let Some(first) = bundles.first() {
+        let holds = first.model().architecture;
+        ensure!(
+            holds == entry.architecture,
+            "model.architecture = \"{}\", but the bundle {} holds a network of the architecture \"{}\"",
+            word(entry.architecture),
+            entry.bundles()[0],
+            word(holds)
+        );
+        model = of_bundles(&bundles, suited, Some(precision), blobs).context("model.weights")?;
+        model.engine = predict.engine.unwrap_or(model.engine);
+        return Ok((model, Some(first.model().pixels.clone())));
+    }
+    if let Some([file]) = entry.weights.as_ref().map(|files| files.as_slice()) {
+        model.weights = self::file(file, folder, outside, blobs).await.context("model.weights")?;
+    }
+    Ok((model, None))
+}
+
+/// Bundles in their order, as one network. Computed in 8 bits where they can be, if `precision` does not say otherwise.
+pub(super) fn of_bundles(
+    bundles: &[Bundle],
+    suited: &Suited<'_>,
+    precision: Option<PrecisionWord>,
+    blobs: &mut Vec<Blob>,
+) -> anyhow::Result<ModelRef> {
+    let [first, ..] = bundles else { bail!("there is no bundle") };
+    let mut members = Vec::new();
+    for bundle in bundles {
+        let said = fits(bundle.model(), suited).and_then(|()| {
+            ensure!(
+                bundle.model().pixels == first.model().pixels,
+                "it reads pixels in another way than {}: an ensemble sees the same pixels",
+                first.file().display()
+            );
+            member(bundle, precision, blobs)
+        });
+        members.push(said.with_context(|| bundle.file().display().to_string())?);
+    }
+    let Member { architecture, weights, precision } = members.remove(0);
+    let (bands, classes) = (suited.bands, suited.classes.len() as u32);
+    Ok(ModelRef {
+        architecture,
+        weights,
+        bands,
+        classes,
+        engine: architecture.engine(),
+        precision,
+        others: members,
+    })
+}
+
+fn fits(model: &Model, Suited { bands, classes, null_class, window }: &Suited<'_>) -> anyhow::Result<()> {
+    ensure!(model.bands == *bands, "it takes {} bands, and {bands} are given (model.bands)", model.bands);
+    let names = |classes: &[ClassStyle]| {
+        let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+        names.join(", ")
+    };
+    ensure!(
+        names(&model.classes) == names(classes),
+        "its classes are {}, in this order, and not {}",
+        names(&model.classes),
+        names(classes)
+    );
+    ensure!(
+        model.null_class == *null_class,
+        "its null class is '{}'",
+        model.classes[model.null_class as usize].name
+    );
+    let multiple = model.architecture.edge_multiple_px();
+    ensure!(
+        window.edge_px().is_multiple_of(multiple),
+        "it takes windows whose edges (core_px + 2 margin_px) are multiples of {multiple} px, not {}",
+        window.edge_px()
+    );
+    Ok(())
+}
+
+fn member(
+    bundle: &Bundle,
+    precision: Option<PrecisionWord>,
+    blobs: &mut Vec<Blob>,
+) -> anyhow::Result<Member> {
+    let model = bundle.model();
+    let int8 = model.int8.as_ref();
+    let ranges = match (precision, int8.and_then(|int8| int8.ranges.as_ref())) {
+        (None | Some(PrecisionWord::Int8), Some(ranges)) => Some(serde_json::to_vec(ranges)?),
+        (Some(PrecisionWord::Int8), None) if int8.is_some() => {
+            bail!("8 bits were tried in training and lost too much: predict with fp32 or bf16")
+        }
+        (Some(PrecisionWord::Int8), None) => bail!(
+            "8 bits were never tried with this model: train with predict.precision = \"int8\", or predict with fp32 or bf16"
+        ),
+        _ => None,
+    };
+    let mut weights = Vec::new();
+    bundle.copy_weights(&mut weights)?;
+    let named = Weights::File { sha256: Digest::of(&weights), extension: "safetensors".into() };
+    blobs.extend(keys::model(&named).map(|key| (key, weights.into())));
+    let precision = match (ranges, precision) {
+        (Some(json), _) => {
+            let content = Digest::of(&json);
+            blobs.push((keys::ranges(&content), json.into()));
+            Precision::Int8(content)
+        }
+        (None, Some(PrecisionWord::Bf16)) => Precision::Bf16,
+        (None, _) => Precision::Fp32,
+    };
+    Ok(Member { architecture: model.architecture, weights: named, precision })
+}
+
+/// Names a file of weights by its content, and remembers it.
+pub(super) async fn file(
+    file: &str,
+    folder: &Path,
+    outside: &Outside,
+    blobs: &mut Vec<Blob>,
+) -> anyhow::Result<Weights> {
+    let ending = Path::new(file).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let bytes = read(file, folder, outside).await?;
+    let weights = Weights::File { sha256: Digest::of(&bytes), extension: ending.into() };
+    blobs.extend(keys::model(&weights).map(|key| (key, bytes)));
+    Ok(weights)
+}
+
+/// As pipeline files spell it.
+fn word(architecture: swath_proto::item::Architecture) -> String {
+    let word = serde_json::to_value(architecture).ok();
+    word.as_ref().and_then(|word| word.as_str()).unwrap_or_default().to_owned()
+}
