@@ -5,7 +5,7 @@ use swath_backends::{blobs::SharedBlobs, outside::Outside};
 use swath_bundle::{Bundle, Model};
 use swath_proto::{
     ids::Digest,
-    item::{Compression, Mixing, ModelRef, Precision, Stage, Weights},
+    item::{Compression, DeviceName, Mixing, ModelRef, Precision, Stage, Weights},
     keys,
     run::{PredictPlan, RunRecord, ScalePlan},
     scene::{FileRef, SceneFiles},
@@ -79,6 +79,7 @@ pub async fn freeze_bundle(
                 classes: model.classes.len() as u32,
                 engine: model.architecture.engine(),
                 precision: ranges.as_ref().map_or(Precision::Fp32, |(content, _)| Precision::Int8(*content)),
+                device: DeviceName::Cpu,
             },
             window: model.window,
             batch: model.batch,

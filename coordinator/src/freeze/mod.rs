@@ -101,12 +101,14 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
                 weights,
                 bands: pipeline.model.bands,
                 classes: classes.len() as u32,
-                engine: predict.engine.unwrap_or_else(|| pipeline.model.architecture.engine()),
+                engine: predict.engine(pipeline.model.architecture),
                 precision: match predict.precision {
                     Some(PrecisionWord::Bf16) => Precision::Bf16,
+                    Some(PrecisionWord::Fp16) => Precision::Fp16,
                     // What 8 bits take is found by the probe.
                     None | Some(PrecisionWord::Fp32 | PrecisionWord::Int8) => Precision::Fp32,
                 },
+                device: predict.device,
             },
             window: WindowShape { core_px: predict.core_px, margin_px: predict.margin_px },
             batch: predict.batch,

@@ -16,7 +16,9 @@ use swath_coordinator::{
 use swath_proto::{
     envelope,
     ids::Digest,
-    item::{Architecture, Compression, EngineName, Mixing, ModelRef, Precision, Weights, WindowShape},
+    item::{
+        Architecture, Compression, DeviceName, EngineName, Mixing, ModelRef, Precision, Weights, WindowShape,
+    },
     keys,
     run::{PredictPlan, RunRecord, ScalePlan},
     status::RunState,
@@ -133,6 +135,7 @@ async fn submit(doors: &Doors, noops: u32) -> anyhow::Result<RunRecord> {
         classes: 2,
         engine: EngineName::Libtorch,
         precision: Precision::Fp32,
+        device: DeviceName::Cpu,
     };
     let record = RunRecord {
         scale: ScalePlan::Given,
