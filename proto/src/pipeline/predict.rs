@@ -56,7 +56,8 @@ pub struct PredictEntry {
 #[serde(rename_all = "kebab-case")]
 pub enum PrecisionWord {
     Fp32,
-    /// The usual on cards. Much faster on processors that have instructions for it (AVX512_BF16, AMX), and refused on others.
+    /// The usual on cards. Much faster on processors that have instructions for it (AVX512_BF16, AMX), and refused on
+    /// others.
     Bf16,
     /// On cards alone: finer than bf16, and not for networks whose values exceed 65,504.
     Fp16,

@@ -2,9 +2,9 @@
 //! crate that names tch or an engine; it builds without GDAL.
 //!
 //! Read [`predictor`] and [`learner`] first. [`network`] lists what there is: [`tiny`], [`unet`] and
-//! [`deeplab`] on a [`resnet`], each said once, in the words of [`ops`]. [`weights`] gives them tensors by name, from a file
-//! or a seed; [`conv`] folds batch norms away for whoever only predicts. An [`engine`] runs them: [`torch`], on processors and on NVIDIA's cards, or
-//! [`openvino`], which takes them as [`onnx`] writes them down.
+//! [`deeplab`] on a [`resnet`], each said once, in the words of [`ops`]. [`weights`] gives them tensors by name,
+//! from a file or a seed; [`conv`] folds batch norms away for whoever only predicts. An [`engine`] runs them:
+//! [`torch`], on processors and on NVIDIA's cards, or [`openvino`], which takes them as [`onnx`] writes them down.
 
 mod conv;
 mod deeplab;

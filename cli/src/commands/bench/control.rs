@@ -26,11 +26,11 @@ use swath_proto::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::line::{own_usage, print};
 use crate::{
     args::{DoorArgs, Tuning},
     config,
     exit::Exit,
+    measure::{own_usage, print},
     pool::Pool,
 };
 
@@ -55,7 +55,7 @@ pub(super) async fn run(
         gdal_cache: 16,
     };
     let logs = tempfile::tempdir()?;
-    let pool = Pool::start(workers, &door_args, &tuning, logs.path())?;
+    let pool = Pool::start(workers, DeviceName::Cpu, &door_args, &tuning, logs.path())?;
     let backend = door_args.queue.split(':').next().unwrap_or("local").to_owned();
     let ends = async {
         warm_up(&doors).await?;

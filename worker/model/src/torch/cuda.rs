@@ -6,8 +6,8 @@
 //! one program serves machines with cards and machines without.
 //!
 //! Two things are left out. CUDA graphs: tch has no door to them, and their class takes CUDA's own headers. Copying one
-//! batch while another is computed: an [`Engine`] has one batch in hand, so a card rests while its images are cut and its
-//! logits mixed. A second worker on the same card works in these pauses.
+//! batch while another is computed: an [`Engine`] has one batch in hand, so a card rests while its images are cut and
+//! its logits mixed. A second worker on the same card works in these pauses.
 //!
 //! No card has run this yet: `docs/gpu.md` says what that means.
 
@@ -196,7 +196,8 @@ fn first() -> std::result::Result<Card, String> {
     };
     match answers.into_iter().find(|(_, answer)| *answer != 0) {
         Some((asked, answer)) => Err(format!(
-            "there is no card: {asked} of the NVIDIA driver ({DRIVER}) answers {answer}; CUDA_VISIBLE_DEVICES may hide it"
+            "there is no card: {asked} of the NVIDIA driver ({DRIVER}) answers {answer}; CUDA_VISIBLE_DEVICES may \
+             hide it"
         )),
         None => {
             let name = CStr::from_bytes_until_nul(&name).unwrap_or_default();

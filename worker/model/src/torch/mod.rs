@@ -21,9 +21,9 @@ pub(crate) use cuda::Cuda;
 pub use cuda::card;
 pub(crate) use eager::Eager;
 pub(crate) use library::engine;
+pub use limits::{Rates, rates};
 pub use process::init_process;
 pub(crate) use process::{drawing_from, use_threads};
-pub use limits::{Rates, rates};
 pub(crate) use script::Module;
 
 pub(crate) struct Torch {
