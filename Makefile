@@ -102,6 +102,7 @@ lint: ## format, clippy, docs, licences, scripts
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked -p swath --no-default-features --features servers -- -D warnings
+	cargo clippy --locked -p swath --no-default-features --features engine -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --workspace --no-deps --document-private-items
 	$(SWATH_CACHE)/cargo-deny-0.20.2/bin/cargo-deny --locked --all-features check licenses bans sources
 	shellcheck setup/install setup/demo setup/memory setup/fuzz setup/env .ci/run

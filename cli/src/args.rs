@@ -1,10 +1,12 @@
 //! What a person can type.
 
+#[cfg(feature = "engine")]
+mod bench;
 mod worker;
 
 use std::path::PathBuf;
 
-#[cfg(feature = "worker")]
+#[cfg(feature = "engine")]
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{
     Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
@@ -17,6 +19,10 @@ use swath_proto::{
     item::{Place, Stage},
 };
 
+#[cfg(feature = "worker")]
+pub use self::bench::BenchPredictArgs;
+#[cfg(feature = "engine")]
+pub use self::bench::{BenchArgs, BenchCommand, ForwardArgs};
 pub use self::worker::{Kind, SpotNotices, Tuning, WorkerArgs};
 use crate::{config, exit::Exit};
 
@@ -132,12 +138,25 @@ pub enum Command {
     /// Check root, queue, ledger and engines, each by a round trip.
     Doctor,
     /// Measure a part of the system; prints one JSON object a line.
-    #[cfg(feature = "worker")]
+    #[cfg(feature = "engine")]
     Bench(BenchArgs),
     /// Print the JSON Schema of pipeline files, for editors.
     Schema,
     /// Print completions for a shell.
     Completions { shell: clap_complete::Shell },
+}
+
+impl Command {
+    /// Whether it is for the program that links an engine.
+    #[cfg(feature = "engine")]
+    pub const fn needs_engine(&self) -> bool {
+        match self {
+            #[cfg(feature = "worker")]
+            Self::Worker(_) => true,
+            Self::Bench(bench) => matches!(bench.what, BenchCommand::Forward(_)),
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -248,7 +267,7 @@ pub struct PredictArgs {
 }
 
 /// One of these words, as pipeline files spell them.
-#[cfg(feature = "worker")]
+#[cfg(feature = "engine")]
 fn word<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
 where
     T: serde::de::DeserializeOwned + Clone + Send + Sync + 'static,
@@ -348,42 +367,4 @@ pub struct SynthArgs {
     /// Store rows of pixels, not tiles: the layout that costs readers most.
     #[arg(long)]
     pub striped: bool,
-}
-
-#[cfg(feature = "worker")]
-#[derive(Debug, ClapArgs)]
-pub struct BenchArgs {
-    #[command(subcommand)]
-    pub what: BenchCommand,
-}
-
-#[cfg(feature = "worker")]
-#[derive(Debug, Subcommand)]
-pub enum BenchCommand {
-    /// Items that do nothing, through queue and ledger: the overhead of control.
-    Control {
-        #[arg(long, default_value_t = 20_000)]
-        items: u32,
-        #[arg(long, default_value_t = 2)]
-        workers: usize,
-        #[arg(long, default_value_t = 32)]
-        slots: usize,
-    },
-    /// One image through the network, by one worker: where the time goes, and what holds it back.
-    Predict(BenchPredictArgs),
-}
-
-#[cfg(feature = "worker")]
-#[derive(Debug, ClapArgs)]
-pub struct BenchPredictArgs {
-    /// The image; one is drawn where none is named.
-    pub image: Option<PathBuf>,
-    /// Edge of the image that is drawn.
-    #[arg(long, default_value_t = 4096, value_name = "PX")]
-    pub size: u32,
-    /// Change a key of the pipeline that is measured, predict.engine=libtorch or predict.margin_px=0 for instance.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    #[command(flatten)]
-    pub tuning: Tuning,
 }

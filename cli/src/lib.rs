@@ -14,6 +14,8 @@ mod line;
 pub mod logging;
 #[cfg(feature = "worker")]
 mod made;
+#[cfg(feature = "engine")]
+pub mod measure;
 #[cfg(feature = "worker")]
 mod picture;
 #[cfg(feature = "worker")]
@@ -22,7 +24,7 @@ mod progress;
 mod served;
 pub mod signals;
 mod table;
-#[cfg(feature = "worker")]
+#[cfg(feature = "engine")]
 mod worker_program;
 
 use crate::exit::Exit;

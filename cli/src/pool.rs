@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use swath_proto::item::DeviceName;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -25,15 +26,21 @@ const HOPELESS: u32 = 5;
 
 pub(crate) struct Pool {
     stop: CancellationToken,
-    /// Set when no worker can be kept alive.
+    /// Set when no worker can be kept alive, or not the one with the card.
     pub(crate) broken: CancellationToken,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Pool {
     /// Each worker has a thread that waits for it: a worker must die with the thread that made it,
-    /// and threads of the runtime come and go.
-    pub(crate) fn start(n: usize, doors: &DoorArgs, tuning: &Tuning, logs: &Path) -> anyhow::Result<Self> {
+    /// and threads of the runtime come and go. Where the network is computed on cards, the first has this machine's.
+    pub(crate) fn start(
+        n: usize,
+        device: DeviceName,
+        doors: &DoorArgs,
+        tuning: &Tuning,
+        logs: &Path,
+    ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(logs).with_context(|| format!("making {}", logs.display()))?;
         let program = worker_program::path()?;
         let alive = Arc::new(AtomicUsize::new(n));
@@ -45,11 +52,14 @@ impl Pool {
             let file = file.with_context(|| format!("opening {}", log.display()))?;
             let (program, doors, tuning) = (program.clone(), doors.clone(), tuning.clone());
             let (stop, broken, alive) = (pool.stop.clone(), pool.broken.clone(), alive.clone());
+            let has_card = number == 1 && device == DeviceName::Cuda;
             pool.threads.push(std::thread::spawn(move || {
-                let start = || start(&program, &doors, &tuning, &file);
+                let kinds = if has_card { "cpu,gpu" } else { "cpu" };
+                let start = || start(&program, kinds, &doors, &tuning, &file);
                 if let Err(error) = keep(start, &stop) {
                     tracing::error!(number, error = format!("{error:#}"), log = %log.display(), "worker is gone");
-                    if alive.fetch_sub(1, Ordering::AcqRel) == 1 {
+                    // Nobody does its work.
+                    if alive.fetch_sub(1, Ordering::AcqRel) == 1 || has_card {
                         broken.cancel();
                     }
                 }
@@ -67,10 +77,16 @@ impl Pool {
     }
 }
 
-fn start(program: &Path, doors: &DoorArgs, tuning: &Tuning, log: &File) -> anyhow::Result<Child> {
+fn start(
+    program: &Path,
+    kinds: &str,
+    doors: &DoorArgs,
+    tuning: &Tuning,
+    log: &File,
+) -> anyhow::Result<Child> {
     let mut command = Command::new(program);
     command
-        .args(["worker", "--kinds", "cpu"])
+        .args(["worker", "--kinds", kinds])
         .args(["--slots", &tuning.slots.to_string()])
         .args(["--lease", &tuning.lease.to_string()])
         .args(["--grace", &tuning.grace.to_string()])

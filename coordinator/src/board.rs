@@ -85,13 +85,13 @@ pub struct Publish {
 impl Board {
     pub fn new(record: RunRecord) -> Self {
         let mut board = Self {
+            out: Out::new(record.predict.model.device),
             record,
             lots: BTreeMap::new(),
             done: HashMap::new(),
             buried: BTreeMap::new(),
             unaware: BTreeSet::new(),
             missing: HashMap::new(),
-            out: Out::default(),
             lines: BTreeMap::new(),
             unsettled: BTreeMap::new(),
             counts: BTreeMap::new(),
@@ -145,7 +145,13 @@ impl Board {
     }
 
     fn line(&mut self, stage: Stage) -> &mut Line {
-        self.lines.entry(lane(stage)).or_default()
+        let lane = self.lane(stage);
+        self.lines.entry(lane).or_default()
+    }
+
+    /// The queue that items of a stage are published in.
+    pub fn lane(&self, stage: Stage) -> Lane {
+        lane(stage, self.record.predict.model.device)
     }
 
     /// The items of a lot that take scaled pixels.

@@ -9,7 +9,7 @@
 
 use swath_backends::queue::Lane;
 use swath_proto::{
-    item::Stage,
+    item::{DeviceName, Stage},
     status::{Ask, Rank},
 };
 
@@ -24,13 +24,14 @@ const AT_MOST: u64 = 20_000;
 const LEAST_S: f64 = 1e-4;
 
 /// The lanes that items are published in.
-pub const LANES: [Lane; 2] = [Lane::Cpu, Lane::Steps];
+pub const LANES: [Lane; 3] = [Lane::Cpu, Lane::Gpu, Lane::Steps];
 
-/// One queue for all engines until a run asks for GPUs. Steps have a window of their own: few workers take
-/// them, and what waits for those must not hold up the rest.
-pub const fn lane(stage: Stage) -> Lane {
-    match stage {
-        Stage::Step => Lane::Steps,
+/// `device`: on which the run's network is computed. What waits for few workers must not hold up the rest: so cards
+/// and steps have queues of their own, and windows too.
+pub const fn lane(stage: Stage, device: DeviceName) -> Lane {
+    match (stage, device) {
+        (Stage::Step, _) => Lane::Steps,
+        (Stage::Probe | Stage::Predict, DeviceName::Cuda) => Lane::Gpu,
         _ => Lane::Cpu,
     }
 }
@@ -123,6 +124,15 @@ mod tests {
     use super::*;
 
     const MANY: u64 = 1_000_000;
+
+    #[test]
+    fn only_what_computes_a_network_on_cards_waits_for_workers_that_have_one() {
+        let on_cards = |stage: &Stage| lane(*stage, DeviceName::Cuda) == Lane::Gpu;
+        let found: Vec<Stage> = Stage::ALL.into_iter().filter(on_cards).collect();
+        assert_eq!(found, [Stage::Probe, Stage::Predict]);
+        assert!(Stage::ALL.into_iter().all(|stage| lane(stage, DeviceName::Cpu) != Lane::Gpu));
+        assert_eq!(lane(Stage::Step, DeviceName::Cuda), Lane::Steps);
+    }
 
     fn bid(priority: i32, out: u64, held: u64, more: u64, seconds: Option<f64>) -> Bid {
         let ask = Ask { out, held, more, seconds };

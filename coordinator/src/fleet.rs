@@ -146,9 +146,9 @@ mod tests {
             serde_json::from_value(json).unwrap()
         };
         let now = jiff::Timestamp::now().to_string();
-        let [cpu, steps] = bids(&status("running", &now)).unwrap();
+        let [cpu, gpu, steps] = bids(&status("running", &now)).unwrap();
         assert_eq!(cpu.unwrap().rank, Rank { priority: 3, share: 2 });
-        assert!(steps.is_none());
+        assert!(gpu.is_none() && steps.is_none());
         assert!(bids(&status("paused", &now)).is_none());
         assert!(bids(&status("running", "2020-01-01T00:00:00Z")).is_none());
     }

@@ -6,17 +6,22 @@ use std::{
 };
 
 use swath_backends::queue::Lane;
-use swath_proto::item::{Place, Stage};
+use swath_proto::item::{DeviceName, Place, Stage};
 
 use crate::feed::lane;
 
-#[derive(Default)]
 pub(crate) struct Out {
+    device: DeviceName,
     since: HashMap<Place, Instant>,
     of_stage: BTreeMap<Stage, usize>,
 }
 
 impl Out {
+    /// `device`: on which the run's network is computed.
+    pub(crate) fn new(device: DeviceName) -> Self {
+        Self { device, since: HashMap::new(), of_stage: BTreeMap::new() }
+    }
+
     pub(crate) fn insert(&mut self, place: Place, now: Instant) {
         if self.since.insert(place, now).is_none() {
             *self.of_stage.entry(place.stage).or_default() += 1;
@@ -39,7 +44,7 @@ impl Out {
     }
 
     pub(crate) fn n(&self, of: Lane) -> usize {
-        self.of_stage.iter().filter(|(stage, _)| lane(**stage) == of).map(|(_, n)| n).sum()
+        self.of_stage.iter().filter(|(stage, _)| lane(**stage, self.device) == of).map(|(_, n)| n).sum()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -53,7 +58,7 @@ impl Out {
 
     /// Of a lane, out for longer than `age`, oldest first.
     pub(crate) fn older_than(&self, of: Lane, age: Duration, now: Instant) -> Vec<Place> {
-        let of_lane = self.since.iter().filter(|(place, _)| lane(place.stage) == of);
+        let of_lane = self.since.iter().filter(|(place, _)| lane(place.stage, self.device) == of);
         let old = of_lane.filter(|(_, since)| now.duration_since(**since) >= age);
         let mut old: Vec<_> = old.map(|(place, since)| (*since, *place)).collect();
         old.sort();

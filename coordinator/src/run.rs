@@ -37,17 +37,8 @@ mod tail;
 use self::{clock::Clock, publish::Fed};
 pub use crate::records::{list, read_status};
 use crate::{
-    board::Board,
-    commands,
-    feed::{self, LANES},
-    fleet::Fleet,
-    meter::Meter,
-    office::Office,
-    rebuild::Existing,
-    stragglers::Stragglers,
-    streak::Streak,
-    tally,
-    training::Watched,
+    board::Board, commands, feed::LANES, fleet::Fleet, meter::Meter, office::Office, rebuild::Existing,
+    stragglers::Stragglers, streak::Streak, tally, training::Watched,
 };
 
 /// How often the ledger is asked for news: rarely when nothing happens, since every run does it.
@@ -305,7 +296,7 @@ impl Run {
     /// What it asks of the workers of a lane.
     fn ask(&self, lane: Lane, now: Instant) -> Ask {
         let (more, stage) = self.board.upcoming(lane, now);
-        let held = self.held.iter().filter(|place| feed::lane(place.stage) == lane).count() as u64;
+        let held = self.held.iter().filter(|place| self.board.lane(place.stage) == lane).count() as u64;
         let seconds = stage.or_else(|| self.meter.at_work()).and_then(|stage| self.meter.seconds(stage));
         Ask { out: self.board.n_out(lane) as u64, held, more, seconds }
     }

@@ -68,8 +68,8 @@ impl Stragglers {
         self.held.values().map(|held| &held.by)
     }
 
-    /// Items to publish once more, now that there is nothing else to do. They count as published.
-    pub fn late(&mut self, now: Instant) -> Vec<Place> {
+    /// Items to publish once more, where there is nothing else to do. They count as published.
+    pub fn late(&mut self, now: Instant, is_idle: impl Fn(Place) -> bool) -> Vec<Place> {
         let mut late = Vec::new();
         for (place, held) in &mut self.held {
             // A training has one state; a step may do things in the world that must not be done twice at once; and
@@ -77,7 +77,7 @@ impl Stragglers {
             let may_be_done_twice = !matches!(place.stage, Stage::Train | Stage::Step | Stage::Merge);
             let is_late = now.duration_since(held.since) > patience(self.took.get(&place.stage));
             let was_helped = held.helped > 0 && now.duration_since(held.helped_at) < AGAIN;
-            if may_be_done_twice && is_late && !was_helped && held.helped < MOST {
+            if may_be_done_twice && is_late && !was_helped && held.helped < MOST && is_idle(*place) {
                 held.helped += 1;
                 held.helped_at = now;
                 late.push(*place);
@@ -125,11 +125,12 @@ mod tests {
         ended(&mut stragglers, 900.0);
         stragglers.see(&[held(ITEM, "w")], start);
         stragglers.see(&[held(ITEM, "w")], at(59));
-        assert_eq!(stragglers.late(at(60)), []);
-        assert_eq!(stragglers.late(at(61)), [ITEM]);
-        assert_eq!(stragglers.late(at(62)), [], "it was just published");
-        assert_eq!(stragglers.late(at(92)), [ITEM], "the message may have met the late worker");
-        let n = (0..100).filter(|n| !stragglers.late(at(200 + 60 * n)).is_empty()).count();
+        assert_eq!(stragglers.late(at(60), |_| true), []);
+        assert_eq!(stragglers.late(at(61), |_| false), [], "others wait in its queue");
+        assert_eq!(stragglers.late(at(61), |_| true), [ITEM]);
+        assert_eq!(stragglers.late(at(62), |_| true), [], "it was just published");
+        assert_eq!(stragglers.late(at(92), |_| true), [ITEM], "the message may have met the late worker");
+        let n = (0..100).filter(|n| !stragglers.late(at(200 + 60 * n), |_| true).is_empty()).count();
         assert_eq!(n, 3, "five times in all");
     }
 
@@ -139,12 +140,12 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         stragglers.see(&[held(ITEM, "w")], start);
-        assert_eq!(stragglers.late(at(300)), [], "nothing is known of the stage");
+        assert_eq!(stragglers.late(at(300), |_| true), [], "nothing is known of the stage");
         ended(&mut stragglers, 0.1);
-        assert_eq!(stragglers.late(at(30)), []);
+        assert_eq!(stragglers.late(at(30), |_| true), []);
         stragglers.see(&[held(ITEM, "other")], at(30));
-        assert_eq!(stragglers.late(at(60)), []);
-        assert_eq!(stragglers.late(at(61)), [ITEM]);
+        assert_eq!(stragglers.late(at(60), |_| true), []);
+        assert_eq!(stragglers.late(at(61), |_| true), [ITEM]);
     }
 
     #[test]
@@ -153,6 +154,6 @@ mod tests {
         let start = Instant::now();
         let both = [Stage::Train, Stage::Step].map(|stage| held(Place::new(stage, 0, 0), "w"));
         stragglers.see(&both, start);
-        assert_eq!(stragglers.late(start + Duration::from_secs(86_400)), []);
+        assert_eq!(stragglers.late(start + Duration::from_secs(86_400), |_| true), []);
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     coding::Compression,
     mixing::{Blend, Mixing, Views},
-    model::{Architecture, EngineName, Member, ModelRef, Precision, Weights, WindowShape},
+    model::{Architecture, DeviceName, EngineName, Member, ModelRef, Precision, Weights, WindowShape},
     place::{Place, Stage},
     scenes::{EvalPart, EvalScenes, PredictScenes, ScenePart, VectorizeScenes},
     work::{

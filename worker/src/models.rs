@@ -35,7 +35,7 @@ pub async fn files_of(cx: &Context, model: &ModelRef) -> Result<Files, JobError>
             let json = json.map_err(|error| JobError::Unfit(anyhow!("{}: {error}", path.display())))?;
             Some(Ranges::from_json(&json)?)
         }
-        Precision::Fp32 | Precision::Bf16 => None,
+        Precision::Fp32 | Precision::Bf16 | Precision::Fp16 => None,
     };
     Ok(Files { weights, ranges })
 }

@@ -4,7 +4,8 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 #[derive(Debug, ClapArgs)]
 pub struct WorkerArgs {
-    /// Which items to take.
+    /// Which items to take. Those that predict with device = "cuda" are gpu, and take a card: the first that
+    /// CUDA_VISIBLE_DEVICES shows.
     #[arg(long, value_delimiter = ',', default_value = "cpu")]
     pub kinds: Vec<Kind>,
     /// Leave after that many seconds without work.

@@ -29,7 +29,7 @@ use std::future::Future;
 use clap::CommandFactory as _;
 use swath_coordinator::commands::{Command as Wish, NewRank};
 
-#[cfg(feature = "worker")]
+#[cfg(feature = "engine")]
 use crate::worker_program;
 use crate::{
     args::{Args, Command},
@@ -38,8 +38,8 @@ use crate::{
 };
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
-    #[cfg(feature = "worker")]
-    if let Command::Worker(_) = &args.command {
+    #[cfg(feature = "engine")]
+    if args.command.needs_engine() {
         return Err(worker_program::become_it());
     }
     let default = match &args.command {
@@ -62,6 +62,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Picture(args) => block_on(picture::run(args, doors)),
         #[cfg(feature = "worker")]
         Command::Bench(args) => block_on(bench::run(args, doors)),
+        #[cfg(all(feature = "engine", not(feature = "worker")))]
+        Command::Bench(_) => unreachable!("it has become another program above"),
         Command::Plan(args) => block_on(plan::run(&args.file, args.json, doors)),
         Command::Run(args) if args.dry_run => block_on(plan::run(&args.file, false, doors)),
         Command::Run(args) => block_on(run::run(args, doors)),

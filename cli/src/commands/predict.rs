@@ -48,7 +48,7 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
         freeze::freeze_bundles(&bundles, &image, wanted, &opened.blobs).await.map_err(as_usage)?;
     freeze::submit(&frozen, &source, &opened.blobs).await?;
     let record = frozen.record;
-    let pool = start_workers(args.workers, &args.tuning, &doors)?;
+    let pool = start_workers(args.workers, &record, &args.tuning, &doors)?;
     let broken = pool.broken();
     let served = serve(&record, &opened, &stop, &broken).await;
     pool.stop().await;

@@ -66,7 +66,7 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
         );
     }
 
-    let pool = start_workers(args.workers, &args.tuning, &door_args)?;
+    let pool = start_workers(args.workers, &record, &args.tuning, &door_args)?;
     let broken = pool.broken();
     let served = serve(&record, &doors, &stop, &broken).await;
     pool.stop().await;
@@ -151,6 +151,7 @@ fn pool_logs(doors: &DoorArgs) -> PathBuf {
 #[cfg(feature = "worker")]
 pub(super) fn start_workers(
     wanted: Option<usize>,
+    record: &RunRecord,
     tuning: &Tuning,
     doors: &DoorArgs,
 ) -> anyhow::Result<Workers> {
@@ -159,11 +160,12 @@ pub(super) fn start_workers(
     if n > 256 {
         return Err(Usage(format!("--workers {n}: must be 0 to 256")).into());
     }
-    Ok(Workers(Some(crate::pool::Pool::start(n, doors, tuning, &pool_logs(doors))?)))
+    let device = record.predict.model.device;
+    Ok(Workers(Some(crate::pool::Pool::start(n, device, doors, tuning, &pool_logs(doors))?)))
 }
 
 #[cfg(not(feature = "worker"))]
-fn start_workers(wanted: Option<usize>, _: &Tuning, _: &DoorArgs) -> anyhow::Result<Workers> {
+fn start_workers(wanted: Option<usize>, _: &RunRecord, _: &Tuning, _: &DoorArgs) -> anyhow::Result<Workers> {
     match wanted {
         Some(0) => Ok(Workers(None)),
         _ => Err(Usage("this program was built as a coordinator only: use --workers 0".into()).into()),

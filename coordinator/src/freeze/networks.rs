@@ -7,7 +7,7 @@ use swath_backends::outside::Outside;
 use swath_bundle::{Bundle, Model};
 use swath_proto::{
     ids::Digest,
-    item::{ClassStyle, Member, ModelRef, Precision, Stage, Weights, WindowShape},
+    item::{ClassStyle, DeviceName, Member, ModelRef, Precision, Stage, Weights, WindowShape},
     keys,
     pipeline::{Pipeline, PrecisionWord},
     source::SourceSpec,
@@ -39,12 +39,14 @@ pub(super) async fn of_pipeline(
         weights: entry.seed.map_or(Weights::Trained, Weights::Seed),
         bands: entry.bands,
         classes: suited.classes.len() as u32,
-        engine: predict.engine.unwrap_or_else(|| entry.architecture.engine()),
+        engine: predict.engine(entry.architecture),
         precision: match precision {
             PrecisionWord::Bf16 => Precision::Bf16,
+            PrecisionWord::Fp16 => Precision::Fp16,
             // What 8 bits take is found by the probe.
             PrecisionWord::Fp32 | PrecisionWord::Int8 => Precision::Fp32,
         },
+        device: predict.device,
         others: Vec::new(),
     };
     if pipeline.stages.contains(&Stage::Train) {
@@ -65,9 +67,9 @@ pub(super) async fn of_pipeline(
             entry.bundles()[0],
             word(holds)
         );
-        model = of_bundles(&bundles, suited, Some(precision), blobs).context("model.weights")?;
-        model.engine = predict.engine.unwrap_or(model.engine);
-        return Ok((model, Some(first.model().pixels.clone())));
+        let ModelRef { engine, device, .. } = model;
+        let found = of_bundles(&bundles, suited, Some(precision), blobs).context("model.weights")?;
+        return Ok((ModelRef { engine, device, ..found }, Some(first.model().pixels.clone())));
     }
     if let Some([file]) = entry.weights.as_ref().map(|files| files.as_slice()) {
         model.weights = self::file(file, folder, outside, blobs).await.context("model.weights")?;
@@ -75,7 +77,7 @@ pub(super) async fn of_pipeline(
     Ok((model, None))
 }
 
-/// Bundles in their order, as one network. Computed in 8 bits where they can be, if `precision` does not say otherwise.
+/// Bundles in their order, as one network, on the processor. Computed in 8 bits where they can be, if `precision` does not say otherwise.
 pub(super) fn of_bundles(
     bundles: &[Bundle],
     suited: &Suited<'_>,
@@ -104,6 +106,7 @@ pub(super) fn of_bundles(
         classes,
         engine: architecture.engine(),
         precision,
+        device: DeviceName::Cpu,
         others: members,
     })
 }
@@ -162,6 +165,7 @@ fn member(
             Precision::Int8(content)
         }
         (None, Some(PrecisionWord::Bf16)) => Precision::Bf16,
+        (None, Some(PrecisionWord::Fp16)) => Precision::Fp16,
         (None, _) => Precision::Fp32,
     };
     Ok(Member { architecture: model.architecture, weights: named, precision })

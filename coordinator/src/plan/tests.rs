@@ -3,8 +3,8 @@ use swath_proto::{
     geometry::{SizePx, WindowPx},
     ids::{Digest, ItemId},
     item::{
-        Architecture, Blend, Compression, EngineName, Mixing, ModelRef, Precision, Views, Weights,
-        WindowShape, Work,
+        Architecture, Blend, Compression, DeviceName, EngineName, Mixing, ModelRef, Precision, Views,
+        Weights, WindowShape, Work,
     },
     numeric::NumericClass,
     run::{PredictPlan, ScalePlan},
@@ -59,6 +59,7 @@ fn record(scenes: Vec<SceneFiles>, item_px: Option<u32>) -> RunRecord {
         classes: 2,
         engine: EngineName::Libtorch,
         precision: Precision::Fp32,
+        device: DeviceName::Cpu,
         others: Vec::new(),
     };
     let window = WindowShape { core_px: 256, margin_px: 32 };

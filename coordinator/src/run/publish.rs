@@ -45,7 +45,9 @@ impl Run {
         for lane in LANES {
             // Of a queue that is paid by the call nothing is asked while nothing can be lost.
             let old = self.board.out_for(lane, sweep::SETTLES_WITHIN, now);
-            let is_asked = old.iter().any(|place| !self.held.contains(place)) || self.is_at_the_tail();
+            let is_late =
+                self.is_at_the_tail() && self.held.iter().any(|place| self.board.lane(place.stage) == lane);
+            let is_asked = is_late || old.iter().any(|place| !self.held.contains(place));
             let is_empty = is_asked
                 && match self.queue.waiting(lane).await {
                     Ok(n) => n == 0,
@@ -61,8 +63,7 @@ impl Run {
             tracing::info!(%run, items = lost.len(), "the queue has lost items, or workers use another ledger: publishing them again");
             self.board.give_back(lost, now);
         }
-        let is_idle = self.empty.get(&Lane::Cpu).is_some_and(|checks| *checks >= 2);
-        self.help_the_late(is_idle, now).await
+        self.help_the_late(now).await
     }
 
     pub(super) async fn feed(&mut self, now: Instant) -> anyhow::Result<Fed> {

@@ -3,8 +3,7 @@
 
 use std::time::Instant;
 
-use swath_backends::queue::Lane;
-use swath_proto::envelope;
+use swath_proto::{envelope, item::Place};
 
 use super::Run;
 
@@ -14,12 +13,14 @@ impl Run {
         !self.held.is_empty() && self.board.has_published_all()
     }
 
-    /// `is_idle`: nothing waits in the queue, so that whoever takes it has nothing better to do.
-    pub(super) async fn help_the_late(&mut self, is_idle: bool, now: Instant) -> anyhow::Result<()> {
-        if !is_idle || !self.is_at_the_tail() {
+    pub(super) async fn help_the_late(&mut self, now: Instant) -> anyhow::Result<()> {
+        if !self.is_at_the_tail() {
             return Ok(());
         }
-        for place in self.stragglers.late(now) {
+        let (board, empty) = (&self.board, &self.empty);
+        // Nothing waits in its queue, so that whoever takes it has nothing better to do.
+        let is_idle = |place: Place| empty.get(&board.lane(place.stage)).is_some_and(|checks| *checks >= 2);
+        for place in self.stragglers.late(now, is_idle) {
             let Some(publish) = self.board.item(place).filter(|_| !self.board.is_done(place)) else {
                 continue;
             };
@@ -28,7 +29,7 @@ impl Run {
             self.write_inputs(std::slice::from_ref(&publish)).await?;
             // Nobody waits for it: the holder may still come to its end.
             let message = vec![envelope::encode(&publish.item)?];
-            if let Err(error) = self.queue.publish(Lane::Cpu, message).await {
+            if let Err(error) = self.queue.publish(self.board.lane(place.stage), message).await {
                 let error = format!("{:#}", anyhow::Error::from(error));
                 tracing::warn!(run = %self.board.run(), %place, error, "it was not offered to another");
             }

@@ -22,6 +22,8 @@ pub struct ModelRef {
     pub engine: EngineName,
     #[serde(default, skip_serializing_if = "Precision::is_default")]
     pub precision: Precision,
+    #[serde(default, skip_serializing_if = "DeviceName::is_default")]
+    pub device: DeviceName,
     /// Of an ensemble, the networks beside this one: the probabilities of all are averaged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<Member>,
@@ -54,6 +56,7 @@ impl ModelRef {
     pub fn is_plain(&self) -> bool {
         self.engine.is_default()
             && self.precision.is_default()
+            && self.device.is_default()
             && self.architecture != Architecture::Onnx
             && self.others.is_empty()
     }
@@ -67,6 +70,8 @@ pub enum Precision {
     Fp32,
     /// Half as long, with the range of the whole: on processors that have instructions for it.
     Bf16,
+    /// As long, finer, and of less range: on cards alone.
+    Fp16,
     /// The content of the ranges between which its values lie.
     Int8(Digest),
 }
@@ -80,6 +85,7 @@ impl Precision {
         match self {
             Self::Fp32 => "fp32",
             Self::Bf16 => "bf16",
+            Self::Fp16 => "fp16",
             Self::Int8(_) => "int8",
         }
     }
@@ -97,6 +103,23 @@ pub enum EngineName {
 }
 
 impl EngineName {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// On what a network is computed where it predicts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceName {
+    /// Processors.
+    #[default]
+    Cpu,
+    /// NVIDIA's cards, of compute capability 7.5 or later.
+    Cuda,
+}
+
+impl DeviceName {
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

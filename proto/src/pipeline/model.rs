@@ -78,7 +78,9 @@ impl ModelEntry {
         let is_bundle = |file: &String| ending(file) == BUNDLE;
         let why = match files {
             [] => Some("names no file: give one, or several bundles".into()),
-            files if files.len() > MAX_BUNDLES => Some(format!("at most {MAX_BUNDLES} bundles can be averaged")),
+            files if files.len() > MAX_BUNDLES => {
+                Some(format!("at most {MAX_BUNDLES} bundles can be averaged"))
+            }
             files if files.iter().any(is_bundle) && self.architecture.is_program() => {
                 Some("a bundle holds no module and no ONNX model: give the architecture that it says".into())
             }

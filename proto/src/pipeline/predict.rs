@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{check::Check, classes::ClassEntry};
-use crate::item::{Architecture, Blend, Compression, EngineName, Mixing, Views, WindowShape};
+use crate::item::{Architecture, Blend, Compression, DeviceName, EngineName, Mixing, Views, WindowShape};
 
 /// How the network goes over a scene.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,7 +41,9 @@ pub struct PredictEntry {
     pub blend: Blend,
     /// Views of each window that the network is shown; their probabilities are averaged.
     pub augment: Views,
-    /// What computes the network: OpenVINO where it can, if nobody says.
+    /// On what the network is computed.
+    pub device: DeviceName,
+    /// What computes the network: on processors OpenVINO where it can, if nobody says, and libtorch on cards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineName>,
     /// In which numbers the network computes: `fp32` if nobody says. `int8` is taken only if the F1 of every class stays within half a point on the
@@ -54,8 +56,11 @@ pub struct PredictEntry {
 #[serde(rename_all = "kebab-case")]
 pub enum PrecisionWord {
     Fp32,
-    /// Much faster on processors that have instructions for it (AVX512_BF16, AMX), and refused on others.
+    /// The usual on cards. Much faster on processors that have instructions for it (AVX512_BF16, AMX), and refused on
+    /// others.
     Bf16,
+    /// On cards alone: finer than bf16, and not for networks whose values exceed 65,504.
+    Fp16,
     /// Several times as fast on processors of the last years.
     Int8,
 }
@@ -74,6 +79,7 @@ impl Default for PredictEntry {
             confidence: false,
             blend: Blend::default(),
             augment: Views::default(),
+            device: DeviceName::default(),
             engine: None,
             precision: None,
         }
@@ -83,6 +89,14 @@ impl Default for PredictEntry {
 impl PredictEntry {
     pub fn mixing(&self) -> Mixing {
         Mixing { blend: self.blend, augment: self.augment }
+    }
+
+    /// What computes the network.
+    pub fn engine(&self, architecture: Architecture) -> EngineName {
+        self.engine.unwrap_or(match self.device {
+            DeviceName::Cpu => architecture.engine(),
+            DeviceName::Cuda => EngineName::Libtorch,
+        })
     }
 
     pub(super) fn check(&self, architecture: Architecture, classes: &[ClassEntry], check: &mut Check<'_>) {
@@ -110,34 +124,7 @@ impl PredictEntry {
         if check.sound(&[core, margin]) && margin_px > core_px {
             check.wrong(margin, format!("must not be larger than core_px ({core_px})"));
         }
-        if let Some(engine) = self.engine
-            && check.sound(&["predict.engine", "model.architecture"])
-            && !architecture.runs_on(engine)
-        {
-            let why = match engine {
-                EngineName::Libtorch => "libtorch runs no ONNX models: leave it out",
-                EngineName::Openvino => {
-                    "OpenVINO runs no TorchScript modules: leave it out, or export the module to ONNX"
-                }
-            };
-            check.wrong("predict.engine", why);
-        }
-        let engine = self.engine.unwrap_or_else(|| architecture.engine());
-        if check.sound(&["predict.precision", "predict.engine"]) {
-            let is_openvinos = engine == EngineName::Openvino;
-            let why = match self.precision {
-                None | Some(PrecisionWord::Fp32) => None,
-                Some(PrecisionWord::Bf16) if is_openvinos => None,
-                Some(PrecisionWord::Int8) if is_openvinos && !architecture.is_program() => None,
-                Some(PrecisionWord::Bf16) => Some("only OpenVINO computes in bf16"),
-                Some(PrecisionWord::Int8) => {
-                    Some("only OpenVINO computes in int8, and only networks whose layers are known here")
-                }
-            };
-            if let Some(why) = why {
-                check.wrong("predict.precision", why);
-            }
-        }
+        self.check_engine(architecture, check);
         if check.sound(&[core, margin, "predict.blend"])
             && let Some(why) = self.mixing().problem(WindowShape { core_px, margin_px })
         {
@@ -169,6 +156,47 @@ impl PredictEntry {
 }
 
 impl PredictEntry {
+    /// What computes, on what, and in which numbers.
+    fn check_engine(&self, architecture: Architecture, check: &mut Check<'_>) {
+        let [engine, device, precision] = ["predict.engine", "predict.device", "predict.precision"];
+        let on_cards = self.device == DeviceName::Cuda;
+        if let Some(name) = self.engine
+            && check.sound(&[engine, "model.architecture"])
+            && !architecture.runs_on(name)
+        {
+            let why = match name {
+                EngineName::Libtorch => "libtorch runs no ONNX models: leave it out",
+                EngineName::Openvino => {
+                    "OpenVINO runs no TorchScript modules: leave it out, or export the module to ONNX"
+                }
+            };
+            check.wrong(engine, why);
+        }
+        if on_cards && check.sound(&[device, engine]) && self.engine == Some(EngineName::Openvino) {
+            check.wrong(engine, "only libtorch computes on cards: leave it out");
+        }
+        if on_cards && check.sound(&[device, "model.architecture"]) && architecture.is_program() {
+            check.wrong(device, "only networks whose layers are known here are computed on cards");
+        }
+        if check.sound(&[precision, engine, device]) {
+            let is_openvinos = self.engine(architecture) == EngineName::Openvino;
+            let why = match self.precision {
+                None | Some(PrecisionWord::Fp32) => None,
+                Some(PrecisionWord::Bf16) if is_openvinos || on_cards => None,
+                Some(PrecisionWord::Fp16) if on_cards => None,
+                Some(PrecisionWord::Int8) if is_openvinos && !architecture.is_program() => None,
+                Some(PrecisionWord::Bf16) => Some("on processors only OpenVINO computes in bf16"),
+                Some(PrecisionWord::Fp16) => Some("only cards compute in fp16: it takes device = \"cuda\""),
+                Some(PrecisionWord::Int8) => {
+                    Some("only OpenVINO computes in int8, and only networks whose layers are known here")
+                }
+            };
+            if let Some(why) = why {
+                check.wrong(precision, why);
+            }
+        }
+    }
+
     /// A class's pixels must not be taken for such that do not count; those of the null class may.
     fn check_nodata(&self, classes: &[ClassEntry], check: &mut Check<'_>) {
         let nodata = "predict.nodata";

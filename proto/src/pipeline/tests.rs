@@ -4,6 +4,7 @@ use super::{
     layers::{Layers, Named, Whole},
     *,
 };
+use crate::item::{Architecture, EngineName};
 
 const RIGHT: &str = r##"name = "right"
 
@@ -102,6 +103,24 @@ fn files_that_say_themselves_what_they_compute_are_told_what_can_run_them() {
     assert!(why.contains("predict.engine = \"libtorch\": libtorch runs no ONNX models"), "{why}");
     let [why] = &of("torchscript", "[predict]\nengine = \"openvino\"")[..] else { panic!("one problem") };
     assert!(why.contains("export the module to ONNX"), "{why}");
+    for architecture in ["onnx", "torchscript"] {
+        let [why] = &of(architecture, "[predict]\ndevice = \"cuda\"")[..] else { panic!("one problem") };
+        assert!(
+            why.contains("predict.device = \"cuda\": only networks whose layers are known here"),
+            "{why}"
+        );
+    }
+}
+
+#[test]
+fn cards_compute_in_32_and_in_both_kinds_of_16_bits_by_libtorch() {
+    for precision in ["fp32", "bf16", "fp16"] {
+        let more = format!("[predict]\ndevice = \"cuda\"\nprecision = \"{precision}\"");
+        assert_eq!(with(&more), [""; 0], "{precision}");
+        let predict = Pipeline::parse(&format!("{RIGHT}{more}\n")).unwrap().predict;
+        assert_eq!(predict.engine(Architecture::Tiny), EngineName::Libtorch);
+    }
+    assert_eq!(PredictEntry::default().engine(Architecture::Tiny), EngineName::Openvino);
 }
 
 #[test]

@@ -70,7 +70,8 @@ fn several_bundles_say_their_mean_on_the_command_line_and_in_a_pipeline() {
     let site = Site::new(Kind::Embedded);
     let [(one, of_one), (other, of_other)] = bundles(&site);
     let (image, map) = (text(&site.path("s.tif")), text(&site.path("map.tif")));
-    let output = site.swath(&["predict", &one, &image, &map, "--with", &other, "--scores", "--confidence"], 0);
+    let output =
+        site.swath(&["predict", &one, &image, &map, "--with", &other, "--scores", "--confidence"], 0);
     assert!(output.status.success());
     let both = map.replace(".tif", "");
     assert_eq!(python(MEAN, &[&of_one, &of_other, &both]), "the mean");
@@ -97,10 +98,22 @@ fn bundles_that_do_not_fit_are_told_before_anything_begins() {
         String::from_utf8_lossy(&site.swath(&["run", &changed], 2).stderr).into_owned()
     };
     for (change, wanted) in [
-        (("building\"", "house\""), "its classes are background, building, in this order, and not background, house"),
-        (("architecture = \"tiny\"", "architecture = \"unet-resnet18\""), "holds a network of the architecture \"tiny\""),
-        (("[predict]", "[data]\nnodata = 0\n[predict]"), "data: the bundle says how pixels are read: leave it out"),
-        (("[predict]", "[predict]\nprecision = \"int8\""), "tiny.zip: 8 bits were never tried with this model"),
+        (
+            ("building\"", "house\""),
+            "its classes are background, building, in this order, and not background, house",
+        ),
+        (
+            ("architecture = \"tiny\"", "architecture = \"unet-resnet18\""),
+            "holds a network of the architecture \"tiny\"",
+        ),
+        (
+            ("[predict]", "[data]\nnodata = 0\n[predict]"),
+            "data: the bundle says how pixels are read: leave it out",
+        ),
+        (
+            ("[predict]", "[predict]\nprecision = \"int8\""),
+            "tiny.zip: 8 bits were never tried with this model",
+        ),
         (("\"other.zip\"", "\"tiny.safetensors\""), "several files are averaged only if each is a bundle"),
         (("\"other.zip\"", "\"windows.toml.zip\""), "windows.toml.zip"),
     ] {

@@ -26,7 +26,7 @@ fn cpu_seconds(process: &Process) -> f64 {
 
 fn measure(kind: Kind) {
     let site = Site::new(kind);
-    let worker = site.start(&["worker", "--kinds", "cpu,gpu"]);
+    let worker = site.start(&["worker", "--allow-steps"]);
     while !site.log().contains("ready") {
         std::thread::sleep(Duration::from_millis(50));
     }

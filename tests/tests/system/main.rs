@@ -2,6 +2,7 @@
 
 mod assembly;
 mod broker;
+mod cards;
 mod catalogue;
 mod clusters;
 mod contracts;

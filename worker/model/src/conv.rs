@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 
 use crate::{
     error::Result,
-    network::{Layers, Pass, channels_last},
+    network::{Home, Layers, Pass, channels_last},
 };
 
 /// torchvision's.
@@ -57,7 +57,7 @@ impl Conv {
                 });
             }
         }
-        if layers.learnt.is_none() { conv.folded() } else { Ok(conv) }
+        if layers.learnt.is_none() { conv.folded()?.moved(layers.home) } else { Ok(conv) }
     }
 
     /// Batch norm in evaluation is a scale and a shift a channel; both go into the convolution. In
@@ -71,6 +71,13 @@ impl Conv {
         let bias = double(&beta)?.f_sub(&double(&mean)?.f_mul(&scale)?)?;
         self.weight = channels_last(&weight.f_to_kind(Kind::Float)?)?;
         self.bias = Some(bias.f_to_kind(Kind::Float)?);
+        Ok(self)
+    }
+
+    /// Once, so that passes move nothing but images.
+    fn moved(mut self, home: Home) -> Result<Self> {
+        self.weight = home.take(&self.weight)?;
+        self.bias = self.bias.as_ref().map(|bias| home.take(bias)).transpose()?;
         Ok(self)
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use swath_proto::{
     ids::{Digest, ItemId},
-    item::{Architecture, EngineName, ModelRef, Precision, Weights, WindowShape},
+    item::{Architecture, DeviceName, EngineName, ModelRef, Precision, Weights, WindowShape},
 };
 
 use crate::{Files, Predictor, load, weights::Stream};
@@ -41,7 +41,20 @@ pub(crate) fn network((architecture, engine): Made) -> (ModelRef, Option<PathBuf
         }
         _ => (Weights::Seed(11), None),
     };
-    (ModelRef { architecture, weights, bands: BANDS, classes: 3, engine, precision: Precision::Fp32, others: Vec::new() }, file)
+    let (precision, device) = (Precision::Fp32, DeviceName::Cpu);
+    (
+        ModelRef {
+            architecture,
+            weights,
+            bands: BANDS,
+            classes: 3,
+            engine,
+            precision,
+            device,
+            others: Vec::new(),
+        },
+        file,
+    )
 }
 
 fn predictor(made: Made, shape: WindowShape, threads: u32) -> Box<dyn Predictor> {

@@ -65,7 +65,7 @@ impl Engine for Ensemble {
 #[cfg(test)]
 mod tests {
     use swath_proto::{
-        item::{Architecture, EngineName, Member, ModelRef, Precision, Weights, WindowShape},
+        item::{Architecture, DeviceName, EngineName, Member, ModelRef, Precision, Weights, WindowShape},
         numeric::NumericClass,
     };
 
@@ -81,7 +81,16 @@ mod tests {
         };
         let mut others: Vec<Member> = seeds.iter().map(member).collect();
         let Member { architecture, weights, precision } = others.remove(0);
-        ModelRef { architecture, weights, bands: 3, classes: 3, engine, precision, others }
+        ModelRef {
+            architecture,
+            weights,
+            bands: 3,
+            classes: 3,
+            engine,
+            precision,
+            device: DeviceName::Cpu,
+            others,
+        }
     }
 
     /// Probabilities of one window in a batch of two, and the class that it was computed in.

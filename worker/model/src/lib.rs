@@ -2,9 +2,10 @@
 //! crate that names tch or an engine; it builds without GDAL.
 //!
 //! Read [`predictor`] and [`learner`] first. [`network`] lists what there is: [`tiny`], [`unet`] and
-//! [`deeplab`] on a [`resnet`], each said once, in the words of [`ops`]. [`weights`] gives them tensors by name, from a file
-//! or a seed; [`conv`] folds batch norms away for whoever only predicts. An [`engine`] runs them: [`torch`], or
-//! [`openvino`], which takes them as [`onnx`] writes them down. An [`ensemble`] is several as one.
+//! [`deeplab`] on a [`resnet`], each said once, in the words of [`ops`]. [`weights`] gives them tensors by name,
+//! from a file or a seed; [`conv`] folds batch norms away for whoever only predicts. An [`engine`] runs them:
+//! [`torch`], on processors and on NVIDIA's cards, or [`openvino`], which takes them as [`onnx`] writes them down.
+//! An [`ensemble`] is several as one.
 
 mod conv;
 mod deeplab;
@@ -30,9 +31,9 @@ mod weights;
 
 pub use error::{Kind, ModelError, Result};
 pub use learner::{Batch, Learner, Loss, Setup, Start, likeliest};
-pub use predictor::{Files, Predictor, load};
+pub use predictor::{Files, Predictor, load, multiplications};
 pub use ranges::{Calibration, Ranges};
-pub use torch::init_process;
+pub use torch::{Rates, card, init_process, rates};
 
 /// All that can compute here, each opened, with its version.
 pub fn engines() -> Result<Vec<String>> {

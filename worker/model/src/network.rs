@@ -2,7 +2,7 @@
 //! and for learning: [`Layers`] folds its batch norms away for the one and keeps them for the other.
 
 use swath_proto::item::Architecture;
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 use crate::{
     deeplab::Deeplab,
@@ -51,9 +51,26 @@ pub(crate) enum Pass {
     Predict,
 }
 
+/// Where a network that predicts has its tensors, and in which numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home {
+    pub(crate) device: Device,
+    pub(crate) kind: Kind,
+}
+
+impl Home {
+    pub(crate) const PROCESSOR: Self = Self { device: Device::Cpu, kind: Kind::Float };
+
+    /// As it is, where it is there already; its memory order stays.
+    pub(crate) fn take(self, tensor: &Tensor) -> Result<Tensor> {
+        Ok(tensor.f_to_device_(self.device, self.kind, false, false)?)
+    }
+}
+
 /// Gives a network its tensors, one by one and by name.
 pub(crate) struct Layers<'a> {
     pub(crate) weights: &'a mut dyn Weights,
+    pub(crate) home: Home,
     /// What can be learnt is noted here; without it, the network only predicts.
     pub(crate) learnt: Option<&'a mut Learnt>,
 }

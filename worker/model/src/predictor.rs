@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use swath_proto::{
     ids::ItemId,
-    item::{Architecture, EngineName, ModelRef, Precision, Weights as WeightsRef, WindowShape},
+    item::{Architecture, DeviceName, EngineName, ModelRef, Precision, Weights as WeightsRef, WindowShape},
     numeric::NumericClass,
 };
 
@@ -13,11 +13,11 @@ use crate::{
     engine::{Described, Engine, Shape},
     ensemble::Ensemble,
     error::{Kind, ModelError, Result},
-    network::{Layers, Network, build},
+    network::{Home, Layers, Network, build},
     onnx,
     openvino::Openvino,
     ranges::Ranges,
-    torch::{Module, Torch},
+    torch::{Cuda, Module, Torch},
     weights::{File, Seeded, Stream, Weights},
 };
 
@@ -91,6 +91,9 @@ pub fn load(
 
 /// Of one network.
 fn engine(model: &ModelRef, files: &Files, shape: Shape, threads: u32) -> Result<Box<dyn Engine>> {
+    if model.device == DeviceName::Cuda {
+        return on_a_card(model, files, shape);
+    }
     if model.architecture == Architecture::Onnx {
         let path = files
             .weights
@@ -100,16 +103,17 @@ fn engine(model: &ModelRef, files: &Files, shape: Shape, threads: u32) -> Result
             .map_err(|error| ModelError::config(format!("reading {}: {error}", path.display())))?;
         return Ok(Box::new(Openvino::foreign(&bytes, model.precision, shape, threads)?));
     }
-    let network = network(model, files.weights.as_deref())?;
+    let network = network(model, files.weights.as_deref(), Home::PROCESSOR)?;
     Ok(match model.engine {
         EngineName::Libtorch if model.precision != Precision::Fp32 => {
-            let text = format!("libtorch computes in 32 bits here: {} is OpenVINO's", model.precision.name());
+            let text =
+                format!("on processors libtorch computes in 32 bits, and not in {}", model.precision.name());
             return Err(ModelError::config(text));
         }
         EngineName::Libtorch => Box::new(Torch::new(network, shape, threads)?),
         EngineName::Openvino => {
             let ranges = match (model.precision, &files.ranges) {
-                (Precision::Fp32 | Precision::Bf16, _) => None,
+                (Precision::Fp32 | Precision::Bf16 | Precision::Fp16, _) => None,
                 (Precision::Int8(_), Some(ranges)) => Some(ranges),
                 (Precision::Int8(content), None) => {
                     return Err(ModelError::config(format!("the ranges {content} were not given")));
@@ -122,7 +126,24 @@ fn engine(model: &ModelRef, files: &Files, shape: Shape, threads: u32) -> Result
     })
 }
 
-pub(crate) fn network(model: &ModelRef, file: Option<&Path>) -> Result<Box<dyn Network>> {
+fn on_a_card(model: &ModelRef, files: &Files, shape: Shape) -> Result<Box<dyn Engine>> {
+    if model.engine != EngineName::Libtorch || model.architecture.is_program() {
+        return Err(ModelError::config(
+            "on cards libtorch alone computes, and only networks whose layers are known here",
+        ));
+    }
+    let home = Cuda::home(model.precision)?;
+    let network = network(model, files.weights.as_deref(), home)?;
+    Ok(Box::new(Cuda::new(network, model.precision, shape)?))
+}
+
+/// How often a window's pass multiplies.
+pub fn multiplications(model: &ModelRef, window: WindowShape) -> Result<u64> {
+    let network = tch::no_grad(|| network(model, None, Home::PROCESSOR))?;
+    onnx::multiplications(&*network, Shape::new(model, window, 1).sizes())
+}
+
+pub(crate) fn network(model: &ModelRef, file: Option<&Path>, home: Home) -> Result<Box<dyn Network>> {
     let (bands, classes) = (i64::from(model.bands), i64::from(model.classes));
     let mut weights: Box<dyn Weights> = match (&model.weights, file) {
         (WeightsRef::File { .. }, Some(path)) if model.architecture == Architecture::Torchscript => {
@@ -137,7 +158,8 @@ pub(crate) fn network(model: &ModelRef, file: Option<&Path>) -> Result<Box<dyn N
             return Err(ModelError::config(format!("the file of the weights {sha256} was not given")));
         }
     };
-    build(model.architecture, &mut Layers { weights: &mut *weights, learnt: None }, (bands, classes))
+    let mut layers = Layers { weights: &mut *weights, home, learnt: None };
+    build(model.architecture, &mut layers, (bands, classes))
 }
 
 /// An engine that is given what it wants: full batches.
@@ -212,6 +234,7 @@ mod tests {
             classes: 2,
             engine,
             precision: Precision::Fp32,
+            device: DeviceName::Cpu,
             others: Vec::new(),
         }
     }
@@ -238,6 +261,13 @@ mod tests {
                 assert!(predictor.forward(&good, 1).is_ok());
             }
         }
+    }
+
+    #[test]
+    fn convolutions_are_counted_by_what_they_multiply() {
+        let window = WindowShape { core_px: 8, margin_px: 0 };
+        // 3 x 3 kernels from 3 bands to 8 channels, and from those to 2 classes.
+        assert_eq!(multiplications(&tiny(EngineName::Libtorch), window).unwrap(), 64 * (27 * 8 + 8 * 2));
     }
 
     #[test]
@@ -292,7 +322,7 @@ mod tests {
         };
         std::fs::write(&file, b"not a model").unwrap();
         assert_eq!(error().kind, Kind::Config, "{}", error());
-        let network = network(&tiny(EngineName::Openvino), None).unwrap();
+        let network = network(&tiny(EngineName::Openvino), None, Home::PROCESSOR).unwrap();
         std::fs::write(&file, onnx::write(&*network, [2, 8, 3, 2], None).unwrap()).unwrap();
         assert_eq!(error().kind, Kind::Config, "{}", error());
     }

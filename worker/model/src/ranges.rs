@@ -8,7 +8,7 @@ use tch::Tensor;
 use crate::{
     conv::Conv,
     error::{ModelError, Result},
-    network::{Network, Pass},
+    network::{Home, Network, Pass},
     ops::Ops,
     predictor::{Files, network},
     torch::{Eager, use_threads},
@@ -60,7 +60,7 @@ pub struct Calibration {
 impl Calibration {
     pub fn new(model: &ModelRef, files: &Files, threads: u32) -> Result<Self> {
         use_threads(threads);
-        let network = tch::no_grad(|| network(model, files.weights.as_deref()))?;
+        let network = tch::no_grad(|| network(model, files.weights.as_deref(), Home::PROCESSOR))?;
         Ok(Self { network, bands: model.bands.into(), ranges: Ranges::default() })
     }
 
@@ -164,7 +164,7 @@ impl Ops for Watch<'_> {
 mod tests {
     use swath_proto::{
         ids::Digest,
-        item::{Architecture, EngineName, Precision, Weights, WindowShape},
+        item::{Architecture, DeviceName, EngineName, Precision, Weights, WindowShape},
     };
 
     use super::*;
@@ -174,7 +174,17 @@ mod tests {
 
     fn model(architecture: Architecture, precision: Precision) -> ModelRef {
         let engine = EngineName::Openvino;
-        ModelRef { architecture, weights: Weights::Seed(5), bands: 3, classes: 2, engine, precision, others: Vec::new() }
+        let (weights, device) = (Weights::Seed(5), DeviceName::Cpu);
+        ModelRef {
+            architecture,
+            weights,
+            bands: 3,
+            classes: 2,
+            engine,
+            precision,
+            device,
+            others: Vec::new(),
+        }
     }
 
     fn images(n: usize) -> Vec<f32> {
@@ -220,8 +230,9 @@ mod tests {
     /// On processors that have it; the others say that they have not.
     #[test]
     fn in_bf16_a_network_says_nearly_the_same_or_is_refused_in_words() {
-        let load =
-            |precision| load(&model(Architecture::UnetResnet18, precision), &[Files::default()], WINDOW, 2, 1);
+        let load = |precision| {
+            load(&model(Architecture::UnetResnet18, precision), &[Files::default()], WINDOW, 2, 1)
+        };
         let mut half = match load(Precision::Bf16) {
             Ok(half) => half,
             Err(error) => {

@@ -13,7 +13,7 @@ use crate::{
     engine::{Engine as _, Shape},
     error::Result,
     load,
-    network::{Layers, Learnt, Pass, build},
+    network::{Home, Layers, Learnt, Pass, build},
     onnx,
     openvino::Openvino,
     weights::{Seeded, Stream, Weights},
@@ -103,7 +103,11 @@ fn every_network_computes_what_torchvisions_does_folded_or_not() {
         for learns in [false, true] {
             let mut weights = Settled { drawn: Seeded { seed: 11 }, names: 0 };
             let mut learnt = Learnt::default();
-            let mut layers = Layers { weights: &mut weights, learnt: learns.then_some(&mut learnt) };
+            let mut layers = Layers {
+                weights: &mut weights,
+                home: Home::PROCESSOR,
+                learnt: learns.then_some(&mut learnt),
+            };
             let network = build(architecture, &mut layers, (BANDS, 3)).unwrap();
             let output = tch::no_grad(|| network.forward(&input, Pass::Predict)).unwrap();
             let found = Vec::<f32>::try_from(output.permute([0, 2, 3, 1]).contiguous().view(-1)).unwrap();

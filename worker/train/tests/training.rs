@@ -9,7 +9,7 @@ use std::path::Path;
 use swath_geo::confusion::Confusion;
 use swath_proto::{
     ids::Digest,
-    item::{Architecture, EngineName, ModelRef, Precision, Weights, WindowShape},
+    item::{Architecture, DeviceName, EngineName, ModelRef, Precision, Weights, WindowShape},
     train::TrainSpec,
 };
 use swath_shard::Chip;
@@ -132,6 +132,7 @@ fn predicted(path: &Path, sha256: Digest, chips: std::ops::Range<u64>) -> Confus
         classes: 2,
         engine: EngineName::Libtorch,
         precision: Precision::Fp32,
+        device: DeviceName::Cpu,
         others: Vec::new(),
     };
     let shape = WindowShape { core_px: 64, margin_px: 0 };

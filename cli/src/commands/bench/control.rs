@@ -16,7 +16,9 @@ use swath_coordinator::{
 use swath_proto::{
     envelope,
     ids::Digest,
-    item::{Architecture, Compression, EngineName, Mixing, ModelRef, Precision, Weights, WindowShape},
+    item::{
+        Architecture, Compression, DeviceName, EngineName, Mixing, ModelRef, Precision, Weights, WindowShape,
+    },
     keys,
     run::{PredictPlan, RunRecord, ScalePlan},
     status::RunState,
@@ -24,11 +26,11 @@ use swath_proto::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::line::{own_usage, print};
 use crate::{
     args::{DoorArgs, Tuning},
     config,
     exit::Exit,
+    measure::{own_usage, print},
     pool::Pool,
 };
 
@@ -53,7 +55,7 @@ pub(super) async fn run(
         gdal_cache: 16,
     };
     let logs = tempfile::tempdir()?;
-    let pool = Pool::start(workers, &door_args, &tuning, logs.path())?;
+    let pool = Pool::start(workers, DeviceName::Cpu, &door_args, &tuning, logs.path())?;
     let backend = door_args.queue.split(':').next().unwrap_or("local").to_owned();
     let ends = async {
         warm_up(&doors).await?;
@@ -133,6 +135,7 @@ async fn submit(doors: &Doors, noops: u32) -> anyhow::Result<RunRecord> {
         classes: 2,
         engine: EngineName::Libtorch,
         precision: Precision::Fp32,
+        device: DeviceName::Cpu,
         others: Vec::new(),
     };
     let record = RunRecord {

@@ -1,7 +1,6 @@
 //! `swath bench`: measurements of this machine and of these servers.
 
 mod control;
-mod line;
 mod predict;
 
 use crate::{
@@ -13,5 +12,6 @@ pub(super) async fn run(args: BenchArgs, doors: DoorArgs) -> anyhow::Result<Exit
     match args.what {
         BenchCommand::Control { items, workers, slots } => control::run(items, (workers, slots), doors).await,
         BenchCommand::Predict(args) => predict::run(args).await,
+        BenchCommand::Forward(_) => unreachable!("it has become another program"),
     }
 }

@@ -10,14 +10,12 @@ use swath_coordinator::freeze;
 use swath_proto::{keys, run::RunRecord, status::RunState};
 use swath_raster::synth;
 
-use super::{
-    super::run::{serve, start_workers},
-    line::{load, usage_of_children},
-};
+use super::super::run::{serve, start_workers};
 use crate::{
     args::{BenchPredictArgs, DoorArgs, FileArgs},
     config,
     exit::{Exit, as_usage},
+    measure::{load, usage_of_children},
     signals::stop_on_signals,
 };
 
@@ -44,7 +42,7 @@ pub(super) async fn run(args: BenchPredictArgs) -> anyhow::Result<Exit> {
     let frozen = freeze::freeze(&source, &doors.blobs).await.map_err(as_usage)?;
     freeze::submit(&frozen, &source, &doors.blobs).await?;
     let (started, before) = (Instant::now(), usage_of_children());
-    let pool = start_workers(Some(1), &args.tuning, &root)?;
+    let pool = start_workers(Some(1), &frozen.record, &args.tuning, &root)?;
     let served = serve(&frozen.record, &doors, &stop, &pool.broken()).await;
     pool.stop().await;
     let Some(status) = served? else { return Ok(Exit::Interrupted) };

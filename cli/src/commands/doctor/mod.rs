@@ -81,7 +81,7 @@ impl Door {
     }
 }
 
-#[cfg(feature = "worker")]
+#[cfg(feature = "engine")]
 fn engines() -> Exit {
     match crate::worker_program::engines() {
         Ok(engines) => {
@@ -95,7 +95,7 @@ fn engines() -> Exit {
     }
 }
 
-#[cfg(not(feature = "worker"))]
+#[cfg(not(feature = "engine"))]
 fn engines() -> Exit {
     say!("engines\n  -        none; this program was built as a coordinator only");
     Exit::Done

@@ -13,8 +13,8 @@ use swath_proto::{
     geometry::{SizePx, WindowPx},
     ids::{Digest, ItemId},
     item::{
-        Architecture, Compression, EngineName, Mixing, ModelRef, Place, Precision, Stage, Weights,
-        WindowShape,
+        Architecture, Compression, DeviceName, EngineName, Mixing, ModelRef, Place, Precision, Stage,
+        Weights, WindowShape,
     },
     numeric::NumericClass,
     outcome::{Failure, FailureClass, Report},
@@ -49,6 +49,7 @@ pub(super) fn record() -> RunRecord {
         classes: 2,
         engine: EngineName::Libtorch,
         precision: Precision::Fp32,
+        device: DeviceName::Cpu,
         others: Vec::new(),
     };
     let window = WindowShape { core_px: 256, margin_px: 0 };

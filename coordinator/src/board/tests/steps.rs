@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use swath_backends::{ledger::Event, queue::Lane};
 use swath_proto::{
-    item::Stage,
+    item::{DeviceName, Stage},
     outcome::{FailureClass, Report},
     pipeline::StepFor,
     run::RunRecord,
@@ -57,6 +57,22 @@ fn what_waits_for_workers_that_take_steps_holds_up_nothing_else() {
     assert_eq!((board.n_out(Lane::Steps), board.n_out(Lane::Cpu)), (2, 0));
     assert_eq!(board.upcoming(Lane::Cpu, now), (5, Some(Stage::Predict)));
     assert_eq!(names(board.take(Lane::Cpu, 2, now)), ["predict.0.0", "predict.0.1"]);
+}
+
+#[test]
+fn what_is_computed_on_cards_waits_for_workers_that_have_one_and_holds_up_nothing_else() {
+    let mut record = record();
+    record.predict.model.device = DeviceName::Cuda;
+    let mut board = Board::new(record);
+    let now = Instant::now();
+    let names = |taken: Vec<Publish>| {
+        taken.into_iter().map(|publish| publish.item.place.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(board.take(Lane::Gpu, 100, now)), ["probe.0.0"]);
+    assert_eq!(names(board.take(Lane::Cpu, 100, now)), ["survey.0.0", "survey.1.0"]);
+    settle(&mut board);
+    assert_eq!(names(board.take(Lane::Gpu, 1, now)), ["predict.0.0"]);
+    assert_eq!((board.n_out(Lane::Gpu), board.n_out(Lane::Cpu)), (1, 0));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use tch::{Kind, Reduction, Tensor};
 
 use crate::{
     error::{ModelError, Result},
-    network::{Layers, Learnt, Network, Pass, build},
+    network::{Home, Layers, Learnt, Network, Pass, build},
     torch::{drawing_from, use_threads},
     weights::{Backbone, File, FreshHead, Seeded, Weights},
 };
@@ -106,7 +106,7 @@ impl Learner {
         };
         let mut learnt = Learnt::default();
         let size = (i64::from(setup.bands), setup.class_weights.len() as i64);
-        let mut layers = Layers { weights: &mut *weights, learnt: Some(&mut learnt) };
+        let mut layers = Layers { weights: &mut *weights, home: Home::PROCESSOR, learnt: Some(&mut learnt) };
         let network = build(setup.architecture, &mut layers, size)?;
         let adam = Adam::new(setup.optimizer, setup.weight_decay, &learnt.parameters)?;
         let class_weights = Tensor::f_from_slice(&setup.class_weights)?;

@@ -53,10 +53,19 @@ pub(crate) fn write(network: &dyn Network, sizes: [i64; 4], ranges: Option<&Rang
     Ok(model.encode_to_vec())
 }
 
+/// How often a pass over a batch multiplies: what convolutions do, beside which all else is little.
+pub(crate) fn multiplications(network: &dyn Network, [batch, edge, bands, _]: [i64; 4]) -> Result<u64> {
+    let mut graph = Graph::default();
+    let input = graph.value("pixels".into(), [batch, bands, edge, edge], None);
+    network.write_down(&mut graph, &input)?;
+    Ok(graph.multiplications)
+}
+
 /// A network being written down.
 #[derive(Default)]
 pub(crate) struct Graph {
     stored: Stored,
+    multiplications: u64,
     ranges: Option<Ranges>,
     /// How many values there were; it numbers them as [`Ranges`] does.
     values: usize,
@@ -132,7 +141,7 @@ impl Ops for Graph {
 
     fn conv(&mut self, conv: &Conv, input: &Node) -> Result<Node> {
         let size = conv.weight.size();
-        let [to, _, kernel, _] = size[..] else {
+        let [to, from, kernel, _] = size[..] else {
             return Err(ModelError::internal(format!("a kernel of the sizes {size:?}")));
         };
         let weights = numbers(&conv.weight)?;
@@ -155,7 +164,9 @@ impl Ops for Graph {
         let name = self.node("Conv", &[&taken, &weights, &bias], &attributes);
         let [n, _, height, width] = input.sizes;
         let after = |edge: i64| (edge + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
-        Ok(self.value(name, [n, to, after(height), after(width)], None))
+        let sizes = [n, to, after(height), after(width)];
+        self.multiplications += (sizes.iter().product::<i64>() * from * kernel.pow(2)) as u64;
+        Ok(self.value(name, sizes, None))
     }
 
     fn relu(&mut self, input: Node) -> Result<Node> {

@@ -88,6 +88,7 @@ impl Openvino {
                 return Err(ModelError::new(Kind::Unfit, why));
             }
             Precision::Bf16 => "bf16",
+            Precision::Fp16 => return Err(ModelError::config("only cards compute in fp16")),
             Precision::Fp32 | Precision::Int8(_) => "f32",
         };
         let threads = threads.max(1).to_string();

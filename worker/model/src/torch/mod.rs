@@ -1,8 +1,11 @@
-//! libtorch as an engine: a network computed layer by layer, or a TorchScript module.
+//! libtorch as an engine: a network computed layer by layer, or a TorchScript module. On processors here, on cards in
+//! [`cuda`].
 
 mod blocks;
+mod cuda;
 mod eager;
 mod library;
+mod limits;
 mod process;
 mod script;
 
@@ -14,8 +17,11 @@ use crate::{
     network::{Network, Pass},
 };
 
+pub(crate) use cuda::Cuda;
+pub use cuda::card;
 pub(crate) use eager::Eager;
 pub(crate) use library::engine;
+pub use limits::{Rates, rates};
 pub use process::init_process;
 pub(crate) use process::{drawing_from, use_threads};
 pub(crate) use script::Module;

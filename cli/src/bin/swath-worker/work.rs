@@ -1,12 +1,12 @@
-//! `swath worker`: a supervisor, and under it the process that works. A program of its own, since it alone
-//! needs libtorch; it takes the same command line as `swath`, which becomes this program where it is asked to work.
+//! `swath worker`: a supervisor, and under it the process that works.
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use swath::{
-    args::{self, Args, Command, DoorArgs, Kind, LogFormat, SpotNotices, WorkerArgs},
+    args::{DoorArgs, Kind, LogFormat, SpotNotices, WorkerArgs},
     config,
-    exit::{self, Exit, Usage},
+    exit::{self, Exit},
     logging,
     signals::stop_on_signals,
 };
@@ -17,24 +17,7 @@ use swath_backends::{
 };
 use swath_worker::{run, supervise, tail};
 
-fn main() -> ! {
-    swath::finish(args::typed().and_then(obey))
-}
-
-fn obey(args: Args) -> anyhow::Result<Exit> {
-    match &args.command {
-        // Here first: a worker forks before anything else exists.
-        Command::Worker(worker) => work(worker, &args.doors, args.log_format),
-        Command::Doctor => {
-            let engines = swath_model::engines()?.join(", ");
-            swath::say::line(format_args!("{engines}, {}", swath_raster::version()));
-            Ok(Exit::Done)
-        }
-        _ => Err(Usage("this program knows `worker` only; everything else is `swath`".into()).into()),
-    }
-}
-
-fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> anyhow::Result<Exit> {
+pub(crate) fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> anyhow::Result<Exit> {
     config::check(&args.tuning)?;
     let idle_exit = args.idle_exit.map(|seconds| config::seconds("--idle-exit", seconds)).transpose()?;
     // Returns in the child; before this line no thread may exist.
@@ -67,8 +50,10 @@ fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> anyhow::Resul
             SpotNotices::Never => Ask::Never,
         })?,
     };
-    if !config.lanes.contains(&Lane::Cpu) && !config.lanes.contains(&Lane::Steps) {
-        tracing::warn!("nothing is published for GPUs yet: this worker gets no work; leave --kinds out");
+    // At once, and not with its first item; and before libtorch computes anything, since it looks for cards once.
+    if config.lanes.contains(&Lane::Gpu) {
+        let card = swath_model::card().context("--kinds gpu: this worker has no card to compute on")?;
+        tracing::info!(card, "computing on a card");
     }
     let urls = config::urls(doors);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

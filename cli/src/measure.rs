@@ -1,12 +1,14 @@
-//! A measurement as one JSON object a line.
+//! A measurement as one JSON object a line, and what processes have used.
 
 /// What processes have used.
-pub(super) struct Usage {
-    pub(super) cpu_s: f64,
-    pub(super) rss_mib: f64,
+pub struct Usage {
+    pub cpu_s: f64,
+    pub rss_mib: f64,
+    /// Those that the kernel answered without the disk.
+    pub page_faults: i64,
 }
 
-pub(super) fn print(name: &str, value: f64, unit: &str, cpu_s: f64, wall_s: f64) {
+pub fn print(name: &str, value: f64, unit: &str, cpu_s: f64, wall_s: f64) {
     let line = serde_json::json!({
         "name": name, "value": value, "unit": unit, "cpu_s": cpu_s, "wall_s": wall_s,
         "rss_mib": own_usage().rss_mib, "load": load(), "commit": env!("SWATH_COMMIT"),
@@ -14,16 +16,16 @@ pub(super) fn print(name: &str, value: f64, unit: &str, cpu_s: f64, wall_s: f64)
     say!("{line}");
 }
 
-pub(super) fn load() -> Option<f64> {
+pub fn load() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }
 
-pub(super) fn own_usage() -> Usage {
+pub fn own_usage() -> Usage {
     usage(libc::RUSAGE_SELF)
 }
 
 /// Of all children that have ended, and of theirs; the memory of the largest.
-pub(super) fn usage_of_children() -> Usage {
+pub fn usage_of_children() -> Usage {
     usage(libc::RUSAGE_CHILDREN)
 }
 
@@ -38,5 +40,6 @@ fn usage(of: libc::c_int) -> Usage {
     Usage {
         cpu_s: seconds(usage.ru_utime) + seconds(usage.ru_stime),
         rss_mib: usage.ru_maxrss as f64 / 1024.0,
+        page_faults: usage.ru_minflt,
     }
 }
