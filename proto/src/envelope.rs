@@ -134,6 +134,7 @@ mod tests {
             include_str!("../samples/envelope-v3-merge.json"),
             include_str!("../samples/envelope-v3-merge-nodata.json"),
             include_str!("../samples/envelope-v3-probe-cuda.json"),
+            include_str!("../samples/envelope-v3-probe-ensemble.json"),
         ] {
             let item: Item = decode(sample.as_bytes()).unwrap();
             assert_eq!(String::from_utf8(encode(&item).unwrap()).unwrap(), sample.trim_end());

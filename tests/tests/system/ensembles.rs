@@ -103,7 +103,7 @@ fn bundles_that_do_not_fit_are_told_before_anything_begins() {
             "its classes are background, building, in this order, and not background, house",
         ),
         (
-            ("architecture = \"tiny\"", "architecture = \"unet-resnet18\""),
+            ("architecture = \"tiny\"", "architecture = \"deeplabv3-resnet50\""),
             "holds a network of the architecture \"tiny\"",
         ),
         (

@@ -1,7 +1,10 @@
 //! The seam: windows of floats in, logits out, always in batches of one shape, so that bits do not
 //! depend on how many windows there happened to be.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use swath_proto::{
     ids::ItemId,
@@ -28,6 +31,9 @@ pub trait Predictor: Send {
     fn forward(&mut self, input: &[f32], n: usize) -> Result<&[f32]>;
 
     fn class(&self) -> &NumericClass;
+
+    /// What its first pass took, over a full batch, in which its class was found.
+    fn first_pass(&self) -> Duration;
 }
 
 /// What one network names.
@@ -76,7 +82,9 @@ pub fn load(
             threads,
             fingerprint: ItemId::of(&[]),
         },
+        first_pass: Duration::ZERO,
     };
+    let started = Instant::now();
     predictor.class.fingerprint = predictor.fingerprint().map_err(|error| match error.kind {
         Kind::Unfit | Kind::Config | Kind::Capacity => error,
         // What fails on noise fails on every image.
@@ -86,6 +94,7 @@ pub fn load(
             model.bands
         )),
     })?;
+    predictor.first_pass = started.elapsed();
     Ok(Box::new(predictor))
 }
 
@@ -167,6 +176,7 @@ struct Batches {
     engine: Box<dyn Engine>,
     shape: Shape,
     class: NumericClass,
+    first_pass: Duration,
 }
 
 impl Batches {
@@ -214,6 +224,10 @@ impl Predictor for Batches {
 
     fn class(&self) -> &NumericClass {
         &self.class
+    }
+
+    fn first_pass(&self) -> Duration {
+        self.first_pass
     }
 }
 
