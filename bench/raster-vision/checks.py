@@ -81,6 +81,25 @@ def draw_weights(scene, path):
     torch.save(network.state_dict(), path)
 
 
+def weights_of_bundle(bundle, path):
+    """The weights of one of Swath's bundles, as PyTorch saves them: their names are the same."""
+    import numpy
+    import torch
+
+    with zipfile.ZipFile(bundle) as members:
+        raw = members.read("weights.safetensors")
+    start = 8 + int.from_bytes(raw[:8], "little")
+    tensors = json.loads(raw[8:start])
+    tensors.pop("__metadata__", None)
+    values = {
+        name: numpy.frombuffer(raw, "<f4", math.prod(about["shape"]), start + about["data_offsets"][0])
+        for name, about in tensors.items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({name: torch.from_numpy(values[name].reshape(tensors[name]["shape"]).copy()) for name in values}, path)
+    return path
+
+
 def _burn(scenes):
     """Rasters of the scenes' labels."""
     import rasterio

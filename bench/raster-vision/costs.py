@@ -3,7 +3,7 @@
 import shutil
 
 import raster_vision
-from checks import draw_weights
+from checks import draw_weights, weights_of_bundle
 from raster_vision import Pipeline
 from swath import forget, only
 
@@ -53,24 +53,30 @@ def evaluate(swath, work, scene):
 
 def predict(swath, work, scene):
     """The same network over all windows of a scene."""
-    theirs = Pipeline(work / "theirs", [scene], [scene], model="unet_resnet18", weights=_weights(work, scene))
-
-    def others():
-        shutil.rmtree(theirs.root / "predict", ignore_errors=True)
-        return theirs.run("predict")
-
-    return _ours(swath, work, scene), others
+    weights = _drawn(work, scene)
+    return _ours(swath, work, scene, weights), _theirs(work, scene, weights)
 
 
 def predict_by_hand(swath, work, scene):
     """Against a loop that does nothing else."""
-    weights = _weights(work, scene)
-    return _ours(swath, work, scene), lambda: raster_vision.script("hand.py", f"{scene}.tif", weights, work / "out.tif")
+    weights = _drawn(work, scene)
+    return _ours(swath, work, scene, weights), _by_hand(work, scene, weights)
 
 
-def _ours(swath, work, scene):
+def predict_int8(swath, work, scene):
+    """In 8 bits here, in 32 there, where nothing else is to be had."""
+    weights = weights_of_bundle(swath.bundle, work / "weights.pth")
+    return _ours(swath, work, scene, swath.bundle, predict__precision="int8"), _theirs(work, scene, weights)
+
+
+def predict_int8_by_hand(swath, work, scene):
+    weights = weights_of_bundle(swath.bundle, work / "weights.pth")
+    return _ours(swath, work, scene, swath.bundle, predict__precision="int8"), _by_hand(work, scene, weights)
+
+
+def _ours(swath, work, scene, weights, **more):
     # In items, or a scene of this size is written at once and nothing assembled.
-    keys = dict(model__architecture="unet-resnet18", model__weights=work / "weights.pth", predict__item_px=1024)
+    keys = dict(model__architecture="unet-resnet18", model__weights=weights, predict__item_px=1024, **more)
 
     def ours():
         shutil.rmtree(work / "ours", ignore_errors=True)
@@ -79,7 +85,21 @@ def _ours(swath, work, scene):
     return ours
 
 
-def _weights(work, scene):
+def _theirs(work, scene, weights):
+    theirs = Pipeline(work / "theirs", [scene], [scene], model="unet_resnet18", weights=weights)
+
+    def others():
+        shutil.rmtree(theirs.root / "predict", ignore_errors=True)
+        return theirs.run("predict")
+
+    return others
+
+
+def _by_hand(work, scene, weights):
+    return lambda: raster_vision.script("hand.py", f"{scene}.tif", weights, work / "out.tif")
+
+
+def _drawn(work, scene):
     if not (work / "weights.pth").exists():
         draw_weights(scene, work / "weights.pth")
     return work / "weights.pth"
@@ -108,6 +128,8 @@ ALL = {
     "start": (start, 50),
     "predict": (predict, 2),
     "predict-by-hand": (predict_by_hand, 1.3),
+    "predict-int8": (predict_int8, 6),
+    "predict-int8-by-hand": (predict_int8_by_hand, 4),
 }
-# The others take an hour at the usual size.
+# The others take an hour at the usual size; those in 8 bits need a bundle.
 USUAL = ["chip", "eval", "analyze", "start"]

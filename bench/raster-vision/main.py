@@ -7,6 +7,7 @@ reads all pixels here and a tenth of them there. Ends with 1 if anything is lowe
 import argparse
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -25,12 +26,16 @@ def main():
     options.add_argument("--size", type=int, default=10_000, help="edge of the scene that is timed, in pixels")
     options.add_argument("--pairs", type=int, default=5)
     options.add_argument("--only", choices=[*checks.ALL, *costs.ALL], nargs="+", default=[*checks.ALL, *costs.USUAL])
+    options.add_argument("--bundle", type=lambda path: Path(path).resolve(),
+                         help="of a U-Net on ResNet-18 with ranges for 8 bits, for predict-int8")
     options = options.parse_args()
+    if options.bundle is None and any("int8" in name for name in options.only):
+        sys.exit("predict-int8 needs --bundle: that of examples/quickstart.toml run with predict.precision=int8")
     git = ["git", "-C", Path(__file__).parent, "rev-parse", "--short=12", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
     good = []
     with tempfile.TemporaryDirectory() as folder:
-        work, swath = Path(folder), Swath(options.swath)
+        work, swath = Path(folder), Swath(options.swath, options.bundle)
         for name in filter(checks.ALL.get, options.only):
             scenes = swath.scenes(work / "checked", CHECKED_PX, count=2)
             for what, share, least, more in checks.ALL[name](swath, work / name, scenes):

@@ -11,8 +11,8 @@ PIPELINE = Path(__file__).with_name("pipeline.toml")
 
 
 class Swath:
-    def __init__(self, binary):
-        self.binary = binary
+    def __init__(self, binary, bundle=None):
+        self.binary, self.bundle = binary, bundle
 
     def command(self, *words):
         """CPU seconds of `swath WORDS`."""
