@@ -241,7 +241,8 @@ pub struct PredictArgs {
     pub image: String,
     /// The GeoTIFF to write: the class of each pixel.
     pub out: PathBuf,
-    /// One more bundle, for the same classes and pixels: the probabilities of all are averaged. Can be given several times.
+    /// One more bundle, for the same classes and pixels: the probabilities of all are averaged. Windows are the first
+    /// bundle's; those that have ranges for it compute in 8 bits. Can be given several times.
     #[arg(long, value_name = "BUNDLE")]
     pub with: Vec<PathBuf>,
     /// Write the classes' scores too, beside OUT as *.scores.tif.

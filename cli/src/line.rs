@@ -63,7 +63,12 @@ fn words(status: &RunStatus) -> Vec<Words> {
                 _ => words.extend(of_items(status, stage, count)),
             }
             if status.held == 0 {
-                let which = if stage == Stage::Step { " with --allow-steps" } else { "" };
+                let asks = |lane: &str| status.asks.get(lane).is_some_and(|ask| ask.out > 0);
+                let which = match stage {
+                    Stage::Step => " with --allow-steps",
+                    Stage::Probe | Stage::Predict if asks("gpu") => " with --kinds gpu",
+                    _ => "",
+                };
                 words.push((1, format!("waiting for a worker{which}")));
             } else if let Some(eta) = status.eta_seconds {
                 words.push((1, format!("{} left", duration(eta))));

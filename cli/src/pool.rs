@@ -6,14 +6,13 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use anyhow::Context as _;
-use swath_proto::item::DeviceName;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -28,15 +27,17 @@ pub(crate) struct Pool {
     stop: CancellationToken,
     /// Set when no worker can be kept alive, or not the one with the card.
     pub(crate) broken: CancellationToken,
+    /// What the last of them has said then.
+    why: Arc<OnceLock<String>>,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Pool {
     /// Each worker has a thread that waits for it: a worker must die with the thread that made it,
-    /// and threads of the runtime come and go. Where the network is computed on cards, the first has this machine's.
+    /// and threads of the runtime come and go. Where a card is needed, the first has this machine's.
     pub(crate) fn start(
         n: usize,
-        device: DeviceName,
+        needs_card: bool,
         doors: &DoorArgs,
         tuning: &Tuning,
         logs: &Path,
@@ -44,15 +45,20 @@ impl Pool {
         std::fs::create_dir_all(logs).with_context(|| format!("making {}", logs.display()))?;
         let program = worker_program::path()?;
         let alive = Arc::new(AtomicUsize::new(n));
-        let mut pool =
-            Self { stop: CancellationToken::new(), broken: CancellationToken::new(), threads: Vec::new() };
+        let mut pool = Self {
+            stop: CancellationToken::new(),
+            broken: CancellationToken::new(),
+            why: Arc::default(),
+            threads: Vec::new(),
+        };
         for number in 1..=n {
             let log = logs.join(format!("worker-{number}.log"));
             let file = File::options().create(true).append(true).open(&log);
             let file = file.with_context(|| format!("opening {}", log.display()))?;
             let (program, doors, tuning) = (program.clone(), doors.clone(), tuning.clone());
             let (stop, broken, alive) = (pool.stop.clone(), pool.broken.clone(), alive.clone());
-            let has_card = number == 1 && device == DeviceName::Cuda;
+            let why = pool.why.clone();
+            let has_card = number == 1 && needs_card;
             pool.threads.push(std::thread::spawn(move || {
                 let kinds = if has_card { "cpu,gpu" } else { "cpu" };
                 let start = || start(&program, kinds, &doors, &tuning, &file);
@@ -60,12 +66,19 @@ impl Pool {
                     tracing::error!(number, error = format!("{error:#}"), log = %log.display(), "worker is gone");
                     // Nobody does its work.
                     if alive.fetch_sub(1, Ordering::AcqRel) == 1 || has_card {
+                        let which = if has_card { "the worker for the card" } else { "the last worker" };
+                        let _ = why.set(format!("{which} does not stay alive: {}", last_words(&log)));
                         broken.cancel();
                     }
                 }
             }));
         }
         Ok(pool)
+    }
+
+    /// Why it is broken.
+    pub(crate) fn why(&self) -> String {
+        self.why.get().cloned().unwrap_or_default()
     }
 
     /// Tells the workers to stop and waits for them.
@@ -75,6 +88,20 @@ impl Pool {
             let _ = thread.join();
         }
     }
+}
+
+/// The end of a worker's log, and where the rest is.
+fn last_words(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text[text.len().saturating_sub(4096)..]).into_owned();
+    let mut last: Vec<&str> = text.lines().rev().take_while(|line| line.starts_with("  because:")).collect();
+    last.extend(text.lines().rev().nth(last.len()));
+    last.reverse();
+    let said: Vec<&str> = last
+        .iter()
+        .map(|line| line.trim().trim_start_matches("swath: ").trim_start_matches("because: "))
+        .collect();
+    format!("{} ({})", said.join(": "), log.display())
 }
 
 fn start(

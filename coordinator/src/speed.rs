@@ -2,7 +2,7 @@
 
 use swath_proto::{
     ids::RunId,
-    item::Stage,
+    item::{ModelRef, Stage},
     run::RunRecord,
     status::{RunStatus, StageCount},
 };
@@ -76,7 +76,9 @@ fn is_alike(stage: Stage, one: &RunRecord, other: &RunRecord) -> bool {
         Stage::Predict => {
             let shape = |record: &RunRecord| {
                 let plan = &record.predict;
-                (plan.model.architecture, plan.window, plan.batch, plan.mixing)
+                let of_each = |one: &ModelRef| (one.architecture, one.precision.name());
+                let networks: Vec<_> = plan.model.networks().iter().map(of_each).collect();
+                (networks, plan.model.engine, plan.model.device, plan.window, plan.batch, plan.mixing)
             };
             shape(one) == shape(other)
         }

@@ -32,7 +32,7 @@ pub(crate) fn round_bits(x: f32) -> u32 {
 
 /// Whether the softmax of some logits is defined: none is NaN or +inf, and not all are -inf.
 #[inline(always)]
-pub fn is_defined(logits: &[f32]) -> bool {
+pub(crate) fn is_defined(logits: &[f32]) -> bool {
     logits.iter().all(|&l| l < f32::INFINITY) && logits.iter().any(|&l| l > f32::NEG_INFINITY)
 }
 

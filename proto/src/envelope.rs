@@ -42,7 +42,8 @@ enum Envelope {
     /// program that does not know of it would ask as somebody else, or do nothing, and so leaves it to newer ones.
     #[serde(rename = "2")]
     V2 { item: Item },
-    /// The item works on a scene as a whole or a part of it, as programs since know how to.
+    /// The item works on a scene as a whole or a part of it, as programs since know how to. No release has written it
+    /// so far: until one does, fields may still join it.
     #[serde(rename = "3")]
     V3 { item: Item },
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     access::Access,
     ids::{Digest, RunId},
-    item::{ClassStyle, Compression, Mixing, ModelRef, Stage, Weights, WindowShape},
+    item::{ClassStyle, Compression, DeviceName, Mixing, ModelRef, Stage, Weights, WindowShape},
     learn::{LearnPlan, LearnScene},
     numeric::{Int8, NumericClass},
     scene::{SceneFiles, SceneHeader},
@@ -243,6 +243,11 @@ impl RunRecord {
     /// Whether the network is there: it may have to be trained first.
     pub fn has_weights(&self) -> bool {
         self.predict.model.weights != Weights::Trained
+    }
+
+    /// Whether some of its items need a worker with a card.
+    pub fn needs_cards(&self) -> bool {
+        self.has(Stage::Predict) && self.predict.model.device == DeviceName::Cuda
     }
 
     pub fn has(&self, stage: Stage) -> bool {

@@ -22,7 +22,7 @@ pub async fn files(cx: &Context, model: &ModelRef) -> Result<Vec<Files>, JobErro
     Ok(all)
 }
 
-/// Of the first of its networks.
+/// Of one network: others beside it are not looked at.
 pub async fn files_of(cx: &Context, model: &ModelRef) -> Result<Files, JobError> {
     let weights = match (&model.weights, keys::model(&model.weights)) {
         (Weights::File { sha256, .. }, Some(key)) => Some(cached(cx, *sha256, &key).await?),

@@ -10,7 +10,7 @@ use swath_coordinator::{
 };
 use swath_proto::{
     ids::SceneId,
-    item::{Blend, Stage},
+    item::{Blend, DeviceName, Stage},
     learn::{ChipSet, LearnPlan},
     run::RunRecord,
     scene::{SceneFiles, SceneHeader, SurveyedScene},
@@ -46,7 +46,13 @@ pub(super) async fn run(args: &FileArgs, json: bool, doors: DoorArgs) -> anyhow:
     }
     if record.has(Stage::Predict) {
         let (predict, window) = (&record.predict, record.predict.window);
-        let name = word(&predict.model.architecture);
+        let names: Vec<&str> =
+            predict.model.networks().iter().map(|network| network.architecture.name()).collect();
+        let name = match &names[..] {
+            [name] => (*name).to_owned(),
+            names => format!("the mean of {} networks ({})", names.len(), names.join(", ")),
+        };
+        let on = if predict.model.device == DeviceName::Cuda { ", on cards" } else { "" };
         let (edge, core, batch) = (window.edge_px(), window.core_px, predict.batch);
         let kept = match predict.mixing.blend {
             Blend::Crop => format!("{core} kept"),
@@ -56,7 +62,7 @@ pub(super) async fn run(args: &FileArgs, json: bool, doors: DoorArgs) -> anyhow:
             1 => String::new(),
             n => format!(", {n} views of each"),
         };
-        say!("predict {name}, windows of {edge} px ({kept}){views}, batches of {batch}");
+        say!("predict {name}, windows of {edge} px ({kept}){views}, batches of {batch}{on}");
     }
     table::print(&scenes(&outlook));
     say!("");
@@ -81,15 +87,10 @@ fn training(learn: &LearnPlan, chips: Chips) -> String {
     let at_most = if chips.are_cut { "" } else { "at most " };
     format!(
         "{}, {} of {at_most}{train}, batches of {}; {at_most}{validation} to validate",
-        word(&spec.architecture),
+        spec.architecture.name(),
         table::count(spec.epochs.into(), "epoch"),
         spec.batch,
     )
-}
-
-/// As pipeline files spell it.
-fn word(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
 }
 
 fn scenes(outlook: &Outlook) -> Vec<Vec<String>> {

@@ -40,7 +40,14 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
         polygons: args.polygons,
         mixing: Mixing { blend: args.blend, augment: args.augment },
     };
-    spare_what_is_there(&image, &out, wanted)?;
+    let given: Vec<&PathBuf> = std::iter::once(&args.bundle).chain(&args.with).collect();
+    spare_what_is_there(&image, &given, &out, wanted)?;
+    if bundles.iter().any(|bundle| bundle.model().window != bundles[0].model().window) {
+        note!(
+            "the bundles were made for windows of other sizes: those of {} are used",
+            args.bundle.display()
+        );
+    }
     let doors = DoorArgs::of_folder(&work)?;
     let urls = Urls { root: doors.root.clone(), queue: doors.queue.clone(), ledger: doors.ledger.clone() };
     let opened = open(&urls).await?;
@@ -51,10 +58,11 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
     let pool = start_workers(args.workers, &record, &args.tuning, &doors)?;
     let broken = pool.broken();
     let served = serve(&record, &opened, &stop, &broken).await;
+    let why = pool.why();
     pool.stop().await;
     let Some(end) = served? else {
         if broken.is_cancelled() {
-            anyhow::bail!("no worker stays alive; see their logs in {}", work.join("local/logs").display());
+            anyhow::bail!(why);
         }
         note!("interrupted; the same command goes on where it was (with {})", work.display());
         return Ok(Exit::Interrupted);
@@ -91,16 +99,20 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The image must not be written over, nor what lies beside the map by chance.
-fn spare_what_is_there(image: &str, out: &Path, wanted: Wanted) -> anyhow::Result<()> {
-    let is_image = |path: &Path| match (std::fs::canonicalize(path), std::fs::canonicalize(image)) {
-        (Ok(path), Ok(image)) => path == image,
+/// What is read must not be written over, nor what lies beside the map by chance.
+fn spare_what_is_there(image: &str, bundles: &[&PathBuf], out: &Path, wanted: Wanted) -> anyhow::Result<()> {
+    let is = |given: &Path| match (std::fs::canonicalize(out), std::fs::canonicalize(given)) {
+        (Ok(out), Ok(given)) => out == given,
         _ => false,
     };
-    if is_image(out) {
-        return Err(
-            Usage(format!("{}: is the image itself; name another file to write", out.display())).into()
-        );
+    let what = match () {
+        () if is(Path::new(image)) => Some("is the image itself"),
+        () if bundles.iter().any(|bundle| is(bundle)) => Some("is a bundle"),
+        () if out.is_dir() => Some("is a folder"),
+        () => None,
+    };
+    if let Some(what) = what {
+        return Err(Usage(format!("{}: {what}; name another file to write", out.display())).into());
     }
     let beside =
         [(wanted.scores, "scores.tif"), (wanted.confidence, "confidence.tif"), (wanted.polygons, "geojson")];

@@ -69,6 +69,7 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
     let pool = start_workers(args.workers, &record, &args.tuning, &door_args)?;
     let broken = pool.broken();
     let served = serve(&record, &doors, &stop, &broken).await;
+    let why = pool.why();
     pool.stop().await;
     match served? {
         Some(status) => {
@@ -80,9 +81,7 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
             report::failures(&status);
             Ok(status::exit(&status))
         }
-        None if broken.is_cancelled() => {
-            anyhow::bail!("no worker stays alive; see their logs in {}", pool_logs(&door_args).display())
-        }
+        None if broken.is_cancelled() => anyhow::bail!(why),
         None => {
             note!("interrupted; the same command goes on where it was");
             Ok(Exit::Interrupted)
@@ -160,8 +159,7 @@ pub(super) fn start_workers(
     if n > 256 {
         return Err(Usage(format!("--workers {n}: must be 0 to 256")).into());
     }
-    let device = record.predict.model.device;
-    Ok(Workers(Some(crate::pool::Pool::start(n, device, doors, tuning, &pool_logs(doors))?)))
+    Ok(Workers(Some(crate::pool::Pool::start(n, record.needs_cards(), doors, tuning, &pool_logs(doors))?)))
 }
 
 #[cfg(not(feature = "worker"))]
@@ -184,6 +182,10 @@ impl Workers {
         self.0.as_ref().map(|pool| pool.broken.clone()).unwrap_or_default()
     }
 
+    pub(super) fn why(&self) -> String {
+        self.0.as_ref().map(crate::pool::Pool::why).unwrap_or_default()
+    }
+
     pub(super) async fn stop(self) {
         if let Some(pool) = self.0 {
             let _ = tokio::task::spawn_blocking(move || pool.stop()).await;
@@ -195,6 +197,10 @@ impl Workers {
 impl Workers {
     fn broken(&self) -> CancellationToken {
         CancellationToken::new()
+    }
+
+    fn why(&self) -> String {
+        String::new()
     }
 
     async fn stop(self) {}

@@ -9,7 +9,7 @@ use swath_proto::{
     ids::Digest,
     item::{ClassStyle, DeviceName, Member, ModelRef, Precision, Stage, Weights, WindowShape},
     keys,
-    pipeline::{Pipeline, PrecisionWord},
+    pipeline::{MAX_BUNDLES, Pipeline, PrecisionWord},
     source::SourceSpec,
 };
 
@@ -63,9 +63,9 @@ pub(super) async fn of_pipeline(
         ensure!(
             holds == entry.architecture,
             "model.architecture = \"{}\", but the bundle {} holds a network of the architecture \"{}\"",
-            word(entry.architecture),
+            entry.architecture.name(),
             entry.bundles()[0],
-            word(holds)
+            holds.name()
         );
         let ModelRef { engine, device, .. } = model;
         let found = of_bundles(&bundles, suited, Some(precision), blobs).context("model.weights")?;
@@ -85,14 +85,29 @@ pub(super) fn of_bundles(
     blobs: &mut Vec<Blob>,
 ) -> anyhow::Result<ModelRef> {
     let [first, ..] = bundles else { bail!("there is no bundle") };
+    ensure!(
+        bundles.len() <= MAX_BUNDLES,
+        "at most {MAX_BUNDLES} bundles can be averaged, not {}",
+        bundles.len()
+    );
     let mut members = Vec::new();
-    for bundle in bundles {
-        let said = fits(bundle.model(), suited).and_then(|()| {
-            ensure!(
-                bundle.model().pixels == first.model().pixels,
-                "it reads pixels in another way than {}: an ensemble sees the same pixels",
-                first.file().display()
+    for (at, bundle) in bundles.iter().enumerate() {
+        let same = |other: &&Bundle| other.weights_sha256() == bundle.weights_sha256();
+        if let Some(same) = bundles[..at].iter().find(same) {
+            bail!(
+                "{} holds the network of {} again: their mean is that network",
+                bundle.file().display(),
+                same.file().display()
             );
+        }
+        let said = fits(bundle.model(), suited).and_then(|()| {
+            if let Some(what) = differs(&bundle.model().pixels, &first.model().pixels) {
+                bail!(
+                    "it was trained with {what} than {}, and an ensemble sees the same pixels: train both with the same [data] \
+                     (statistics found in one training are given to the other as data.scale)",
+                    first.file().display()
+                );
+            }
             member(bundle, precision, blobs)
         });
         members.push(said.with_context(|| bundle.file().display().to_string())?);
@@ -111,22 +126,35 @@ pub(super) fn of_bundles(
     })
 }
 
+/// What two networks see otherwise.
+fn differs(one: &SourceSpec, other: &SourceSpec) -> Option<&'static str> {
+    let parts = [
+        (one.bands == other.bands, "other bands of the image"),
+        (one.nodata == other.nodata, "another nodata"),
+        (one.use_mask == other.use_mask, "another use of masks"),
+        (one.nan == other.nan, "another number for NaN"),
+        (one.reclass == other.reclass, "another data.reclass"),
+        (one.scaling == other.scaling, "another scaling"),
+    ];
+    parts.into_iter().find_map(|(is_same, what)| (!is_same).then_some(what))
+}
+
 fn fits(model: &Model, Suited { bands, classes, null_class, window }: &Suited<'_>) -> anyhow::Result<()> {
-    ensure!(model.bands == *bands, "it takes {} bands, and {bands} are given (model.bands)", model.bands);
+    ensure!(model.bands == *bands, "it takes {} bands, and not {bands}", model.bands);
     let names = |classes: &[ClassStyle]| {
-        let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
-        names.join(", ")
+        classes.iter().map(|class| format!("'{}'", class.name)).collect::<Vec<_>>().join(", ")
     };
     ensure!(
-        names(&model.classes) == names(classes),
+        model.classes.iter().map(|class| &class.name).eq(classes.iter().map(|class| &class.name)),
         "its classes are {}, in this order, and not {}",
         names(&model.classes),
         names(classes)
     );
     ensure!(
         model.null_class == *null_class,
-        "its null class is '{}'",
-        model.classes[model.null_class as usize].name
+        "its null class is '{}', and not '{}'",
+        model.classes[model.null_class as usize].name,
+        classes[*null_class as usize].name
     );
     let multiple = model.architecture.edge_multiple_px();
     ensure!(
@@ -183,10 +211,4 @@ pub(super) async fn file(
     let weights = Weights::File { sha256: Digest::of(&bytes), extension: ending.into() };
     blobs.extend(keys::model(&weights).map(|key| (key, bytes)));
     Ok(weights)
-}
-
-/// As pipeline files spell it.
-fn word(architecture: swath_proto::item::Architecture) -> String {
-    let word = serde_json::to_value(architecture).ok();
-    word.as_ref().and_then(|word| word.as_str()).unwrap_or_default().to_owned()
 }

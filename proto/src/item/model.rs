@@ -120,6 +120,14 @@ pub enum DeviceName {
 }
 
 impl DeviceName {
+    /// What computes a network there where nobody says.
+    pub const fn engine(self, architecture: Architecture) -> EngineName {
+        match self {
+            Self::Cpu => architecture.engine(),
+            Self::Cuda => EngineName::Libtorch,
+        }
+    }
+
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -144,6 +152,25 @@ pub enum Architecture {
 }
 
 impl Architecture {
+    /// As pipeline files spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tiny => "tiny",
+            Self::UnetResnet18 => "unet-resnet18",
+            Self::UnetResnet34 => "unet-resnet34",
+            Self::UnetResnet50 => "unet-resnet50",
+            Self::Deeplabv3Resnet50 => "deeplabv3-resnet50",
+            Self::Deeplabv3Resnet101 => "deeplabv3-resnet101",
+            Self::Torchscript => "torchscript",
+            Self::Onnx => "onnx",
+        }
+    }
+
+    /// Whether its layers drop values where they learn, by a draw.
+    pub const fn drops(self) -> bool {
+        matches!(self, Self::Deeplabv3Resnet50 | Self::Deeplabv3Resnet101)
+    }
+
     /// Edges of windows and chips are multiples of this.
     pub const fn edge_multiple_px(self) -> u32 {
         match self {

@@ -42,7 +42,7 @@ pub use self::{
         ScaleWord, ValueOrRange,
     },
     labels::{BufferPx, LabelFilter, LabelKind, LabelsEntry, Match, Word},
-    model::ModelEntry,
+    model::{MAX_BUNDLES, ModelEntry},
     predict::{PrecisionWord, PredictEntry},
     problem::{BadPipeline, Origin, Path, Problem},
     run::RunEntry,

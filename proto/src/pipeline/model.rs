@@ -31,8 +31,8 @@ const fn default_bands() -> u32 {
     3
 }
 
-/// Each costs as much time as the first.
-const MAX_BUNDLES: usize = 16;
+/// Of an ensemble: each costs as much time as the first.
+pub const MAX_BUNDLES: usize = 16;
 
 impl ModelEntry {
     /// The bundles that the weights come from; none where they come from elsewhere.

@@ -93,10 +93,7 @@ impl PredictEntry {
 
     /// What computes the network.
     pub fn engine(&self, architecture: Architecture) -> EngineName {
-        self.engine.unwrap_or(match self.device {
-            DeviceName::Cpu => architecture.engine(),
-            DeviceName::Cuda => EngineName::Libtorch,
-        })
+        self.engine.unwrap_or_else(|| self.device.engine(architecture))
     }
 
     pub(super) fn check(&self, architecture: Architecture, classes: &[ClassEntry], check: &mut Check<'_>) {

@@ -26,7 +26,7 @@ fn forward_passes_are_timed() {
     let forward = ["bench", "forward", "--architecture", "tiny", "--window", "64", "--batches", "2"];
     let output = site.swath(&forward, 0);
     let line: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
-    assert_eq!(line["name"], "forward/tiny/openvino/fp32/64px-x8/1-threads");
+    assert_eq!(line["name"], "forward/tiny/openvino-cpu/fp32/64px-x8/1-threads");
     assert!(line["value"].as_f64().is_some_and(|ms| ms > 0.0) && line["unit"] == "ms/window", "{line}");
     let odd = ["bench", "forward", "--window", "100"];
     assert!(String::from_utf8_lossy(&site.swath(&odd, 2).stderr).contains("multiple of 32"));

@@ -1,16 +1,17 @@
 //! Several networks as one: what it says is the logarithm of the mean of their probabilities, whose softmax is that
 //! mean again.
 
-use swath_geo::softmax::{is_defined, softmax};
+use swath_geo::softmax::softmax;
 
 use crate::{
     engine::{Described, Engine, Shape},
-    error::Result,
+    error::{ModelError, Result},
 };
 
 pub(crate) struct Ensemble {
     members: Vec<Box<dyn Engine>>,
     input: Vec<f32>,
+    probabilities: Vec<f32>,
     means: Vec<f32>,
     n_classes: usize,
 }
@@ -18,8 +19,9 @@ pub(crate) struct Ensemble {
 impl Ensemble {
     /// Of members of one shape.
     pub(crate) fn new(members: Vec<Box<dyn Engine>>, shape: Shape) -> Result<Self> {
-        let (input, means) = (shape.room(shape.bands)?, shape.room(shape.classes)?);
-        Ok(Self { members, input, means, n_classes: shape.classes as usize })
+        let (input, n_classes) = (shape.room(shape.bands)?, shape.classes as usize);
+        let (probabilities, means) = (shape.room(shape.classes)?, shape.room(shape.classes)?);
+        Ok(Self { members, input, probabilities, means, n_classes })
     }
 }
 
@@ -31,7 +33,7 @@ impl Engine for Ensemble {
         let precisions: Vec<&str> = described.iter().map(|one| one.precision.as_str()).collect();
         let precision = precisions.join(" and ");
         let first = described.into_iter().next();
-        let first = first.ok_or_else(|| crate::ModelError::internal("an ensemble has no members"))?;
+        let first = first.ok_or_else(|| ModelError::internal("an ensemble has no members"))?;
         Ok(Described { precision, ..first })
     }
 
@@ -40,24 +42,17 @@ impl Engine for Ensemble {
     }
 
     fn run(&mut self) -> Result<&[f32]> {
-        let Self { members, input, means, n_classes } = self;
+        let Self { members, input, probabilities, means, n_classes } = self;
         means.fill(0.0);
-        let mut probabilities = vec![0.0; means.len()];
         for member in members.iter_mut() {
             member.input()?.copy_from_slice(input);
-            let logits = member.run()?;
-            // What has no softmax is told of by whoever asked for it.
-            if !logits.chunks_exact(*n_classes).all(is_defined) {
-                means.copy_from_slice(logits);
-                return Ok(means);
-            }
-            probabilities.copy_from_slice(logits);
-            softmax(&mut probabilities, *n_classes, 1.0);
-            means.iter_mut().zip(&probabilities).for_each(|(sum, one)| *sum += one);
+            probabilities.copy_from_slice(member.run()?);
+            softmax(probabilities, *n_classes, 1.0);
+            means.iter_mut().zip(&*probabilities).for_each(|(sum, one)| *sum += one);
         }
         let share = 1.0 / members.len() as f32;
-        // No probability is so small that its logarithm is none.
-        means.iter_mut().for_each(|sum| *sum = (*sum * share).max(f32::MIN_POSITIVE).ln());
+        // No probability is so small that its logarithm is none. What is no number stays none: whoever asked tells of it.
+        means.iter_mut().for_each(|sum| *sum = (*sum * share).clamp(f32::MIN_POSITIVE, 1.0).ln());
         Ok(means)
     }
 }
@@ -123,6 +118,21 @@ mod tests {
                 assert!((found - mean).abs() < 1e-6, "{engine:?}, {at}: {found} where {mean} belongs");
             }
         }
+    }
+
+    /// The same of one window whatever stands beside it, and an error where a member knows no answer.
+    #[test]
+    fn what_is_undefined_is_an_error_and_moves_nothing_beside_it() {
+        let mut ensemble =
+            load(&model(EngineName::Openvino, &[3, 4]), &[Files::default(), Files::default()], WINDOW, 2, 1)
+                .unwrap();
+        let good = vec![0.5; 64 * 64 * 3];
+        let wanted = ensemble.forward(&good, 1).unwrap().to_vec();
+        // Within what a float holds, and beyond it once multiplied.
+        let beyond = vec![f32::MAX; 64 * 64 * 3];
+        let error = ensemble.forward(&[good.clone(), beyond].concat(), 2).unwrap_err();
+        assert!(error.to_string().contains("window 2 of 2"), "{error}");
+        assert_eq!(ensemble.forward(&good, 1).unwrap(), wanted);
     }
 
     #[test]

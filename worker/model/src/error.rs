@@ -65,8 +65,16 @@ impl From<tch::TchError> for ModelError {
         let text = error.to_string();
         // The engine's own texts go on with a stack of C++ frames that help nobody here.
         let text = text.split("\nException raised from").next().unwrap_or_default().to_owned();
-        let no_memory =
-            ["not enough memory", "out of memory", "bad_alloc"].iter().any(|told| text.contains(told));
+        // The last three are what cards say of it.
+        let told = [
+            "not enough memory",
+            "out of memory",
+            "bad_alloc",
+            "unable to find an engine",
+            "CUDNN_STATUS_ALLOC_FAILED",
+            "CUBLAS_STATUS_ALLOC_FAILED",
+        ];
+        let no_memory = told.iter().any(|told| text.contains(told));
         Self { kind: if no_memory { Kind::Capacity } else { Kind::Internal }, text }
     }
 }

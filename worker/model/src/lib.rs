@@ -35,7 +35,10 @@ pub use predictor::{Files, Predictor, load, multiplications};
 pub use ranges::{Calibration, Ranges};
 pub use torch::{Rates, card, init_process, rates};
 
-/// All that can compute here, each opened, with its version.
+/// All that can compute here, each opened, with its version; and the card, or why there is none: on most machines that is
+/// nothing wrong.
 pub fn engines() -> Result<Vec<String>> {
-    Ok(vec![torch::engine(), openvino::engine()?])
+    // First: libtorch that was asked for its version finds no card any more.
+    let card = card().unwrap_or_else(|why| why.to_string());
+    Ok(vec![torch::engine(), openvino::engine()?, card])
 }

@@ -32,7 +32,7 @@ pub trait Predictor: Send {
 
     fn class(&self) -> &NumericClass;
 
-    /// What its first pass took, over a full batch, in which its class was found.
+    /// What its first pass took, over a full batch.
     fn first_pass(&self) -> Duration;
 }
 
@@ -84,9 +84,10 @@ pub fn load(
         },
         first_pass: Duration::ZERO,
     };
-    let started = Instant::now();
-    predictor.class.fingerprint = predictor.fingerprint().map_err(|error| match error.kind {
+    predictor.try_noise().map_err(|error| match error.kind {
         Kind::Unfit | Kind::Config | Kind::Capacity => error,
+        // A card may be out of order where another is not.
+        Kind::Internal if model.device == DeviceName::Cuda => ModelError::new(Kind::Unfit, error.to_string()),
         // What fails on noise fails on every image.
         Kind::Data | Kind::Internal => ModelError::config(format!(
             "the network can't be used on {batch} windows of {} px with {} bands: {error}",
@@ -94,7 +95,6 @@ pub fn load(
             model.bands
         )),
     })?;
-    predictor.first_pass = started.elapsed();
     Ok(Box::new(predictor))
 }
 
@@ -180,14 +180,31 @@ struct Batches {
 }
 
 impl Batches {
-    /// Hash of the logits of one full batch of fixed noise.
-    fn fingerprint(&mut self) -> Result<ItemId> {
+    /// Takes the fingerprint: a hash of the logits of one full batch of fixed noise. On a card it sees too that a window's
+    /// place decides nothing, since maps must not depend on how scenes were cut: of processors, tests have shown it.
+    fn try_noise(&mut self) -> Result<()> {
         let mut noise = Stream::new(0, "fingerprint");
-        let input: Vec<f32> = (0..self.shape.values(self.shape.bands)?).map(|_| noise.uniform()).collect();
-        let batch = self.shape.batch as usize;
+        let mut input: Vec<f32> =
+            (0..self.shape.values(self.shape.bands)?).map(|_| noise.uniform()).collect();
+        let (batch, device) = (self.shape.batch as usize, self.class.model.device);
+        let started = Instant::now();
         let logits = self.forward(&input, batch)?;
+        let took = started.elapsed();
         let bytes: Vec<u8> = logits.iter().flat_map(|value| value.to_le_bytes()).collect();
-        Ok(ItemId::of(&bytes))
+        if device == DeviceName::Cuda {
+            let mut wanted = logits.to_vec();
+            wanted.rotate_left(self.shape.window_values(self.shape.classes));
+            input.rotate_left(self.shape.window_values(self.shape.bands));
+            if self.forward(&input, batch)? != wanted {
+                return Err(ModelError::config(
+                    "on this card a window's place in its batch decides what the network says of it, and maps would depend on \
+                     how scenes were cut: take another precision or batch, or predict on processors",
+                ));
+            }
+        }
+        self.class.fingerprint = ItemId::of(&bytes);
+        self.first_pass = took;
+        Ok(())
     }
 }
 
@@ -214,11 +231,15 @@ impl Predictor for Batches {
         let logits = &self.engine.run()?[..n * per_window];
         match logits.iter().position(|logit| !logit.is_finite()) {
             None => Ok(logits),
-            Some(at) => Err(ModelError::data(format!(
-                "a logit of window {} of {n} is {}: its pixels are too large for this network",
-                at / per_window + 1,
-                logits[at]
-            ))),
+            Some(at) => {
+                let is_half = self.class.model.networks().iter().any(|one| one.precision == Precision::Fp16);
+                let narrow = if is_half { ", or fp16 is: predict with bf16 or fp32" } else { "" };
+                Err(ModelError::data(format!(
+                    "a logit of window {} of {n} is {}: its pixels are too large for this network{narrow}",
+                    at / per_window + 1,
+                    logits[at]
+                )))
+            }
         }
     }
 

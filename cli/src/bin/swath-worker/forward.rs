@@ -21,13 +21,23 @@ const CLASSES: u32 = 2;
 
 pub(crate) fn run(args: &ForwardArgs) -> anyhow::Result<Exit> {
     swath_model::init_process();
-    if args.device == DeviceName::Cuda {
-        swath_model::card()?;
+    let engine = args.engine.unwrap_or_else(|| args.device.engine(args.architecture));
+    if args.device == DeviceName::Cuda && args.precision == PrecisionWord::Int8 {
+        return Err(Usage("--precision int8: cards do not compute in it here; take bf16".into()).into());
     }
-    let engine = args.engine.unwrap_or(match args.device {
-        DeviceName::Cpu => EngineName::Openvino,
-        DeviceName::Cuda => EngineName::Libtorch,
-    });
+    let usage = |why: &str| Err(Usage(why.into()).into());
+    match (args.device, engine, args.precision) {
+        (DeviceName::Cuda, EngineName::Openvino, _) => {
+            return usage("--device cuda: cards are libtorch's; leave --engine out");
+        }
+        (DeviceName::Cpu, EngineName::Libtorch, PrecisionWord::Bf16 | PrecisionWord::Int8) => {
+            return usage("--engine libtorch: computes in fp32 on processors; bf16 and int8 are OpenVINO's");
+        }
+        (DeviceName::Cpu, _, PrecisionWord::Fp16) => {
+            return usage("--precision fp16: only cards compute in it");
+        }
+        _ => {}
+    }
     let multiple = args.architecture.edge_multiple_px();
     if !args.window.is_multiple_of(multiple) {
         return Err(Usage(format!(
@@ -35,6 +45,9 @@ pub(crate) fn run(args: &ForwardArgs) -> anyhow::Result<Exit> {
             args.window
         ))
         .into());
+    }
+    if args.device == DeviceName::Cuda {
+        swath_model::card()?;
     }
     let whole = ModelRef {
         architecture: args.architecture,
@@ -80,8 +93,8 @@ pub(crate) fn run(args: &ForwardArgs) -> anyhow::Result<Exit> {
     let cpu_s = after.cpu_s - before.cpu_s;
     let mut line = json!({
         "name": format!(
-            "forward/{}/{}/{}/{}px-x{}/{}-threads",
-            word(args.architecture)?, word(engine)?, precision.name(), args.window, args.batch, args.threads
+            "forward/{}/{}-{}/{}/{}px-x{}/{}-threads",
+            args.architecture.name(), word(engine)?, word(args.device)?, precision.name(), args.window, args.batch, args.threads
         ),
         "value": wall_s * 1e3 / windows, "unit": "ms/window", "least": least_s * 1e3 / f64::from(args.batch),
         "windows_per_s": windows / wall_s, "cpu_ms_per_window": cpu_s * 1e3 / windows,

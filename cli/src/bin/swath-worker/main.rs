@@ -22,11 +22,9 @@ fn obey(args: Args) -> anyhow::Result<Exit> {
         Command::Worker(worker) => work::work(worker, &args.doors, args.log_format),
         Command::Bench(BenchArgs { what: BenchCommand::Forward(forward) }) => forward::run(forward),
         Command::Doctor => {
-            let mut engines = swath_model::engines()?;
+            let engines = swath_model::engines()?;
             #[cfg(feature = "worker")]
-            engines.push(swath_raster::version());
-            // Most machines have none, and nothing is wrong with them.
-            engines.push(swath_model::card().unwrap_or_else(|why| why.to_string()));
+            let engines = [engines, vec![swath_raster::version()]].concat();
             swath::say::line(format_args!("{}", engines.join(", ")));
             Ok(Exit::Done)
         }

@@ -52,8 +52,11 @@ pub(crate) fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> an
     };
     // At once, and not with its first item; and before libtorch computes anything, since it looks for cards once.
     if config.lanes.contains(&Lane::Gpu) {
-        let card = swath_model::card().context("--kinds gpu: this worker has no card to compute on")?;
-        tracing::info!(card, "computing on a card");
+        match swath_model::card().context("--kinds gpu: this worker has no card to compute on") {
+            Ok(card) => tracing::info!(card, "computing on a card"),
+            // What was opened for a card is not asked to tidy up.
+            Err(error) => supervise::leave(exit::explain(&error) as i32),
+        }
     }
     let urls = config::urls(doors);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

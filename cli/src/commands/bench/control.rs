@@ -55,7 +55,7 @@ pub(super) async fn run(
         gdal_cache: 16,
     };
     let logs = tempfile::tempdir()?;
-    let pool = Pool::start(workers, DeviceName::Cpu, &door_args, &tuning, logs.path())?;
+    let pool = Pool::start(workers, false, &door_args, &tuning, logs.path())?;
     let backend = door_args.queue.split(':').next().unwrap_or("local").to_owned();
     let ends = async {
         warm_up(&doors).await?;

@@ -116,10 +116,7 @@ impl Learner {
     /// One step, at this learning rate. `seed` decides what dropout drops. A batch whose pixels are all
     /// ignored has no gradient, but is a step.
     pub fn step(&mut self, batch: &Batch, rate: f64, seed: u64) -> Result<Loss> {
-        let is_deeplab = matches!(
-            self.setup.architecture,
-            Architecture::Deeplabv3Resnet50 | Architecture::Deeplabv3Resnet101
-        );
+        let is_deeplab = self.setup.architecture.drops();
         if is_deeplab && self.n_images(batch) == 1 {
             return Err(ModelError::config(
                 "DeepLabV3 norms the mean of each image over its batch: that must be two images at least",
@@ -128,7 +125,9 @@ impl Learner {
         use_threads(self.setup.threads);
         self.learnt.parameters.iter_mut().for_each(|(_, parameter)| parameter.zero_grad());
         let images = self.images(batch)?;
-        let logits = drawing_from(seed, || self.network.forward(&images, Pass::Learn))?;
+        let forward = || self.network.forward(&images, Pass::Learn);
+        // Others draw nothing, and wait for nobody.
+        let logits = if is_deeplab { drawing_from(seed, forward) } else { forward() }?;
         let sum = self.cross_entropy(&logits, batch)?;
         let loss = self.loss(&sum, batch)?;
         sum.f_div_scalar(if loss.weight > 0.0 { loss.weight } else { 1.0 })?.f_backward()?;

@@ -110,9 +110,8 @@ fn learners_side_by_side_drop_what_they_drop_alone() {
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let seeding = scope.spawn(|| {
-            let setup = setup(Architecture::Tiny, Optimizer::Adam);
-            let mut other = Learner::new(setup, Start::Drawn).unwrap();
-            let (batch, mut seed) = (self::batch(1, 8), 0);
+            let (mut other, mut seed) = (deeplab().unwrap(), 0);
+            let batch = self::batch(2, 16);
             while !ended.load(Ordering::Relaxed) {
                 other.step(&batch, 1e-3, seed).unwrap();
                 seed += 1;
