@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     os::unix::process::CommandExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
         Arc, OnceLock,
@@ -87,6 +87,14 @@ impl Pool {
         for thread in self.threads {
             let _ = thread.join();
         }
+    }
+}
+
+/// Next to the data where that is a folder of this machine.
+pub(crate) fn logs(doors: &DoorArgs) -> PathBuf {
+    match doors.root.contains("://") {
+        true => std::env::temp_dir().join("swath-logs"),
+        false => PathBuf::from(&doors.root).join("local/logs"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `swath run`: a pipeline here, to the end. The coordinator runs in this process, the workers are
 //! processes of their own, so that native code that crashes takes one of them and not the run.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use swath_backends::open::{Doors, open};
 use swath_coordinator::{
@@ -139,14 +139,6 @@ async fn show(name: String, mut status: watch::Receiver<Option<RunStatus>>) {
     bar.finish();
 }
 
-/// Next to the data where that is a folder of this machine.
-fn pool_logs(doors: &DoorArgs) -> PathBuf {
-    match doors.root.contains("://") {
-        true => std::env::temp_dir().join("swath-logs"),
-        false => PathBuf::from(&doors.root).join("local/logs"),
-    }
-}
-
 #[cfg(feature = "worker")]
 pub(super) fn start_workers(
     wanted: Option<usize>,
@@ -159,7 +151,13 @@ pub(super) fn start_workers(
     if n > 256 {
         return Err(Usage(format!("--workers {n}: must be 0 to 256")).into());
     }
-    Ok(Workers(Some(crate::pool::Pool::start(n, record.needs_cards(), doors, tuning, &pool_logs(doors))?)))
+    Ok(Workers(Some(crate::pool::Pool::start(
+        n,
+        record.needs_cards(),
+        doors,
+        tuning,
+        &crate::pool::logs(doors),
+    )?)))
 }
 
 #[cfg(not(feature = "worker"))]

@@ -34,4 +34,15 @@ fn what_was_measured_in_8_bits_is_predicted_in_8_bits_and_again_from_the_bundle(
     let wanted = site.object(&keys::scores(&run, &scene));
     let found = std::fs::read(out.with_extension("scores.tif")).expect("scores");
     assert!(found == wanted, "the bundle computes otherwise");
+
+    // The same by a pipeline whose weights it is, which is asked for 8 bits.
+    let file = pipeline(&site);
+    let of_data =
+        std::fs::read_to_string(&file).expect("the pipeline").replace("[data]\nscale = \"stats\"\n", "");
+    std::fs::write(&file, of_data).expect("writing the pipeline");
+    let keys = ["model.weights=bundle.zip", "predict.precision=int8"].map(|key| ["--set", key]).concat();
+    let stages = ["--stages", "survey,predict,assemble", "--workers", "1"];
+    let output = site.swath(&[&["run", &file], &keys[..], &stages[..]].concat(), 0);
+    let run: RunId = run_name(&output.stdout).parse().expect("a name");
+    assert!(site.object(&keys::scores(&run, &scene)) == found, "the pipeline computes otherwise");
 }
