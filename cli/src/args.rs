@@ -146,19 +146,6 @@ pub enum Command {
     Completions { shell: clap_complete::Shell },
 }
 
-impl Command {
-    /// Whether it is for the program that links an engine.
-    #[cfg(feature = "engine")]
-    pub const fn needs_engine(&self) -> bool {
-        match self {
-            #[cfg(feature = "worker")]
-            Self::Worker(_) => true,
-            Self::Bench(bench) => matches!(bench.what, BenchCommand::Forward(_)),
-            _ => false,
-        }
-    }
-}
-
 #[derive(Debug, ClapArgs)]
 pub struct FileArgs {
     /// The pipeline file.

@@ -2,7 +2,7 @@
 //! filters, and polygons of any coordinates.
 
 use serde::Deserialize;
-use swath_geo::rasterize::{Polygon, fill_window};
+use swath_geo::rasterize::{Polygons, fill_window};
 use swath_proto::{filter::Filter, geometry::WindowPx};
 
 use crate::Target;
@@ -119,11 +119,15 @@ fn burn(bytes: &[u8]) {
     let (col, row) = (number(head[0], head[1]), number(head[2], head[3]));
     let (width, height) = (u32::from(head[4] % 64) + 1, u32::from(head[5] % 64) + 1);
     let numbers: Vec<f64> = rest.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
-    let rings = numbers.split(|number| number.is_nan()).map(|ring| ring.as_chunks().0.to_vec()).collect();
-    let Ok(polygon) = Polygon::new(rings) else { return };
+    let rings: Vec<_> =
+        numbers.split(|number| number.is_nan()).map(|ring| ring.as_chunks().0.to_vec()).collect();
+    let mut polygons = Polygons::default();
+    if polygons.push(&rings).is_err() {
+        return;
+    }
     let fill = |window: WindowPx, size: u32| {
         let mut out = vec![0; size as usize];
-        fill_window([(&polygon, 1)].into_iter(), window, &mut out);
+        fill_window(polygons.iter().map(|polygon| (polygon, 1)), window, &mut out);
         out
     };
     let whole = fill(WindowPx::new(col, row, width, height), width * height);

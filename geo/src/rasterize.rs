@@ -3,150 +3,120 @@
 //! edge exactly one gets it, so neighbours neither overlap nor leave gaps. Whatever rectangle is
 //! filled, a pixel is decided from absolute coordinates: a part equals the same part of the whole.
 
-use std::ops::Range;
+mod edges;
+
+use std::{collections::BTreeMap, ops::Range};
 
 use swath_proto::geometry::{RectPx, WindowPx};
+
+use edges::{Edge, Near};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPolygon {
     #[error("a polygon has a coordinate that is not a number, or farther than 10^12 px away")]
     Coordinate,
+    #[error("these are more than 2^32 corners, which is more than can be held at once")]
+    TooMany,
 }
 
 const FARTHEST: f64 = 1e12;
-
-/// An outline and its holes, in pixels of the scene: the centre of the first pixel is (0.5, 0.5).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Polygon {
-    rings: Vec<Vec<[f64; 2]>>,
-    /// Of polygons with many edges, which are few.
-    near: Option<Box<Near>>,
-}
-
-/// The edges of a polygon by the rows that they cross, so that a small rectangle does not pay for the whole
-/// outline.
-#[derive(Clone, Debug, PartialEq)]
-struct Near {
-    first_row: i64,
-    /// Where each band of rows begins in `edges`, and the end.
-    starts: Vec<u32>,
-    edges: Vec<Edge>,
-}
-
-const BAND_ROWS: i64 = 256;
 /// Fewer edges are looked at one by one.
 const FEW_EDGES: usize = 128;
-/// A polygon far larger than any scene is not sorted into bands.
-const MAX_BANDS: i64 = 1 << 16;
 
-impl Polygon {
-    /// Rings of (column, row). The last point is joined to the first, whether or not it repeats it.
-    pub fn new(mut rings: Vec<Vec<[f64; 2]>>) -> Result<Self, BadPolygon> {
-        // A scene may have a hundred thousand of them in memory.
-        rings.iter_mut().for_each(Vec::shrink_to_fit);
-        rings.shrink_to_fit();
-        if rings.iter().flatten().flatten().all(|c| c.abs() <= FARTHEST) {
-            let mut polygon = Self { rings, near: None };
-            if polygon.rings.iter().map(Vec::len).sum::<usize>() > FEW_EDGES {
-                polygon.near = Near::of(polygon.edges()).map(Box::new);
-            }
-            Ok(polygon)
-        } else {
-            Err(BadPolygon::Coordinate)
+/// Polygons side by side in memory: a scene may have hundreds of thousands of them.
+#[derive(Clone, Debug, Default)]
+pub struct Polygons {
+    /// No ring repeats its first point.
+    points: Vec<[f64; 2]>,
+    /// Where each ring ends among the points.
+    rings: Vec<u32>,
+    /// Where each polygon ends among the rings.
+    ends: Vec<u32>,
+    /// Of those with many edges, which are few.
+    near: BTreeMap<u32, Near>,
+}
+
+/// An outline and its holes, in pixels of the scene: the centre of the first pixel is (0.5, 0.5).
+#[derive(Clone, Copy, Debug)]
+pub struct Polygon<'a> {
+    points: &'a [[f64; 2]],
+    begins: u32,
+    rings: &'a [u32],
+    near: Option<&'a Near>,
+}
+
+impl Polygons {
+    /// One more, of rings of (column, row). The last point is joined to the first, whether or not it repeats it.
+    pub fn push(&mut self, rings: &[Vec<[f64; 2]>]) -> Result<(), BadPolygon> {
+        check(rings)?;
+        let n_points = self.points.len() + rings.iter().map(Vec::len).sum::<usize>();
+        if u32::try_from(n_points.max(self.rings.len() + rings.len())).is_err() {
+            return Err(BadPolygon::TooMany);
+        }
+        for ring in rings {
+            let repeats = ring.len() > 1 && ring.first() == ring.last();
+            self.points.extend_from_slice(&ring[..ring.len() - usize::from(repeats)]);
+            self.rings.push(self.points.len() as u32);
+        }
+        self.ends.push(self.rings.len() as u32);
+        let polygon = self.nth(self.ends.len() as u32 - 1);
+        if polygon.n_points() > FEW_EDGES
+            && let Some(near) = Near::of(polygon.edges())
+        {
+            self.near.insert(self.ends.len() as u32 - 1, near);
+        }
+        Ok(())
+    }
+
+    pub const fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// By the order in which they came, from 0.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn nth(&self, nth: u32) -> Polygon<'_> {
+        let before = |ends: &[u32], at: u32| at.checked_sub(1).map_or(0, |last| ends[last as usize]);
+        let first_ring = before(&self.ends, nth);
+        Polygon {
+            points: &self.points,
+            begins: before(&self.rings, first_ring),
+            rings: &self.rings[first_ring as usize..self.ends[nth as usize] as usize],
+            near: self.near.get(&nth),
         }
     }
 
-    fn edges(&self) -> impl Iterator<Item = Edge> {
-        self.rings.iter().flat_map(|ring| {
+    pub fn iter(&self) -> impl Iterator<Item = Polygon<'_>> {
+        (0..self.ends.len() as u32).map(|nth| self.nth(nth))
+    }
+}
+
+/// Whether rings may be burnt.
+pub fn check(rings: &[Vec<[f64; 2]>]) -> Result<(), BadPolygon> {
+    let all = rings.iter().flatten().flatten().all(|c| c.abs() <= FARTHEST);
+    all.then_some(()).ok_or(BadPolygon::Coordinate)
+}
+
+impl<'a> Polygon<'a> {
+    fn n_points(self) -> usize {
+        self.rings.last().map_or(0, |end| (end - self.begins) as usize)
+    }
+
+    fn rings(self) -> impl Iterator<Item = &'a [[f64; 2]]> {
+        let begins = std::iter::once(self.begins).chain(self.rings.iter().copied());
+        begins.zip(self.rings).map(move |(begins, &end)| &self.points[begins as usize..end as usize])
+    }
+
+    fn edges(self) -> impl Iterator<Item = Edge> {
+        self.rings().flat_map(|ring| {
             let ends = ring.iter().cycle().skip(1);
             ring.iter().zip(ends).filter_map(|(&a, &b)| Edge::between(a, b))
         })
-    }
-}
-
-impl Near {
-    fn of(edges: impl Iterator<Item = Edge>) -> Option<Self> {
-        let all = i64::MIN..i64::MAX;
-        let edges: Vec<(Range<i64>, Edge)> =
-            edges.map(|edge| (edge.rows(all.clone()), edge)).filter(|(rows, _)| !rows.is_empty()).collect();
-        let first_row = edges.iter().map(|(rows, _)| rows.start).min()?;
-        let end = edges.iter().map(|(rows, _)| rows.end).max()?;
-        let n_bands = (end - first_row - 1) / BAND_ROWS + 1;
-        if n_bands > MAX_BANDS {
-            return None;
-        }
-        let bands = |rows: &Range<i64>| {
-            ((rows.start - first_row) / BAND_ROWS) as usize
-                ..((rows.end - 1 - first_row) / BAND_ROWS + 1) as usize
-        };
-        let mut starts = vec![0u32; n_bands as usize + 1];
-        for (rows, _) in &edges {
-            for band in bands(rows) {
-                starts[band + 1] = starts[band + 1].checked_add(1)?;
-            }
-        }
-        for band in 1..starts.len() {
-            starts[band] = starts[band].checked_add(starts[band - 1])?;
-        }
-        let (_, first) = edges.first()?;
-        let mut sorted = vec![*first; *starts.last()? as usize];
-        let mut next = starts.clone();
-        for (rows, edge) in &edges {
-            for band in bands(rows) {
-                sorted[next[band] as usize] = *edge;
-                next[band] += 1;
-            }
-        }
-        Some(Self { first_row, starts, edges: sorted })
-    }
-
-    /// Calls `take` once with each edge that may cross one of these rows.
-    fn each(&self, rows: &Range<i64>, mut take: impl FnMut(Edge)) {
-        let n_bands = self.starts.len() as i64 - 1;
-        let band = |row: i64| (row - self.first_row).div_euclid(BAND_ROWS).clamp(0, n_bands);
-        let (first, end) = (band(rows.start), band(rows.end.saturating_sub(1)).min(n_bands - 1));
-        for number in first..=end {
-            let range = self.starts[number as usize] as usize..self.starts[number as usize + 1] as usize;
-            for edge in &self.edges[range] {
-                // Where an edge crosses several bands, the first of them has it.
-                let begins = band(edge.rows(i64::MIN..i64::MAX).start);
-                if begins == number || number == first {
-                    take(*edge);
-                }
-            }
-        }
-    }
-}
-
-/// Downwards, so that both polygons that share an edge compute the same crossings.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Edge {
-    top: [f64; 2],
-    bottom: [f64; 2],
-}
-
-impl Edge {
-    /// `None` for a level edge, which no line of pixel centres crosses.
-    fn between(a: [f64; 2], b: [f64; 2]) -> Option<Self> {
-        match a[1].partial_cmp(&b[1])? {
-            std::cmp::Ordering::Less => Some(Self { top: a, bottom: b }),
-            std::cmp::Ordering::Greater => Some(Self { top: b, bottom: a }),
-            std::cmp::Ordering::Equal => None,
-        }
-    }
-
-    /// Rows whose centres lie from the top (included) to the bottom (excluded).
-    fn rows(&self, within: Range<i64>) -> Range<i64> {
-        let row = |y: f64| ((y - 0.5).ceil() as i64).clamp(within.start, within.end);
-        row(self.top[1])..row(self.bottom[1])
-    }
-
-    /// The first column whose centre lies right of the edge in this row.
-    fn column_after(&self, row: i64) -> i64 {
-        let (down, across) = (self.bottom[1] - self.top[1], self.bottom[0] - self.top[0]);
-        // Multiplied first: exact where corners lie on whole and half pixels.
-        let x = self.top[0] + (row as f64 + 0.5 - self.top[1]) * across / down;
-        (x + 0.5).floor() as i64
     }
 }
 
@@ -155,7 +125,7 @@ impl Edge {
 ///
 /// # Panics
 /// If `out` is not as large as `rect`.
-pub fn fill<'a>(polygons: impl Iterator<Item = (&'a Polygon, u8)>, rect: RectPx, out: &mut [u8]) {
+pub fn fill<'a>(polygons: impl Iterator<Item = (Polygon<'a>, u8)>, rect: RectPx, out: &mut [u8]) {
     fill_window(polygons, WindowPx::new(rect.col.into(), rect.row.into(), rect.width, rect.height), out);
 }
 
@@ -163,7 +133,7 @@ pub fn fill<'a>(polygons: impl Iterator<Item = (&'a Polygon, u8)>, rect: RectPx,
 ///
 /// # Panics
 /// If `out` is not as large as `window`.
-pub fn fill_window<'a>(polygons: impl Iterator<Item = (&'a Polygon, u8)>, window: WindowPx, out: &mut [u8]) {
+pub fn fill_window<'a>(polygons: impl Iterator<Item = (Polygon<'a>, u8)>, window: WindowPx, out: &mut [u8]) {
     let width = window.width as usize;
     assert_eq!(out.len(), width * window.height as usize, "the plane of {window}");
     let rows = window.row..window.row.saturating_add(i64::from(window.height));
@@ -179,7 +149,7 @@ pub fn fill_window<'a>(polygons: impl Iterator<Item = (&'a Polygon, u8)>, window
                 edges.push((rows, edge));
             }
         };
-        match &polygon.near {
+        match polygon.near {
             Some(near) => near.each(&rows, take),
             None => polygon.edges().for_each(&mut take),
         }
@@ -221,20 +191,24 @@ mod tests {
 
     const RECT: RectPx = RectPx::new(0, 0, 40, 30);
 
-    fn polygon(rings: &[&[[f64; 2]]]) -> Polygon {
-        Polygon::new(rings.iter().map(|ring| ring.to_vec()).collect()).unwrap()
+    fn polygons(all: &[&[&[[f64; 2]]]]) -> Polygons {
+        let mut polygons = Polygons::default();
+        for rings in all {
+            polygons.push(&rings.iter().map(|ring| ring.to_vec()).collect::<Vec<_>>()).unwrap();
+        }
+        polygons
     }
 
-    fn filled(polygons: &[Polygon], rect: RectPx) -> Vec<u8> {
+    fn filled(polygons: &Polygons, rect: RectPx) -> Vec<u8> {
         let mut out = vec![0; rect.pixels() as usize];
         fill(polygons.iter().zip(1..), rect, &mut out);
         out
     }
 
     /// A ray to the left from each pixel's centre.
-    fn naive(polygon: &Polygon, col: u32, row: u32) -> bool {
+    fn naive(rings: &[Vec<[f64; 2]>], col: u32, row: u32) -> bool {
         let (x, y) = (f64::from(col) + 0.5, f64::from(row) + 0.5);
-        let crossings = polygon.rings.iter().flat_map(|ring| {
+        let crossings = rings.iter().flat_map(|ring| {
             let n = ring.len();
             (0..n).map(move |i| (ring[i], ring[(i + 1) % n]))
         });
@@ -250,9 +224,9 @@ mod tests {
     #[test]
     fn a_square_with_a_hole_covers_the_centres_inside() {
         let ring = |from: f64, to: f64| [[from, from], [to, from], [to, to], [from, to], [from, from]];
-        let square = polygon(&[&ring(0.6, 4.5), &ring(2.0, 3.0)]);
+        let square = polygons(&[&[&ring(0.6, 4.5), &ring(2.0, 3.0)]]);
         #[rustfmt::skip]
-        assert_eq!(filled(&[square], RectPx::new(0, 0, 6, 5)), [
+        assert_eq!(filled(&square, RectPx::new(0, 0, 6, 5)), [
             0, 0, 0, 0, 0, 0,
             0, 1, 1, 1, 1, 0,
             0, 1, 0, 1, 1, 0,
@@ -271,11 +245,13 @@ mod tests {
                 _ => f64::from(rng.random_range(-4..2 * len as i32 + 4)) * 0.5,
             };
             let mut ring = |n| (0..n).map(|_| [at(40.0), at(30.0)]).collect::<Vec<_>>();
-            let star = Polygon::new(vec![ring(3 + case % 9), ring(3)]).unwrap();
-            let got = filled(std::slice::from_ref(&star), RECT);
+            let rings = [ring(3 + case % 9), ring(3)];
+            let mut star = Polygons::default();
+            star.push(&rings).unwrap();
+            let got = filled(&star, RECT);
             for (row, col) in (0..30).flat_map(|r| (0..40).map(move |c| (r, c))) {
                 let inside = got[(row * 40 + col) as usize] == 1;
-                assert_eq!(inside, naive(&star, col, row), "case {case}: column {col}, row {row}");
+                assert_eq!(inside, naive(&rings, col, row), "case {case}: column {col}, row {row}");
             }
         }
     }
@@ -303,7 +279,7 @@ mod tests {
             for i in 0..corners.len() {
                 let (a, b) = (corners[i], corners[(i + 1) % corners.len()]);
                 let triangle = if case % 3 == 0 { [middle, a, b] } else { [b, a, middle] };
-                let got = filled(&[polygon(&[&triangle])], RECT);
+                let got = filled(&polygons(&[&[&triangle]]), RECT);
                 cover.iter_mut().zip(got).for_each(|(sum, one)| *sum += one);
             }
             assert!(cover.iter().all(|&n| n == 1), "case {case}");
@@ -314,12 +290,11 @@ mod tests {
     fn a_part_equals_the_same_part_of_the_whole() {
         let mut rng = StdRng::seed_from_u64(9);
         for _ in 0..100 {
-            let polygons: Vec<_> = (0..5)
-                .map(|_| {
-                    let mut at = |len: f64| rng.random_range(-20.0..len + 20.0);
-                    Polygon::new(vec![(0..6).map(|_| [at(40.0), at(30.0)]).collect()]).unwrap()
-                })
-                .collect();
+            let mut polygons = Polygons::default();
+            for _ in 0..5 {
+                let mut at = |len: f64| rng.random_range(-20.0..len + 20.0);
+                polygons.push(&[(0..6).map(|_| [at(40.0), at(30.0)]).collect()]).unwrap();
+            }
             let whole = filled(&polygons, RECT);
             let (col, row) = (rng.random_range(0..40), rng.random_range(0..30));
             let part = RectPx::new(col, row, rng.random_range(1..=40 - col), rng.random_range(1..=30 - row));
@@ -337,18 +312,19 @@ mod tests {
             // Rings that wind far beyond the rectangle, with short edges and long ones.
             let mut at = |len: f64| rng.random_range(-2.0 * len..3.0 * len);
             let ring: Vec<[f64; 2]> = (0..400).map(|_| [at(40.0), at(900.0)]).collect();
-            let sorted = Polygon::new(vec![ring]).unwrap();
-            assert!(sorted.near.is_some());
-            let plain = Polygon { near: None, ..sorted.clone() };
+            let mut sorted = Polygons::default();
+            sorted.push(&[ring]).unwrap();
+            assert_eq!(sorted.near.len(), 1);
+            let plain = Polygons { near: BTreeMap::new(), ..sorted.clone() };
             for row in [0, 200, 255, 256, 257, 700, 2000, 6000] {
                 let rect = RectPx::new(3, row, 40, 30 + case);
-                let [a, b] = [&sorted, &plain].map(|one| filled(std::slice::from_ref(one), rect));
+                let [a, b] = [&sorted, &plain].map(|one| filled(one, rect));
                 assert_eq!(a, b, "row {row}");
             }
             let window = WindowPx::new(-20, -900, 50, 800);
             let mut out = [vec![0; 40_000], vec![0; 40_000]];
-            fill_window([(&sorted, 1)].into_iter(), window, &mut out[0]);
-            fill_window([(&plain, 1)].into_iter(), window, &mut out[1]);
+            fill_window(sorted.iter().zip(1..), window, &mut out[0]);
+            fill_window(plain.iter().zip(1..), window, &mut out[1]);
             assert!(out[0] == out[1] && out[0].contains(&1));
         }
     }
@@ -356,15 +332,13 @@ mod tests {
     #[test]
     fn later_polygons_overwrite_and_odd_shapes_do_no_harm() {
         let wide = [[-1e12, -1e12], [1e12, -1e12], [1e12, 1e12], [-1e12, 1e12]];
-        let everything = polygon(&[&wide]);
-        let nothing =
-            [polygon(&[]), polygon(&[&[]]), polygon(&[&[[3.0, 3.0]]]), polygon(&[&[[1.0, 1.0], [9.0, 9.0]]])];
+        let nothing = polygons(&[&[], &[&[]], &[&[[3.0, 3.0]]], &[&[[1.0, 1.0], [9.0, 9.0]]]]);
         assert!(filled(&nothing, RECT).iter().all(|&v| v == 0));
-        let small = polygon(&[&[[1.0, 1.0], [2.0, 1.0], [2.0, 2.0], [1.0, 2.0]]]);
-        let got = filled(&[small.clone(), everything.clone(), small], RECT);
+        let small = [[1.0, 1.0], [2.0, 1.0], [2.0, 2.0], [1.0, 2.0]];
+        let got = filled(&polygons(&[&[&small], &[&wide], &[&small]]), RECT);
         assert_eq!((got[41], got.iter().filter(|&&v| v == 2).count()), (3, 1199));
         for bad in [f64::NAN, f64::INFINITY, -1e300] {
-            assert_eq!(Polygon::new(vec![vec![[0.0, bad]]]), Err(BadPolygon::Coordinate));
+            assert_eq!(Polygons::default().push(&[vec![[0.0, bad]]]), Err(BadPolygon::Coordinate));
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::{error::Error, fs};
 
 use png::{Compression, Filter};
-use swath_geo::rasterize::{Polygon, fill};
+use swath_geo::rasterize::{Polygons, fill};
 use swath_proto::geometry::{RectPx, SizePx, WindowPx};
 use swath_shard::{Chip, EncodedChip, Image, Index, SampleType, Shape, ShardWriter, read_chip};
 use swath_synth::Scene;
@@ -18,8 +18,10 @@ const AT_LEAST_MS: f64 = 400.0;
 
 fn chips(edge_px: u32) -> Result<Vec<Chip>> {
     let scene = Scene::new(1, SCENE_PX);
-    let buildings = (0..scene.n_strips()).flat_map(|strip| scene.buildings(strip));
-    let buildings = buildings.map(|b| Polygon::new(b.rings)).collect::<std::result::Result<Vec<_>, _>>()?;
+    let mut buildings = Polygons::default();
+    for building in (0..scene.n_strips()).flat_map(|strip| scene.buildings(strip)) {
+        buildings.push(&building.rings)?;
+    }
     let mut chips = Vec::new();
     for row in (0..SCENE_PX / edge_px).map(|row| row * edge_px) {
         let rows = scene.rows(row, edge_px);

@@ -1,15 +1,18 @@
-//! Says where OpenVINO lies, which is opened at run time. Tells the linker where libtorch lies, and hands the folder on (`DEP_SWATH_MODEL_LIBTORCH`), so
-//! that programs start without `LD_LIBRARY_PATH`. torch-sys checks no version of a libtorch that it
-//! was pointed at, so that is done here.
+//! Says where OpenVINO lies, which is opened at run time. Tells the linker where libtorch lies, and hands the folder on
+//! (`DEP_SWATH_MODEL_LIBTORCH`), so that programs start without `LD_LIBRARY_PATH`. torch-sys checks no version of a
+//! libtorch that it was pointed at, so that is done here.
 
 use std::path::Path;
 
 const WANTED: &str = "2.11.0";
 const OPENVINO: &str = "2026.4.1";
+const CPP: [&str; 2] = ["src/torch/library.cpp", "src/learner/adam.cpp"];
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
-    println!("cargo:rerun-if-changed=src/torch/library.cpp");
+    for file in CPP {
+        println!("cargo:rerun-if-changed={file}");
+    }
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else {
         panic!(
             "libtorch was not found: run `make setup`, then `eval \"$(setup/env)\"` where you call cargo yourself"
@@ -35,7 +38,7 @@ fn main() {
         .warnings(false)
         .include(home.join("include"))
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
-        .file("src/torch/library.cpp")
+        .files(CPP)
         .compile("swath_engine");
     println!("cargo:rustc-link-search=native={lib}");
     println!("cargo:rustc-link-lib=torch_cpu");

@@ -38,10 +38,6 @@ use crate::{
 };
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
-    #[cfg(feature = "engine")]
-    if args.command.needs_engine() {
-        return Err(worker_program::become_it());
-    }
     let default = match &args.command {
         Command::Coordinator(_) => "info",
         _ => "warn",
@@ -55,7 +51,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         #[cfg(feature = "worker")]
         Command::Synth(args) => synth::run(&args),
         #[cfg(feature = "worker")]
-        Command::Worker(_) => unreachable!("it has become another program above"),
+        Command::Worker(_) => Err(worker_program::become_it()),
         #[cfg(feature = "worker")]
         Command::Baseline(name) => block_on(baseline::run(name.run, doors)),
         #[cfg(feature = "worker")]
@@ -63,7 +59,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         #[cfg(feature = "worker")]
         Command::Bench(args) => block_on(bench::run(args, doors)),
         #[cfg(all(feature = "engine", not(feature = "worker")))]
-        Command::Bench(_) => unreachable!("it has become another program above"),
+        Command::Bench(_) => Err(worker_program::become_it()),
         Command::Plan(args) => block_on(plan::run(&args.file, args.json, doors)),
         Command::Run(args) if args.dry_run => block_on(plan::run(&args.file, false, doors)),
         Command::Run(args) => block_on(run::run(args, doors)),

@@ -48,11 +48,15 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
             args.bundle.display()
         );
     }
+    let is_new = !work.exists();
     let doors = DoorArgs::of_folder(&work)?;
     let urls = Urls { root: doors.root.clone(), queue: doors.queue.clone(), ledger: doors.ledger.clone() };
     let opened = open(&urls).await?;
-    let (frozen, source) =
-        freeze::freeze_bundles(&bundles, &image, wanted, &opened.blobs).await.map_err(as_usage)?;
+    let frozen = freeze::freeze_bundles(&bundles, &image, wanted, &opened.blobs).await;
+    if frozen.is_err() && is_new {
+        let _ = std::fs::remove_dir_all(&work);
+    }
+    let (frozen, source) = frozen.map_err(as_usage)?;
     freeze::submit(&frozen, &source, &opened.blobs).await?;
     let record = frozen.record;
     let pool = start_workers(args.workers, &record, &args.tuning, &doors)?;
@@ -70,6 +74,11 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
     if end.state != RunState::Done {
         let failed = end.failures.iter().map(|item| &item.failure.message);
         end.message.iter().chain(&end.unreadable_scenes).chain(failed).for_each(|why| say!("{why}"));
+        if !end.unreadable_scenes.is_empty() {
+            // Nothing was done that another try could go on with.
+            let _ = std::fs::remove_dir_all(&work);
+            return Ok(Exit::Failed);
+        }
         // What is done is kept for the next try, which begins with what has failed.
         for what in ["local", "buried"] {
             let _ = std::fs::remove_dir_all(work.join(what));

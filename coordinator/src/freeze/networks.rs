@@ -77,7 +77,8 @@ pub(super) async fn of_pipeline(
     Ok((model, None))
 }
 
-/// Bundles in their order, as one network, on the processor. Computed in 8 bits where they can be, if `precision` does not say otherwise.
+/// Bundles in their order, as one network, on the processor. Computed in 8 bits where they can be, if `precision`
+/// does not say otherwise.
 pub(super) fn of_bundles(
     bundles: &[Bundle],
     suited: &Suited<'_>,
@@ -103,8 +104,8 @@ pub(super) fn of_bundles(
         let said = fits(bundle.model(), suited).and_then(|()| {
             if let Some(what) = differs(&bundle.model().pixels, &first.model().pixels) {
                 bail!(
-                    "it was trained with {what} than {}, and an ensemble sees the same pixels: train both with the same [data] \
-                     (statistics found in one training are given to the other as data.scale)",
+                    "it was trained with {what} than {}, and an ensemble sees the same pixels: train both with the \
+                     same [data] (statistics found in one training are given to the other as data.scale)",
                     first.file().display()
                 );
             }
@@ -178,7 +179,8 @@ fn member(
             bail!("8 bits were tried in training and lost too much: predict with fp32 or bf16")
         }
         (Some(PrecisionWord::Int8), None) => bail!(
-            "8 bits were never tried with this model: train with predict.precision = \"int8\", or predict with fp32 or bf16"
+            "8 bits were never tried with this model: train with predict.precision = \"int8\", or predict with fp32 \
+             or bf16"
         ),
         _ => None,
     };

@@ -59,10 +59,11 @@ impl Raster {
 
     /// Pixels whose middle lies in the rings, by column and row.
     pub(super) fn burnt(size: SizePx, rings: Vec<Vec<[f64; 2]>>) -> Self {
-        let polygon = rasterize::Polygon::new(rings).unwrap();
+        let mut polygon = rasterize::Polygons::default();
+        polygon.push(&rings).unwrap();
         let mut classes = vec![0; size.pixels() as usize];
         let all = RectPx::new(0, 0, size.width, size.height);
-        rasterize::fill([(&polygon, CLASS)].into_iter(), all, &mut classes);
+        rasterize::fill(polygon.iter().map(|polygon| (polygon, CLASS)), all, &mut classes);
         Self { size, scores: classes.clone(), classes }
     }
 
@@ -159,9 +160,11 @@ fn burnt(polygon: &Polygon, size: SizePx) -> Vec<bool> {
     let rings = polygon.rings.iter().map(|ring| {
         ring.corners().iter().map(|corner| [f64::from(corner.col), f64::from(corner.row)]).collect()
     });
-    let polygon = rasterize::Polygon::new(rings.collect()).unwrap();
+    let mut burnt = rasterize::Polygons::default();
+    burnt.push(&rings.collect::<Vec<_>>()).unwrap();
     let mut out = vec![0; size.pixels() as usize];
-    rasterize::fill([(&polygon, 1)].into_iter(), RectPx::new(0, 0, size.width, size.height), &mut out);
+    let all = RectPx::new(0, 0, size.width, size.height);
+    rasterize::fill(burnt.iter().map(|polygon| (polygon, 1)), all, &mut out);
     out.into_iter().map(|value| value == 1).collect()
 }
 

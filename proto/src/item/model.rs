@@ -103,6 +103,14 @@ pub enum EngineName {
 }
 
 impl EngineName {
+    /// As pipeline files spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Libtorch => "libtorch",
+            Self::Openvino => "openvino",
+        }
+    }
+
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -120,6 +128,14 @@ pub enum DeviceName {
 }
 
 impl DeviceName {
+    /// As pipeline files spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
+
     /// What computes a network there where nobody says.
     pub const fn engine(self, architecture: Architecture) -> EngineName {
         match self {

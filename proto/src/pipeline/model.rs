@@ -68,6 +68,12 @@ impl ModelEntry {
                 let why = "training makes the weights; to begin with a file, give it as train.init";
                 check.wrong("model.weights", why);
             }
+            (None, Some(_), None) if trains => {
+                check.wrong(
+                    "model.seed",
+                    "training draws its weights from train.seed: give that, or leave train out",
+                );
+            }
             (Some(files), None, _) => self.check_files(files.as_slice(), check),
             _ => {}
         }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use swath_proto::{
     ids::{Digest, ItemId},
-    item::{Architecture, DeviceName, EngineName, ModelRef, Precision, Weights, WindowShape},
+    item::{Architecture, EngineName, ModelRef, Weights, WindowShape},
 };
 
-use crate::{Files, Predictor, load, weights::Stream};
+use crate::{Files, Predictor, drawn, load, weights::Stream};
 
 const BATCH: usize = 4;
 const BANDS: u32 = 4;
@@ -41,20 +41,7 @@ pub(crate) fn network((architecture, engine): Made) -> (ModelRef, Option<PathBuf
         }
         _ => (Weights::Seed(11), None),
     };
-    let (precision, device) = (Precision::Fp32, DeviceName::Cpu);
-    (
-        ModelRef {
-            architecture,
-            weights,
-            bands: BANDS,
-            classes: 3,
-            engine,
-            precision,
-            device,
-            others: Vec::new(),
-        },
-        file,
-    )
+    (ModelRef { weights, bands: BANDS, classes: 3, ..drawn(architecture, engine) }, file)
 }
 
 fn predictor(made: Made, shape: WindowShape, threads: u32) -> Box<dyn Predictor> {

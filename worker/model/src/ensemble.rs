@@ -60,11 +60,11 @@ impl Engine for Ensemble {
 #[cfg(test)]
 mod tests {
     use swath_proto::{
-        item::{Architecture, DeviceName, EngineName, Member, ModelRef, Precision, Weights, WindowShape},
+        item::{Architecture, EngineName, Member, ModelRef, Precision, Weights, WindowShape},
         numeric::NumericClass,
     };
 
-    use crate::{Files, load};
+    use crate::{Files, drawn, load};
 
     const WINDOW: WindowShape = WindowShape { core_px: 64, margin_px: 0 };
 
@@ -76,16 +76,7 @@ mod tests {
         };
         let mut others: Vec<Member> = seeds.iter().map(member).collect();
         let Member { architecture, weights, precision } = others.remove(0);
-        ModelRef {
-            architecture,
-            weights,
-            bands: 3,
-            classes: 3,
-            engine,
-            precision,
-            device: DeviceName::Cpu,
-            others,
-        }
+        ModelRef { weights, classes: 3, precision, others, ..drawn(architecture, engine) }
     }
 
     /// Probabilities of one window in a batch of two, and the class that it was computed in.

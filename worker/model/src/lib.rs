@@ -35,10 +35,28 @@ pub use predictor::{Files, Predictor, load, multiplications};
 pub use ranges::{Calibration, Ranges};
 pub use torch::{Rates, card, init_process, rates};
 
-/// All that can compute here, each opened, with its version; and the card, or why there is none: on most machines that is
-/// nothing wrong.
+/// All that can compute here, each opened, with its version; and the card, or why there is none: on most machines
+/// that is nothing wrong.
 pub fn engines() -> Result<Vec<String>> {
     // First: libtorch that was asked for its version finds no card any more.
     let card = card().unwrap_or_else(|why| why.to_string());
     Ok(vec![torch::engine(), openvino::engine()?, card])
+}
+
+/// A network of drawn weights for three bands and two classes.
+#[cfg(test)]
+fn drawn(
+    architecture: swath_proto::item::Architecture,
+    engine: swath_proto::item::EngineName,
+) -> swath_proto::item::ModelRef {
+    swath_proto::item::ModelRef {
+        architecture,
+        weights: swath_proto::item::Weights::Seed(5),
+        bands: 3,
+        classes: 2,
+        engine,
+        precision: swath_proto::item::Precision::Fp32,
+        device: swath_proto::item::DeviceName::Cpu,
+        others: Vec::new(),
+    }
 }

@@ -257,21 +257,12 @@ mod tests {
     use swath_proto::ids::Digest;
 
     use super::*;
+    use crate::drawn;
 
     const ENGINES: [EngineName; 2] = [EngineName::Libtorch, EngineName::Openvino];
 
     fn tiny(engine: EngineName) -> ModelRef {
-        let weights = WeightsRef::Seed(3);
-        ModelRef {
-            architecture: Architecture::Tiny,
-            weights,
-            bands: 3,
-            classes: 2,
-            engine,
-            precision: Precision::Fp32,
-            device: DeviceName::Cpu,
-            others: Vec::new(),
-        }
+        drawn(Architecture::Tiny, engine)
     }
 
     fn kind(model: &ModelRef, core_px: u32, batch: u32) -> Option<Kind> {

@@ -164,27 +164,16 @@ impl Ops for Watch<'_> {
 mod tests {
     use swath_proto::{
         ids::Digest,
-        item::{Architecture, DeviceName, EngineName, Precision, Weights, WindowShape},
+        item::{Architecture, EngineName, Precision, WindowShape},
     };
 
     use super::*;
-    use crate::{Predictor, load, weights::Stream};
+    use crate::{Predictor, drawn, load, weights::Stream};
 
     const WINDOW: WindowShape = WindowShape { core_px: 64, margin_px: 0 };
 
     fn model(architecture: Architecture, precision: Precision) -> ModelRef {
-        let engine = EngineName::Openvino;
-        let (weights, device) = (Weights::Seed(5), DeviceName::Cpu);
-        ModelRef {
-            architecture,
-            weights,
-            bands: 3,
-            classes: 2,
-            engine,
-            precision,
-            device,
-            others: Vec::new(),
-        }
+        ModelRef { precision, ..drawn(architecture, EngineName::Openvino) }
     }
 
     fn images(n: usize) -> Vec<f32> {

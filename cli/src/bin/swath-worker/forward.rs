@@ -94,7 +94,13 @@ pub(crate) fn run(args: &ForwardArgs) -> anyhow::Result<Exit> {
     let mut line = json!({
         "name": format!(
             "forward/{}/{}-{}/{}/{}px-x{}/{}-threads",
-            args.architecture.name(), word(engine)?, word(args.device)?, precision.name(), args.window, args.batch, args.threads
+            args.architecture.name(),
+            engine.name(),
+            args.device.name(),
+            precision.name(),
+            args.window,
+            args.batch,
+            args.threads
         ),
         "value": wall_s * 1e3 / windows, "unit": "ms/window", "least": least_s * 1e3 / f64::from(args.batch),
         "windows_per_s": windows / wall_s, "cpu_ms_per_window": cpu_s * 1e3 / windows,
@@ -119,9 +125,4 @@ fn card(model: &ModelRef, window: WindowShape, windows_per_s: f64) -> anyhow::Re
         "matrix_tflop_per_s": 2e-12 * rates.multiplications_per_s,
         "copy_gb_per_s": 1e-9 * rates.copied_bytes_per_s,
     }))
-}
-
-/// As pipeline files spell it.
-fn word(name: impl serde::Serialize) -> anyhow::Result<String> {
-    Ok(serde_json::from_value(serde_json::to_value(name)?)?)
 }

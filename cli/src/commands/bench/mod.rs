@@ -6,12 +6,13 @@ mod predict;
 use crate::{
     args::{BenchArgs, BenchCommand, DoorArgs},
     exit::Exit,
+    worker_program,
 };
 
 pub(super) async fn run(args: BenchArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
     match args.what {
         BenchCommand::Control { items, workers, slots } => control::run(items, (workers, slots), doors).await,
         BenchCommand::Predict(args) => predict::run(args).await,
-        BenchCommand::Forward(_) => unreachable!("it has become another program"),
+        BenchCommand::Forward(_) => Err(worker_program::become_it()),
     }
 }

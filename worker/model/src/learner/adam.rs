@@ -1,9 +1,11 @@
-//! Adam and AdamW, as PyTorch computes them; here, since tch keeps its own moments to itself.
+//! Adam and AdamW: PyTorch's own, with the moments in our hands, since they are written down with the weights.
+
+use std::ffi::{c_char, c_void};
 
 use swath_proto::train::Optimizer;
 use tch::Tensor;
 
-use crate::error::Result;
+use crate::error::{ModelError, Result};
 
 /// PyTorch's defaults.
 const BETAS: [f64; 2] = [0.9, 0.999];
@@ -24,29 +26,59 @@ impl Adam {
         Ok(Self { kind, weight_decay, moments: moments.collect::<Result<_>>()?, n_updates: 0 })
     }
 
-    /// To be called where gradients are not tracked.
+    /// By the gradients of the parameters. To be called where gradients are not tracked.
     pub(super) fn update(&mut self, parameters: &mut [(String, Tensor)], rate: f64) -> Result<()> {
         self.n_updates += 1;
-        let [first_correction, second_correction] = BETAS.map(|beta| 1.0 - beta.powf(self.n_updates as f64));
-        for ((_, parameter), [first, second]) in parameters.iter_mut().zip(&mut self.moments) {
-            let mut gradient = parameter.f_grad()?;
-            match self.kind {
-                _ if self.weight_decay == 0.0 => {}
-                Optimizer::Adam => {
-                    gradient = gradient.f_add(&parameter.f_mul_scalar(self.weight_decay)?)?;
-                }
-                Optimizer::Adamw => {
-                    let _ = parameter.f_mul_scalar_(1.0 - rate * self.weight_decay)?;
-                }
-            }
-            let _ = first.f_lerp_(&gradient, 1.0 - BETAS[0])?;
-            let scaled = gradient.f_mul_scalar(1.0 - BETAS[1])?;
-            let _ = second.f_mul_scalar_(BETAS[1])?.f_addcmul_(&scaled, &gradient)?;
-            let deviation =
-                second.f_sqrt()?.f_div_scalar_(second_correction.sqrt())?.f_add_scalar_(EPSILON)?;
-            let step = first.f_mul_scalar(-rate / first_correction)?;
-            let _ = parameter.f_addcdiv_(&step, &deviation)?;
+        let learnt: Vec<Learnt> = parameters
+            .iter_mut()
+            .zip(&mut self.moments)
+            .map(|((_, parameter), [first, second])| Learnt {
+                parameter: parameter.as_mut_ptr().cast(),
+                first: first.as_mut_ptr().cast(),
+                second: second.as_mut_ptr().cast(),
+            })
+            .collect();
+        let numbers = [rate, BETAS[0], BETAS[1], self.weight_decay, EPSILON, self.n_updates as f64];
+        let mut why = vec![0_u8; 1024];
+        let decoupled = self.kind == Optimizer::Adamw;
+        // SAFETY: all are tensors that live as long as the call, none of them twice; the other side writes at most
+        // the room that it is given, and throws nothing.
+        let length = unsafe {
+            let room = (why.as_mut_ptr().cast(), why.len());
+            swath_learner_update(decoupled, learnt.as_ptr(), learnt.len(), &numbers, room.0, room.1)
+        };
+        if length == 0 {
+            return Ok(());
         }
-        Ok(())
+        why.truncate(length);
+        Err(ModelError::internal(format!("a step of Adam: {}", String::from_utf8_lossy(&why))))
     }
+}
+
+/// Before the next gradients are computed.
+pub(super) fn forget_gradients(parameters: &mut [(String, Tensor)]) {
+    for (_, parameter) in parameters {
+        // SAFETY: it is a tensor, and nobody else holds its gradient meanwhile.
+        unsafe { swath_learner_forget_gradient(parameter.as_mut_ptr().cast()) };
+    }
+}
+
+/// Tensors, as adam.cpp takes them.
+#[repr(C)]
+struct Learnt {
+    parameter: *mut c_void,
+    first: *mut c_void,
+    second: *mut c_void,
+}
+
+unsafe extern "C" {
+    fn swath_learner_update(
+        decoupled: bool,
+        learnt: *const Learnt,
+        n: usize,
+        numbers: &[f64; 6],
+        out: *mut c_char,
+        room: usize,
+    ) -> usize;
+    fn swath_learner_forget_gradient(parameter: *mut c_void);
 }

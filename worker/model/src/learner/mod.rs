@@ -18,7 +18,7 @@ use crate::{
     weights::{Backbone, File, FreshHead, Seeded, Weights},
 };
 
-use adam::Adam;
+use adam::{Adam, forget_gradients};
 
 /// The label of a pixel that trains nothing.
 const IGNORED: u8 = 255;
@@ -123,7 +123,7 @@ impl Learner {
             ));
         }
         use_threads(self.setup.threads);
-        self.learnt.parameters.iter_mut().for_each(|(_, parameter)| parameter.zero_grad());
+        forget_gradients(&mut self.learnt.parameters);
         let images = self.images(batch)?;
         let forward = || self.network.forward(&images, Pass::Learn);
         // Others draw nothing, and wait for nobody.

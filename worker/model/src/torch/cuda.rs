@@ -241,26 +241,15 @@ unsafe extern "C" {
 
 #[cfg(test)]
 mod tests {
-    use swath_proto::item::{Architecture, DeviceName, EngineName, ModelRef, Weights, WindowShape};
+    use swath_proto::item::{Architecture, DeviceName, EngineName, ModelRef, WindowShape};
 
     use super::*;
-    use crate::{Files, Predictor, load, weights::Stream};
+    use crate::{Files, Predictor, drawn, load, weights::Stream};
 
     const WINDOW: WindowShape = WindowShape { core_px: 64, margin_px: 16 };
 
     fn loaded(device: DeviceName, precision: Precision) -> Result<Box<dyn Predictor>> {
-        let architecture = Architecture::UnetResnet18;
-        let (weights, engine) = (Weights::Seed(5), EngineName::Libtorch);
-        let model = ModelRef {
-            architecture,
-            weights,
-            bands: 3,
-            classes: 2,
-            engine,
-            precision,
-            device,
-            others: Vec::new(),
-        };
+        let model = ModelRef { precision, device, ..drawn(Architecture::UnetResnet18, EngineName::Libtorch) };
         load(&model, &[Files::default()], WINDOW, 2, 1)
     }
 

@@ -58,19 +58,15 @@ fn drawn(name: &str, n: usize, half_px: std::ops::Range<f64>, wrong: f64) -> Cla
     let mut rng = StdRng::seed_from_u64(1);
     let mut pixels = vec![0; DRAWN.pixels() as usize];
     let all = RectPx::new(0, 0, DRAWN.width, DRAWN.height);
-    let mut rectangles = Vec::new();
+    let mut rectangles = rasterize::Polygons::default();
     while rectangles.len() < n {
         let (x, y) =
             (rng.random_range(0.0..f64::from(DRAWN.width)), rng.random_range(0.0..f64::from(DRAWN.height)));
         let (w, h) = (rng.random_range(half_px.clone()), rng.random_range(half_px.clone()));
         let (sine, cosine) = rng.random_range(0.0..std::f64::consts::TAU).sin_cos();
         let corner = |u: f64, v: f64| [x + u * cosine - v * sine, y + u * sine + v * cosine];
-        rectangles.extend(rasterize::Polygon::new(vec![vec![
-            corner(-w, -h),
-            corner(-w, h),
-            corner(w, h),
-            corner(w, -h),
-        ]]));
+        let ring = vec![corner(-w, -h), corner(-w, h), corner(w, h), corner(w, -h)];
+        rectangles.push(&[ring]).expect("its corners are numbers");
     }
     rasterize::fill(rectangles.iter().map(|rectangle| (rectangle, 1)), all, &mut pixels);
     if wrong > 0.0 {

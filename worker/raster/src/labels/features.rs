@@ -1,8 +1,8 @@
 //! Features of GeoJSON as polygons in the pixels of a scene, found again by a spatial index.
 
-use rstar::{AABB, RTree, RTreeObject};
+use rstar::{AABB, Envelope as _, RTree, RTreeObject};
 use serde_json::Value;
-use swath_geo::rasterize::{self, Polygon};
+use swath_geo::rasterize::{self, Polygons};
 use swath_proto::{
     geometry::WindowPx,
     scene::{FileRef, SceneHeader},
@@ -18,32 +18,30 @@ use crate::{
 
 pub(super) struct Features {
     /// Later ones are burnt over earlier ones.
-    polygons: Vec<Labelled>,
+    polygons: Polygons,
+    /// Of each polygon.
+    classes: Vec<u8>,
     index: RTree<Spot>,
 }
 
-struct Labelled {
-    polygon: Polygon,
-    class: u8,
-}
-
-/// Where a polygon lies. Of these a tree makes copies while it is built.
+/// The pixels among which a polygon lies: half as long as its bounds, and a large scene has very many.
 struct Spot {
-    bounds: AABB<[f64; 2]>,
+    pixels: AABB<[i32; 2]>,
     nth: u32,
 }
 
 impl RTreeObject for Spot {
-    type Envelope = AABB<[f64; 2]>;
+    type Envelope = AABB<[i32; 2]>;
     fn envelope(&self) -> Self::Envelope {
-        self.bounds
+        self.pixels
     }
 }
 
 /// What is found in files, polygon by polygon.
 #[derive(Default)]
 struct Found {
-    polygons: Vec<Labelled>,
+    polygons: Polygons,
+    classes: Vec<u8>,
     spots: Vec<Spot>,
 }
 
@@ -58,11 +56,11 @@ impl Features {
             let Some(class) = classifier.class(&feature["properties"])? else { return Ok(()) };
             for rings in shapes.polygons(&feature["geometry"], class, projection)? {
                 let Some(spot) = place(&rings) else { continue };
-                let polygon = Polygon::new(rings).map_err(|error| error.to_string())?;
+                rasterize::check(&rings).map_err(|error| error.to_string())?;
                 *bounds = union(*bounds, spot);
                 // A file may label a whole region: what lies beside the scene is not kept.
                 if touches(&spot, &of_scene) {
-                    found.take(Labelled { polygon, class }, spot);
+                    found.take(&rings, class, spot)?;
                 }
             }
             Ok(())
@@ -79,9 +77,8 @@ impl Features {
             let all = each_shape(file, crs, scene, |feature, projection, bounds| {
                 for rings in Shapes::only_polygons(&feature["geometry"], projection)? {
                     let Some(spot) = place(&rings) else { continue };
-                    let polygon = Polygon::new(rings).map_err(|error| error.to_string())?;
                     *bounds = union(*bounds, spot);
-                    found.take(Labelled { polygon, class: 1 }, spot);
+                    found.take(&rings, 1, spot)?;
                 }
                 Ok(())
             })?;
@@ -98,33 +95,41 @@ impl Features {
     }
 
     pub(super) fn touch(&self, window: WindowPx) -> bool {
-        self.index.locate_in_envelope_intersecting(&of_window(window)).next().is_some()
+        self.index.locate_in_envelope_intersecting(&pixels(of_window(window))).next().is_some()
     }
 
     pub(super) fn burn(&self, window: WindowPx, out: &mut [u8]) {
-        let found = self.index.locate_in_envelope_intersecting(&of_window(window));
+        let found = self.index.locate_in_envelope_intersecting(&pixels(of_window(window)));
         let mut found: Vec<u32> = found.map(|spot| spot.nth).collect();
         found.sort_unstable();
-        let found = found.into_iter().map(|nth| &self.polygons[nth as usize]);
-        let polygons = found.map(|labelled| (&labelled.polygon, labelled.class));
+        let polygons = found.into_iter().map(|nth| (self.polygons.nth(nth), self.classes[nth as usize]));
         rasterize::fill_window(polygons, window, out);
     }
 
     pub(super) fn bounds(&self) -> Option<WindowPx> {
-        let bounds = self.index.iter().fold(None, |all, one| union(all, one.bounds))?;
-        let ([left, top], [right, bottom]) = (bounds.lower().map(f64::floor), bounds.upper().map(f64::ceil));
-        Some(WindowPx::new(left as i64, top as i64, (right - left) as u32, (bottom - top) as u32))
+        let all = self.index.iter().map(|spot| spot.pixels).reduce(|all, one| all.merged(&one))?;
+        let ([left, top], [right, bottom]) = (all.lower(), all.upper());
+        Some(WindowPx::new(left.into(), top.into(), right.abs_diff(left), bottom.abs_diff(top)))
     }
 }
 
 impl Found {
-    fn take(&mut self, polygon: Labelled, bounds: AABB<[f64; 2]>) {
-        self.spots.push(Spot { bounds, nth: self.polygons.len() as u32 });
-        self.polygons.push(polygon);
+    fn take(
+        &mut self,
+        rings: &[Vec<[f64; 2]>],
+        class: u8,
+        bounds: AABB<[f64; 2]>,
+    ) -> std::result::Result<(), String> {
+        let nth = self.polygons.len() as u32;
+        self.polygons.push(rings).map_err(|error| error.to_string())?;
+        self.spots.push(Spot { pixels: pixels(bounds), nth });
+        self.classes.push(class);
+        Ok(())
     }
 
     fn indexed(self) -> Features {
-        Features { polygons: self.polygons, index: RTree::bulk_load(self.spots) }
+        let Self { polygons, classes, spots } = self;
+        Features { polygons, classes, index: RTree::bulk_load(spots) }
     }
 }
 
@@ -179,12 +184,19 @@ fn of_window(window: WindowPx) -> AABB<[f64; 2]> {
     AABB::from_corners([col, row], [col + f64::from(window.width), row + f64::from(window.height)])
 }
 
+/// Farther than any scene reaches, and near enough that no sum or product of a tree's overflows.
+const FARTHEST_PX: f64 = 1e9;
+
+/// The whole pixels around bounds.
+fn pixels(bounds: AABB<[f64; 2]>) -> AABB<[i32; 2]> {
+    let near = |c: f64| c.clamp(-FARTHEST_PX, FARTHEST_PX) as i32;
+    AABB::from_corners(bounds.lower().map(|c| near(c.floor())), bounds.upper().map(|c| near(c.ceil())))
+}
+
 fn touches(a: &AABB<[f64; 2]>, b: &AABB<[f64; 2]>) -> bool {
-    use rstar::Envelope as _;
     a.intersects(b)
 }
 
 fn union(all: Option<AABB<[f64; 2]>>, one: AABB<[f64; 2]>) -> Option<AABB<[f64; 2]>> {
-    use rstar::Envelope as _;
     Some(all.map_or(one, |all| all.merged(&one)))
 }
