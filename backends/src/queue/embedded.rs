@@ -34,9 +34,9 @@ const SCHEMA: &str = "
 
 /// From receiving to the first extension lies far less.
 const LEASE: Duration = Duration::from_secs(60);
-/// How often a receiver looks, the longer nothing comes the more seldom: at last some times a second, which costs a
+/// How often a receiver looks, the longer nothing comes the more seldom: at last four times a second, which costs a
 /// third of a percent of a core.
-const LOOK: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(150));
+const LOOK: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(250));
 /// How often a receiver looks for deliveries whose process is gone.
 const LOOK_FOR_DEAD: Duration = Duration::from_secs(1);
 
