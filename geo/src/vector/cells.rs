@@ -32,9 +32,14 @@ pub(super) struct Cells {
 }
 
 impl Cells {
-    /// Cuts an item and its border out of a plane of class pixels. The plane has the border, but for
-    /// where the scene ends; what is beyond that is not of the class.
-    pub(super) fn cut(item: RectPx, window: RectPx, plane: &[bool]) -> Self {
+    /// Cuts an item and its border out of a plane of pixels. The plane has the border, but for where the
+    /// scene ends; what is beyond that is not of the class.
+    pub(super) fn cut<T: Copy>(
+        item: RectPx,
+        window: RectPx,
+        plane: &[T],
+        is_of_class: impl Fn(T) -> bool,
+    ) -> Self {
         let (width, height) = (item.width as usize, item.height as usize);
         let stride = width + 2;
         let mut of_class = vec![false; stride * (height + 2)];
@@ -45,7 +50,8 @@ impl Cells {
             let to = (row + 1 - item.row) as usize * stride + (first_col + 1 - item.col) as usize;
             let from =
                 (row - window.row) as usize * window.width as usize + (first_col - window.col) as usize;
-            of_class[to..to + n_cols].copy_from_slice(&plane[from..from + n_cols]);
+            let cells = of_class[to..to + n_cols].iter_mut().zip(&plane[from..from + n_cols]);
+            cells.for_each(|(cell, &pixel)| *cell = is_of_class(pixel));
         }
         Self { item, stride, of_class }
     }

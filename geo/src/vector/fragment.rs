@@ -91,10 +91,14 @@ impl Tracing {
             }
         }
         let width = window.width as usize;
-        let mut plane: Vec<bool> = classes.iter().map(|&class| class == self.class).collect();
-        opening::open(&mut plane, width, self.denoise_px);
-        let cells = Cells::cut(item, window, &plane);
-        drop(plane);
+        let is_of_class = |class| class == self.class;
+        let cells = if opening::reach_px(self.denoise_px) == 0 {
+            Cells::cut(item, window, classes, is_of_class)
+        } else {
+            let mut plane: Vec<bool> = classes.iter().copied().map(is_of_class).collect();
+            opening::open(&mut plane, width, self.denoise_px);
+            Cells::cut(item, window, &plane, |stays| stays)
+        };
         let scores_of = |row: u32| {
             let first = (row - window.row) as usize * width + (item.col - window.col) as usize;
             scores.map(|scores| &scores[first..first + item.width as usize])
