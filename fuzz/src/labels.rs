@@ -122,12 +122,14 @@ fn burn(bytes: &[u8]) {
     let rings: Vec<_> =
         numbers.split(|number| number.is_nan()).map(|ring| ring.as_chunks().0.to_vec()).collect();
     let mut polygons = Polygons::default();
-    if polygons.push(&rings).is_err() {
+    // One before it: nothing is looked for at the beginning alone.
+    let before = [[0.5, 0.5], [9.0, 3.0], [4.0, 8.0]].to_vec();
+    if polygons.push(&[before]).and_then(|()| polygons.push(&rings)).is_err() {
         return;
     }
     let fill = |window: WindowPx, size: u32| {
         let mut out = vec![0; size as usize];
-        fill_window(polygons.iter().map(|polygon| (polygon, 1)), window, &mut out);
+        fill_window(polygons.iter().zip(1..), window, &mut out);
         out
     };
     let whole = fill(WindowPx::new(col, row, width, height), width * height);

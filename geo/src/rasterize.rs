@@ -312,9 +312,12 @@ mod tests {
             // Rings that wind far beyond the rectangle, with short edges and long ones.
             let mut at = |len: f64| rng.random_range(-2.0 * len..3.0 * len);
             let ring: Vec<[f64; 2]> = (0..400).map(|_| [at(40.0), at(900.0)]).collect();
+            let few: Vec<[f64; 2]> = (0..5).map(|_| [at(40.0), at(900.0)]).collect();
             let mut sorted = Polygons::default();
-            sorted.push(&[ring]).unwrap();
-            assert_eq!(sorted.near.len(), 1);
+            for ring in [few.clone(), ring, few] {
+                sorted.push(&[ring]).unwrap();
+            }
+            assert_eq!([0, 1, 2].map(|nth| sorted.nth(nth).near.is_some()), [false, true, false]);
             let plain = Polygons { near: BTreeMap::new(), ..sorted.clone() };
             for row in [0, 200, 255, 256, 257, 700, 2000, 6000] {
                 let rect = RectPx::new(3, row, 40, 30 + case);

@@ -52,14 +52,14 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
     let doors = DoorArgs::of_folder(&work)?;
     let urls = Urls { root: doors.root.clone(), queue: doors.queue.clone(), ledger: doors.ledger.clone() };
     let opened = open(&urls).await?;
-    let frozen = freeze::freeze_bundles(&bundles, &image, wanted, &opened.blobs).await;
-    if frozen.is_err() && is_new {
-        let _ = std::fs::remove_dir_all(&work);
-    }
-    let (frozen, source) = frozen.map_err(as_usage)?;
-    freeze::submit(&frozen, &source, &opened.blobs).await?;
-    let record = frozen.record;
-    let pool = start_workers(args.workers, &record, &args.tuning, &doors)?;
+    let begin = async {
+        let frozen = freeze::freeze_bundles(&bundles, &image, wanted, &opened.blobs).await;
+        let (frozen, source) = frozen.map_err(as_usage)?;
+        freeze::submit(&frozen, &source, &opened.blobs).await?;
+        let pool = start_workers(args.workers, &frozen.record, &args.tuning, &doors)?;
+        anyhow::Ok((frozen.record, pool))
+    };
+    let (record, pool) = begin.await.inspect_err(|_| forget(&work, is_new))?;
     let broken = pool.broken();
     let served = serve(&record, &opened, &stop, &broken).await;
     let why = pool.why();
@@ -74,9 +74,8 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
     if end.state != RunState::Done {
         let failed = end.failures.iter().map(|item| &item.failure.message);
         end.message.iter().chain(&end.unreadable_scenes).chain(failed).for_each(|why| say!("{why}"));
-        if !end.unreadable_scenes.is_empty() {
-            // Nothing was done that another try could go on with.
-            let _ = std::fs::remove_dir_all(&work);
+        if is_new && !end.unreadable_scenes.is_empty() {
+            forget(&work, is_new);
             return Ok(Exit::Failed);
         }
         // What is done is kept for the next try, which begins with what has failed.
@@ -106,6 +105,13 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
     }
     std::fs::remove_dir_all(&work).with_context(|| format!("removing {}", work.display()))?;
     Ok(Exit::Done)
+}
+
+/// Where this try made the folder and has done nothing in it, there is nothing to go on with.
+fn forget(work: &Path, is_new: bool) {
+    if is_new {
+        let _ = std::fs::remove_dir_all(work);
+    }
 }
 
 /// What is read must not be written over, nor what lies beside the map by chance.

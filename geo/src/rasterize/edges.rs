@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// The edges of a polygon by the rows that they cross, so that a small rectangle does not pay for the whole
 /// outline.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct Near {
     first_row: i64,
     /// Where each band of rows begins in `edges`, and the end.
@@ -71,7 +71,7 @@ impl Near {
 }
 
 /// Downwards, so that both polygons that share an edge compute the same crossings.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Edge {
     top: [f64; 2],
     bottom: [f64; 2],

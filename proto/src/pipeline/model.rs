@@ -17,7 +17,8 @@ pub struct ModelEntry {
     /// architectures, the probabilities are averaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<OneOrMany>,
-    /// Draws the weights instead: fit for trying things out, not for maps.
+    /// Draws the weights instead: fit for trying things out, not for maps. Where train is among the stages, `train.seed`
+    /// is what draws.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub seed: Option<u64>,

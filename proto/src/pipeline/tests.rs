@@ -4,7 +4,7 @@ use super::{
     layers::{Layers, Named, Whole},
     *,
 };
-use crate::item::{Architecture, EngineName};
+use crate::item::{Architecture, DeviceName, EngineName};
 
 const RIGHT: &str = r##"name = "right"
 
@@ -63,6 +63,27 @@ fn each_problem_is_told_with_its_place_and_the_nearest_right_one() {
     } else {
         assert_eq!(now, samples);
     }
+}
+
+#[test]
+fn engines_and_devices_are_called_what_files_spell() {
+    let spelt = |name: serde_json::Result<serde_json::Value>| name.unwrap().as_str().unwrap().to_owned();
+    for engine in [EngineName::Libtorch, EngineName::Openvino] {
+        assert_eq!(spelt(serde_json::to_value(engine)), engine.name());
+    }
+    for device in [DeviceName::Cpu, DeviceName::Cuda] {
+        assert_eq!(spelt(serde_json::to_value(device)), device.name());
+    }
+}
+
+#[test]
+fn a_seed_of_which_training_would_make_nothing_is_told() {
+    let right =
+        RIGHT.replace("[[classes]]\nname = \"back", "group = \"train\"\n\n[[classes]]\nname = \"back");
+    let trains = format!("stages = [\"survey\", \"chip\", \"train\"]\n{right}");
+    let [why] = &told(&trains)[..] else { panic!("one problem: {:?}", told(&trains)) };
+    assert!(why.contains("model.seed = 7: training draws its weights from train.seed"), "{why}");
+    assert_eq!(told(&trains.replace("seed = 7", "")), [""; 0]);
 }
 
 #[test]

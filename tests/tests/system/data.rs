@@ -155,6 +155,9 @@ scores = true
         [".tif", ".scores.tif", ".geojson"].map(|ending| map.replace(".tif", ending) + "\n").concat()
     );
     assert_eq!(python(CHECK, &[&data, &site.root, &run, map]), "as it should be");
+    // Where nothing can be done, nothing is left to go on with either.
+    let torn = write(&site, "torn.tif", "no raster");
+    site.swath(&["predict", &bundle, &torn, map], 1);
     let left: Vec<_> = hidden(site.folder.path()).collect();
     assert!(left.is_empty(), "{left:?}");
 }

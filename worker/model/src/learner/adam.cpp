@@ -10,14 +10,19 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <exception>
 #include <string_view>
 #include <vector>
 
 namespace {
 
 // A parameter, and the running means of its gradient and of the gradient's square.
-struct Learnt {
+struct WithMoments {
   at::Tensor *parameter, *first, *second;
+};
+
+struct Numbers {
+  double rate, first_beta, second_beta, weight_decay, epsilon, n_updates;
 };
 
 // Whether a walk through memory meets the same elements of both in the same order.
@@ -29,49 +34,55 @@ bool lie_alike(const at::Tensor& one, const at::Tensor& other) {
   return alike;
 }
 
-void update(bool decoupled, const Learnt* learnt, size_t n, const double (&numbers)[6]) {
-  const auto [rate, first_beta, second_beta, weight_decay, epsilon, n_updates] = numbers;
+// All of its elements as they lie: with more dimensions the kernel would copy what is not in its favourite order.
+at::Tensor flat(const at::Tensor& tensor) { return tensor.as_strided({tensor.numel()}, {1}); }
+
+void update(bool decoupled, const WithMoments* all, size_t n, const Numbers& numbers) {
   std::vector<at::Tensor> parameters, gradients, first, second;
-  for (const Learnt* one = learnt; one != learnt + n; ++one) {
+  for (const WithMoments* one = all; one != all + n; ++one) {
     const at::Tensor gradient = one->parameter->grad();
     TORCH_CHECK(gradient.defined(), "a parameter has no gradient");
-    // The kernel walks through all of them at once.
     for (const at::Tensor* other : std::array<const at::Tensor*, 3>{&gradient, one->first, one->second}) {
       TORCH_CHECK(lie_alike(*one->parameter, *other), "a parameter of ", one->parameter->sizes(), " lies as ",
                   one->parameter->strides(), ", what belongs to it as ", other->strides());
     }
-    parameters.push_back(*one->parameter);
-    gradients.push_back(gradient);
-    first.push_back(*one->first);
-    second.push_back(*one->second);
+    parameters.push_back(flat(*one->parameter));
+    gradients.push_back(flat(gradient));
+    first.push_back(flat(*one->first));
+    second.push_back(flat(*one->second));
   }
-  const std::vector<at::Tensor> steps(n, at::scalar_tensor(n_updates, at::kFloat));
+  const std::vector<at::Tensor> steps(n, at::scalar_tensor(numbers.n_updates, at::kFloat));
   const auto call = [&](const auto& fused) {
-    fused(parameters, gradients, first, second, std::vector<at::Tensor>(), steps, rate, first_beta, second_beta,
-          weight_decay, epsilon);
+    fused(parameters, gradients, first, second, std::vector<at::Tensor>(), steps, numbers.rate, numbers.first_beta,
+          numbers.second_beta, numbers.weight_decay, numbers.epsilon);
   };
   // Neither in the form that keeps the largest moment, nor uphill.
   if (decoupled) {
-    call([](const auto&... all) { at::_fused_adamw_(all..., false, false); });
+    call([](const auto&... given) { at::_fused_adamw_(given..., false, false); });
   } else {
-    call([](const auto&... all) { at::_fused_adam_(all..., false, false); });
+    call([](const auto&... given) { at::_fused_adam_(given..., false, false); });
   }
 }
 
 }  // namespace
 
 // Writes why it failed, as far as there is room, and returns the whole length; 0 if it did not.
-extern "C" size_t swath_learner_update(bool decoupled, const Learnt* learnt, size_t n, const double (*numbers)[6],
+extern "C" size_t swath_learner_update(bool decoupled, const WithMoments* all, size_t n, const Numbers* numbers,
                                        char* out, size_t room) noexcept {
+  const auto tell = [&](std::string_view why) {
+    if (why.empty()) why = "it says nothing";
+    std::copy_n(why.data(), std::min(room, why.size()), out);
+    return why.size();
+  };
   try {
-    update(decoupled, learnt, n, *numbers);
+    update(decoupled, all, n, *numbers);
     return 0;
   } catch (const c10::Error& error) {
-    const std::string_view why = error.what_without_backtrace();
-    std::copy_n(why.data(), std::min(room, why.size()), out);
-    return std::max<size_t>(why.size(), 1);
+    return tell(error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    return tell(error.what());
   } catch (...) {
-    return 1;
+    return tell("");
   }
 }
 

@@ -3,9 +3,9 @@
 use std::ffi::{c_char, c_void};
 
 use swath_proto::train::Optimizer;
-use tch::Tensor;
+use tch::{TchError, Tensor};
 
-use crate::error::{ModelError, Result};
+use crate::error::Result;
 
 /// PyTorch's defaults.
 const BETAS: [f64; 2] = [0.9, 0.999];
@@ -29,29 +29,36 @@ impl Adam {
     /// By the gradients of the parameters. To be called where gradients are not tracked.
     pub(super) fn update(&mut self, parameters: &mut [(String, Tensor)], rate: f64) -> Result<()> {
         self.n_updates += 1;
-        let learnt: Vec<Learnt> = parameters
+        let all: Vec<WithMoments> = parameters
             .iter_mut()
             .zip(&mut self.moments)
-            .map(|((_, parameter), [first, second])| Learnt {
+            .map(|((_, parameter), [first, second])| WithMoments {
                 parameter: parameter.as_mut_ptr().cast(),
                 first: first.as_mut_ptr().cast(),
                 second: second.as_mut_ptr().cast(),
             })
             .collect();
-        let numbers = [rate, BETAS[0], BETAS[1], self.weight_decay, EPSILON, self.n_updates as f64];
+        let numbers = Numbers {
+            rate,
+            betas: BETAS,
+            weight_decay: self.weight_decay,
+            epsilon: EPSILON,
+            n_updates: self.n_updates as f64,
+        };
         let mut why = vec![0_u8; 1024];
         let decoupled = self.kind == Optimizer::Adamw;
         // SAFETY: all are tensors that live as long as the call, none of them twice; the other side writes at most
         // the room that it is given, and throws nothing.
         let length = unsafe {
             let room = (why.as_mut_ptr().cast(), why.len());
-            swath_learner_update(decoupled, learnt.as_ptr(), learnt.len(), &numbers, room.0, room.1)
+            swath_learner_update(decoupled, all.as_ptr(), all.len(), &numbers, room.0, room.1)
         };
         if length == 0 {
             return Ok(());
         }
         why.truncate(length);
-        Err(ModelError::internal(format!("a step of Adam: {}", String::from_utf8_lossy(&why))))
+        // The engine's own words, from which what is short is known.
+        Err(TchError::Torch(format!("a step of Adam: {}", String::from_utf8_lossy(&why))).into())
     }
 }
 
@@ -63,20 +70,29 @@ pub(super) fn forget_gradients(parameters: &mut [(String, Tensor)]) {
     }
 }
 
-/// Tensors, as adam.cpp takes them.
+/// A parameter and its moments, as adam.cpp takes them.
 #[repr(C)]
-struct Learnt {
+struct WithMoments {
     parameter: *mut c_void,
     first: *mut c_void,
     second: *mut c_void,
 }
 
+#[repr(C)]
+struct Numbers {
+    rate: f64,
+    betas: [f64; 2],
+    weight_decay: f64,
+    epsilon: f64,
+    n_updates: f64,
+}
+
 unsafe extern "C" {
     fn swath_learner_update(
         decoupled: bool,
-        learnt: *const Learnt,
+        all: *const WithMoments,
         n: usize,
-        numbers: &[f64; 6],
+        numbers: &Numbers,
         out: *mut c_char,
         room: usize,
     ) -> usize;

@@ -184,13 +184,10 @@ fn of_window(window: WindowPx) -> AABB<[f64; 2]> {
     AABB::from_corners([col, row], [col + f64::from(window.width), row + f64::from(window.height)])
 }
 
-/// Farther than any scene reaches, and near enough that no sum or product of a tree's overflows.
-const FARTHEST_PX: f64 = 1e9;
-
-/// The whole pixels around bounds.
+/// The whole pixels around bounds, up to where a scene may end. They may be compared, as bulk loading and looking up
+/// do, but not added up: that would overflow.
 fn pixels(bounds: AABB<[f64; 2]>) -> AABB<[i32; 2]> {
-    let near = |c: f64| c.clamp(-FARTHEST_PX, FARTHEST_PX) as i32;
-    AABB::from_corners(bounds.lower().map(|c| near(c.floor())), bounds.upper().map(|c| near(c.ceil())))
+    AABB::from_corners(bounds.lower().map(|c| c.floor() as i32), bounds.upper().map(|c| c.ceil() as i32))
 }
 
 fn touches(a: &AABB<[f64; 2]>, b: &AABB<[f64; 2]>) -> bool {
