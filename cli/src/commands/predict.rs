@@ -59,7 +59,11 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
         let pool = start_workers(args.workers, &frozen.record, &args.tuning, &doors)?;
         anyhow::Ok((frozen.record, pool))
     };
-    let (record, pool) = begin.await.inspect_err(|_| forget(&work, is_new))?;
+    let (record, pool) = begin.await.inspect_err(|_| {
+        if is_new {
+            forget(&work);
+        }
+    })?;
     let broken = pool.broken();
     let served = serve(&record, &opened, &stop, &broken).await;
     let why = pool.why();
@@ -75,7 +79,7 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
         let failed = end.failures.iter().map(|item| &item.failure.message);
         end.message.iter().chain(&end.unreadable_scenes).chain(failed).for_each(|why| say!("{why}"));
         if is_new && !end.unreadable_scenes.is_empty() {
-            forget(&work, is_new);
+            forget(&work);
             return Ok(Exit::Failed);
         }
         // What is done is kept for the next try, which begins with what has failed.
@@ -107,11 +111,9 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Where this try made the folder and has done nothing in it, there is nothing to go on with.
-fn forget(work: &Path, is_new: bool) {
-    if is_new {
-        let _ = std::fs::remove_dir_all(work);
-    }
+/// For a folder that this try has made and done nothing in: there is nothing to go on with.
+fn forget(work: &Path) {
+    let _ = std::fs::remove_dir_all(work);
 }
 
 /// What is read must not be written over, nor what lies beside the map by chance.
