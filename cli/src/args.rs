@@ -115,6 +115,9 @@ pub enum Command {
     /// Work on items until told to stop.
     #[cfg(feature = "worker")]
     Worker(WorkerArgs),
+    /// Train a network from shards of chips; nothing of GDAL is needed. A run trains by itself.
+    #[cfg(feature = "engine")]
+    Train(TrainArgs),
     /// Show how a run stands.
     Status(StatusArgs),
     /// Learn a run's chips by colour alone, and hold that against its network.
@@ -261,6 +264,19 @@ where
     T: serde::de::DeserializeOwned + Clone + Send + Sync + 'static,
 {
     PossibleValuesParser::new(words).try_map(|word| serde_json::from_value(word.into()))
+}
+
+#[cfg(feature = "engine")]
+#[derive(Debug, ClapArgs)]
+pub struct TrainArgs {
+    /// What to train: shards, options and where the weights go, in TOML.
+    pub file: PathBuf,
+    /// Processes to start here, each a rank with a part of every batch. One that torchrun has started is a rank itself.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub ranks: u32,
+    /// Threads of the engine in each rank.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub threads: u32,
 }
 
 #[derive(Debug, ClapArgs)]

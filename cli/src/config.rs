@@ -145,6 +145,9 @@ pub fn seconds(what: &str, value: f64) -> anyhow::Result<Duration> {
 pub fn check(tuning: &Tuning) -> anyhow::Result<()> {
     seconds("--lease", tuning.lease)?;
     seconds("--item-limit", tuning.item_limit)?;
+    if !(1..=256).contains(&tuning.ranks) {
+        return Err(Usage(format!("--ranks {}: must be 1 to 256", tuning.ranks)).into());
+    }
     if !(1..=256).contains(&tuning.threads) {
         return Err(Usage(format!("--threads {}: must be 1 to 256", tuning.threads)).into());
     }
@@ -152,4 +155,15 @@ pub fn check(tuning: &Tuning) -> anyhow::Result<()> {
         return Err(Usage(format!("--slots {}: must be 1 to 1024", tuning.slots)).into());
     }
     Ok(())
+}
+
+/// Of this user: where several share a machine, nobody finds another's files in the way.
+pub fn cache() -> PathBuf {
+    let of_user = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let of_home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    of_user
+        .filter(|path| path.is_absolute())
+        .or_else(of_home)
+        .unwrap_or_else(std::env::temp_dir)
+        .join("swath/models")
 }

@@ -20,7 +20,7 @@ pub mod measure;
 mod picture;
 #[cfg(feature = "worker")]
 mod pool;
-mod progress;
+pub mod progress;
 mod served;
 pub mod signals;
 mod table;

@@ -104,6 +104,13 @@ fn of_training(training: &Training) -> Vec<Words> {
     words
 }
 
+/// A training that is no run's.
+pub fn of_training_alone(training: &Training) -> String {
+    let mut words = of_training(training);
+    words.extend(training.eta_seconds.map(|eta| (1, format!("{} left", duration(eta)))));
+    words.into_iter().map(|(_, words)| words).collect::<Vec<_>>().join(GAP)
+}
+
 fn of_items(status: &RunStatus, stage: Stage, count: StageCount) -> Vec<Words> {
     let mut words = vec![(1, items(count))];
     if stage == Stage::Predict {

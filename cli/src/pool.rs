@@ -126,6 +126,7 @@ fn start(
         .args(["--lease", &tuning.lease.to_string()])
         .args(["--grace", &tuning.grace.to_string()])
         .args(["--threads", &tuning.threads.to_string()])
+        .args(["--ranks", &tuning.ranks.to_string()])
         .args(["--item-limit", &tuning.item_limit.to_string()])
         .args(["--gdal-cache", &tuning.gdal_cache.to_string()])
         .args(tuning.allow_steps.then_some("--allow-steps"))

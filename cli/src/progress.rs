@@ -20,7 +20,7 @@ const WIDTH: usize = 80;
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Progress of one long thing.
-pub(crate) struct Bar {
+pub struct Bar {
     bar: ProgressBar,
     name: String,
     unit: &'static str,
@@ -33,6 +33,19 @@ impl Bar {
     pub(crate) fn new(name: &str, total: u64, unit: &'static str) -> Self {
         let template = format!("{{prefix}}  {{bar:30}}  {{pos}}/{{len}} {unit}  {{wide_msg}}");
         Self::with(name, total, unit, &template)
+    }
+
+    /// Of a training that is no run's.
+    #[cfg(feature = "engine")]
+    pub fn of_training(name: &str) -> Self {
+        Self::with(name, 0, "", "{prefix}  {msg}")
+    }
+
+    #[cfg(feature = "engine")]
+    pub fn trained(&self, training: &swath_proto::learn::Training) {
+        let words = line::of_training_alone(training);
+        self.bar.set_message(words.clone());
+        self.tell(|| format!("{}  {words}", self.name));
     }
 
     /// Of a run; its line is put together by [`mod@line`].
@@ -76,7 +89,7 @@ impl Bar {
         }
     }
 
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.bar.finish_and_clear();
     }

@@ -30,9 +30,11 @@ pub struct TrainSpec {
     pub lr: f64,
     #[serde(default)]
     pub optimizer: Optimizer,
-    /// Adam adds it to the gradient, AdamW takes it off the weights.
+    /// Adam and SGD add it to the gradient, AdamW takes it off the weights.
     #[serde(default)]
     pub weight_decay: f64,
+    #[serde(default, skip_serializing_if = "Norms::is_default")]
+    pub norms: Norms,
     #[serde(default)]
     pub schedule: Schedule,
     /// How much a pixel of each class counts in the loss; all the same where it is left out.
@@ -75,6 +77,26 @@ pub enum Optimizer {
     #[default]
     Adam,
     Adamw,
+    /// With a momentum of 0.9.
+    Sgd,
+}
+
+/// What batch norms go by while a network learns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Norms {
+    /// The mean and variance of the batch, of each rank's part of it; what they are over time is remembered for
+    /// predicting.
+    #[default]
+    OfBatch,
+    /// What is remembered from before: for few or small batches, and weights that were learnt on many.
+    Frozen,
+}
+
+impl Norms {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,6 +225,13 @@ impl TrainSpec {
         if self.fresh_head && self.weights.is_none() {
             return bad("fresh_head = true: means the head of `weights`, which names no file".into());
         }
+        if self.norms == Norms::Frozen && self.backbone == Backbone::None && self.weights.is_none() {
+            return bad(
+                "norms = \"frozen\": nothing was learnt before that could stay; begin with a backbone's weights or \
+                 with a network's"
+                    .into(),
+            );
+        }
         if let Some(ignored) = self.ignore_class
             && u32::from(ignored) >= self.classes
         {
@@ -286,10 +315,11 @@ mod tests {
             ("class_weights = [1, -1]", "class_weights"),
             ("ignore_class = 2", "ignore_class"),
             ("fresh_head = true", "fresh_head"),
+            ("norms = \"frozen\"", "norms"),
             ("normalize = { mean = [0, 0, 0], std = [1, 0, 1] }", "normalize"),
             ("augment = { flip = true }", "flip"),
             ("checkpoint = { steps = 0 }", "checkpoint.steps"),
-            ("optimizer = \"sgd\"", "sgd"),
+            ("optimizer = \"lion\"", "lion"),
         ] {
             let error = parse(more).unwrap_err();
             assert!(error.contains(key), "{more}: {error}");

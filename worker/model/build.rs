@@ -6,11 +6,13 @@ use std::path::Path;
 
 const WANTED: &str = "2.11.0";
 const OPENVINO: &str = "2026.4.1";
-const CPP: [&str; 2] = ["src/torch/library.cpp", "src/learner/adam.cpp"];
+const CPP: [&str; 3] = ["src/torch/library.cpp", "src/learner/optimizer.cpp", "src/gang/gang.cpp"];
+/// Headers among them.
+const CPP_FOLDERS: [&str; 2] = ["src/cpp", "src/gang"];
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
-    for file in CPP {
+    for file in CPP.iter().chain(&CPP_FOLDERS) {
         println!("cargo:rerun-if-changed={file}");
     }
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else {
@@ -36,7 +38,12 @@ fn main() {
         .cpp(true)
         .std("c++17")
         .warnings(false)
+        // Before PyTorch's: what its wheel leaves out of Gloo's.
+        .include("src/gang")
         .include(home.join("include"))
+        .include(home.join("include/torch/csrc/api/include"))
+        .define("USE_C10D", None)
+        .define("USE_C10D_GLOO", None)
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .files(CPP)
         .compile("swath_engine");

@@ -51,6 +51,8 @@ pub struct Context {
     pub lease: Duration,
     /// Threads of the engine, for runs that have none pinned yet.
     pub threads: u32,
+    /// How trainings are shared between processes; alone in this one without.
+    pub ranks: Option<RankProcesses>,
     /// Whether commands of users' own may be run here.
     pub allow_steps: bool,
     /// No new work.
@@ -70,6 +72,16 @@ pub struct Context {
     pub idle: Idle,
     /// Why this worker must end: it can't do the work that there is.
     pub unfit: Mutex<Option<anyhow::Error>>,
+}
+
+/// Processes that train together, each a rank.
+#[derive(Clone, Debug)]
+pub struct RankProcesses {
+    pub n: u32,
+    /// Which has `swath train`.
+    pub program: PathBuf,
+    /// The URL of the root, which each of them opens for itself.
+    pub root: String,
 }
 
 /// See [`Context::take`].

@@ -122,6 +122,7 @@ impl From<swath_model::ModelError> for JobError {
             Kind::Config => FailureClass::Config,
             Kind::Data => FailureClass::Data,
             Kind::Capacity => FailureClass::Capacity,
+            Kind::Gang => FailureClass::Transient,
             Kind::Internal => FailureClass::Fault,
         };
         Self::new(class, error)

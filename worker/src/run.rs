@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     aftermath, attempt,
-    context::Context,
+    context::{Context, RankProcesses},
     crowd::Crowd,
     device::Device,
     holds::Holds,
@@ -44,6 +44,7 @@ pub struct Config {
     pub native_threads: usize,
     /// Threads of the engine, for runs that have none pinned yet.
     pub threads: u32,
+    pub ranks: Option<RankProcesses>,
     /// How long an ordinary item may be inside native code before it is ended with its worker.
     pub item_limit: Duration,
     /// Says when this machine is about to be taken away.
@@ -74,6 +75,7 @@ pub async fn run(
         idle: Idle::default(),
         lease: config.lease,
         threads: config.threads,
+        ranks: config.ranks,
         allow_steps: config.lanes.contains(&Lane::Steps),
         stop,
         abort: CancellationToken::new(),

@@ -49,6 +49,9 @@ pub struct Tuning {
     /// their number decides bits: it is pinned when a run begins.
     #[arg(long, default_value_t = 1)]
     pub threads: u32,
+    /// Processes that share a training in one worker, each with that many threads and a part of every batch.
+    #[arg(long, default_value_t = 1)]
+    pub ranks: u32,
     /// Run the steps of pipelines: commands that whoever can write under the root decides.
     #[arg(long)]
     pub allow_steps: bool,

@@ -60,6 +60,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Bench(args) => block_on(bench::run(args, doors)),
         #[cfg(all(feature = "engine", not(feature = "worker")))]
         Command::Bench(_) => Err(worker_program::become_it()),
+        #[cfg(feature = "engine")]
+        Command::Train(_) => Err(worker_program::become_it()),
         Command::Plan(args) => block_on(plan::run(&args.file, args.json, doors)),
         Command::Run(args) if args.dry_run => block_on(plan::run(&args.file, false, doors)),
         Command::Run(args) => block_on(run::run(args, doors)),

@@ -6,7 +6,7 @@ use swath_proto::{
     learn::{ChipSet, ChipWindows, LearnPlan},
     pipeline::{self, Pipeline},
     source::SourceSpec,
-    train::{Augment, Backbone, Checkpoint, Keep, Optimizer, Schedule, TrainSpec},
+    train::{Augment, Backbone, Checkpoint, Keep, Norms, Optimizer, Schedule, TrainSpec},
     vectors::{VectorFormat, VectorPlan},
 };
 
@@ -69,8 +69,13 @@ fn train(pipeline: &Pipeline, init: Option<Weights>) -> anyhow::Result<TrainSpec
         optimizer: match entry.optimizer {
             pipeline::Optimizer::Adam => Optimizer::Adam,
             pipeline::Optimizer::Adamw => Optimizer::Adamw,
+            pipeline::Optimizer::Sgd => Optimizer::Sgd,
         },
         weight_decay: entry.weight_decay,
+        norms: match entry.batch_norm {
+            pipeline::BatchNorm::Batch => Norms::OfBatch,
+            pipeline::BatchNorm::Frozen => Norms::Frozen,
+        },
         schedule: match entry.schedule {
             pipeline::Schedule::OneCycle => Schedule::OneCycle,
             pipeline::Schedule::Constant => Schedule::Constant,

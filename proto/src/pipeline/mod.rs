@@ -49,7 +49,7 @@ pub use self::{
     scenes::{Group, SceneEntry},
     schema::schema,
     steps::{StepEntry, StepFor},
-    train::{Augment, Backbone, ClassWeightWord, ClassWeights, Optimizer, Schedule, TrainEntry},
+    train::{Augment, Backbone, BatchNorm, ClassWeightWord, ClassWeights, Optimizer, Schedule, TrainEntry},
     vectorize::{VectorFormat, VectorizeEntry},
 };
 use crate::{access::Access, ids::RunId, item::Stage};

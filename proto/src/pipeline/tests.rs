@@ -227,7 +227,7 @@ fn a_problem_of_an_override_names_the_override() {
         "name.x=1",
         "model={}",
         "stages=[survey]",
-        "train.optimizer=sgd",
+        "train.optimizer=lion",
         "=3",
     ];
     let env = [("SWATH__RUN__MAX_FAILURES", "0"), ("SWATH__X", "x")];
@@ -242,7 +242,7 @@ fn a_problem_of_an_override_names_the_override() {
         "--set name.x=1: name is no section, so that nothing lies in it",
         "--set model={}: model.architecture: is missing (which network)",
         "--set stages=[survey]: the value is not valid TOML: string values must be quoted, expected literal string",
-        "--set train.optimizer=sgd: must be \"adam\" or \"adamw\"",
+        "--set train.optimizer=lion: must be \"adam\", \"adamw\" or \"sgd\"",
         "--set =3: the key must be names separated by dots, predict.batch for instance",
         "SWATH__RUN__MAX_FAILURES=0: must be 1 to 100; 1 is the nearest",
         "SWATH__X=x: no such key; there are access, bundle, chips, classes, data, labels, model, name, predict, run, \

@@ -26,6 +26,8 @@ pub struct TrainEntry {
     /// Decay of weights in a step.
     #[schemars(range(min = 0, max = 1))]
     pub weight_decay: f64,
+    /// What batch norms go by while the network learns.
+    pub batch_norm: BatchNorm,
     /// How the learning rate goes over the epochs.
     pub schedule: Schedule,
     /// Weights of classes in the loss: "none", "balanced" (by how rare a class is among the chips),
@@ -55,6 +57,7 @@ impl Default for TrainEntry {
             lr: 1e-4,
             optimizer: Optimizer::Adam,
             weight_decay: 0.0,
+            batch_norm: BatchNorm::Batch,
             schedule: Schedule::OneCycle,
             class_weights: ClassWeights::Word(ClassWeightWord::None),
             augment: vec![Augment::HorizontalFlip, Augment::VerticalFlip, Augment::RightAngles],
@@ -72,6 +75,17 @@ pub enum Optimizer {
     Adam,
     /// Adam with decay of weights apart from the gradient.
     Adamw,
+    /// Plain descent with a momentum of 0.9.
+    Sgd,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchNorm {
+    /// By the mean and variance of each batch.
+    Batch,
+    /// By what is remembered from before, which stays as it is: for `init`, or a backbone that learnt on many images.
+    Frozen,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -157,6 +157,7 @@ async fn worker(site: &Site, blobs: SharedBlobs) -> Context {
         cached: Mutex::default(),
         lease: Duration::from_secs(60),
         threads: 1,
+        ranks: None,
         allow_steps: false,
         stop: CancellationToken::new(),
         abort: CancellationToken::new(),

@@ -32,6 +32,7 @@ fn worker(name: &str, site: &Site) -> Config {
         cache: site.path("models"),
         native_threads: 2,
         threads: 1,
+        ranks: None,
         item_limit: Duration::from_secs(900),
         notices: None,
     }

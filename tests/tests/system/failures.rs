@@ -351,6 +351,7 @@ fn after_running_out_of_memory(inside: &[Place], max_failures: u32) -> RunStatus
         cache: site.path("models"),
         native_threads: 2,
         threads: 1,
+        ranks: None,
         item_limit: Duration::from_secs(900),
         notices: None,
     };

@@ -1,9 +1,6 @@
 //! From a laptop outside the network: the root can be reached, queue and ledger can not.
 
-use std::{
-    process::Output,
-    time::{Duration, Instant},
-};
+use std::{process::Output, time::Duration};
 
 use swath_proto::status::RunState;
 
@@ -42,22 +39,13 @@ fn submitting_watching_and_steering_take_the_root_alone() {
             swath(&site, &args);
         }
         let _coordinator = site.start(&["coordinator"]);
-        let state = |wanted: RunState| {
-            let started = Instant::now();
-            loop {
-                let status = site.status(&run);
-                if let Some(status) = status.filter(|status| status.state == wanted) {
-                    return status;
-                }
-                assert!(started.elapsed() < PATIENCE, "{kind:?}: {:?}", site.status(&run));
-                std::thread::sleep(Duration::from_millis(100));
-            }
-        };
-        // In the order in which they were given.
-        let paused = state(RunState::Paused);
+        // In the order in which they were given: the last one wins.
+        site.wait_obeyed(&run, PATIENCE);
+        let paused = site.status(&run).expect("the run's status");
+        assert_eq!(paused.state, RunState::Paused);
         assert_eq!((paused.rank.priority, paused.rank.share), (7, 2));
         assert!(swath(&site, &["status", &run]).contains("priority 7 (share 2)"));
         assert!(swath(&site, &["cancel", &run]).contains("asked"));
-        state(RunState::Cancelled);
+        assert_eq!(site.wait(&run, PATIENCE).state, RunState::Cancelled);
     }
 }

@@ -184,6 +184,21 @@ impl Site {
         }
     }
 
+    /// Waits until nothing is asked of a run any more. A status that was written before says what one command
+    /// has done, not what the last of several has.
+    pub fn wait_obeyed(&self, run: &str, patience: Duration) {
+        let started = Instant::now();
+        let run = run.parse().expect("a run's name");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let blobs = swath_backends::open::open_blobs(&self.root).await.expect("opening the root");
+            while swath_coordinator::commands::asked_of(&blobs).await.expect("commands").contains(&run) {
+                assert!(started.elapsed() < patience, "{run}: not obeyed after {patience:?}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+    }
+
     /// An object under the root.
     pub fn object(&self, key: &str) -> Vec<u8> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -1,6 +1,7 @@
 //! A convolution and its batch norm, in the memory order that CPUs compute fastest. To predict, the
 //! norm is folded into the convolution.
 
+use swath_proto::train::Norms;
 use tch::{Kind, Tensor};
 
 use crate::{
@@ -86,7 +87,7 @@ impl Conv {
         let output = input.f_conv2d(&self.weight, self.bias.as_ref(), stride, padding, dilation, 1)?;
         let Some(Norm { gamma, beta, mean, variance }) = &self.norm else { return Ok(output) };
         let [gamma, beta, mean, variance] = [gamma, beta, mean, variance].map(Some);
-        let learn = pass == Pass::Learn;
+        let learn = pass == Pass::Learn(Norms::OfBatch);
         let (momentum, epsilon) = (BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON);
         Ok(output.f_batch_norm(gamma, beta, mean, variance, learn, momentum, epsilon, false)?)
     }

@@ -14,6 +14,8 @@ pub enum Kind {
     Data,
     /// No memory left.
     Capacity,
+    /// Another rank of the gang is gone, or does not answer.
+    Gang,
     /// The engine failed.
     Internal,
 }
@@ -74,7 +76,12 @@ impl From<tch::TchError> for ModelError {
             "CUDNN_STATUS_ALLOC_FAILED",
             "CUBLAS_STATUS_ALLOC_FAILED",
         ];
-        let no_memory = told.iter().any(|told| text.contains(told));
-        Self { kind: if no_memory { Kind::Capacity } else { Kind::Internal }, text }
+        let kind = match () {
+            () if told.iter().any(|told| text.contains(told)) => Kind::Capacity,
+            // A backward pass that waited for the gradients of others: the transport names its own sources.
+            () if text.contains("gloo/") => Kind::Gang,
+            () => Kind::Internal,
+        };
+        Self { kind, text }
     }
 }

@@ -5,15 +5,17 @@
 //! [`deeplab`] on a [`resnet`], each said once, in the words of [`ops`]. [`weights`] gives them tensors by name,
 //! from a file or a seed; [`conv`] folds batch norms away for whoever only predicts. An [`engine`] runs them:
 //! [`torch`], on processors and on NVIDIA's cards, or [`openvino`], which takes them as [`onnx`] writes them down.
-//! An [`ensemble`] is several as one.
+//! An [`ensemble`] is several as one; a [`gang`] are several processes that learn one network.
 
 mod conv;
+mod cpp;
 mod deeplab;
 #[cfg(test)]
 mod determinism;
 mod engine;
 mod ensemble;
 mod error;
+mod gang;
 mod learner;
 mod network;
 mod onnx;
@@ -30,6 +32,7 @@ mod unet;
 mod weights;
 
 pub use error::{Kind, ModelError, Result};
+pub use gang::{Gang, Overlap, Patience, Store};
 pub use learner::{Batch, Learner, Loss, Setup, Start, likeliest};
 pub use predictor::{Files, Predictor, load, multiplications};
 pub use ranges::{Calibration, Ranges};

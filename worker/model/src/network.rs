@@ -1,7 +1,7 @@
 //! What a network is inside this crate, and which there are. Each has one definition, for predicting
 //! and for learning: [`Layers`] folds its batch norms away for the one and keeps them for the other.
 
-use swath_proto::item::Architecture;
+use swath_proto::{item::Architecture, train::Norms};
 use tch::{Device, Kind, Tensor};
 
 use crate::{
@@ -46,8 +46,8 @@ impl<N: Layered + Send> Network for N {
 /// What a forward pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pass {
-    /// Batch norms use their batch's statistics and update their own; dropout drops.
-    Learn,
+    /// Batch norms go by these statistics; dropout drops.
+    Learn(Norms),
     Predict,
 }
 

@@ -89,7 +89,7 @@ pub fn load(
         // A card may be out of order where another is not.
         Kind::Internal if model.device == DeviceName::Cuda => ModelError::new(Kind::Unfit, error.to_string()),
         // What fails on noise fails on every image.
-        Kind::Data | Kind::Internal => ModelError::config(format!(
+        Kind::Data | Kind::Gang | Kind::Internal => ModelError::config(format!(
             "the network can't be used on {batch} windows of {} px with {} bands: {error}",
             window.edge_px(),
             model.bands

@@ -4,11 +4,13 @@
 use std::{
     path::PathBuf,
     pin::pin,
+    process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, anyhow};
 use swath_backends::Kind;
+use swath_model::Gang;
 use swath_proto::{
     ids::Digest,
     item::{Item, Stage, Train, Weights},
@@ -17,12 +19,16 @@ use swath_proto::{
     outcome::FailureClass,
 };
 use swath_shard::Index;
-use swath_train::{Job, Machine, Outcome, Progress, Shard, Store, TrainError};
+use swath_train::{
+    Job, Machine, Outcome, Progress, Shard, Store, TrainError,
+    gang::{Ranks, Shards, TrainFile, supervise},
+};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::{Output, json};
 use crate::{
-    context::{Claimed, Context},
+    context::{Claimed, Context, RankProcesses},
     failure::JobError,
     keeper::until_closed,
     progress,
@@ -63,7 +69,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Ou
     let (sender, news) = watch::channel(None);
     let mut told: Option<Instant> = None;
     let mut tell = move |now: Progress| {
-        sender.send_replace(Some(training(&now)));
+        sender.send_replace(Some(Training::from(&now)));
         let is_due = told.is_none_or(|told| told.elapsed() >= TELL_EVERY) || now.step == now.steps;
         if is_due {
             told = Some(Instant::now());
@@ -73,7 +79,12 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Ou
     };
     let key = keys::training_progress(&item.id);
     let trained = async {
-        let mut trained = pin!(cx.native(item, move || Ok(swath_train::train(&job, &mut tell, &stop)?)));
+        let ranks = cx.ranks.clone();
+        let learn = move || match &ranks {
+            Some(ranks) => on_several(&job, ranks, &mut tell, &stop),
+            None => Ok(swath_train::train(&job, Gang::alone(), &mut tell, &stop)?),
+        };
+        let mut trained = pin!(cx.native(item, learn));
         tokio::select! {
             outcome = &mut trained => outcome,
             () = until_closed(cx, &item.run) => {
@@ -91,11 +102,36 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Ou
             let metrics = serde_json::to_value(finished.best).map_err(JobError::internal)?;
             json(&Trained::V1 { weights, epochs: work.spec.epochs, metrics }, 0)
         }
+        Outcome::Helped => Err(JobError::internal(anyhow!("the first rank says nothing of what came of it"))),
         Outcome::Stopped { epoch, step } => Err(JobError::new(
             FailureClass::Preempted,
             anyhow!("stopped at step {step} of epoch {epoch}; a checkpoint is written"),
         )),
     }
+}
+
+/// As a gang of processes beside this one, which read what to do from a file.
+fn on_several(
+    job: &Job,
+    ranks: &RankProcesses,
+    tell: &mut dyn FnMut(Progress),
+    stop: &CancellationToken,
+) -> Result<Outcome, JobError> {
+    let keys = |shards: &[Shard]| shards.iter().map(|shard| shard.key.clone()).collect();
+    let file = TrainFile {
+        output: job.output.clone(),
+        shards: Shards { train: keys(&job.train), validation: keys(&job.validation) },
+        train: job.spec.clone(),
+    };
+    let mut written = tempfile::Builder::new().suffix(".json").tempfile().map_err(JobError::internal)?;
+    serde_json::to_writer(&mut written, &file).map_err(JobError::internal)?;
+    let command = || {
+        let mut command = Command::new(&ranks.program);
+        command.arg("train").arg(written.path());
+        command.args(["--threads", &job.machine.threads.to_string()]).env("SWATH_ROOT", &ranks.root);
+        command
+    };
+    Ok(supervise(&Ranks { command: &command, n: ranks.n }, tell, stop)?)
 }
 
 /// The chip items that a document under the root names.
@@ -112,21 +148,6 @@ pub(super) async fn tidy(cx: &Context, item: &Item) -> swath_backends::Result<()
         cx.blobs.delete(&format!("{stem}{name}")).await?;
     }
     cx.blobs.delete(&keys::training_progress(&item.id)).await
-}
-
-fn training(now: &Progress) -> Training {
-    Training {
-        epoch: now.epoch,
-        epochs: now.epochs,
-        validates: now.validates,
-        step: now.step,
-        steps: now.steps,
-        images: now.samples,
-        loss: now.loss,
-        mean_iou: now.mean_iou,
-        images_per_second: now.samples_per_s,
-        eta_seconds: now.eta_s,
-    }
 }
 
 /// Gives the weights the name of their content, under which predictions find them.
@@ -202,7 +223,7 @@ impl From<TrainError> for JobError {
             Kind::Config => FailureClass::Config,
             Kind::Data => FailureClass::Data,
             Kind::Capacity => FailureClass::Capacity,
-            Kind::Transient => FailureClass::Transient,
+            Kind::Transient | Kind::Gang => FailureClass::Transient,
             Kind::Internal => FailureClass::Fault,
         };
         Self::new(class, error)

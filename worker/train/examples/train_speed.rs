@@ -9,6 +9,7 @@ mod squares;
 
 use std::error::Error;
 
+use swath_model::Gang;
 use swath_train::train;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +27,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The first step loads the engine's kernels; the last one's end is not seen.
     let mut seen: Vec<(f64, std::time::Instant)> = Vec::new();
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    train(&job, &mut |_| seen.push((cpu_s(), std::time::Instant::now())), &CancellationToken::new())?;
+    train(
+        &job,
+        Gang::alone(),
+        &mut |_| seen.push((cpu_s(), std::time::Instant::now())),
+        &CancellationToken::new(),
+    )?;
     let (Some(first), Some(last)) = (seen.first(), seen.last()) else {
         return Err("no step was done".into());
     };

@@ -2,13 +2,15 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use swath_backends::Kind as BlobKind;
 use swath_model::{Kind as ModelKind, ModelError};
 use swath_weights::WeightsError;
 
 pub type Result<T> = std::result::Result<T, TrainError>;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Not on this machine, as it is set up: another may.
     Unfit,
@@ -20,6 +22,8 @@ pub enum Kind {
     Capacity,
     /// It may work in a moment.
     Transient,
+    /// Another rank is gone: a new gang goes on from the last checkpoint.
+    Gang,
     Internal,
 }
 
@@ -63,6 +67,7 @@ impl From<ModelError> for TrainError {
             ModelKind::Config => Kind::Config,
             ModelKind::Data => Kind::Data,
             ModelKind::Capacity => Kind::Capacity,
+            ModelKind::Gang => Kind::Gang,
             ModelKind::Internal => Kind::Internal,
         };
         Self::new(kind, error.to_string())

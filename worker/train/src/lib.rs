@@ -1,11 +1,11 @@
-//! Trains a network from shards of chips, on one rank. Nothing here reads imagery, so it builds
+//! Trains a network from shards of chips, on one rank or on several. Nothing here reads imagery, so it builds
 //! without GDAL; nothing here names a tensor, which is `swath-model`'s.
 //!
 //! Read [`mod@train`] first: it is the loop. [`data`] are the chips, checked from their indexes; [`order`]
 //! is all that is drawn, [`schedule`] the learning rate, [`sample`] what the network is given of a
 //! chip, each a pure function; [`ahead`] fetches and decodes beside the computing. [`checkpoint`] is what is
 //! needed to go on; [`mod@progress`] and [`log`] are what people look at, [`events`] for TensorBoard. [`mod@backbone`] fetches
-//! encoders that others trained. [`int8`] sees afterwards whether 8 bits will do.
+//! encoders that others trained. [`gang`] is how several processes do it together. [`int8`] sees afterwards whether 8 bits will do.
 
 mod ahead;
 mod backbone;
@@ -13,6 +13,7 @@ mod checkpoint;
 mod data;
 mod error;
 mod events;
+pub mod gang;
 mod int8;
 mod log;
 mod order;

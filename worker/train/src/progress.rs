@@ -2,8 +2,11 @@
 
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+use swath_proto::learn::Training;
+
 /// Epochs count from 1; `step` is what is done of `steps` in this phase of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     pub epoch: u32,
     pub epochs: u32,
@@ -19,6 +22,23 @@ pub struct Progress {
     pub samples_per_s: f64,
     /// To the end of the last epoch.
     pub eta_s: Option<f64>,
+}
+
+impl From<&Progress> for Training {
+    fn from(now: &Progress) -> Self {
+        Self {
+            epoch: now.epoch,
+            epochs: now.epochs,
+            validates: now.validates,
+            step: now.step,
+            steps: now.steps,
+            images: now.samples,
+            loss: now.loss,
+            mean_iou: now.mean_iou,
+            images_per_second: now.samples_per_s,
+            eta_seconds: now.eta_s,
+        }
+    }
 }
 
 /// What there is to do.

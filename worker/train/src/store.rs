@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use swath_backends::{
     Kind,
     blobs::{SharedBlobs, ranges::read_all},
@@ -34,6 +35,12 @@ impl Store {
             Err(error) if error.kind == Kind::NotFound => Ok(None),
             got => Ok(Some(got?)),
         }
+    }
+
+    /// Keys that begin so.
+    pub(crate) fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        let listed = self.blobs.list(prefix).map_ok(|object| object.key);
+        Ok(self.runtime.block_on(listed.try_collect())?)
     }
 
     pub(crate) fn exists(&self, key: &str) -> Result<bool> {

@@ -3,13 +3,15 @@
 //! checkpoint before it and of its own number.
 
 use std::{
+    ops::Range,
     path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use swath_geo::confusion::Confusion;
-use swath_model::{Learner, Loss, Setup, Start};
+use swath_model::{Gang, Learner, Loss, Setup, Start};
 use swath_proto::{
     ids::Digest,
     keys,
@@ -55,9 +57,12 @@ pub struct Machine {
     pub mirror: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Finished(Finished),
+    /// As one of several ranks, of which the first says what came of it.
+    Helped,
     /// A checkpoint is written; the same job goes on from it.
     Stopped {
         epoch: u32,
@@ -65,7 +70,7 @@ pub enum Outcome {
     },
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finished {
     /// Key of the weights, which a predictor loads.
     pub weights: String,
@@ -75,27 +80,34 @@ pub struct Finished {
     pub best: Option<Best>,
 }
 
-/// Trains, or goes on with what was begun. For a thread of its own, in a process that has called
-/// `swath_model::init_process`. When `stop` is cancelled, a checkpoint is written after the step.
-pub fn train(job: &Job, progress: &mut dyn FnMut(Progress), stop: &CancellationToken) -> Result<Outcome> {
+/// Trains, or goes on with what was begun, as one rank of a gang. For a thread of its own, in a process that has called
+/// `swath_model::init_process`. When `stop` of any rank is cancelled, a checkpoint is written after the step. Of
+/// several ranks, the first alone writes and tells of progress.
+pub fn train(
+    job: &Job,
+    gang: Gang,
+    progress: &mut dyn FnMut(Progress),
+    stop: &CancellationToken,
+) -> Result<Outcome> {
     job.spec.check().map_err(|error| TrainError::config(error.to_string()))?;
-    let run = Run::new(job, stop)?;
-    let (mut learner, mut position) = run.begin()?;
-    let mut log = run.log()?;
-    let mut teller = Teller::new(progress, run.course(), log.mean_iou(position.epoch));
+    let (leads, mut silent) = (gang.leads(), |_| {});
+    let run = Run::new(job, stop, &gang)?;
+    let (mut learner, mut position) = run.begin(gang)?;
+    let mut log = if leads { run.log()? } else { Log::new(job.spec.classes) };
+    let tell = if leads { progress } else { &mut silent };
+    let mut teller = Teller::new(tell, run.course(), log.mean_iou(position.epoch));
     while position.epoch < job.spec.epochs {
-        let evaluated = match run.steps(&mut learner, &mut position, &mut teller)? {
-            true => run.validate(&learner, &position, &mut teller)?,
-            false => None,
-        };
+        let steps_are_done = run.steps(&mut learner, &mut position, &mut teller)?;
+        learner.agree_on_statistics()?;
+        let evaluated = if steps_are_done { run.validate(&learner, &position, &mut teller)? } else { None };
         let Some((loss, table)) = evaluated else {
-            checkpoint::save(&job.store, &run.key(LAST), &learner, &position)?;
+            run.save(LAST, &learner, &position)?;
             return Ok(Outcome::Stopped { epoch: position.epoch + 1, step: position.step });
         };
         run.end_epoch(&learner, &mut position, &mut log, (loss, &table))?;
         teller.mean_iou = log.mean_iou(position.epoch);
     }
-    run.finish(learner, &position).map(Outcome::Finished)
+    if leads { run.finish(learner, &position).map(Outcome::Finished) } else { Ok(Outcome::Helped) }
 }
 
 const LAST: &str = "last.safetensors";
@@ -119,7 +131,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(job: &'a Job, stop: &'a CancellationToken) -> Result<Self> {
+    fn new(job: &'a Job, stop: &'a CancellationToken, gang: &Gang) -> Result<Self> {
         let train = Chips::new(&job.spec, &job.train)?;
         let validation = Chips::new(&job.spec, &job.validation)?;
         if !train.teach() {
@@ -128,6 +140,14 @@ impl<'a> Run<'a> {
             ));
         }
         let batch = batch_size(&job.spec, train.len());
+        // DeepLabV3 norms the mean of each image over its batch.
+        let least = if job.spec.architecture.drops() { 2 } else { 1 };
+        if batch < least * gang.size() as usize {
+            return Err(TrainError::config(format!(
+                "{batch} chips a step for {} ranks: this network takes {least} for each at least",
+                gang.size()
+            )));
+        }
         let spec = TrainSpec { checkpoint: Checkpoint::default(), ..job.spec.clone() };
         let spec = serde_json::to_vec(&spec).map_err(|error| TrainError::config(error.to_string()))?;
         let mut hash = Sha256::new_with_prefix(spec);
@@ -142,20 +162,34 @@ impl<'a> Run<'a> {
         format!("{}{name}", self.job.output)
     }
 
-    /// From the last checkpoint, or from the start.
-    fn begin(&self) -> Result<(Learner, Position)> {
-        let (store, key) = (&self.job.store, self.key(LAST));
-        // What a checkpoint replaces need not be fetched.
-        if store.exists(&key)? {
-            let mut learner = self.learner(Start::Drawn)?;
-            if let Some(position) = checkpoint::load(store, &key, self.digest, &mut learner)? {
-                return Ok((learner, position));
-            }
+    /// From the last checkpoint, or from the start. The first rank looks, and all others begin where it does.
+    fn begin(&self, gang: Gang) -> Result<(Learner, Position)> {
+        let (store, key, leads) = (&self.job.store, self.key(LAST), gang.leads());
+        let goes_on = leads && store.exists(&key)?;
+        // What a checkpoint replaces, or the first rank hands out, need not be fetched.
+        let start = if leads && !goes_on { self.start()? } else { Start::Drawn };
+        let mut learner = self.learner(start, gang)?;
+        let mut position = Position::begin(self.digest);
+        if goes_on {
+            let gone = || TrainError::data(format!("{key} is gone, which was there a moment ago"));
+            position = checkpoint::load(store, &key, self.digest, &mut learner)?.ok_or_else(gone)?;
         }
-        Ok((self.learner(self.start()?)?, Position::begin(self.digest)))
+        learner.follow_first()?;
+        let wrong = |error| TrainError::new(Kind::Internal, format!("where the training stands: {error}"));
+        let words = leads.then(|| serde_json::to_string(&position)).transpose().map_err(wrong)?;
+        let heard = learner.gang_mut().hear(words)?;
+        if !leads {
+            position = serde_json::from_str(&heard).map_err(wrong)?;
+        }
+        if position.training != self.digest {
+            return Err(TrainError::config(
+                "this rank has other options or chips than the first one: give all of them the same",
+            ));
+        }
+        Ok((learner, position))
     }
 
-    fn learner(&self, start: Start) -> Result<Learner> {
+    fn learner(&self, start: Start, gang: Gang) -> Result<Learner> {
         let spec = &self.job.spec;
         let classes = spec.classes as usize;
         let mut class_weights = spec.class_weights.clone().unwrap_or_else(|| vec![1.0; classes]);
@@ -168,10 +202,11 @@ impl<'a> Run<'a> {
             class_weights,
             optimizer: spec.optimizer,
             weight_decay: spec.weight_decay,
+            norms: spec.norms,
             seed: spec.seed,
             threads: self.job.machine.threads,
         };
-        Ok(Learner::new(setup, start)?)
+        Ok(Learner::new(setup, start, gang)?)
     }
 
     fn start(&self) -> Result<Start> {
@@ -206,8 +241,9 @@ impl<'a> Run<'a> {
         let epoch = position.epoch;
         let order = order(spec.seed, epoch, self.train.len());
         let batch = batch_size(spec, self.train.len());
+        let ours = part(batch, learner.gang());
         let load = |step: u64| {
-            let chips = &order[step as usize * batch..][..batch];
+            let chips = &order[step as usize * batch..][ours.clone()];
             let turned = |&chip: &usize| (chip, turn(spec.seed, epoch, chip, spec.augment));
             self.train.batch(store, &chips.iter().map(turned).collect::<Vec<_>>())
         };
@@ -215,7 +251,7 @@ impl<'a> Run<'a> {
         teller.begin(false);
         ahead(machine.loaders, first..self.steps_per_epoch, load, |next| {
             for step in first..self.steps_per_epoch {
-                if self.stop.is_cancelled() {
+                if self.is_stopped(learner.gang())? {
                     return Ok(false);
                 }
                 let all_steps = u64::from(epoch) * self.steps_per_epoch + step;
@@ -230,14 +266,30 @@ impl<'a> Run<'a> {
                 let is_due =
                     spec.checkpoint.steps.is_some_and(|every| position.step.is_multiple_of(every.into()));
                 if is_due && position.step < self.steps_per_epoch {
-                    checkpoint::save(store, &self.key(LAST), learner, position)?;
+                    learner.agree_on_statistics()?;
+                    self.save(LAST, learner, position)?;
                 }
             }
             Ok(true)
         })
     }
 
-    /// `None` if it was stopped.
+    /// Whether any rank is to stop.
+    fn is_stopped(&self, gang: &Gang) -> Result<bool> {
+        let mut stops = [f64::from(u8::from(self.stop.is_cancelled()))];
+        gang.sum(&mut stops)?;
+        Ok(stops[0] > 0.0)
+    }
+
+    /// Of several ranks, the first one's are those of all.
+    fn save(&self, name: &str, learner: &Learner, position: &Position) -> Result<()> {
+        match learner.gang().leads() {
+            true => checkpoint::save(&self.job.store, &self.key(name), learner, position),
+            false => Ok(()),
+        }
+    }
+
+    /// Each rank evaluates its share of batches. `None` if it was stopped.
     fn validate(
         &self,
         learner: &Learner,
@@ -249,17 +301,22 @@ impl<'a> Run<'a> {
             |error: swath_geo::confusion::BadConfusion| TrainError::new(Kind::Internal, error.to_string());
         let mut table = Confusion::new(spec.classes).map_err(internal)?;
         let (mut loss, batch, n_chips) = (Loss::default(), spec.batch as usize, self.validation.len());
-        let steps = self.validation_steps();
-        let load = |step: u64| {
-            let first = step as usize * batch;
+        let (gang, steps) = (learner.gang(), self.validation_steps());
+        let [rank, size] = [gang.rank(), gang.size()].map(u64::from);
+        let load = |round: u64| {
+            let first = (round * size + rank) as usize * batch;
             let chips = (first..n_chips.min(first + batch)).map(|chip| (chip, Turn::default()));
             self.validation.batch(store, &chips.collect::<Vec<_>>())
         };
+        let ours = (steps + size - 1 - rank) / size;
         teller.begin(true);
-        ahead(machine.loaders, 0..steps, load, |next| {
-            for step in 1..=steps {
-                if self.stop.is_cancelled() {
-                    return Ok(None);
+        let is_whole = ahead(machine.loaders, 0..ours, load, |next| {
+            for round in 0..steps.div_ceil(size) {
+                if self.is_stopped(gang)? {
+                    return Ok(false);
+                }
+                if round == ours {
+                    continue;
                 }
                 let batch = next()?;
                 let evaluated = learner.evaluate(&batch);
@@ -267,11 +324,21 @@ impl<'a> Run<'a> {
                 let (of_batch, classes) = evaluated.map_err(|error| TrainError::from(error).at(place()))?;
                 loss += of_batch;
                 table.add(&batch.labels, &classes).map_err(internal)?;
-                let loss = position.loss().mean();
+                let (step, loss) = (steps.min((round + 1) * size), position.loss().mean());
                 teller.stepped(Point { epoch: position.epoch, validates: true, step, loss });
             }
-            Ok(Some((loss, table)))
-        })
+            Ok::<_, TrainError>(true)
+        })?;
+        if !is_whole {
+            return Ok(None);
+        }
+        let mut sums = vec![loss.sum, loss.weight, table.ignored() as f64];
+        // They are whole numbers that a double holds: a table counts 2^53 pixels at most.
+        sums.extend(table.counts().iter().map(|&count| count as f64));
+        gang.sum(&mut sums)?;
+        let counts = sums[3..].iter().map(|&count| count as u64).collect();
+        let table = Confusion::from_counts(spec.classes, counts, sums[2] as u64).map_err(internal)?;
+        Ok(Some((Loss { sum: sums[0], weight: sums[1] }, table)))
     }
 
     fn course(&self) -> Course {
@@ -312,17 +379,19 @@ impl<'a> Run<'a> {
         row.measure(table);
         let mean_iou = row.mean().iou;
         log.push(row);
-        store.put(&self.key(LOG), log.csv())?;
-        store.put(&self.key(EVENTS), log.events())?;
+        if learner.gang().leads() {
+            store.put(&self.key(LOG), log.csv())?;
+            store.put(&self.key(EVENTS), log.events())?;
+        }
         position.end_epoch();
         if let Some(mean_iou) = mean_iou
             && position.best.is_none_or(|best| mean_iou > best.mean_iou)
         {
             position.best = Some(Best { epoch, mean_iou });
-            checkpoint::save(store, &self.key(BEST), learner, position)?;
+            self.save(BEST, learner, position)?;
         }
         if epoch == spec.epochs || epoch.is_multiple_of(spec.checkpoint.epochs) {
-            checkpoint::save(store, &self.key(LAST), learner, position)?;
+            self.save(LAST, learner, position)?;
         }
         Ok(())
     }
@@ -353,4 +422,10 @@ impl<'a> Run<'a> {
 /// Fewer where there are fewer chips.
 fn batch_size(spec: &TrainSpec, n_chips: usize) -> usize {
     (spec.batch as usize).min(n_chips).max(1)
+}
+
+/// Which of a batch's chips are this rank's.
+fn part(batch: usize, gang: &Gang) -> Range<usize> {
+    let [rank, size] = [gang.rank(), gang.size()].map(|number| number as usize);
+    batch * rank / size..batch * (rank + 1) / size
 }

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "what shows a failure in a test is a panic")]
 
+mod gang;
 mod squares;
 
 use std::path::Path;
 
 use swath_geo::confusion::Confusion;
+use swath_model::Gang;
 use swath_proto::{
     ids::Digest,
     item::{Architecture, DeviceName, EngineName, ModelRef, Precision, Weights, WindowShape},
@@ -46,14 +48,14 @@ impl Bench {
 }
 
 fn run(job: &Job) -> Finished {
-    match train(job, &mut |_| {}, &CancellationToken::new()).unwrap() {
+    match train(job, Gang::alone(), &mut |_| {}, &CancellationToken::new()).unwrap() {
         Outcome::Finished(finished) => finished,
         stopped => panic!("{stopped:?}"),
     }
 }
 
 fn error(job: &Job) -> (Kind, String) {
-    let error = train(job, &mut |_| {}, &CancellationToken::new()).unwrap_err();
+    let error = train(job, Gang::alone(), &mut |_| {}, &CancellationToken::new()).unwrap_err();
     (error.kind, error.to_string())
 }
 
@@ -93,7 +95,8 @@ fn a_unet_learns_bright_squares_and_a_predictor_loads_what_it_learnt() {
     );
     let job = bench.job(spec, (32, 8, 64));
     let mut told: Vec<Progress> = Vec::new();
-    let outcome = train(&job, &mut |progress| told.push(progress), &CancellationToken::new()).unwrap();
+    let outcome =
+        train(&job, Gang::alone(), &mut |progress| told.push(progress), &CancellationToken::new()).unwrap();
     let Outcome::Finished(finished) = outcome else { panic!("{outcome:?}") };
     let log = bench.read("log.csv");
     println!("{}", String::from_utf8_lossy(&log));
@@ -166,7 +169,7 @@ fn interrupted(bench: &Bench, spec: &TrainSpec, chips: (u64, u64, u32), every: u
             }
             left = left.max(1);
         };
-        if let Outcome::Finished(_) = train(&job, &mut count, &stop).unwrap() {
+        if let Outcome::Finished(_) = train(&job, Gang::alone(), &mut count, &stop).unwrap() {
             return stops;
         }
     }
@@ -215,7 +218,7 @@ fn a_training_that_is_killed_again_and_again_ends_as_one_that_is_not() {
         let runtime = Runtime::new().unwrap();
         let job = squares::job(Path::new(&root), &runtime, spec(), chips);
         let mut slow = |_| std::thread::sleep(std::time::Duration::from_millis(15));
-        train(&job, &mut slow, &CancellationToken::new()).unwrap();
+        train(&job, Gang::alone(), &mut slow, &CancellationToken::new()).unwrap();
         return;
     }
     let (whole, killed) = (Bench::new(), Bench::new());

@@ -1,8 +1,9 @@
-//! What needs an engine: `swath worker`, `swath bench forward`, and which engines there are. A program of its own,
+//! What needs an engine: `swath worker`, `swath train`, `swath bench forward`, and which engines there are. A program of its own,
 //! since it alone needs libtorch; it takes the same command line as `swath`, which becomes this program where it is
 //! asked to compute.
 
 mod forward;
+mod train;
 #[cfg(feature = "worker")]
 mod work;
 
@@ -21,6 +22,7 @@ fn obey(args: Args) -> anyhow::Result<Exit> {
         #[cfg(feature = "worker")]
         Command::Worker(worker) => work::work(worker, &args.doors, args.log_format),
         Command::Bench(BenchArgs { what: BenchCommand::Forward(forward) }) => forward::run(forward),
+        Command::Train(args_of_train) => train::run(args_of_train, &args.doors, args.log_format),
         Command::Doctor => {
             let engines = swath_model::engines()?;
             #[cfg(feature = "worker")]
@@ -28,7 +30,9 @@ fn obey(args: Args) -> anyhow::Result<Exit> {
             swath::say::line(format_args!("{}", engines.join(", ")));
             Ok(Exit::Done)
         }
-        _ => Err(Usage("this program knows `worker` and `bench forward`; everything else is `swath`".into())
-            .into()),
+        _ => Err(Usage(
+            "this program knows `worker`, `train` and `bench forward`; everything else is `swath`".into(),
+        )
+        .into()),
     }
 }

@@ -1,7 +1,5 @@
 //! `swath worker`: a supervisor, and under it the process that works.
 
-use std::path::PathBuf;
-
 use anyhow::Context as _;
 use swath::{
     args::{DoorArgs, Kind, LogFormat, SpotNotices, WorkerArgs},
@@ -15,7 +13,7 @@ use swath_backends::{
     open::{Urls, open},
     queue::Lane,
 };
-use swath_worker::{run, supervise, tail};
+use swath_worker::{context::RankProcesses, run, supervise, tail};
 
 pub(crate) fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> anyhow::Result<Exit> {
     config::check(&args.tuning)?;
@@ -40,9 +38,17 @@ pub(crate) fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> an
         lease: config::seconds("--lease", args.tuning.lease)?,
         grace: config::seconds("--grace", args.tuning.grace)?,
         idle_exit,
-        cache: cache(),
+        cache: config::cache(),
         native_threads: 2,
         threads: args.tuning.threads,
+        ranks: match args.tuning.ranks {
+            1 => None,
+            n => Some(RankProcesses {
+                n,
+                program: std::env::current_exe().context("finding this program")?,
+                root: doors.root.clone(),
+            }),
+        },
         item_limit: config::seconds("--item-limit", args.tuning.item_limit)?,
         notices: Notices::open(match args.spot_notices {
             SpotNotices::Auto => Ask::Auto,
@@ -69,15 +75,4 @@ pub(crate) fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> an
     });
     let exit = ended.map_or_else(|error| exit::explain(&error), |()| Exit::Done);
     supervise::leave(exit as i32)
-}
-
-/// Of this user: where several share a machine, nobody finds another's files in the way.
-fn cache() -> PathBuf {
-    let of_user = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let of_home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    of_user
-        .filter(|path| path.is_absolute())
-        .or_else(of_home)
-        .unwrap_or_else(std::env::temp_dir)
-        .join("swath/models")
 }

@@ -50,6 +50,7 @@ pub(super) async fn run(
         lease: 30.0,
         grace: 5.0,
         threads: 1,
+        ranks: 1,
         allow_steps: false,
         item_limit: 900.0,
         gdal_cache: 16,

@@ -1,24 +1,28 @@
 //! A network that learns: batches of plain numbers in, losses out. All that the next step depends on
 //! can be written down and read back by name, so that learning goes on where it ended.
 
-mod adam;
+mod optimizer;
 #[cfg(test)]
 mod tests;
 
 use std::{collections::BTreeMap, io::Write};
 
-use swath_proto::{item::Architecture, train::Optimizer};
+use swath_proto::{
+    item::Architecture,
+    train::{self, Norms},
+};
 use swath_weights::{Dtype, TensorFile, TensorInfo};
 use tch::{Kind, Reduction, Tensor};
 
 use crate::{
     error::{ModelError, Result},
+    gang::{Gang, Overlap, Reducer},
     network::{Home, Layers, Learnt, Network, Pass, build},
     torch::{drawing_from, use_threads},
     weights::{Backbone, File, FreshHead, Seeded, Weights},
 };
 
-use adam::{Adam, forget_gradients};
+use optimizer::{Optimizer, forget_gradients};
 
 /// The label of a pixel that trains nothing.
 const IGNORED: u8 = 255;
@@ -30,8 +34,9 @@ pub struct Setup {
     pub bands: u32,
     /// How much a pixel of each class counts: one number a class.
     pub class_weights: Vec<f32>,
-    pub optimizer: Optimizer,
+    pub optimizer: train::Optimizer,
     pub weight_decay: f64,
+    pub norms: Norms,
     /// What is drawn is drawn from this.
     pub seed: u64,
     pub threads: u32,
@@ -72,6 +77,16 @@ impl Loss {
     pub fn mean(self) -> Option<f64> {
         (self.weight > 0.0).then(|| self.sum / self.weight)
     }
+
+    fn checked(self) -> Result<Self> {
+        if self.sum.is_finite() {
+            return Ok(self);
+        }
+        Err(ModelError::data(format!(
+            "the loss is {}: lower the learning rate, or look for pixels that are no numbers",
+            self.sum
+        )))
+    }
 }
 
 impl std::ops::AddAssign for Loss {
@@ -84,12 +99,15 @@ pub struct Learner {
     setup: Setup,
     network: Box<dyn Network>,
     learnt: Learnt,
-    adam: Adam,
+    optimizer: Optimizer,
     class_weights: Tensor,
+    reducer: Option<Reducer>,
+    gang: Gang,
 }
 
 impl Learner {
-    pub fn new(setup: Setup, start: Start) -> Result<Self> {
+    /// Of this process alone, or of one rank of several, which then all have what the first one has.
+    pub fn new(setup: Setup, start: Start, gang: Gang) -> Result<Self> {
         let wrong = |text: &str| Err(ModelError::config(format!("{:?}: {text}", setup.architecture)));
         let Some((encoder, head)) = parts(setup.architecture) else {
             return wrong("only networks whose layers are known here can be trained");
@@ -108,13 +126,46 @@ impl Learner {
         let size = (i64::from(setup.bands), setup.class_weights.len() as i64);
         let mut layers = Layers { weights: &mut *weights, home: Home::PROCESSOR, learnt: Some(&mut learnt) };
         let network = build(setup.architecture, &mut layers, size)?;
-        let adam = Adam::new(setup.optimizer, setup.weight_decay, &learnt.parameters)?;
+        let optimizer = Optimizer::new(setup.optimizer, setup.weight_decay, &learnt.parameters)?;
         let class_weights = Tensor::f_from_slice(&setup.class_weights)?;
-        Ok(Self { setup, network, learnt, adam, class_weights })
+        let parameters: Vec<&Tensor> = learnt.parameters.iter().map(|(_, tensor)| tensor).collect();
+        let reducer = gang.reducer(&parameters)?;
+        Ok(Self { setup, network, learnt, optimizer, class_weights, reducer, gang })
     }
 
-    /// One step, at this learning rate. `seed` decides what dropout drops. A batch whose pixels are all
-    /// ignored has no gradient, but is a step.
+    pub const fn gang(&self) -> &Gang {
+        &self.gang
+    }
+
+    pub const fn gang_mut(&mut self) -> &mut Gang {
+        &mut self.gang
+    }
+
+    /// Takes over all of the first rank's state.
+    pub fn follow_first(&mut self) -> Result<()> {
+        let all: Vec<&Tensor> = self.all().map(|(_, tensor)| tensor).collect();
+        self.gang.hand_out(&all)?;
+        let mut n_updates = [if self.gang.leads() { self.optimizer.n_updates as f64 } else { 0.0 }];
+        self.gang.sum(&mut n_updates)?;
+        self.optimizer.n_updates = n_updates[0] as u64;
+        Ok(())
+    }
+
+    /// Batch norms have met other images on every rank: from here on all have the mean of what they have found. To be
+    /// done before the state is written down or evaluated; steps in between do not change what comes of it.
+    pub fn agree_on_statistics(&mut self) -> Result<()> {
+        let statistics: Vec<&Tensor> = self.learnt.statistics.iter().map(|(_, tensor)| tensor).collect();
+        self.gang.average(&statistics)
+    }
+
+    /// How much of the summing of gradients was hidden behind the computing of others, so far.
+    pub fn overlap(&self) -> Option<Overlap> {
+        self.reducer.as_ref().map(Reducer::overlap)
+    }
+
+    /// One step, at this learning rate, of all ranks together: each has its part of the batch, and all are told the loss
+    /// of the whole. `seed` decides what dropout drops. A batch whose pixels are all ignored has no gradient, but is a
+    /// step.
     pub fn step(&mut self, batch: &Batch, rate: f64, seed: u64) -> Result<Loss> {
         let is_deeplab = self.setup.architecture.drops();
         if is_deeplab && self.n_images(batch) == 1 {
@@ -124,14 +175,24 @@ impl Learner {
         }
         use_threads(self.setup.threads);
         forget_gradients(&mut self.learnt.parameters);
+        let weight = self.gang.begin_sum(self.weight(batch))?;
+        if let Some(reducer) = &self.reducer {
+            reducer.before_forward()?;
+        }
         let images = self.images(batch)?;
-        let forward = || self.network.forward(&images, Pass::Learn);
+        let forward = || self.network.forward(&images, Pass::Learn(self.setup.norms));
         // Others draw nothing, and wait for nobody.
         let logits = if is_deeplab { drawing_from(seed, forward) } else { forward() }?;
         let sum = self.cross_entropy(&logits, batch)?;
-        let loss = self.loss(&sum, batch)?;
-        sum.f_div_scalar(if loss.weight > 0.0 { loss.weight } else { 1.0 })?.f_backward()?;
-        tch::no_grad(|| self.adam.update(&mut self.learnt.parameters, rate))?;
+        let weight = weight.end()?;
+        let whole = self.gang.begin_sum(f64::try_from(&sum)?)?;
+        if let Some(reducer) = &self.reducer {
+            reducer.before_backward()?;
+        }
+        sum.f_div_scalar(if weight > 0.0 { weight } else { 1.0 })?.f_backward()?;
+        // Before the weights follow it.
+        let loss = Loss { sum: whole.end()?, weight }.checked()?;
+        tch::no_grad(|| self.optimizer.update(&mut self.learnt.parameters, rate))?;
         Ok(loss)
     }
 
@@ -140,7 +201,8 @@ impl Learner {
         use_threads(self.setup.threads);
         tch::no_grad(|| {
             let logits = self.network.forward(&self.images(batch)?, Pass::Predict)?;
-            let loss = self.loss(&self.cross_entropy(&logits, batch)?, batch)?;
+            let sum = f64::try_from(self.cross_entropy(&logits, batch)?)?;
+            let loss = Loss { sum, weight: self.weight(batch) }.checked()?;
             let classes = self.setup.class_weights.len();
             let mut values = vec![0.0_f32; batch.labels.len() * classes];
             let flat = logits.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_view([-1])?;
@@ -184,22 +246,12 @@ impl Learner {
         Ok(logits.f_cross_entropy_loss(&labels, weights, Reduction::Sum, IGNORED.into(), 0.0)?)
     }
 
-    /// The weight comes from the labels alone, so that ranks can sum it before they divide.
-    fn loss(&self, sum: &Tensor, batch: &Batch) -> Result<Loss> {
+    /// What its pixels weigh: known from the labels alone, so that ranks can sum it before they divide.
+    fn weight(&self, batch: &Batch) -> f64 {
         let mut counts = [0_u64; 256];
         batch.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
         let pairs = counts.iter().zip(&self.setup.class_weights);
-        let loss = Loss {
-            sum: f64::try_from(sum)?,
-            weight: pairs.map(|(&count, &weight)| count as f64 * f64::from(weight)).sum(),
-        };
-        if loss.sum.is_finite() {
-            return Ok(loss);
-        }
-        Err(ModelError::data(format!(
-            "the loss is {}: lower the learning rate, or look for pixels that are no numbers",
-            loss.sum
-        )))
+        pairs.map(|(&count, &weight)| count as f64 * f64::from(weight)).sum()
     }
 
     /// All that the next step depends on: weights and statistics of batch norms under their own names,
@@ -215,7 +267,7 @@ impl Learner {
 
     /// Steps that the optimizer has taken: part of the state.
     pub const fn n_updates(&self) -> u64 {
-        self.adam.n_updates
+        self.optimizer.n_updates
     }
 
     /// The elements of a tensor of the state, little-endian. NaN and infinities are an error.
@@ -249,7 +301,7 @@ impl Learner {
             }
             Ok::<_, ModelError>(())
         })?;
-        self.adam.n_updates = n_updates;
+        self.optimizer.n_updates = n_updates;
         Ok(())
     }
 
@@ -260,8 +312,9 @@ impl Learner {
 
     fn all(&self) -> impl Iterator<Item = (String, &Tensor)> {
         let names = self.learnt.parameters.iter().map(|(name, _)| name);
-        let moments = names.zip(&self.adam.moments).flat_map(|(name, [first, second])| {
-            [(format!("optimizer.first.{name}"), first), (format!("optimizer.second.{name}"), second)]
+        let moments = names.zip(&self.optimizer.moments).flat_map(|(name, moments)| {
+            let of = optimizer::names(self.setup.optimizer).iter().zip(moments);
+            of.map(move |(moment, tensor)| (format!("optimizer.{moment}.{name}"), tensor))
         });
         self.network_tensors().map(|(name, tensor)| (name.to_owned(), tensor)).chain(moments)
     }

@@ -12,13 +12,14 @@ use crate::{error::Kind as ErrorKind, weights::Stream};
 
 const BANDS: u32 = 4;
 
-fn setup(architecture: Architecture, optimizer: Optimizer) -> Setup {
+fn setup(architecture: Architecture, optimizer: train::Optimizer) -> Setup {
     Setup {
         architecture,
         bands: BANDS,
         class_weights: vec![0.5, 2.0, 1.0],
         optimizer,
         weight_decay: 0.01,
+        norms: Norms::OfBatch,
         seed: 11,
         threads: 1,
     }
@@ -73,7 +74,7 @@ fn losses_gradients_and_weights_of_three_steps_are_those_of_pytorch() {
         let (architecture, optimizer) = name.split_once(' ').unwrap();
         let architecture: Architecture = serde_json::from_value(architecture.into()).unwrap();
         let optimizer = serde_json::from_value(optimizer.into()).unwrap();
-        let mut learner = Learner::new(setup(architecture, optimizer), Start::Drawn).unwrap();
+        let mut learner = Learner::new(setup(architecture, optimizer), Start::Drawn, Gang::alone()).unwrap();
         for (step, wanted) in (0..).zip(losses) {
             let loss = learner.step(&batch, 1e-3, 100 + step).unwrap().mean().unwrap();
             // Adam's first steps follow the sign of the smallest gradient, which rounding decides.
@@ -104,8 +105,14 @@ fn losses_gradients_and_weights_of_three_steps_are_those_of_pytorch() {
 /// PyTorch has one generator for the process: what is dropped must not come from another's seed.
 #[test]
 fn learners_side_by_side_drop_what_they_drop_alone() {
-    let deeplab =
-        || Learner::new(setup(Architecture::Deeplabv3Resnet50, Optimizer::Adam), Start::Drawn).unwrap();
+    let deeplab = || {
+        Learner::new(
+            setup(Architecture::Deeplabv3Resnet50, train::Optimizer::Adam),
+            Start::Drawn,
+            Gang::alone(),
+        )
+        .unwrap()
+    };
     let batch = batch(2, 32);
     let steps = |mut learner: Learner| -> Result<Vec<Loss>> {
         (100..106).map(|seed| learner.step(&batch, 1e-3, seed)).collect()
@@ -131,9 +138,9 @@ fn ignored_pixels_change_nothing() {
     for architecture in [Architecture::Tiny, Architecture::UnetResnet18] {
         // A class of weight zero counts for nothing either, but is not left out.
         let step = |class: u8| {
-            let mut setup = setup(architecture, Optimizer::Adam);
+            let mut setup = setup(architecture, train::Optimizer::Adam);
             setup.class_weights.push(0.0);
-            let mut learner = Learner::new(setup, Start::Drawn).unwrap();
+            let mut learner = Learner::new(setup, Start::Drawn, Gang::alone()).unwrap();
             let mut batch = batch(2, 32);
             batch.labels.iter_mut().filter(|label| **label == 255).for_each(|label| *label = class);
             let loss = learner.step(&batch, 1e-3, 0).unwrap();
@@ -144,7 +151,8 @@ fn ignored_pixels_change_nothing() {
         assert!((loss.sum - left_out.sum).abs() < 1e-5 * loss.sum, "{loss:?} {left_out:?}");
         check("gradient", &gradient, &gradient_left_out, 1e-4, 0.0);
         // Nothing but ignored pixels: a loss of nothing, and no gradient.
-        let mut learner = Learner::new(setup(architecture, Optimizer::Adam), Start::Drawn).unwrap();
+        let mut learner =
+            Learner::new(setup(architecture, train::Optimizer::Adam), Start::Drawn, Gang::alone()).unwrap();
         let labels = vec![255; 2 * 32 * 32];
         let nothing = learner.step(&Batch { labels, ..batch(2, 32) }, 1e-3, 0).unwrap();
         assert_eq!((nothing.sum, nothing.weight, nothing.mean()), (0.0, 0.0, None));
@@ -159,8 +167,8 @@ fn a_state_reads_back_and_the_next_step_is_the_same() {
     let path = folder.path().join("state.safetensors");
     let batch = batch(2, 32);
     let new = |seed| {
-        let setup = Setup { seed, ..setup(Architecture::UnetResnet18, Optimizer::Adamw) };
-        Learner::new(setup, Start::Drawn).unwrap()
+        let setup = Setup { seed, ..setup(Architecture::UnetResnet18, train::Optimizer::Adamw) };
+        Learner::new(setup, Start::Drawn, Gang::alone()).unwrap()
     };
     let mut one = new(11);
     one.step(&batch, 1e-3, 0).unwrap();
@@ -185,14 +193,16 @@ fn a_state_reads_back_and_the_next_step_is_the_same() {
     let text = other.restore(swath_weights::open(&path).unwrap(), 1).unwrap_err().to_string();
     assert!(text.contains("'optimizer.first.encoder.conv1.weight' is missing"), "{text}");
     let head = Start::Weights { file: swath_weights::open(&path).unwrap(), fresh_head: false };
-    let learner = Learner::new(setup(Architecture::UnetResnet18, Optimizer::Adam), head).unwrap();
+    let learner =
+        Learner::new(setup(Architecture::UnetResnet18, train::Optimizer::Adam), head, Gang::alone()).unwrap();
     let predicted = |learner: &Learner| learner.evaluate(&batch).unwrap();
     assert_eq!(predicted(&learner), predicted(&one));
 }
 
 #[test]
 fn what_is_no_number_is_an_error_with_its_place() {
-    let mut learner = Learner::new(setup(Architecture::Tiny, Optimizer::Adam), Start::Drawn).unwrap();
+    let mut learner =
+        Learner::new(setup(Architecture::Tiny, train::Optimizer::Adam), Start::Drawn, Gang::alone()).unwrap();
     let mut broken = batch(1, 32);
     broken.pixels[77] = f32::NAN;
     let error = learner.step(&broken, 1e-3, 0).unwrap_err();
@@ -205,14 +215,20 @@ fn what_is_no_number_is_an_error_with_its_place() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    let mut unet = Learner::new(setup(Architecture::UnetResnet18, Optimizer::Adam), Start::Drawn).unwrap();
+    let mut unet =
+        Learner::new(setup(Architecture::UnetResnet18, train::Optimizer::Adam), Start::Drawn, Gang::alone())
+            .unwrap();
     let text = unet.step(&batch(1, 40), 1e-3, 0).unwrap_err().to_string();
     assert!(text.contains("multiples of 32 px, not 40 x 40"), "{text}");
     assert!(unet.step(&Batch { labels: vec![0; 9], ..batch(1, 32) }, 1e-3, 0).is_err());
-    let module = setup(Architecture::Torchscript, Optimizer::Adam);
-    assert!(Learner::new(module, Start::Drawn).is_err());
-    let mut deeplab =
-        Learner::new(setup(Architecture::Deeplabv3Resnet50, Optimizer::Adam), Start::Drawn).unwrap();
+    let module = setup(Architecture::Torchscript, train::Optimizer::Adam);
+    assert!(Learner::new(module, Start::Drawn, Gang::alone()).is_err());
+    let mut deeplab = Learner::new(
+        setup(Architecture::Deeplabv3Resnet50, train::Optimizer::Adam),
+        Start::Drawn,
+        Gang::alone(),
+    )
+    .unwrap();
     let text = deeplab.step(&batch(1, 32), 1e-3, 0).unwrap_err().to_string();
     assert!(text.contains("two images at least"), "{text}");
 }

@@ -42,6 +42,8 @@ pub fn shard(store: &Folder, runtime: &Runtime, key: &str, chips: &[Chip]) -> Sh
     chips.iter().for_each(|chip| writer.push(chip).unwrap());
     let (tar, index) = writer.finish().unwrap();
     runtime.block_on(store.put(key, tar.into())).unwrap();
+    let beside = format!("{}.idx", key.trim_end_matches(".tar"));
+    runtime.block_on(store.put(&beside, index.to_bytes().unwrap().into())).unwrap();
     Shard { key: key.into(), index }
 }
 

@@ -1,0 +1,244 @@
+//! Ranks are threads here, each with a gang of its own; as processes they are tested where a training is.
+
+use std::{net::Ipv4Addr, thread};
+
+use swath_proto::{
+    item::Architecture,
+    train::{Norms, Optimizer},
+};
+
+use super::*;
+use crate::{
+    error::Kind as ErrorKind,
+    learner::{Batch, Learner, Loss, Setup, Start},
+    weights::Stream,
+};
+
+const PATIENCE: Patience = Patience(Duration::from_secs(60));
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// What each rank of a gang makes, in their order.
+fn ranks<T: Send>(size: u32, patience: Patience, work: impl Fn(Gang) -> T + Sync) -> Vec<T> {
+    let first = Store::serve(0, patience).unwrap();
+    let port = first.port;
+    let stores = (1..size).map(|_| Store::find("127.0.0.1", port, patience).unwrap());
+    let stores: Vec<Store> = std::iter::once(first).chain(stores).collect();
+    let work = &work;
+    thread::scope(|scope| {
+        let started: Vec<_> = (0..)
+            .zip(stores)
+            .map(|(rank, store)| {
+                scope.spawn(move || work(Gang::meet(store, rank, size, HERE, patience).unwrap()))
+            })
+            .collect();
+        started.into_iter().map(|rank| rank.join().unwrap()).collect()
+    })
+}
+
+fn setup(architecture: Architecture, optimizer: Optimizer, norms: Norms) -> Setup {
+    let (bands, seed) = (3, 11);
+    let class_weights = vec![0.5, 2.0, 1.0];
+    Setup { architecture, bands, class_weights, optimizer, weight_decay: 0.01, norms, seed, threads: 1 }
+}
+
+/// Of images of 32 px, some of whose pixels are ignored: more of them in each than in the one before.
+fn batch(step: u64, images: std::ops::Range<usize>) -> Batch {
+    const PIXELS: usize = 32 * 32;
+    let mut all = Batch { width: 32, height: 32, pixels: Vec::new(), labels: Vec::new() };
+    for image in images {
+        let name = format!("{step} {image}");
+        let (mut pixels, mut labels) = (Stream::new(2, &name), Stream::new(3, &name));
+        all.pixels.extend((0..PIXELS * 3).map(|_| pixels.uniform()));
+        all.labels.extend((0..PIXELS).map(|at| match labels.uniform() {
+            _ if at % 7 < image => 255,
+            draw => ((draw * 3.0) as u8).min(2),
+        }));
+    }
+    all
+}
+
+const IMAGES: usize = 5;
+
+/// So many steps of one rank; its losses, and the weights at the end.
+fn learn(setup: &Setup, steps: u64, rate: f64, gang: Gang, averages: bool) -> (Vec<Loss>, Vec<f32>) {
+    let [rank, size] = [gang.rank(), gang.size()].map(|number| number as usize);
+    let images = IMAGES * rank / size..IMAGES * (rank + 1) / size;
+    let gang = if averages { gang } else { Gang::alone() };
+    let mut learner = Learner::new(setup.clone(), Start::Drawn, gang).unwrap();
+    let losses =
+        (0..steps).map(|step| learner.step(&batch(step, images.clone()), rate, step).unwrap()).collect();
+    learner.agree_on_statistics().unwrap();
+    let mut weights = Vec::new();
+    for name in learner.weights().keys() {
+        let mut bytes = Vec::new();
+        learner.write(name, &mut bytes).unwrap();
+        weights.extend(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+    }
+    (losses, weights)
+}
+
+/// The largest difference of two weights.
+fn apart(one: &[f32], other: &[f32]) -> f32 {
+    assert_eq!(one.len(), other.len());
+    one.iter().zip(other).fold(0.0, |most: f32, (one, other)| most.max((one - other).abs()))
+}
+
+#[test]
+fn numbers_are_summed_and_words_are_heard() {
+    let heard = ranks(3, PATIENCE, |mut gang| {
+        let mut numbers = [f64::from(gang.rank()), 0.1, -1.5];
+        gang.sum(&mut numbers).unwrap();
+        let said = |words: &str| gang.leads().then(|| words.to_owned());
+        let (first, second) = (said("one"), said(""));
+        (numbers, gang.hear(first).unwrap(), gang.hear(second).unwrap(), gang.rank(), gang.size())
+    });
+    for (rank, (numbers, first, second, at, size)) in (0..).zip(heard) {
+        assert!((numbers[0] - 3.0).abs() < 1e-12 && (numbers[1] - 0.3).abs() < 1e-12 && numbers[2] == -4.5);
+        assert_eq!((first.as_str(), second.as_str(), at, size), ("one", "", rank, 3));
+    }
+    let mut alone = Gang::alone();
+    let mut numbers = [0.1, 7.0];
+    alone.sum(&mut numbers).unwrap();
+    assert_eq!((numbers, alone.hear(Some("me".into())).unwrap()), ([0.1, 7.0], "me".into()));
+}
+
+/// Unequal shares, and pixels that are ignored.
+#[test]
+fn ranks_learn_what_one_process_learns() {
+    for (architecture, norms, size) in [
+        // What no other rank knows of moves batch norms: frozen, nothing differs but the order of sums.
+        (Architecture::UnetResnet18, Norms::Frozen, 2),
+        (Architecture::Tiny, Norms::OfBatch, 3),
+    ] {
+        let setup = setup(architecture, Optimizer::Sgd, norms);
+        let (losses, alone) = learn(&setup, 50, 1e-3, Gang::alone(), true);
+        let all = ranks(size, PATIENCE, |gang| learn(&setup, 50, 1e-3, gang, true));
+        for (of_rank, weights) in &all {
+            assert_eq!(*weights, all[0].1, "weights are the same bits on all ranks");
+            assert_eq!(*of_rank, all[0].0);
+            for (one, other) in losses.iter().zip(of_rank) {
+                assert_eq!(one.weight, other.weight);
+                assert!((one.sum - other.sum).abs() < 1e-4 * one.sum, "{one:?} {other:?}");
+            }
+        }
+        let found = apart(&alone, &all[0].1);
+        let control = ranks(size, PATIENCE, |gang| learn(&setup, 50, 1e-3, gang, false));
+        let without = apart(&alone, &control[0].1);
+        println!("{size} ranks, {architecture:?}: {found:e} from one process; without averaging {without:e}");
+        assert!(found < 1e-5, "{found:e}");
+        assert!(without > 100.0 * found, "{without:e} {found:e}");
+    }
+}
+
+/// Adam divides by the size of gradients: what rounding makes of the smallest it makes as large as any step.
+#[test]
+fn adam_goes_no_further_apart_than_another_order_of_sums_takes_it() {
+    let setup = setup(Architecture::Tiny, Optimizer::Adamw, Norms::OfBatch);
+    let (_, alone) = learn(&setup, 50, 1e-3, Gang::alone(), true);
+    let all = ranks(2, PATIENCE, |gang| learn(&setup, 50, 1e-3, gang, true));
+    assert_eq!(all[0].1, all[1].1);
+    // The same images in another order.
+    let mut learner = Learner::new(setup, Start::Drawn, Gang::alone()).unwrap();
+    for step in 0..50 {
+        let mut turned = Batch { pixels: Vec::new(), labels: Vec::new(), ..batch(step, 0..0) };
+        for image in (0..IMAGES).rev() {
+            let Batch { pixels, labels, .. } = batch(step, image..image + 1);
+            turned.pixels.extend(pixels);
+            turned.labels.extend(labels);
+        }
+        learner.step(&turned, 1e-3, step).unwrap();
+    }
+    let mut shuffled = Vec::new();
+    for name in learner.weights().keys() {
+        let mut bytes = Vec::new();
+        learner.write(name, &mut bytes).unwrap();
+        shuffled.extend(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+    }
+    let (found, by_order) = (apart(&alone, &all[0].1), apart(&alone, &shuffled));
+    println!("{found:e}; by another order alone {by_order:e}");
+    assert!(by_order > 0.0 && found < 10.0 * by_order, "{found:e} {by_order:e}");
+}
+
+#[test]
+fn statistics_are_the_mean_of_what_ranks_have_met() {
+    let setup = setup(Architecture::UnetResnet18, Optimizer::Sgd, Norms::OfBatch);
+    let statistics = |learner: &Learner| -> Vec<f32> {
+        let mut all = Vec::new();
+        for name in learner.weights().keys().filter(|name| name.contains("running")) {
+            let mut bytes = Vec::new();
+            learner.write(name, &mut bytes).unwrap();
+            all.extend(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+        }
+        all
+    };
+    let found = ranks(2, PATIENCE, |gang| {
+        let rank = gang.rank() as usize;
+        let mut learner = Learner::new(setup.clone(), Start::Drawn, gang).unwrap();
+        learner.step(&batch(0, 2 * rank..2 * rank + 2), 1e-3, 0).unwrap();
+        let own = statistics(&learner);
+        learner.agree_on_statistics().unwrap();
+        (own, statistics(&learner), learner.overlap().unwrap())
+    });
+    let [(one, agreed, overlap), (other, agreed_too, _)] = &found[..] else { panic!("two ranks") };
+    assert_eq!(agreed, agreed_too);
+    assert!(apart(one, other) > 1e-4, "they have met other images");
+    let mean: Vec<f32> = one.iter().zip(other).map(|(one, other)| (one + other) / 2.0).collect();
+    assert!(apart(&mean, agreed) < 1e-5);
+    assert!(overlap.summing_s > 0.0 && overlap.exposed_s <= overlap.summing_s, "{overlap:?}");
+}
+
+/// Each begins with weights of its own.
+#[test]
+fn all_follow_the_first() {
+    let found = ranks(3, PATIENCE, |gang| {
+        let rank = gang.rank();
+        let setup =
+            Setup { seed: rank.into(), ..setup(Architecture::UnetResnet18, Optimizer::Adam, Norms::OfBatch) };
+        let mut learner = Learner::new(setup, Start::Drawn, gang).unwrap();
+        // Alike, so that nobody waits; what the first one has is what counts.
+        for step in 0..2 {
+            learner.step(&batch(step, 0..2), 1e-3, step).unwrap();
+        }
+        learner.follow_first().unwrap();
+        let mut bytes = Vec::new();
+        for name in learner.state().keys() {
+            learner.write(name, &mut bytes).unwrap();
+        }
+        (bytes, learner.n_updates())
+    });
+    assert!(found.iter().all(|rank| *rank == found[0]));
+    assert_eq!(found[0].1, 2);
+}
+
+#[test]
+fn one_that_is_gone_is_told_to_all_others() {
+    let found = ranks(2, PATIENCE, |gang| {
+        let leaves = gang.rank() == 1;
+        let mut learner = Learner::new(
+            setup(Architecture::UnetResnet18, Optimizer::Sgd, Norms::OfBatch),
+            Start::Drawn,
+            gang,
+        )
+        .unwrap();
+        learner.step(&batch(0, 0..2), 1e-3, 0).unwrap();
+        if leaves {
+            return None;
+        }
+        learner.step(&batch(1, 0..2), 1e-3, 1).err()
+    });
+    let error = found[0].as_ref().expect("the other is told");
+    assert_eq!(error.kind, ErrorKind::Gang, "{error}");
+}
+
+#[test]
+fn what_can_not_be_a_gang_is_told() {
+    let short = Patience(Duration::from_millis(300));
+    let store = Store::serve(0, short).unwrap();
+    let error = Gang::meet(store, 2, 2, HERE, short).err().unwrap();
+    assert!(error.to_string().contains("rank 2 of 2: ranks count from 0"), "{error}");
+    let alone = Gang::meet(Store::serve(0, short).unwrap(), 0, 2, HERE, short).err().unwrap();
+    assert_eq!(alone.kind, ErrorKind::Gang);
+    assert!(alone.to_string().contains("rank 0 of 2 has not met the others"), "{alone}");
+    let nobody = Store::find("127.0.0.1", 1, short).err().unwrap();
+    assert!(nobody.to_string().contains("finding the gang's store at 127.0.0.1:1"), "{nobody}");
+}

@@ -1,0 +1,101 @@
+//! What is to be trained, as it is written down for ranks: a TOML file of a person's, or JSON of a worker's.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use swath_proto::train::TrainSpec;
+use swath_shard::Index;
+
+use crate::{
+    data::Shard,
+    error::{Result, TrainError},
+    store::Store,
+};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainFile {
+    /// What the keys of all that is written begin with: a folder under the root.
+    pub output: String,
+    pub shards: Shards,
+    pub train: TrainSpec,
+}
+
+/// Keys of tars under the root, each with its index beside it; or folders of them, which end in a slash.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shards {
+    pub train: Vec<String>,
+    #[serde(default)]
+    pub validation: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {why}")]
+pub struct BadTrainFile {
+    path: String,
+    why: String,
+}
+
+impl TrainFile {
+    /// Reads and checks it: JSON where its name says so, TOML otherwise.
+    pub fn read(path: &Path) -> std::result::Result<Self, BadTrainFile> {
+        let wrong = |why: String| BadTrainFile { path: path.display().to_string(), why };
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let file: Self = if path.extension().is_some_and(|extension| extension == "json") {
+            serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?
+        } else {
+            toml::from_str(&text).map_err(|error| wrong(error.to_string()))?
+        };
+        file.train.check().map_err(|error| wrong(format!("train: {error}")))?;
+        let folder = &file.output;
+        if !folder.ends_with('/') || folder.starts_with('/') || folder.split('/').any(|part| part == "..") {
+            return Err(wrong(format!(
+                "output = {folder:?}: must be a folder under the root, mine/ for instance"
+            )));
+        }
+        Ok(file)
+    }
+
+    /// The shards to train on, and those to validate on.
+    pub(crate) fn shards(&self, store: &Store) -> Result<(Vec<Shard>, Vec<Shard>)> {
+        let of = |named: &[String]| -> Result<Vec<Shard>> {
+            let mut shards = Vec::new();
+            for key in named {
+                if key.ends_with('/') {
+                    let mut found: Vec<String> = store.list(key)?;
+                    found.retain(|key| is_tar(key));
+                    // Stores list as they like; the order of chips is to be the same for all ranks.
+                    found.sort();
+                    if found.is_empty() {
+                        return Err(TrainError::config(format!("{key}: there is no .tar in it")));
+                    }
+                    for key in found {
+                        shards.push(shard(store, key)?);
+                    }
+                } else {
+                    shards.push(shard(store, key.clone())?);
+                }
+            }
+            Ok(shards)
+        };
+        Ok((of(&self.shards.train)?, of(&self.shards.validation)?))
+    }
+}
+
+fn is_tar(key: &str) -> bool {
+    Path::new(key).extension().is_some_and(|extension| extension == "tar")
+}
+
+fn shard(store: &Store, key: String) -> Result<Shard> {
+    let Some(stem) = key.strip_suffix(".tar") else {
+        return Err(TrainError::config(format!(
+            "{key}: shards are called *.tar, folders of them end in a slash"
+        )));
+    };
+    let index = format!("{stem}.idx");
+    let missing = || TrainError::data(format!("{index} is not there, the index that belongs beside {key}"));
+    let bytes = store.get(&index)?.ok_or_else(missing)?;
+    let index = Index::parse(&bytes).map_err(|error| TrainError::data(format!("{index}: {error}")))?;
+    Ok(Shard { key, index })
+}

@@ -1,0 +1,81 @@
+//! The work of one rank.
+
+use std::{io::Write, path::PathBuf, sync::mpsc, thread, time::Duration};
+
+use swath_model::Patience;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    file::TrainFile,
+    seat::Seat,
+    words::{Voice, Word},
+};
+use crate::{Job, Machine, Outcome, Result, store::Store};
+
+/// What this process is to do, and with what.
+pub struct Rank {
+    pub file: TrainFile,
+    pub seat: Seat,
+    pub store: Store,
+    /// Of the engine.
+    pub threads: u32,
+    /// Where encoders that were fetched are kept.
+    pub cache: PathBuf,
+}
+
+/// Threads that fetch and decode beside the one that computes.
+const LOADERS: u32 = 2;
+/// How long a rank waits for the others: the first one may fetch an encoder, or write a checkpoint to a slow store. That
+/// one has died or stands still is told sooner, by its supervisor.
+const PATIENCE: Patience = Patience(Duration::from_secs(600));
+const ALIVE_EVERY: Duration = Duration::from_secs(1);
+
+/// Trains as one rank, and tells of it; what comes of it is the last that it says. In a process that has called
+/// `swath_model::init_process`.
+pub fn work(rank: Rank, out: impl Write + Send, stop: &CancellationToken) -> Result<Outcome> {
+    let voice = Voice::new(out);
+    let outcome = thread::scope(|scope| {
+        let (over, is_over) = mpsc::channel::<()>();
+        let (alive, voice) = (&voice, &voice);
+        scope.spawn(move || {
+            loop {
+                if !alive.say(&Word::Alive) {
+                    // Nobody is left who would start it again, or wants what it makes.
+                    stop.cancel();
+                }
+                // Until the sender is gone.
+                if is_over.recv_timeout(ALIVE_EVERY) != Err(mpsc::RecvTimeoutError::Timeout) {
+                    break;
+                }
+            }
+        });
+        let outcome = learn(rank, voice, stop);
+        drop(over);
+        outcome
+    });
+    voice.say(&match &outcome {
+        Ok(outcome) => Word::Ended(outcome.clone()),
+        Err(error) => error.into(),
+    });
+    outcome
+}
+
+/// Ends the process at once: libraries would wait for ranks that are gone.
+pub fn leave(code: i32) -> ! {
+    // SAFETY: ends the process; all that was said is written, and all else is made for sudden ends.
+    unsafe { libc::_exit(code) }
+}
+
+fn learn(rank: Rank, voice: &Voice<impl Write>, stop: &CancellationToken) -> Result<Outcome> {
+    let Rank { file, seat, store, threads, cache } = rank;
+    let (train, validation) = file.shards(&store)?;
+    let gang = seat.take(PATIENCE, |port| {
+        voice.say(&Word::Opened(port));
+    })?;
+    let machine = Machine { threads, loaders: LOADERS, cache, mirror: None };
+    let job = Job { spec: file.train, train, validation, store, output: file.output, machine };
+    let mut tell = |progress| {
+        voice.say(&Word::Progress(progress));
+    };
+    crate::train(&job, gang, &mut tell, stop)
+}

@@ -1,0 +1,249 @@
+//! Ranks as processes: this very program, started again for each of them.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use swath_proto::train::TrainSpec;
+use swath_train::{
+    Kind, Outcome, Progress, Store, TrainError,
+    gang::{Rank, Ranks, Seat, Shards, TrainFile, leave, supervise, work},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Bench, squares};
+
+/// The folder of a rank's training; without it, the test that is a rank has nothing to do.
+const FOLDER: &str = "SWATH_TEST_GANG";
+const FILE: &str = "train.json";
+
+/// Batches that three ranks share unequally. Nothing but the order of sums differs between numbers of ranks.
+const SGD: &str = "architecture = \"tiny\"\nepochs = 3\nbatch = 4\nlr = 0.01\nseed = 3\noptimizer = \"sgd\"\n\
+                   checkpoint = { steps = 1 }";
+
+#[test]
+fn a_rank() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    swath_model::init_process();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let folder = Path::new(&folder);
+    let blobs = swath_backends::blobs::folder::Folder::open(folder).unwrap();
+    let rank = Rank {
+        file: TrainFile::read(&folder.join(FILE)).unwrap(),
+        seat: Seat::from_environment().unwrap().unwrap(),
+        store: Store::new(std::sync::Arc::new(blobs), runtime.handle().clone()),
+        threads: 1,
+        cache: folder.join("cache"),
+    };
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    runtime.spawn(async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::terminate()).unwrap().recv().await;
+        told.cancel();
+    });
+    leave(i32::from(work(rank, std::io::stdout(), &stop).is_err()));
+}
+
+/// Trains on several ranks; `watch` is told of every step and of the processes of the ranks.
+fn gang(
+    bench: &Bench,
+    spec: &TrainSpec,
+    chips: (u64, u64, u32),
+    n: u32,
+    watch: &mut dyn FnMut(Progress, &HashMap<u32, i32>),
+    stop: &CancellationToken,
+) -> Result<Outcome, TrainError> {
+    let job = bench.job(spec.clone(), chips);
+    let keys = |shards: &[swath_train::Shard]| shards.iter().map(|shard| shard.key.clone()).collect();
+    let file = TrainFile {
+        output: job.output.clone(),
+        shards: Shards { train: keys(&job.train), validation: keys(&job.validation) },
+        train: spec.clone(),
+    };
+    let folder = bench.folder.path();
+    std::fs::write(folder.join(FILE), serde_json::to_vec(&file).unwrap()).unwrap();
+    let command = || {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "gang::a_rank", "--nocapture"]).env(FOLDER, folder);
+        command
+    };
+    let mut progress = |now| watch(now, &processes(folder));
+    supervise(&Ranks { command: &command, n }, &mut progress, stop)
+}
+
+/// Rank and pid of each process that trains there.
+fn processes(folder: &Path) -> HashMap<u32, i32> {
+    let wanted = format!("{FOLDER}={}", folder.display());
+    let of = |pid: i32| -> Option<(u32, i32)> {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let variables: Vec<&str> =
+            environment.split(|byte| *byte == 0).filter_map(|word| std::str::from_utf8(word).ok()).collect();
+        variables.contains(&wanted.as_str()).then_some(())?;
+        let rank = variables.iter().find_map(|variable| variable.strip_prefix("RANK="))?;
+        Some((rank.parse().ok()?, pid))
+    };
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    pids.filter_map(|entry| of(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+fn send(pid: i32, signal: i32) {
+    // SAFETY: a process that this test has started.
+    unsafe { libc::kill(pid, signal) };
+}
+
+fn unwatched(_: Progress, _: &HashMap<u32, i32>) {}
+
+fn finished(outcome: Result<Outcome, TrainError>) {
+    assert!(matches!(outcome, Ok(Outcome::Finished(_))), "{outcome:?}");
+}
+
+const CHIPS: (u64, u64, u32) = (12, 5, 32);
+
+/// Weights, moments and scores of one process, within what another order of sums makes.
+fn assert_near(bench: &Bench, whole: &Bench) {
+    let [one, other] = [bench, whole].map(|bench| {
+        swath_weights::TensorFile::from_bytes("last", bench.read("last.safetensors").clone()).unwrap()
+    });
+    assert!(one.names().eq(other.names()));
+    for name in one.names() {
+        for (a, b) in one.f32(name).unwrap().iter().zip(other.f32(name).unwrap()) {
+            assert!((a - b).abs() <= 1e-5, "{name}: {a} and {b}");
+        }
+    }
+    for column in ["epoch", "lr", "train_loss", "validation_loss", "iou", "iou_1"] {
+        let [one, other] = [bench, whole].map(|bench| crate::column(&bench.read("log.csv"), column));
+        assert_eq!(one.len(), other.len());
+        assert!(one.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-4), "{column}: {one:?} {other:?}");
+    }
+}
+
+fn alone(spec: &TrainSpec) -> Bench {
+    let whole = Bench::new();
+    crate::run(&whole.job(spec.clone(), CHIPS));
+    whole
+}
+
+#[test]
+fn two_and_three_ranks_train_as_one() {
+    let spec = squares::spec(SGD);
+    let whole = alone(&spec);
+    for n in [2, 3] {
+        let (bench, mut told) = (Bench::new(), Vec::new());
+        let mut watch = |now: Progress, ranks: &HashMap<u32, i32>| told.push((now, ranks.len()));
+        finished(gang(&bench, &spec, CHIPS, n, &mut watch, &CancellationToken::new()));
+        assert_near(&bench, &whole);
+        let steps: Vec<_> = told.iter().filter(|(now, _)| !now.validates).collect();
+        assert_eq!(steps.len(), 9, "the first rank alone tells of steps");
+        assert!(steps.iter().all(|(now, _)| now.samples == 12 && now.loss.is_some()));
+        assert_eq!(told[0].1, n as usize);
+    }
+}
+
+#[test]
+fn whoever_is_killed_the_training_goes_on_as_if_nothing_had_been() {
+    let spec = squares::spec(SGD);
+    let whole = alone(&spec);
+    let bench = Bench::new();
+    // After so many steps have been told of: these ranks.
+    let mut kills = vec![(2, vec![1]), (4, vec![0]), (6, vec![0, 1, 2])];
+    let mut steps = 0;
+    let mut watch = |now: Progress, ranks: &HashMap<u32, i32>| {
+        steps += u32::from(!now.validates);
+        if kills.first().is_some_and(|(after, _)| steps >= *after) {
+            let (_, killed) = kills.remove(0);
+            killed.iter().for_each(|rank| send(ranks[rank], libc::SIGKILL));
+        }
+    };
+    finished(gang(&bench, &spec, CHIPS, 3, &mut watch, &CancellationToken::new()));
+    assert!(kills.is_empty());
+    assert_near(&bench, &whole);
+}
+
+#[test]
+fn one_that_stands_still_is_noticed_and_started_again() {
+    let spec = squares::spec(SGD);
+    let whole = alone(&spec);
+    let (bench, mut stopped, mut went_on) = (Bench::new(), None, None);
+    let mut watch = |_: Progress, ranks: &HashMap<u32, i32>| match stopped {
+        None => {
+            send(ranks[&1], libc::SIGSTOP);
+            stopped = Some(Instant::now());
+        }
+        Some(since) if went_on.is_none() && since.elapsed() > Duration::from_secs(5) => {
+            went_on = Some(since.elapsed());
+        }
+        Some(_) => {}
+    };
+    finished(gang(&bench, &spec, CHIPS, 2, &mut watch, &CancellationToken::new()));
+    println!("noticed, and going on after {went_on:?}");
+    assert!(went_on.is_some(), "it did not wait for the one that stood still");
+    assert_near(&bench, &whole);
+}
+
+#[test]
+fn a_training_that_is_stopped_goes_on_with_another_number_of_ranks() {
+    let spec = squares::spec(&SGD.replace("steps = 1", "steps = 1000"));
+    let whole = alone(&spec);
+    let bench = Bench::new();
+    let stop = CancellationToken::new();
+    let mut watch = |now: Progress, _: &HashMap<u32, i32>| {
+        if now.epoch == 2 && !now.validates {
+            stop.cancel();
+        }
+    };
+    let outcome = gang(&bench, &spec, CHIPS, 2, &mut watch, &stop);
+    assert!(matches!(outcome, Ok(Outcome::Stopped { epoch: 2 | 3, .. })), "{outcome:?}");
+    finished(gang(&bench, &spec, CHIPS, 3, &mut unwatched, &CancellationToken::new()));
+    assert_near(&bench, &whole);
+}
+
+#[test]
+fn what_would_fail_again_is_told_and_not_tried_again() {
+    let bench = Bench::new();
+    let spec = squares::spec(SGD);
+    let error = gang(&bench, &spec, (12, 5, 32), 5, &mut unwatched, &CancellationToken::new()).unwrap_err();
+    assert_eq!(error.kind, Kind::Config);
+    assert_eq!(error.to_string(), "4 chips a step for 5 ranks: this network takes 1 for each at least");
+    // A chip that one of them alone meets.
+    let command = || Command::new("/bin/true");
+    bench.job(spec.clone(), CHIPS);
+    let tar = bench.folder.path().join("shard-1.tar");
+    let mut bytes = std::fs::read(&tar).unwrap();
+    bytes[600] ^= 0xff;
+    let job = squares::spec(SGD);
+    let error = broken(&bench, &job, &tar, &bytes);
+    assert_eq!(error.kind, Kind::Data);
+    assert!(
+        error.to_string().contains("shard-1.tar: chip squares/x192_y0_32x32: the image can't be read"),
+        "{error}"
+    );
+    // Nobody ever says a word.
+    let error =
+        supervise(&Ranks { command: &command, n: 2 }, &mut |_| {}, &CancellationToken::new()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "3 times in a row the ranks came to no step; the last time rank 0 has left with code 0"
+    );
+}
+
+/// Trains with a shard that is not what it was.
+fn broken(bench: &Bench, spec: &TrainSpec, tar: &Path, bytes: &[u8]) -> TrainError {
+    let file = TrainFile {
+        output: "training/".into(),
+        shards: Shards { train: vec!["shard-0.tar".into(), "shard-1.tar".into()], validation: Vec::new() },
+        train: spec.clone(),
+    };
+    let folder = bench.folder.path();
+    std::fs::write(tar, bytes).unwrap();
+    std::fs::write(folder.join(FILE), serde_json::to_vec(&file).unwrap()).unwrap();
+    let command = || {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "gang::a_rank", "--nocapture"]).env(FOLDER, folder);
+        command
+    };
+    supervise(&Ranks { command: &command, n: 2 }, &mut |_| {}, &CancellationToken::new()).unwrap_err()
+}
