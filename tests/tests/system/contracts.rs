@@ -22,7 +22,7 @@ async fn rabbitmq_keeps_the_contract() {
 async fn sqs_keeps_the_contract() {
     let queue = shared().s3.sqs_url("contract");
     let open = async || open_queue(&queue, ROOT).await.expect("connecting");
-    contract::queue::all(open().await, open().await, Some(Duration::from_secs(2))).await;
+    contract::queue::all(open().await, open().await, Some(Duration::from_secs(10))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,10 @@
 //! Every item twice, in another order, hours late; and messages that are no items at all. Coordinator and workers run in this
 //! process, so that the queue between them can be made to misbehave.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use swath_backends::{
     open::Doors,
@@ -11,7 +14,11 @@ use swath_backends::{
     },
 };
 use swath_coordinator::{freeze, run};
-use swath_proto::{ids::Digest, keys, status::RunState};
+use swath_proto::{
+    ids::{Digest, RunId},
+    keys,
+    status::RunState,
+};
 use swath_worker::{run::Config, supervise::Inheritance};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +27,9 @@ use crate::{
     same_bytes::reference,
     site::{Kind, Made, Site, pipeline},
 };
+
+/// Against hanging for ever, not a measure of speed.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 fn worker(name: &str, site: &Site) -> Config {
     Config {
@@ -58,7 +68,7 @@ async fn to_the_end(site: &Site, doors: &Doors) -> String {
     let id = frozen.record.run;
     let me = run::Me { name: "coordinator".parse().expect("a name"), lease: run::LEASE };
     let served = run::serve(&id, doors, &me, watch, CancellationToken::new());
-    let status = tokio::time::timeout(Duration::from_secs(120), served).await;
+    let status = tokio::time::timeout(PATIENCE, served).await;
     let status = status.expect("it comes to no end").expect("serving").expect("it was not stopped");
     assert_eq!(status.state, RunState::Done, "{status:?}");
     stop.cancel();
@@ -69,6 +79,35 @@ async fn to_the_end(site: &Site, doors: &Doors) -> String {
     let items: u64 = status.stages.values().map(|stage| stage.items).sum();
     assert_eq!(snapshot.n_done(), items, "the ledger does not count each item once");
     id.to_string()
+}
+
+/// Until nothing is left of `n` messages: none waits, nobody holds anything, and `done` items are done.
+async fn work_through(site: &Site, doors: &Doors, run: &RunId, n: usize, done: u64) {
+    let (nothing, started) = ((0, 0, done), Instant::now());
+    let left = async || {
+        let waiting = doors.queue.waiting(Lane::Cpu).await.expect("counting");
+        let held = doors.ledger.held(run).await.expect("holds");
+        let snapshot = doors.ledger.snapshot(run).await.expect("a snapshot");
+        (waiting, held.len(), snapshot.n_done())
+    };
+    // The broker counts them a moment later.
+    while left().await.0 < n as u64 {
+        assert!(started.elapsed() < PATIENCE, "{n} messages were published: {:?}", left().await);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // What a worker has received and not begun when it is stopped is left to the next one.
+    while left().await != nothing {
+        let stop = CancellationToken::new();
+        let config = worker("late", site);
+        let worked = swath_worker::run::run(config, doors.clone(), Inheritance::default(), stop.clone());
+        let worked = tokio::spawn(worked);
+        while left().await != nothing && !worked.is_finished() {
+            assert!(started.elapsed() < PATIENCE, "waiting, held, done: {:?}, not {nothing:?}", left().await);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        stop.cancel();
+        worked.await.expect("a worker panicked").expect("a worker failed");
+    }
 }
 
 fn multi_thread() -> tokio::runtime::Runtime {
@@ -106,16 +145,9 @@ fn messages_out_of_order_and_hours_late_make_the_same_bytes() {
                 }
                 let n = late.deliver_again().await.expect("publishing");
                 assert!(n as u64 >= done, "{n} messages for {done} items");
-                let idle_exit = Some(Duration::from_secs(3));
-                let config = Config { idle_exit, ..worker("late", &site) };
-                let stop = CancellationToken::new();
-                let worked = swath_worker::run::run(config, doors.clone(), Inheritance::default(), stop);
-                worked.await.expect("a worker failed");
-                let waiting = doors.queue.waiting(Lane::Cpu).await.expect("counting");
+                work_through(&site, &doors, &id, n, done).await;
                 let snapshot = doors.ledger.snapshot(&id).await.expect("a snapshot");
-                assert_eq!((waiting, snapshot.n_done()), (0, done), "forgotten: {is_forgotten}");
                 assert!(snapshot.buried.is_empty(), "forgotten: {is_forgotten}");
-                assert_eq!(doors.ledger.held(&id).await.expect("holds"), []);
             }
             run
         });

@@ -133,7 +133,7 @@ fn an_item_that_hangs_inside_native_code_is_ended_with_its_worker_and_buried() {
     let run = submit(&site, &file);
     let _coordinator = site.start(&["coordinator"]);
     // The lease is long: only its supervisor can end it.
-    let args = ["worker", "--lease", "600", "--item-limit", "3"];
+    let args = ["worker", "--lease", "600", "--item-limit", "30"];
     let worker = site.start_with(&args, faults::environment(Fault::Hang, "victim.tif"));
     let status = site.wait(&run, PATIENCE);
     let failed = only_failure(&status);

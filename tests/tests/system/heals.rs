@@ -14,7 +14,10 @@ use crate::{
     site::{Kind, Made, Process, Site, pipeline},
 };
 
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Against hanging for ever, not a measure of speed.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// On a busy machine a worker is late with its lease now and then, and nothing is to be buried for that.
+const RUN: &str = "max_failures = 20";
 /// A network that takes its time, so that the run outlives what is done to it.
 pub const SLOW: [&str; 4] = ["--set", "model.architecture=unet-resnet18", "--set", "predict.margin_px=16"];
 
@@ -27,7 +30,7 @@ pub struct Busy {
     pub site: Site,
     pub run: String,
     wanted: fn() -> &'static Made,
-    _processes: Vec<Process>,
+    processes: Vec<Process>,
 }
 
 impl Busy {
@@ -41,12 +44,12 @@ impl Busy {
     }
 
     fn start_with(site: Site, settings: &[&str], wanted: fn() -> &'static Made) -> Self {
-        let file = pipeline(&site, "item_px = 64", "");
+        let file = pipeline(&site, "item_px = 64", RUN);
         let output = site.swath(&[&["submit", file.to_str().expect("UTF-8")], settings].concat(), 0);
         let run = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let worker = || site.start(&["worker", "--lease", "2", "--grace", "1"]);
         let processes = vec![site.start(&["coordinator"]), worker(), worker()];
-        Self { site, run, wanted, _processes: processes }
+        Self { site, run, wanted, processes }
     }
 
     /// Waits until some outputs are there, and more are to come.
@@ -56,6 +59,7 @@ impl Busy {
             assert!(started.elapsed() < PATIENCE, "nothing gets done");
             std::thread::sleep(Duration::from_millis(20));
         }
+        self.processes.iter().for_each(Process::no_more_tries);
     }
 
     /// The fault has struck a run at work, not one that was over.

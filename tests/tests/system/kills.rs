@@ -18,6 +18,8 @@ use crate::{
 const LEASE: &str = "2";
 /// A fleet that has got nothing done for so long is disturbed all the same.
 const STUCK: Duration = Duration::from_secs(4);
+/// Against hanging for ever, not a measure of speed.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 pub struct Fleet<'a> {
     site: &'a Site,
@@ -81,7 +83,7 @@ fn round(kind: Kind, most: u32, draw: &mut StdRng) -> u32 {
         fleet.kill_one(draw);
         killed += 1;
     }
-    let status = site.wait(&run, Duration::from_secs(180));
+    let status = site.wait(&run, PATIENCE);
     assert_eq!(status.state, RunState::Done, "{status:?}");
     for (stage, count) in &status.stages {
         assert_eq!((count.done, count.buried), (count.items, 0), "{stage} after {killed} kills");

@@ -14,7 +14,8 @@ use swath_tests::imds::Imds;
 
 use crate::site::{Kind, Process, Site, pipeline};
 
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Against hanging for ever, not a measure of speed.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
@@ -65,8 +66,8 @@ fn claims(site: &Site, run: &str) -> Vec<Claim> {
 /// Of predictions, in a run that is `slow`: six rows of six.
 const N_ITEMS: u32 = 36;
 
-/// A run of more work than is done in the five seconds after which a worker asks for notices again: an item of
-/// one window takes as long as a full batch.
+/// A run of more work than is done until a worker asks for notices again: that is after five seconds or, where an
+/// answer was late, after half a minute. An item of one window takes as long as two full batches.
 fn slow(site: &Site) -> String {
     let file = pipeline(site, "item_px = 256", "");
     let slow = [
@@ -76,14 +77,16 @@ fn slow(site: &Site) -> String {
         "predict.core_px=256",
         "--set",
         "predict.margin_px=32",
+        "--set",
+        "predict.augment=d4",
     ];
     let output = site.swath(&[&["submit", file.to_str().expect("UTF-8")], &slow[..]].concat(), 0);
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// It leaves by itself, and well.
-fn leaves(mut worker: Process) {
-    let code = until("the worker's end", || worker.0.try_wait().expect("its state")).code();
+fn leaves(worker: Process) {
+    let code = until("the worker's end", || worker.ended()).code();
     assert_eq!(code, Some(0));
 }
 
@@ -99,6 +102,7 @@ fn a_worker_whose_spot_instance_is_interrupted_hands_back_in_time_and_nothing_is
         let worker = site.start_with(&LEASE, [imds.environment()]);
         until("the metadata to be asked", || (imds.asked() >= 2).then_some(()));
         holds_predictions(&site, &run);
+        worker.no_more_tries();
         // Too little time for anything but handing back.
         imds.interrupt("2020-01-01T00:00:00Z");
         leaves(worker);

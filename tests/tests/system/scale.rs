@@ -45,13 +45,13 @@ fn print(name: &str, value: f64, unit: &str, process: &Process, since: Instant) 
 
 /// The most it has had.
 fn rss_mib(process: &Process) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.0.id())).expect("a live process");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).expect("a live process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
     line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
 }
 
 fn cpu_s(process: &Process) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.0.id())).expect("a live process");
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).expect("a live process");
     let fields = stat[stat.rfind(')').expect("a name") + 1..].split_whitespace().skip(11).take(2);
     let ticks: f64 = fields.map(|ticks| ticks.parse::<f64>().expect("a number")).sum();
     // SAFETY: a plain call.

@@ -3,13 +3,20 @@
 use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    sync::OnceLock,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
-use swath_backends::open::{Doors, Urls, open};
-use swath_proto::{item::Stage, status::RunStatus};
+use swath_backends::open::{Doors, Urls, open, open_ledger};
+use swath_proto::{ids::RunId, item::Stage, status::RunStatus};
+
+/// How long the test itself tries to get in where servers are busy.
+const LET_IN_WITHIN: Duration = Duration::from_secs(120);
+/// Between two looks at a process that may have to be started again.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What a process leaves with that no server lets in.
+const UNREACHABLE: i32 = 4;
 
 /// The embedded twins in a folder, or the real servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +100,10 @@ impl Site {
         output
     }
 
+    /// Of real servers a busy one may let nobody in: whoever leaves for that is started again, here and in the two
+    /// below.
     pub fn start(&self, args: &[&str]) -> Process {
-        self.start_command(self.command(args))
+        self.spawn(self.command(args), self.kind == Kind::Servers)
     }
 
     /// With variables of its own.
@@ -105,28 +114,35 @@ impl Site {
     ) -> Process {
         let mut command = self.command(args);
         command.envs(variables);
-        self.start_command(command)
+        self.spawn(command, self.kind == Kind::Servers)
     }
 
     /// In a process group of its own, for [`Process::kill_group`].
     pub fn start_group(&self, args: &[&str]) -> Process {
         let mut command = self.command(args);
         command.process_group(0);
-        self.start_command(command)
+        self.spawn(command, self.kind == Kind::Servers)
     }
 
-    pub fn start_command(&self, mut command: Command) -> Process {
+    /// Never started again.
+    pub fn start_command(&self, command: Command) -> Process {
+        self.spawn(command, false)
+    }
+
+    fn spawn(&self, mut command: Command, again: bool) -> Process {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.path("processes.log"))
             .expect("opening the log");
-        let child = command
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log)
-            .spawn()
-            .expect("starting swath");
-        Process(child)
+        command.stdout(log.try_clone().expect("a second handle")).stderr(log);
+        let child = command.spawn().expect("starting swath");
+        let process = Process(Arc::new(Mutex::new(Running { command, child, again })));
+        if again {
+            let running = process.0.clone();
+            std::thread::spawn(move || look_after(&running));
+        }
+        process
     }
 
     /// What the processes of this site have told.
@@ -147,7 +163,7 @@ impl Site {
     /// Opens the site's doors in this process.
     pub async fn doors(&self) -> Doors {
         let urls = Urls { root: self.root.clone(), queue: self.queue.clone(), ledger: self.ledger.clone() };
-        open(&urls).await.expect("opening the doors")
+        patiently("opening the doors", async || open(&urls).await).await
     }
 
     pub fn status(&self, run: &str) -> Option<RunStatus> {
@@ -159,9 +175,9 @@ impl Site {
     pub fn predicted(&self, run: &str) -> u32 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
-            let ledger =
-                swath_backends::open::open_ledger(&self.ledger, &self.root).await.expect("the ledger");
-            let snapshot = ledger.snapshot(&run.parse().expect("a run's name")).await.expect("a snapshot");
+            let run: RunId = run.parse().expect("a run's name");
+            let look = async || open_ledger(&self.ledger, &self.root).await?.snapshot(&run).await;
+            let snapshot = patiently("looking at the ledger", look).await;
             let bits = snapshot.done.get(&(Stage::Predict, 0));
             bits.map_or(0, |bits| bits.iter().map(|byte| byte.count_ones()).sum())
         })
@@ -209,14 +225,78 @@ impl Site {
     }
 }
 
+/// Calls again while servers are too busy to answer.
+async fn patiently<T>(what: &str, mut call: impl AsyncFnMut() -> swath_backends::Result<T>) -> T {
+    let started = Instant::now();
+    loop {
+        match call().await {
+            Err(error)
+                if error.kind == swath_backends::Kind::Transient && started.elapsed() < LET_IN_WITHIN =>
+            {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            answer => return answer.expect(what),
+        }
+    }
+}
+
 /// A process that does not outlive its test.
-pub struct Process(pub Child);
+pub struct Process(Arc<Mutex<Running>>);
+
+struct Running {
+    command: Command,
+    child: Child,
+    /// Whether it is started again where it leaves because no server has let it in.
+    again: bool,
+}
+
+impl Running {
+    fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().expect("its state")?;
+        if self.again && status.code() == Some(UNREACHABLE) {
+            self.child = self.command.spawn().expect("starting swath");
+            return None;
+        }
+        Some(status)
+    }
+}
+
+fn lock(running: &Mutex<Running>) -> MutexGuard<'_, Running> {
+    running.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Until it has ended, or is not to be started again.
+fn look_after(running: &Mutex<Running>) {
+    loop {
+        let mut running = lock(running);
+        if !running.again || running.ended().is_some() {
+            return;
+        }
+        drop(running);
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
 
 impl Process {
+    fn running(&self) -> MutexGuard<'_, Running> {
+        lock(&self.0)
+    }
+
+    /// It works by now: should it leave, it has a reason that the test is to see.
+    pub fn no_more_tries(&self) {
+        self.running().again = false;
+    }
+
+    pub fn id(&self) -> u32 {
+        self.running().child.id()
+    }
+
     /// As when the power goes: no chance to say anything.
     pub fn kill(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let mut running = self.running();
+        running.again = false;
+        let _ = running.child.kill();
+        let _ = running.child.wait();
     }
 
     /// The process and all that it has started, at once.
@@ -227,12 +307,12 @@ impl Process {
 
     pub fn signal_group(&self, signal: libc::c_int) {
         // SAFETY: a group that was made for our own child, which is not yet waited for.
-        unsafe { libc::kill(-(self.0.id() as libc::pid_t), signal) };
+        unsafe { libc::kill(-(self.id() as libc::pid_t), signal) };
     }
 
     /// Gives the worker under its supervisor the signal that a bad pointer would give.
     pub fn crash_child(&self) {
-        let pid = self.0.id();
+        let pid = self.id();
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
         let child = children.ok().and_then(|children| children.split(' ').next()?.parse().ok());
         let Some(child) = child else { return };
@@ -244,14 +324,21 @@ impl Process {
         }
     }
 
-    pub fn has_ended(&mut self) -> bool {
-        self.0.try_wait().is_ok_and(|status| status.is_some())
+    /// None while it runs, or is to run again.
+    pub fn ended(&self) -> Option<ExitStatus> {
+        self.running().ended()
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended().is_some()
     }
 
     pub fn terminate(&mut self) -> Option<i32> {
+        let mut running = self.running();
+        running.again = false;
         // SAFETY: our own child, not yet waited for.
-        unsafe { libc::kill(self.0.id() as libc::pid_t, libc::SIGTERM) };
-        self.0.wait().ok().and_then(|status| status.code())
+        unsafe { libc::kill(running.child.id() as libc::pid_t, libc::SIGTERM) };
+        running.child.wait().ok().and_then(|status| status.code())
     }
 }
 

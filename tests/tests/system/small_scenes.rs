@@ -397,7 +397,7 @@ fn what_is_finished_is_noted_with_its_digest() {
 
 /// The most memory that a process has had.
 fn peak_mib(process: &Process) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.0.id())).expect("a process");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).expect("a process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its memory");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
 }

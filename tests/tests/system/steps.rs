@@ -97,65 +97,84 @@ fn a_step_that_fails_is_told_with_what_it_said_and_can_be_replayed() {
     assert!(Path::new(&site.root).exists());
 }
 
-/// Says in a file when it begins and ends; in between there is time for another worker.
-const SLEEP: &str = "
+/// Says in a file when it begins, in which process, and when it ends; in between it waits for another file, but not
+/// for ever.
+const WAIT: &str = "
 import os, sys, time
-note, out = sys.argv[1:]
+note, go, out = sys.argv[1:]
 say = lambda word: os.write(os.open(note, os.O_WRONLY | os.O_APPEND | os.O_CREAT), word.encode())
-say('begun ')
-time.sleep(15)
+say(f'begun {os.getpid()} ')
+for _ in range(3000):
+    if os.path.exists(go):
+        break
+    time.sleep(0.1)
 say('ended ')
-open(out, 'w').write('slept')
+open(out, 'w').write('waited')
 ";
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < PATIENCE, "waiting until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether it is a process, and one that has not ended: those have no command line any more.
+fn lives(word: &str) -> bool {
+    std::fs::read(format!("/proc/{word}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
 
 #[test]
 fn a_step_whose_lease_went_to_another_is_ended_and_commits_nothing() {
     let site = Site::new(Kind::Servers);
     let file = pipeline(&site, "", "");
-    let note = site.path("note");
+    let (note, go) = (site.path("note"), site.path("go"));
     let step = format!(
-        "\n[[steps]]\nname = \"sleep\"\nfor = \"scene\"\ncommand = [\"python3\", \"sleep.py\", \"{}\", \
-         \"{{out:slept.txt}}\"]\ninputs = [\"prediction\"]\noutputs = [\"slept.txt\"]\n",
-        note.display()
+        "\n[[steps]]\nname = \"wait\"\nfor = \"scene\"\ncommand = [\"python3\", \"wait.py\", \"{}\", \"{}\", \
+         \"{{out:waited.txt}}\"]\ninputs = [\"prediction\"]\noutputs = [\"waited.txt\"]\n",
+        note.display(),
+        go.display()
     );
     let text = std::fs::read_to_string(&file).expect("the pipeline");
     std::fs::write(&file, text + &step).expect("writing the pipeline");
-    std::fs::write(site.path("sleep.py"), SLEEP).expect("writing a script");
+    std::fs::write(site.path("wait.py"), WAIT).expect("writing a script");
     let output = site.swath(&["submit", file.to_str().expect("UTF-8")], 0);
     let run = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let _coordinator = site.start(&["coordinator"]);
-    let worker = || site.start(&["worker", "--lease", "2", "--allow-steps"]);
-    let until = |what: &str, said: usize| {
-        let started = Instant::now();
-        while std::fs::read_to_string(&note).unwrap_or_default().matches(what).count() < said {
-            assert!(started.elapsed() < PATIENCE, "{what} was not said {said} times");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
+    let worker = || site.start(&["worker", "--lease", "5", "--allow-steps"]);
+    let said = || std::fs::read_to_string(&note).unwrap_or_default();
+    let begun = || said().matches("begun").count();
     let _first = worker();
-    until("begun", 1);
+    until("a command begins", || begun() > 0);
     // It stands still, and its command does not.
     let pid = holder(&site, &run);
     signal(pid, libc::SIGSTOP);
     let _second = worker();
-    until("begun", 2);
+    until("another worker begins", || begun() > 1);
     signal(pid, libc::SIGCONT);
+    until("the first one hears of it", || site.log().contains("its lease is lost for good: stopped here"));
+    until("its command is ended", || said().split_whitespace().filter(|word| lives(word)).count() < 2);
+    std::fs::write(&go, "").expect("letting the other one end");
     let status = site.wait(&run, PATIENCE);
     assert_eq!((status.state, status.n_failures), (RunState::Done, 0), "{status:?}");
-    let said = std::fs::read_to_string(&note).expect("what the commands have said");
-    assert_eq!(said.matches("ended").count(), 1, "both commands went on to their end: {said}");
-    assert!(site.log().contains("its lease is lost for good: stopped here"), "{}", site.log());
-    assert_eq!(site.object(&format!("steps/{run}/sleep/scene-1/slept.txt")), b"slept");
+    assert_eq!(said().matches("ended").count(), 1, "both commands went on to their end: {}", said());
+    assert_eq!(site.object(&format!("steps/{run}/wait/scene-1/waited.txt")), b"waited");
 }
 
-/// The process that holds the step.
+/// The process that holds the step. One that was late with its lease holds it again in a moment.
 fn holder(site: &Site, run: &str) -> libc::pid_t {
-    let held = crate::heals::block_on(async {
-        let ledger = site.doors().await.ledger;
-        ledger.held(&run.parse().expect("a run's name")).await.expect("holds")
-    });
-    let worker =
-        held.iter().find(|(place, _)| place.stage == Stage::Step).expect("a step that is held").1.clone();
-    // A worker's name says its process.
-    worker.as_str().rsplit('-').nth(1).and_then(|pid| pid.parse().ok()).expect("a process")
+    let started = Instant::now();
+    loop {
+        let held = crate::heals::block_on(async {
+            let ledger = site.doors().await.ledger;
+            ledger.held(&run.parse().expect("a run's name")).await.expect("holds")
+        });
+        if let Some((_, worker)) = held.iter().find(|(place, _)| place.stage == Stage::Step) {
+            // A worker's name says its process.
+            return worker.as_str().rsplit('-').nth(1).and_then(|pid| pid.parse().ok()).expect("a process");
+        }
+        assert!(started.elapsed() < PATIENCE, "nobody holds the step");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -5,10 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use swath_backends::{
-    open::{Urls, open},
-    queue::Lane,
-};
+use swath_backends::{open::Doors, queue::Lane};
 use swath_proto::{item::Stage, status::RunState};
 
 use crate::{
@@ -16,7 +13,10 @@ use crate::{
     site::{Kind, Made, Site, pipeline},
 };
 
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Against hanging for ever, not a measure of speed.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// What nobody stands in the way of is written by then.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
 
 pub fn signal(pid: i32, signal: libc::c_int) {
     // SAFETY: a process that this test has started.
@@ -36,6 +36,10 @@ fn holders(site: &Site, run: &str) -> BTreeSet<i32> {
 
 /// Stops the only worker while it holds items, once so many are done; returns its process.
 pub fn stop_with_items_in_hand(site: &Site, run: &str, done: u32) -> i32 {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let doors = runtime.block_on(site.doors());
+    // Once while nobody stands still: on a busy machine the way there takes seconds.
+    let _ = runtime.block_on(can_write(&doors));
     let started = Instant::now();
     loop {
         assert!(started.elapsed() < PATIENCE, "it never holds anything");
@@ -43,7 +47,7 @@ pub fn stop_with_items_in_hand(site: &Site, run: &str, done: u32) -> i32 {
             && let Some(pid) = holders(site, run).into_iter().next()
         {
             signal(pid, libc::SIGSTOP);
-            if others_can_write(site) && !holders(site, run).is_empty() {
+            if runtime.block_on(others_can_write(&doors)) && !holders(site, run).is_empty() {
                 return pid;
             }
             signal(pid, libc::SIGCONT);
@@ -53,19 +57,13 @@ pub fn stop_with_items_in_hand(site: &Site, run: &str, done: u32) -> i32 {
 }
 
 /// It does not stand still with a lock of the embedded twins' files in hand.
-fn others_can_write(site: &Site) -> bool {
-    let urls = Urls { root: site.root.clone(), queue: site.queue.clone(), ledger: site.ledger.clone() };
-    let (tell, told) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let written = runtime.block_on(async {
-            let doors = open(&urls).await?;
-            doors.ledger.resign("an office that nobody has", &"nobody".parse().expect("a name")).await?;
-            doors.queue.purge(Lane::Gpu).await
-        });
-        let _ = tell.send(written.is_ok());
-    });
-    told.recv_timeout(Duration::from_secs(3)).unwrap_or(false)
+async fn others_can_write(doors: &Doors) -> bool {
+    tokio::time::timeout(WRITTEN_WITHIN, can_write(doors)).await.is_ok_and(|written| written.is_ok())
+}
+
+async fn can_write(doors: &Doors) -> swath_backends::Result<()> {
+    doors.ledger.resign("an office that nobody has", &"nobody".parse().expect("a name")).await?;
+    doors.queue.purge(Lane::Gpu).await
 }
 
 fn ends_without(kind: Kind) {

@@ -223,15 +223,18 @@ fn a_training_that_is_killed_again_and_again_ends_as_one_that_is_not() {
     }
     let (whole, killed) = (Bench::new(), Bench::new());
     run(&whole.job(spec(), chips));
-    let mut kills = 0;
-    for attempt in 0..200_u64 {
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+    let start = || {
+        std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "a_training_that_is_killed_again_and_again_ends_as_one_that_is_not"])
             .env(CHILD, killed.folder.path())
             .stdout(std::process::Stdio::null())
             .spawn()
-            .unwrap();
-        // Longer each time, so that even a busy machine gets there.
+            .unwrap()
+    };
+    let mut kills = 0;
+    for attempt in 0..200_u64 {
+        let mut child = start();
+        // Longer each time, so that even a busy machine gets somewhere.
         std::thread::sleep(std::time::Duration::from_millis(60 + 37 * attempt % 111 + 15 * attempt));
         if let Some(status) = child.try_wait().unwrap() {
             assert!(status.success());
@@ -241,6 +244,8 @@ fn a_training_that_is_killed_again_and_again_ends_as_one_that_is_not() {
         child.wait().unwrap();
         kills += 1;
     }
+    // However far it came: the last one is left alone.
+    assert!(start().wait().unwrap().success());
     println!("{kills} kills");
     assert!(kills > 2);
     assert_same(&killed.read("last.safetensors"), &whole.read("last.safetensors"));

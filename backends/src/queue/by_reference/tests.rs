@@ -9,7 +9,7 @@ use crate::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const LEASE: Duration = Duration::from_secs(2);
+const LEASE: Duration = Duration::from_secs(5);
 const LONG: &[u8] = b"longer than eight bytes";
 
 fn embedded(folder: &Path) -> EmbeddedQueue {

@@ -22,7 +22,7 @@ async fn next(receiver: &mut dyn Receiver) -> Delivery {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_embedded_queue_keeps_the_contract() {
     let folder = tempfile::tempdir().expect("a folder");
-    let lease = Duration::from_secs(2);
+    let lease = Duration::from_secs(5);
     let open = || Arc::new(open(folder.path(), lease));
     contract::queue::all(open(), open(), Some(lease)).await;
 }
