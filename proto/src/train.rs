@@ -85,10 +85,12 @@ pub enum Optimizer {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Norms {
-    /// The mean and variance of the batch, of each rank's part of it; what they are over time is remembered for
+    /// The mean and variance of the batch, on whatever number of ranks; what they are over time is remembered for
     /// predicting.
     #[default]
     OfBatch,
+    /// Those of each rank's part of it: for ranks whose network is slow, and whose parts are large.
+    OfPart,
     /// What is remembered from before: for few or small batches, and weights that were learnt on many.
     Frozen,
 }

@@ -74,6 +74,7 @@ fn train(pipeline: &Pipeline, init: Option<Weights>) -> anyhow::Result<TrainSpec
         weight_decay: entry.weight_decay,
         norms: match entry.batch_norm {
             pipeline::BatchNorm::Batch => Norms::OfBatch,
+            pipeline::BatchNorm::Local => Norms::OfPart,
             pipeline::BatchNorm::Frozen => Norms::Frozen,
         },
         schedule: match entry.schedule {

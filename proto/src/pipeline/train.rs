@@ -82,8 +82,10 @@ pub enum Optimizer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchNorm {
-    /// By the mean and variance of each batch.
+    /// By the mean and variance of each batch, on whatever number of ranks.
     Batch,
+    /// By those of each rank's part of the batch: for large parts, and a slow network between ranks.
+    Local,
     /// By what is remembered from before, which stays as it is: for `init`, or a backbone that learnt on many images.
     Frozen,
 }

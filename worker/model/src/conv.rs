@@ -34,11 +34,12 @@ pub(crate) struct Conv {
     pub(crate) padding: i64,
 }
 
-struct Norm {
-    gamma: Tensor,
-    beta: Tensor,
-    mean: Tensor,
-    variance: Tensor,
+pub(crate) struct Norm {
+    pub(crate) gamma: Tensor,
+    pub(crate) beta: Tensor,
+    /// Over time.
+    pub(crate) mean: Tensor,
+    pub(crate) variance: Tensor,
 }
 
 impl Conv {
@@ -82,13 +83,19 @@ impl Conv {
         Ok(self)
     }
 
-    pub(crate) fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
+    pub(crate) fn forward(&self, input: &Tensor, pass: Pass<'_>) -> Result<Tensor> {
         let [stride, padding, dilation] = [self.stride, self.padding, self.dilation].map(|n| [n; 2]);
         let output = input.f_conv2d(&self.weight, self.bias.as_ref(), stride, padding, dilation, 1)?;
-        let Some(Norm { gamma, beta, mean, variance }) = &self.norm else { return Ok(output) };
-        let [gamma, beta, mean, variance] = [gamma, beta, mean, variance].map(Some);
-        let learn = pass == Pass::Learn(Norms::OfBatch);
+        let Some(norm) = &self.norm else { return Ok(output) };
         let (momentum, epsilon) = (BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON);
+        if let Pass::Learn(Norms::OfBatch, gang) = pass
+            && let Some(output) = gang.norm(&output, norm, (momentum, epsilon))?
+        {
+            return Ok(output);
+        }
+        let Norm { gamma, beta, mean, variance } = norm;
+        let [gamma, beta, mean, variance] = [gamma, beta, mean, variance].map(Some);
+        let learn = matches!(pass, Pass::Learn(Norms::OfBatch | Norms::OfPart, _));
         Ok(output.f_batch_norm(gamma, beta, mean, variance, learn, momentum, epsilon, false)?)
     }
 }

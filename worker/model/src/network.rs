@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 use crate::{
     deeplab::Deeplab,
     error::{ModelError, Result},
+    gang::Gang,
     onnx::{Graph, Node},
     ops::Layered,
     ranges::{Ranges, Watch},
@@ -18,7 +19,7 @@ use crate::{
 };
 
 pub(crate) trait Network: Send {
-    fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor>;
+    fn forward(&self, input: &Tensor, pass: Pass<'_>) -> Result<Tensor>;
 
     /// For an engine that takes networks as files.
     fn write_down(&self, graph: &mut Graph, input: &Node) -> Result<Node>;
@@ -28,7 +29,7 @@ pub(crate) trait Network: Send {
 }
 
 impl<N: Layered + Send> Network for N {
-    fn forward(&self, input: &Tensor, pass: Pass) -> Result<Tensor> {
+    fn forward(&self, input: &Tensor, pass: Pass<'_>) -> Result<Tensor> {
         self.pass(&mut Eager { pass }, input)
     }
 
@@ -44,10 +45,10 @@ impl<N: Layered + Send> Network for N {
 }
 
 /// What a forward pass is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pass {
-    /// Batch norms go by these statistics; dropout drops.
-    Learn(Norms),
+#[derive(Clone, Copy)]
+pub(crate) enum Pass<'a> {
+    /// Batch norms go by these statistics, and ask the other ranks for theirs; dropout drops.
+    Learn(Norms, &'a Gang),
     Predict,
 }
 

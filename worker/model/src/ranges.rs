@@ -80,7 +80,7 @@ impl Calibration {
 
 /// Computes a network and widens the ranges by what it sees.
 pub(crate) struct Watch<'a> {
-    eager: Eager,
+    eager: Eager<'static>,
     ranges: &'a mut Ranges,
     values: usize,
 }

@@ -92,6 +92,19 @@ unsafe extern "C" {
         why: *mut c_char,
         room: usize,
     ) -> usize;
+    pub(super) fn swath_gang_norm(
+        gang: *const Gang,
+        input: *const c_void,
+        gamma: *const c_void,
+        beta: *const c_void,
+        running_mean: *const c_void,
+        running_variance: *const c_void,
+        momentum: f64,
+        epsilon: f64,
+        output: &mut *mut c_void,
+        why: *mut c_char,
+        room: usize,
+    ) -> usize;
     pub(super) fn swath_gang_reducer(
         gang: *const Gang,
         parameters: *const *mut c_void,

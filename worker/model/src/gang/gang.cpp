@@ -14,10 +14,12 @@
 #include <tuple>
 
 #include "../cpp/catching.hpp"
+#include "gang.hpp"
 
 namespace {
 
 using swath::catching;
+using swath::Gang;
 using Clock = std::chrono::steady_clock;
 using Tensors = std::vector<at::Tensor>;
 
@@ -27,11 +29,6 @@ constexpr size_t kPiece = 64 << 20;
 
 struct Store {
   c10::intrusive_ptr<c10d::TCPStore> tcp;
-};
-
-struct Gang {
-  c10::intrusive_ptr<c10d::Store> store;
-  c10::intrusive_ptr<c10d::ProcessGroup> group;
 };
 
 struct Sum {

@@ -14,6 +14,7 @@ use std::{net::IpAddr, ptr::NonNull, time::Duration};
 use tch::Tensor;
 
 use crate::{
+    conv::Norm,
     cpp::said,
     error::{Kind, ModelError, Result},
 };
@@ -188,6 +189,40 @@ impl Gang {
         // SAFETY: they are tensors that live as long as the call, and the other side throws nothing.
         said(|why, room| unsafe { ask(group.gang.as_ptr(), pointers.as_ptr(), pointers.len(), why, room) })
             .map_err(gone)
+    }
+
+    /// Norms by the images of all ranks, which takes part in the backward pass too; `None` where there is nobody else.
+    pub(crate) fn norm(
+        &self,
+        input: &Tensor,
+        norm: &Norm,
+        (momentum, epsilon): (f64, f64),
+    ) -> Result<Option<Tensor>> {
+        let Some(group) = &self.group else { return Ok(None) };
+        let pointers = ffi::pointers(&[input, &norm.gamma, &norm.beta, &norm.mean, &norm.variance]);
+        let mut output = std::ptr::null_mut();
+        // SAFETY: they are tensors that live as long as the call, the gang as long as the learner that goes backward
+        // afterwards; the other side fills in a new tensor, and throws nothing.
+        said(|why, room| unsafe {
+            let gang = group.gang.as_ptr();
+            let [input, gamma, beta, mean, variance] = [0, 1, 2, 3, 4].map(|at: usize| pointers[at]);
+            ffi::swath_gang_norm(
+                gang,
+                input,
+                gamma,
+                beta,
+                mean,
+                variance,
+                momentum,
+                epsilon,
+                &mut output,
+                why,
+                room,
+            )
+        })
+        .map_err(|why| tch::TchError::Torch(format!("a batch norm of all ranks: {why}")))?;
+        // SAFETY: a tensor that nobody else has.
+        Ok(Some(unsafe { Tensor::from_ptr(output.cast()) }))
     }
 
     /// Sums the gradients of these parameters over all ranks, beside the rest of each backward pass; `None` where

@@ -180,7 +180,7 @@ impl Learner {
             reducer.before_forward()?;
         }
         let images = self.images(batch)?;
-        let forward = || self.network.forward(&images, Pass::Learn(self.setup.norms));
+        let forward = || self.network.forward(&images, Pass::Learn(self.setup.norms, &self.gang));
         // Others draw nothing, and wait for nobody.
         let logits = if is_deeplab { drawing_from(seed, forward) } else { forward() }?;
         let sum = self.cross_entropy(&logits, batch)?;
