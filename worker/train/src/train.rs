@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use swath_geo::confusion::Confusion;
-use swath_model::{Gang, Learner, Loss, Setup, Start};
+use swath_model::{Gang, Learner, Loss, Overlap, Setup, Start};
 use swath_proto::{
     ids::Digest,
     keys,
@@ -106,6 +106,10 @@ pub fn train(
         };
         run.end_epoch(&learner, &mut position, &mut log, (loss, &table))?;
         teller.mean_iou = log.mean_iou(position.epoch);
+        if let Some(Overlap { summing_s, exposed_s }) = learner.overlap() {
+            let hidden = 1.0 - exposed_s / summing_s.max(1e-9);
+            tracing::info!(rank = learner.gang().rank(), summing_s, exposed_s, hidden, "sums of gradients");
+        }
     }
     if leads { run.finish(learner, &position).map(Outcome::Finished) } else { Ok(Outcome::Helped) }
 }

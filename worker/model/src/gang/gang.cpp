@@ -24,6 +24,8 @@ using Clock = std::chrono::steady_clock;
 using Tensors = std::vector<at::Tensor>;
 
 constexpr const char* kPrefix = "swath";
+// The last bucket is what nothing hides, so they are smaller than for cards.
+constexpr int64_t kFirstBucket = 1 << 20, kBucket = 4 << 20;
 // Large models are handed over in pieces.
 constexpr size_t kPiece = 64 << 20;
 
@@ -201,15 +203,15 @@ size_t swath_gang_reducer(const Gang* gang, at::Tensor* const* parameters, size_
     Tensors taken;
     for (size_t i = 0; i < n; ++i) taken.push_back(*parameters[i]);
     const std::vector<bool> sparse(n, false);
-    const std::vector<size_t> limits{c10d::kDefaultFirstBucketBytes, c10d::kDefaultBucketBytesCap};
+    const std::vector<size_t> limits{kFirstBucket, kBucket};
     auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(taken, limits, sparse));
     // The last layers' gradients are there first.
     std::reverse(buckets.begin(), buckets.end());
     auto overlap = std::make_shared<Overlap>();
     auto made = std::make_unique<c10d::Reducer>(
-        taken, std::move(buckets), gang->group, sparse, c10d::kDefaultBucketBytesCap,
+        taken, std::move(buckets), gang->group, sparse, kBucket,
         /*find_unused_parameters=*/false, /*gradient_as_bucket_view=*/true,
-        std::unordered_map<size_t, std::string>(), c10d::kDefaultFirstBucketBytes,
+        std::unordered_map<size_t, std::string>(), kFirstBucket,
         /*skip_all_reduce_unused_params=*/false, /*use_python_reducer=*/false, std::vector<int64_t>());
     made->register_comm_hook(std::make_unique<Summing>(gang->group, overlap));
     *reducer = new Reducer{std::move(overlap), std::move(made)};
