@@ -213,6 +213,45 @@ fn a_run_that_is_killed_while_it_learns_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_run_trains_on_two_ranks_and_goes_on_when_one_is_killed() {
+    let site = Site::new(Kind::Embedded);
+    let file = pipeline(&site);
+    let running = site.start(&["run", &file, "--workers", "1", "--ranks", "2"]);
+    let started = Instant::now();
+    let second = loop {
+        if let Some(pid) = rank_process(&site, 1) {
+            break pid;
+        }
+        assert!(started.elapsed() < PATIENCE, "there is no second rank\n{}", site.worker_logs());
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    // SAFETY: a process of this test's.
+    unsafe { libc::kill(second, libc::SIGKILL) };
+    while !running.has_ended() {
+        assert!(started.elapsed() < PATIENCE, "it does not end\n{}", site.worker_logs());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let log = site.worker_logs();
+    assert!(log.contains("rank 1 was killed") && log.contains("all ranks are started again"), "{log}");
+    assert!(log.contains(" epoch=4 "), "{log}");
+    let listed: serde_json::Value =
+        serde_json::from_slice(&site.swath(&["status", "--json"], 0).stdout).expect("JSON");
+    assert_eq!(listed[0]["state"], "done", "{listed}");
+}
+
+/// The process of a rank that works under this site's root.
+fn rank_process(site: &Site, rank: u32) -> Option<i32> {
+    let wanted = [format!("SWATH_ROOT={}", site.root), format!("RANK={rank}")];
+    let is_it = |pid: &i32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let variables: Vec<_> = environment.split(|byte| *byte == 0).collect();
+        wanted.iter().all(|wanted| variables.contains(&wanted.as_bytes()))
+    };
+    let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
+    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(is_it)
+}
+
+#[test]
 fn a_shard_that_is_gone_is_cut_again_before_the_training() {
     let site = Site::new(Kind::Embedded);
     let file = pipeline(&site);

@@ -150,7 +150,7 @@ impl Site {
         std::fs::read_to_string(self.path("processes.log")).unwrap_or_default()
     }
 
-    fn worker_logs(&self) -> String {
+    pub fn worker_logs(&self) -> String {
         let logs = Path::new(&self.root).join("local/logs");
         let mut text = self.log();
         for entry in std::fs::read_dir(logs).into_iter().flatten().flatten() {

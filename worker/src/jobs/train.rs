@@ -105,7 +105,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Ou
         Outcome::Helped => Err(JobError::internal(anyhow!("the first rank says nothing of what came of it"))),
         Outcome::Stopped { epoch, step } => Err(JobError::new(
             FailureClass::Preempted,
-            anyhow!("stopped at step {step} of epoch {epoch}; a checkpoint is written"),
+            anyhow!("stopped at step {step} of epoch {epoch}; it goes on from its last checkpoint"),
         )),
     }
 }

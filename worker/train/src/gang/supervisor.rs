@@ -39,27 +39,34 @@ pub fn supervise(
     progress: &mut dyn FnMut(Progress),
     stop: &CancellationToken,
 ) -> Result<Outcome> {
-    let mut hopeless = 0;
+    let (mut hopeless, mut at) = (0, (1, 0));
     loop {
-        let mut generation = Generation::new(ranks);
-        let ended = generation.run(progress, stop);
+        let (mut generation, mut has_stepped) = (Generation::new(ranks), false);
+        let mut tell = |now: Progress| {
+            has_stepped = true;
+            at = (now.epoch, now.step);
+            progress(now);
+        };
+        let ended = generation.run(&mut tell, stop);
         generation.end();
         match ended? {
             Ended::Outcome(outcome) => return Ok(outcome),
+            // The last checkpoint is as good as one that was written now.
+            Ended::Lost(_) if stop.is_cancelled() => {
+                return Ok(Outcome::Stopped { epoch: at.0, step: at.1 });
+            }
             Ended::Lost(why) => {
-                hopeless = if generation.has_stepped { 0 } else { hopeless + 1 };
+                hopeless = if has_stepped { 0 } else { hopeless + 1 };
                 if hopeless >= HOPELESS {
                     return Err(TrainError::new(
                         Kind::Internal,
                         format!("{HOPELESS} times in a row the ranks came to no step; the last time {why}"),
                     ));
                 }
-                if !stop.is_cancelled() {
-                    tracing::warn!(
-                        ranks = ranks.n,
-                        "{why}; all ranks are started again, from the last checkpoint"
-                    );
-                }
+                tracing::warn!(
+                    ranks = ranks.n,
+                    "{why}; all ranks are started again, from the last checkpoint"
+                );
             }
         }
     }
@@ -81,6 +88,7 @@ struct Member {
     child: Child,
     heard: Instant,
     has_spoken: bool,
+    is_told_to_stop: bool,
     ended: Option<std::result::Result<Outcome, TrainError>>,
 }
 
@@ -90,18 +98,16 @@ struct Generation<'a> {
     members: Vec<Member>,
     sender: Sender<(usize, News)>,
     news: Receiver<(usize, News)>,
-    has_stepped: bool,
 }
 
 impl<'a> Generation<'a> {
     fn new(ranks: &'a Ranks<'a>) -> Self {
         let (sender, news) = channel();
-        Self { ranks, members: Vec::new(), sender, news, has_stepped: false }
+        Self { ranks, members: Vec::new(), sender, news }
     }
 
     fn run(&mut self, progress: &mut dyn FnMut(Progress), stop: &CancellationToken) -> Result<Ended> {
         self.start(0)?;
-        let mut is_told = false;
         loop {
             match self.news.recv_timeout(LOOK_EVERY) {
                 Ok((rank, News::Said(word))) => {
@@ -110,10 +116,7 @@ impl<'a> Generation<'a> {
                     match word {
                         Word::Alive => {}
                         Word::Opened(port) => (1..self.ranks.n).try_for_each(|_| self.start(port))?,
-                        Word::Progress(now) => {
-                            self.has_stepped = true;
-                            progress(now);
-                        }
+                        Word::Progress(now) => progress(now),
                         Word::Ended(outcome) => member.ended = Some(Ok(outcome)),
                         Word::Failed { kind, text } => member.ended = Some(Err(TrainError::new(kind, text))),
                     }
@@ -126,9 +129,8 @@ impl<'a> Generation<'a> {
                 // Both ends are here.
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
-            if stop.is_cancelled() && !is_told {
-                is_told = true;
-                self.members.iter().for_each(|member| signal(&member.child, libc::SIGTERM));
+            if stop.is_cancelled() {
+                self.tell_to_stop();
             }
             if let Some(why) = self.silent() {
                 return Ok(Ended::Lost(why));
@@ -163,6 +165,15 @@ impl<'a> Generation<'a> {
                 };
                 Ok(Some(Ended::Lost(format!("rank {rank} {how}"))))
             }
+        }
+    }
+
+    /// Those that listen by now: one that says nothing yet would be ended by it.
+    fn tell_to_stop(&mut self) {
+        for member in self.members.iter_mut().filter(|member| member.has_spoken && !member.is_told_to_stop) {
+            member.is_told_to_stop = true;
+            // SAFETY: our own child, not yet waited for.
+            unsafe { libc::kill(member.child.id() as libc::pid_t, libc::SIGTERM) };
         }
     }
 
@@ -211,7 +222,13 @@ impl<'a> Generation<'a> {
                 let _ = sender.send((rank, News::Over));
             });
         }
-        self.members.push(Member { child, heard: Instant::now(), has_spoken: false, ended: None });
+        self.members.push(Member {
+            child,
+            heard: Instant::now(),
+            has_spoken: false,
+            is_told_to_stop: false,
+            ended: None,
+        });
         Ok(())
     }
 
@@ -227,11 +244,6 @@ impl<'a> Generation<'a> {
 }
 
 const LOG_LEVEL: &str = "TORCH_CPP_LOG_LEVEL";
-
-fn signal(child: &Child, signal: libc::c_int) {
-    // SAFETY: our own child, not yet waited for.
-    unsafe { libc::kill(child.id() as libc::pid_t, signal) };
-}
 
 fn failed(error: &std::io::Error) -> TrainError {
     TrainError::new(Kind::Internal, format!("starting a rank: {error}"))
