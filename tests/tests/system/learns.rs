@@ -234,9 +234,9 @@ fn a_run_trains_on_two_ranks_and_goes_on_when_one_is_killed() {
     let log = site.worker_logs();
     assert!(log.contains("rank 1 was killed") && log.contains("all ranks are started again"), "{log}");
     assert!(log.contains(" epoch=4 "), "{log}");
-    let listed: serde_json::Value =
+    let told: serde_json::Value =
         serde_json::from_slice(&site.swath(&["status", "--json"], 0).stdout).expect("JSON");
-    assert_eq!(listed[0]["state"], "done", "{listed}");
+    assert_eq!(told["status"]["state"], "done", "{told}");
 }
 
 /// The process of a rank that works under this site's root.
