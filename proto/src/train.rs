@@ -33,10 +33,16 @@ pub struct TrainSpec {
     /// Adam and SGD add it to the gradient, AdamW takes it off the weights.
     #[serde(default)]
     pub weight_decay: f64,
-    #[serde(default, skip_serializing_if = "Norms::is_default")]
-    pub norms: Norms,
+    #[serde(default, skip_serializing_if = "BatchNorm::is_default")]
+    pub batch_norm: BatchNorm,
     #[serde(default)]
     pub schedule: Schedule,
+    /// Epochs after which a multi-step schedule falls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub milestones: Vec<u32>,
+    /// Ends when the mean IoU on the validation chips has not risen for so many epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u32>,
     /// How much a pixel of each class counts in the loss; all the same where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_weights: Option<Vec<f32>>,
@@ -66,6 +72,7 @@ pub struct TrainSpec {
 pub enum Backbone {
     /// Drawn from the seed.
     #[default]
+    #[serde(alias = "random")]
     None,
     /// As torchvision publishes it.
     Imagenet,
@@ -84,18 +91,18 @@ pub enum Optimizer {
 /// What batch norms go by while a network learns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Norms {
+pub enum BatchNorm {
     /// The mean and variance of the batch, on whatever number of ranks; what they are over time is remembered for
     /// predicting.
     #[default]
-    OfBatch,
+    Batch,
     /// Those of each rank's part of it: for ranks whose network is slow, and whose parts are large.
-    OfPart,
+    Local,
     /// What is remembered from before: for few or small batches, and weights that were learnt on many.
     Frozen,
 }
 
-impl Norms {
+impl BatchNorm {
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -107,8 +114,14 @@ pub enum Schedule {
     /// As Raster Vision's: from a tenth of `lr` up to it for half of the epochs (rounded down), and
     /// down again, in straight lines. A single epoch is constant.
     #[default]
+    #[serde(alias = "one_cycle")]
     OneCycle,
     Constant,
+    /// From `lr` down to nothing, along half a cosine.
+    Cosine,
+    /// `lr`, and a tenth of what it was from each of `milestones` on.
+    #[serde(alias = "multi_step")]
+    MultiStep,
 }
 
 /// Each with a probability of one half; `rot90` by 0 to 3 right angles, all alike.
@@ -193,6 +206,7 @@ impl TrainSpec {
             ("epochs", self.epochs, 100_000),
             ("batch", self.batch, 4096),
             ("checkpoint.epochs", self.checkpoint.epochs, u32::MAX),
+            ("patience", self.patience.unwrap_or(1), 100_000),
             ("checkpoint.steps", self.checkpoint.steps.unwrap_or(1), u32::MAX),
         ];
         for (key, value, most) in whole {
@@ -215,6 +229,7 @@ impl TrainSpec {
         if !(0.0..=1.0).contains(&self.weight_decay) {
             return bad(format!("weight_decay = {}: must be 0 to 1", self.weight_decay));
         }
+        self.check_milestones()?;
         if self.backbone == Backbone::Imagenet && self.architecture.backbone().is_none() {
             return bad("backbone = \"imagenet\": this network has no encoder to be given weights".into());
         }
@@ -227,9 +242,9 @@ impl TrainSpec {
         if self.fresh_head && self.weights.is_none() {
             return bad("fresh_head = true: means the head of `weights`, which names no file".into());
         }
-        if self.norms == Norms::Frozen && self.backbone == Backbone::None && self.weights.is_none() {
+        if self.batch_norm == BatchNorm::Frozen && self.backbone == Backbone::None && self.weights.is_none() {
             return bad(
-                "norms = \"frozen\": nothing was learnt before that could stay; begin with a backbone's weights or \
+                "batch_norm = \"frozen\": nothing was learnt before that could stay; begin with a backbone's weights or \
                  with a network's"
                     .into(),
             );
@@ -241,6 +256,22 @@ impl TrainSpec {
         }
         self.check_class_weights()?;
         self.check_normalize()
+    }
+
+    fn check_milestones(&self) -> Result<(), BadTrainSpec> {
+        let epochs = self.epochs;
+        let bad = |text: &str| Err(BadTrainSpec(format!("milestones = {:?}: {text}", self.milestones)));
+        match (self.schedule, &self.milestones[..]) {
+            (Schedule::MultiStep, []) => bad("a multi-step schedule needs the epochs after which it falls"),
+            (Schedule::MultiStep, all) if !all.is_sorted_by(|one, next| one < next) => {
+                bad("must rise from one to the next")
+            }
+            (Schedule::MultiStep, all) if all.iter().any(|after| !(1..epochs).contains(after)) => {
+                bad(&format!("must be 1 to {}, since there are {epochs} epochs", epochs.saturating_sub(1)))
+            }
+            (Schedule::MultiStep, _) | (_, []) => Ok(()),
+            _ => bad("only a multi-step schedule has them"),
+        }
     }
 
     fn check_class_weights(&self) -> Result<(), BadTrainSpec> {
@@ -312,12 +343,17 @@ mod tests {
             ("lr = 0", "lr"),
             ("lr = nan", "lr"),
             ("weight_decay = -1", "weight_decay"),
+            ("patience = 0", "patience"),
+            ("schedule = \"multi-step\"", "milestones"),
+            ("schedule = \"multi-step\"\nmilestones = [3, 3]", "milestones"),
+            ("schedule = \"multi-step\"\nmilestones = [5]", "milestones"),
+            ("milestones = [2]", "milestones"),
             ("class_weights = [1]", "class_weights"),
             ("class_weights = [0, 0]", "class_weights"),
             ("class_weights = [1, -1]", "class_weights"),
             ("ignore_class = 2", "ignore_class"),
             ("fresh_head = true", "fresh_head"),
-            ("norms = \"frozen\"", "norms"),
+            ("batch_norm = \"frozen\"", "batch_norm"),
             ("normalize = { mean = [0, 0, 0], std = [1, 0, 1] }", "normalize"),
             ("augment = { flip = true }", "flip"),
             ("checkpoint = { steps = 0 }", "checkpoint.steps"),

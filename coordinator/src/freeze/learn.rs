@@ -6,7 +6,7 @@ use swath_proto::{
     learn::{ChipSet, ChipWindows, LearnPlan},
     pipeline::{self, Pipeline},
     source::SourceSpec,
-    train::{Augment, Backbone, Checkpoint, Keep, Norms, Optimizer, Schedule, TrainSpec},
+    train::{Augment, Backbone, BatchNorm, Checkpoint, Keep, Optimizer, Schedule, TrainSpec},
     vectors::{VectorFormat, VectorPlan},
 };
 
@@ -72,15 +72,19 @@ fn train(pipeline: &Pipeline, init: Option<Weights>) -> anyhow::Result<TrainSpec
             pipeline::Optimizer::Sgd => Optimizer::Sgd,
         },
         weight_decay: entry.weight_decay,
-        norms: match entry.batch_norm {
-            pipeline::BatchNorm::Batch => Norms::OfBatch,
-            pipeline::BatchNorm::Local => Norms::OfPart,
-            pipeline::BatchNorm::Frozen => Norms::Frozen,
+        batch_norm: match entry.batch_norm {
+            pipeline::BatchNorm::Batch => BatchNorm::Batch,
+            pipeline::BatchNorm::Local => BatchNorm::Local,
+            pipeline::BatchNorm::Frozen => BatchNorm::Frozen,
         },
         schedule: match entry.schedule {
             pipeline::Schedule::OneCycle => Schedule::OneCycle,
             pipeline::Schedule::Constant => Schedule::Constant,
+            pipeline::Schedule::Cosine => Schedule::Cosine,
+            pipeline::Schedule::MultiStep => Schedule::MultiStep,
         },
+        milestones: entry.milestones.clone(),
+        patience: entry.patience,
         class_weights,
         balanced: matches!(
             entry.class_weights,

@@ -162,15 +162,20 @@ impl Pipeline {
         self.labels.check(&self.classes, check);
         self.chips.check(&self.classes, check);
         self.train.check(&self.classes, check);
+        let is_judged_by = |scene: &SceneEntry| match scene.group {
+            None => scene.labels.is_some(),
+            Some(group) => group == Group::Validation,
+        };
+        let validates = self.scenes.iter().any(is_judged_by);
+        if check.sound(&["scenes"]) {
+            check.need(validates || self.train.patience.is_none(), "train.patience", || {
+                "nothing is validated, so that nothing could rise: give scenes of the group validation".into()
+            });
+        }
         self.predict.check(self.model.architecture, &self.classes, check);
         if self.predict.precision == Some(PrecisionWord::Int8)
             && check.sound(&["predict.precision", "stages", "scenes"])
         {
-            let is_judged_by = |scene: &SceneEntry| match scene.group {
-                None => scene.labels.is_some(),
-                Some(group) => group == Group::Validation,
-            };
-            let validates = self.scenes.iter().any(is_judged_by);
             check.need(has_bundles || (trains && validates), "predict.precision", || {
                 "int8 is measured on chips: it takes the stage train, and scenes of the group validation to judge by; or \
                  weights of a bundle in which it was"

@@ -30,6 +30,13 @@ pub struct TrainEntry {
     pub batch_norm: BatchNorm,
     /// How the learning rate goes over the epochs.
     pub schedule: Schedule,
+    /// Epochs after which a multi-step schedule falls to a tenth.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub milestones: Vec<u32>,
+    /// Ends the training when the mean IoU on the validation scenes has not risen for so many epochs.
+    #[schemars(range(min = 1, max = 100_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u32>,
     /// Weights of classes in the loss: "none", "balanced" (by how rare a class is among the chips),
     /// one number a class, or numbers by name: { building = 3.0 }, where others weigh 1.
     pub class_weights: ClassWeights,
@@ -59,6 +66,8 @@ impl Default for TrainEntry {
             weight_decay: 0.0,
             batch_norm: BatchNorm::Batch,
             schedule: Schedule::OneCycle,
+            milestones: Vec::new(),
+            patience: None,
             class_weights: ClassWeights::Word(ClassWeightWord::None),
             augment: vec![Augment::HorizontalFlip, Augment::VerticalFlip, Augment::RightAngles],
             seed: 0,
@@ -97,6 +106,10 @@ pub enum Schedule {
     OneCycle,
     /// `lr` all along.
     Constant,
+    /// From `lr` down to nothing, along half a cosine.
+    Cosine,
+    /// `lr`, and a tenth of what it was from each of `milestones` on.
+    MultiStep,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -133,6 +146,24 @@ pub enum ClassWeightWord {
 }
 
 impl TrainEntry {
+    fn check_milestones(&self, check: &mut Check<'_>) {
+        let (place, epochs) = (Path::from("train.milestones"), self.epochs);
+        if self.schedule != Schedule::MultiStep {
+            check.need(self.milestones.is_empty(), place, || {
+                "are those of a multi-step schedule: set train.schedule = \"multi_step\"".into()
+            });
+            return;
+        }
+        let rises = self.milestones.is_sorted_by(|one, next| one < next);
+        let fits = self.milestones.iter().all(|after| (1..epochs).contains(after));
+        check.need(!self.milestones.is_empty() && rises && fits, place, || {
+            format!(
+                "must be epochs that rise, 1 to {}, since there are {epochs} of them",
+                epochs.saturating_sub(1)
+            )
+        });
+    }
+
     pub(super) fn check(&self, list: &[ClassEntry], check: &mut Check<'_>) {
         let place = Path::from("train.class_weights");
         let right = |weight: f64| weight.is_finite() && weight >= 0.0;
@@ -175,6 +206,11 @@ impl TrainEntry {
                 "is the last layer of train.init, which names no file".into()
             });
         }
+        let learnt_before = self.init.is_some() || self.backbone == Some(Backbone::Imagenet);
+        check.need(self.batch_norm != BatchNorm::Frozen || learnt_before, "train.batch_norm", || {
+            "nothing was learnt before that could stay as it is: set train.backbone = \"imagenet\" or train.init".into()
+        });
+        self.check_milestones(check);
         if self.init.is_some() && self.backbone.is_some() && check.sound(&["train.init", "train.backbone"]) {
             check.wrong("train.backbone", "train.init has the encoder's weights too: give just one of both");
         }

@@ -336,8 +336,10 @@ impl Process {
     pub fn terminate(&mut self) -> Option<i32> {
         let mut running = self.running();
         running.again = false;
-        // SAFETY: our own child, not yet waited for.
-        unsafe { libc::kill(running.child.id() as libc::pid_t, libc::SIGTERM) };
+        if running.ended().is_none() {
+            // SAFETY: our own child, not yet waited for.
+            unsafe { libc::kill(running.child.id() as libc::pid_t, libc::SIGTERM) };
+        }
         running.child.wait().ok().and_then(|status| status.code())
     }
 }

@@ -1,7 +1,7 @@
 //! A convolution and its batch norm, in the memory order that CPUs compute fastest. To predict, the
 //! norm is folded into the convolution.
 
-use swath_proto::train::Norms;
+use swath_proto::train::BatchNorm;
 use tch::{Kind, Tensor};
 
 use crate::{
@@ -88,14 +88,14 @@ impl Conv {
         let output = input.f_conv2d(&self.weight, self.bias.as_ref(), stride, padding, dilation, 1)?;
         let Some(norm) = &self.norm else { return Ok(output) };
         let (momentum, epsilon) = (BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON);
-        if let Pass::Learn(Norms::OfBatch, gang) = pass
+        if let Pass::Learn(BatchNorm::Batch, gang) = pass
             && let Some(output) = gang.norm(&output, norm, (momentum, epsilon))?
         {
             return Ok(output);
         }
         let Norm { gamma, beta, mean, variance } = norm;
         let [gamma, beta, mean, variance] = [gamma, beta, mean, variance].map(Some);
-        let learn = matches!(pass, Pass::Learn(Norms::OfBatch | Norms::OfPart, _));
+        let learn = matches!(pass, Pass::Learn(BatchNorm::Batch | BatchNorm::Local, _));
         Ok(output.f_batch_norm(gamma, beta, mean, variance, learn, momentum, epsilon, false)?)
     }
 }

@@ -32,7 +32,7 @@ mod unet;
 mod weights;
 
 pub use error::{Kind, ModelError, Result};
-pub use gang::{Gang, Overlap, Patience, Store};
+pub use gang::{Gang, Overlap, Patience, Reach, Store};
 pub use learner::{Batch, Learner, Loss, Setup, Start, likeliest};
 pub use predictor::{Files, Predictor, load, multiplications};
 pub use ranges::{Calibration, Ranges};

@@ -1,7 +1,7 @@
 //! What a network is inside this crate, and which there are. Each has one definition, for predicting
 //! and for learning: [`Layers`] folds its batch norms away for the one and keeps them for the other.
 
-use swath_proto::{item::Architecture, train::Norms};
+use swath_proto::{item::Architecture, train::BatchNorm};
 use tch::{Device, Kind, Tensor};
 
 use crate::{
@@ -48,7 +48,7 @@ impl<N: Layered + Send> Network for N {
 #[derive(Clone, Copy)]
 pub(crate) enum Pass<'a> {
     /// Batch norms go by these statistics, and ask the other ranks for theirs; dropout drops.
-    Learn(Norms, &'a Gang),
+    Learn(BatchNorm, &'a Gang),
     Predict,
 }
 

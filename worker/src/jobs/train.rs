@@ -103,9 +103,13 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Ou
             json(&Trained::V1 { weights, epochs: work.spec.epochs, metrics }, 0)
         }
         Outcome::Helped => Err(JobError::internal(anyhow!("the first rank says nothing of what came of it"))),
+        Outcome::Interrupted => Err(JobError::new(
+            FailureClass::Preempted,
+            anyhow!("stopped; it goes on from its last checkpoint, if there is one"),
+        )),
         Outcome::Stopped { epoch, step } => Err(JobError::new(
             FailureClass::Preempted,
-            anyhow!("stopped at step {step} of epoch {epoch}; it goes on from its last checkpoint"),
+            anyhow!("stopped at step {step} of epoch {epoch}; a checkpoint is written"),
         )),
     }
 }
@@ -131,7 +135,13 @@ fn on_several(
         command.args(["--threads", &job.machine.threads.to_string()]).env("SWATH_ROOT", &ranks.root);
         command
     };
-    Ok(supervise(&Ranks { command: &command, n: ranks.n }, tell, stop)?)
+    // This worker's wish must not stop a run that any other could train.
+    let n_chips = job.train.iter().map(|shard| shard.index.chips().len()).sum();
+    let n = ranks.n.min(swath_train::most_ranks(&job.spec, n_chips));
+    if n < ranks.n {
+        tracing::info!(ranks = n, asked = ranks.n, "fewer ranks: there are not more chips in a step");
+    }
+    Ok(supervise(&Ranks { command: &command, n }, tell, stop)?)
 }
 
 /// The chip items that a document under the root names.

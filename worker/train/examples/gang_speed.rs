@@ -32,10 +32,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rounds: usize = args.first().map_or(Ok(5), |text| text.parse())?;
     let architecture = args.get(1).map_or("unet-resnet18", String::as_str);
     let each: u32 = args.get(2).map_or(Ok(8), |text| text.parse())?;
-    for norms in ["of-part", "of-batch"] {
+    for norms in ["local", "batch"] {
         let spec = |batch: u32| {
             squares::spec(&format!(
-                "architecture = \"{architecture}\"\nepochs = 1\nbatch = {batch}\nnorms = \"{norms}\""
+                "architecture = \"{architecture}\"\nepochs = 1\nbatch = {batch}\nbatch_norm = \"{norms}\""
             ))
         };
         let mut shares = Vec::new();

@@ -1,7 +1,7 @@
 //! Trains a network from shards of chips, on one rank or on several. Nothing here reads imagery, so it builds
 //! without GDAL; nothing here names a tensor, which is `swath-model`'s.
 //!
-//! Read [`mod@train`] first: it is the loop. [`data`] are the chips, checked from their indexes; [`order`]
+//! Read [`mod@train`] first: it is the loop; [`validate`] is what comes after each epoch. [`data`] are the chips, checked from their indexes; [`order`]
 //! is all that is drawn, [`schedule`] the learning rate, [`sample`] what the network is given of a
 //! chip, each a pure function; [`ahead`] fetches and decodes beside the computing. [`checkpoint`] is what is
 //! needed to go on; [`mod@progress`] and [`log`] are what people look at, [`events`] for TensorBoard. [`mod@backbone`] fetches
@@ -22,6 +22,7 @@ mod sample;
 mod schedule;
 mod store;
 mod train;
+mod validate;
 
 pub use backbone::{MIRROR_VARIABLE, backbone};
 pub use checkpoint::Best;
@@ -31,4 +32,4 @@ pub use int8::Calibrated;
 pub use log::Row;
 pub use progress::Progress;
 pub use store::Store;
-pub use train::{Finished, Job, Machine, Outcome, PASSING, train};
+pub use train::{Finished, Job, Machine, Outcome, PASSING, most_ranks, train};

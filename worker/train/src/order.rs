@@ -68,9 +68,9 @@ pub(crate) fn turn(seed: u64, epoch: u32, chip: usize, augment: Augment) -> Turn
     }
 }
 
-/// Decides what dropout drops in a step, counted from the beginning of the training.
-pub(crate) fn dropout_seed(seed: u64, step: u64) -> u64 {
-    Draws::new(seed, Purpose::Dropout, [step, 0]).next()
+/// Decides what dropout drops of a rank's part of a step, counted from the beginning of the training.
+pub(crate) fn dropout_seed(seed: u64, step: u64, rank: u32) -> u64 {
+    Draws::new(seed, Purpose::Dropout, [step, rank.into()]).next()
 }
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod tests {
         let turns: Vec<_> = (0..4).map(|chip| turn(7, 3, chip, Augment::default())).collect();
         let told: Vec<_> = turns.iter().map(|t| (t.right_angles, t.hflip, t.vflip)).collect();
         assert_eq!(told, FROZEN_TURNS);
-        assert_eq!(dropout_seed(7, 5), FROZEN_DROPOUT);
+        assert_eq!([0, 1].map(|rank| dropout_seed(7, 5, rank)), FROZEN_DROPOUT);
     }
 
     #[test]
@@ -113,5 +113,5 @@ mod tests {
         [[5, 4, 9, 6, 8, 7, 2, 1, 0, 3], [0, 5, 6, 1, 4, 3, 7, 2, 9, 8], [1, 9, 6, 0, 4, 3, 2, 8, 7, 5]];
     const FROZEN_TURNS: [(u8, bool, bool); 4] =
         [(2, false, true), (3, true, false), (2, true, true), (0, true, true)];
-    const FROZEN_DROPOUT: u64 = 277_858_769_905_085_314;
+    const FROZEN_DROPOUT: [u64; 2] = [277_858_769_905_085_314, 0];
 }

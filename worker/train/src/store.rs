@@ -39,8 +39,9 @@ impl Store {
 
     /// Keys that begin so.
     pub(crate) fn list(&self, prefix: &str) -> Result<Vec<String>> {
-        let listed = self.blobs.list(prefix).map_ok(|object| object.key);
-        Ok(self.runtime.block_on(listed.try_collect())?)
+        // Some list on threads of the runtime.
+        let listed = async { self.blobs.list(prefix).map_ok(|object| object.key).try_collect().await };
+        Ok(self.runtime.block_on(listed)?)
     }
 
     pub(crate) fn exists(&self, key: &str) -> Result<bool> {

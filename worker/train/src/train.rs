@@ -27,7 +27,7 @@ use crate::{
     data::{Chips, Shard},
     error::{Kind, Result, TrainError},
     log::{Log, Row},
-    order::{Turn, dropout_seed, order, turn},
+    order::{dropout_seed, order, turn},
     progress::{Course, Point, Progress, Teller},
     schedule::learning_rate,
     store::Store,
@@ -68,6 +68,8 @@ pub enum Outcome {
         epoch: u32,
         step: u64,
     },
+    /// Ranks were stopped before they could write one; the same job goes on from the last that there is.
+    Interrupted,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,7 +98,7 @@ pub fn train(
     let mut log = if leads { run.log()? } else { Log::new(job.spec.classes) };
     let tell = if leads { progress } else { &mut silent };
     let mut teller = Teller::new(tell, run.course(), log.mean_iou(position.epoch));
-    while position.epoch < job.spec.epochs {
+    while !run.is_over(&position) {
         let steps_are_done = run.steps(&mut learner, &mut position, &mut teller)?;
         learner.agree_on_statistics()?;
         let evaluated = if steps_are_done { run.validate(&learner, &position, &mut teller)? } else { None };
@@ -124,11 +126,11 @@ const LOG: &str = "log.csv";
 const EVENTS: &str = "events.out.tfevents.swath";
 
 /// A job whose chips were looked at.
-struct Run<'a> {
-    job: &'a Job,
+pub(crate) struct Run<'a> {
+    pub(crate) job: &'a Job,
     stop: &'a CancellationToken,
     train: Chips<'a>,
-    validation: Chips<'a>,
+    pub(crate) validation: Chips<'a>,
     steps_per_epoch: u64,
     /// Names all that decides what comes out.
     digest: Digest,
@@ -143,14 +145,24 @@ impl<'a> Run<'a> {
                 "there is no chip with a pixel that is not ignored to train from",
             ));
         }
+        if job.spec.patience.is_some() && validation.len() == 0 {
+            return Err(TrainError::config(
+                "patience: there are no chips to validate on, so nothing could rise",
+            ));
+        }
         let batch = batch_size(&job.spec, train.len());
-        // DeepLabV3 norms the mean of each image over its batch.
-        let least = if job.spec.architecture.drops() { 2 } else { 1 };
-        if batch < least * gang.size() as usize {
+        if gang.size() > most_ranks(&job.spec, train.len()) {
             return Err(TrainError::config(format!(
-                "{batch} chips a step for {} ranks: this network takes {least} for each at least",
-                gang.size()
+                "{batch} chips a step for {} ranks: {} at most, since this network takes {} for each",
+                gang.size(),
+                most_ranks(&job.spec, train.len()),
+                least_chips(&job.spec),
             )));
+        }
+        if job.spec.balanced {
+            return Err(TrainError::config(
+                "balanced = true: who counts the pixels of chips gives class_weights",
+            ));
         }
         let spec = TrainSpec { checkpoint: Checkpoint::default(), ..job.spec.clone() };
         let spec = serde_json::to_vec(&spec).map_err(|error| TrainError::config(error.to_string()))?;
@@ -178,18 +190,20 @@ impl<'a> Run<'a> {
             let gone = || TrainError::data(format!("{key} is gone, which was there a moment ago"));
             position = checkpoint::load(store, &key, self.digest, &mut learner)?.ok_or_else(gone)?;
         }
-        learner.follow_first()?;
+        // Before any tensor goes from one to another: they may be of other sizes.
         let wrong = |error| TrainError::new(Kind::Internal, format!("where the training stands: {error}"));
-        let words = leads.then(|| serde_json::to_string(&position)).transpose().map_err(wrong)?;
-        let heard = learner.gang_mut().hear(words)?;
+        let words = serde_json::to_string(&(&position, self.job.spec.checkpoint)).map_err(wrong)?;
+        let heard = learner.gang_mut().hear(leads.then_some(words))?;
         if !leads {
-            position = serde_json::from_str(&heard).map_err(wrong)?;
+            let (first, checkpoint): (Position, Checkpoint) = serde_json::from_str(&heard).map_err(wrong)?;
+            if first.training != self.digest || checkpoint != self.job.spec.checkpoint {
+                return Err(TrainError::config(
+                    "this rank has other options or chips than the first one: give all of them the same",
+                ));
+            }
+            position = first;
         }
-        if position.training != self.digest {
-            return Err(TrainError::config(
-                "this rank has other options or chips than the first one: give all of them the same",
-            ));
-        }
+        learner.follow_first()?;
         Ok((learner, position))
     }
 
@@ -206,7 +220,7 @@ impl<'a> Run<'a> {
             class_weights,
             optimizer: spec.optimizer,
             weight_decay: spec.weight_decay,
-            norms: spec.norms,
+            batch_norm: spec.batch_norm,
             seed: spec.seed,
             threads: self.job.machine.threads,
         };
@@ -260,7 +274,8 @@ impl<'a> Run<'a> {
                 }
                 let all_steps = u64::from(epoch) * self.steps_per_epoch + step;
                 let rate = learning_rate(spec, self.steps_per_epoch, all_steps);
-                let stepped = learner.step(&next()?, rate, dropout_seed(spec.seed, all_steps));
+                let stepped =
+                    learner.step(&next()?, rate, dropout_seed(spec.seed, all_steps, learner.gang().rank()));
                 let place = || format!("epoch {}, step {}", epoch + 1, step + 1);
                 let mut loss = position.loss();
                 loss += stepped.map_err(|error| TrainError::from(error).at(place()))?;
@@ -278,8 +293,18 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// After its last epoch, or when nothing has become better for longer than anybody wants to wait.
+    fn is_over(&self, position: &Position) -> bool {
+        let spec = &self.job.spec;
+        let has_waited = spec
+            .patience
+            .zip(position.best)
+            .is_some_and(|(patience, best)| position.epoch.saturating_sub(best.epoch) >= patience);
+        position.epoch >= spec.epochs || has_waited
+    }
+
     /// Whether any rank is to stop.
-    fn is_stopped(&self, gang: &Gang) -> Result<bool> {
+    pub(crate) fn is_stopped(&self, gang: &Gang) -> Result<bool> {
         let mut stops = [f64::from(u8::from(self.stop.is_cancelled()))];
         gang.sum(&mut stops)?;
         Ok(stops[0] > 0.0)
@@ -293,58 +318,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Each rank evaluates its share of batches. `None` if it was stopped.
-    fn validate(
-        &self,
-        learner: &Learner,
-        position: &Position,
-        teller: &mut Teller<'_>,
-    ) -> Result<Option<(Loss, Confusion)>> {
-        let Job { spec, store, machine, .. } = self.job;
-        let internal =
-            |error: swath_geo::confusion::BadConfusion| TrainError::new(Kind::Internal, error.to_string());
-        let mut table = Confusion::new(spec.classes).map_err(internal)?;
-        let (mut loss, batch, n_chips) = (Loss::default(), spec.batch as usize, self.validation.len());
-        let (gang, steps) = (learner.gang(), self.validation_steps());
-        let [rank, size] = [gang.rank(), gang.size()].map(u64::from);
-        let load = |round: u64| {
-            let first = (round * size + rank) as usize * batch;
-            let chips = (first..n_chips.min(first + batch)).map(|chip| (chip, Turn::default()));
-            self.validation.batch(store, &chips.collect::<Vec<_>>())
-        };
-        let ours = (steps + size - 1 - rank) / size;
-        teller.begin(true);
-        let is_whole = ahead(machine.loaders, 0..ours, load, |next| {
-            for round in 0..steps.div_ceil(size) {
-                if self.is_stopped(gang)? {
-                    return Ok(false);
-                }
-                if round == ours {
-                    continue;
-                }
-                let batch = next()?;
-                let evaluated = learner.evaluate(&batch);
-                let place = || format!("validation after epoch {}", position.epoch + 1);
-                let (of_batch, classes) = evaluated.map_err(|error| TrainError::from(error).at(place()))?;
-                loss += of_batch;
-                table.add(&batch.labels, &classes).map_err(internal)?;
-                let (step, loss) = (steps.min((round + 1) * size), position.loss().mean());
-                teller.stepped(Point { epoch: position.epoch, validates: true, step, loss });
-            }
-            Ok::<_, TrainError>(true)
-        })?;
-        if !is_whole {
-            return Ok(None);
-        }
-        let mut sums = vec![loss.sum, loss.weight, table.ignored() as f64];
-        // They are whole numbers that a double holds: a table counts 2^53 pixels at most.
-        sums.extend(table.counts().iter().map(|&count| count as f64));
-        gang.sum(&mut sums)?;
-        let counts = sums[3..].iter().map(|&count| count as u64).collect();
-        let table = Confusion::from_counts(spec.classes, counts, sums[2] as u64).map_err(internal)?;
-        Ok(Some((Loss { sum: sums[0], weight: sums[1] }, table)))
-    }
-
     fn course(&self) -> Course {
         let spec = &self.job.spec;
         Course {
@@ -353,10 +326,6 @@ impl<'a> Run<'a> {
             validation_steps: self.validation_steps(),
             batch: batch_size(spec, self.train.len()) as u32,
         }
-    }
-
-    fn validation_steps(&self) -> u64 {
-        self.validation.len().div_ceil(self.job.spec.batch as usize) as u64
     }
 
     /// Writes down what the epoch came to, the last checkpoint last: if this is cut short, the epoch
@@ -432,4 +401,14 @@ fn batch_size(spec: &TrainSpec, n_chips: usize) -> usize {
 fn part(batch: usize, gang: &Gang) -> Range<usize> {
     let [rank, size] = [gang.rank(), gang.size()].map(|number| number as usize);
     batch * rank / size..batch * (rank + 1) / size
+}
+
+/// Chips that a rank must have in each step: DeepLabV3 norms the mean of each image over its batch.
+fn least_chips(spec: &TrainSpec) -> u32 {
+    if spec.architecture.drops() { 2 } else { 1 }
+}
+
+/// That have something to do in each step.
+pub fn most_ranks(spec: &TrainSpec, n_chips: usize) -> u32 {
+    (batch_size(spec, n_chips) as u32 / least_chips(spec)).max(1)
 }

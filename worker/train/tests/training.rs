@@ -196,6 +196,22 @@ fn a_training_that_is_stopped_at_every_step_ends_as_one_that_is_not() {
 }
 
 #[test]
+fn a_training_that_becomes_no_better_ends_and_keeps_its_best() {
+    // A rate at which nothing is learnt: no epoch is better than the first.
+    let spec = squares::spec(&format!("{}\nepochs = 9\npatience = 2", TINY.replace("epochs = 3\n", "")));
+    let spec = TrainSpec { lr: 1e-12, ..spec };
+    let bench = Bench::new();
+    let finished = run(&bench.job(spec.clone(), (12, 4, 32)));
+    assert_eq!(finished.epoch, 1);
+    assert_eq!(column(&bench.read("log.csv"), "epoch"), [1.0, 2.0, 3.0]);
+    // Done again, it is over at once.
+    assert_eq!(run(&bench.job(spec.clone(), (12, 4, 32))), finished);
+    let (kind, text) = error(&Bench::new().job(spec, (12, 0, 32)));
+    assert_eq!(kind, Kind::Config);
+    assert!(text.starts_with("patience: there are no chips to validate on"), "{text}");
+}
+
+#[test]
 fn a_unet_goes_on_with_its_batch_norms_and_moments() {
     let spec = squares::spec(
         "architecture = \"unet-resnet18\"\nepochs = 2\nbatch = 4\nlr = 0.001\noptimizer = \"adamw\"",

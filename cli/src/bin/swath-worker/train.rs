@@ -30,6 +30,10 @@ pub(crate) fn run(args: &TrainArgs, doors: &DoorArgs, format: LogFormat) -> anyh
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (stop, handle) = (runtime.block_on(async { stop_on_signals() })?, runtime.handle().clone());
     match seat {
+        Some(_) if args.ranks > 1 => Err(Usage(
+            "--ranks: RANK is set, so this process is one of several: leave one of both out".into(),
+        )
+        .into()),
         Some(seat) => one(file, seat, args, (doors, &handle), &stop),
         None => all(&file, args, doors, &stop),
     }
@@ -47,7 +51,7 @@ fn one(
     let rank = Rank { file, seat, store, threads: args.threads, cache: config::cache() };
     let exit = match work(rank, std::io::stdout(), stop) {
         Ok(Outcome::Finished(_) | Outcome::Helped) => Exit::Done,
-        Ok(Outcome::Stopped { .. }) => Exit::Interrupted,
+        Ok(Outcome::Stopped { .. } | Outcome::Interrupted) => Exit::Interrupted,
         // It was said on standard output.
         Err(_) => Exit::Failed,
     };
@@ -86,6 +90,10 @@ fn all(
             say::aside(format_args!(
                 "stopped at step {step} of epoch {epoch}; the same command goes on from there"
             ));
+            Ok(Exit::Interrupted)
+        }
+        Outcome::Interrupted => {
+            say::aside(format_args!("stopped; the same command goes on from the last checkpoint"));
             Ok(Exit::Interrupted)
         }
         Outcome::Helped => anyhow::bail!("the first rank says nothing of what came of it"),

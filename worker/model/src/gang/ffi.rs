@@ -28,8 +28,8 @@ pub(super) type OfTensors =
 unsafe extern "C" {
     pub(super) fn swath_gang_store(
         host: *const c_char,
-        port: &mut u16,
-        serves: bool,
+        port: u16,
+        listener: i32,
         timeout_ms: i64,
         store: &mut *mut Store,
         why: *mut c_char,
@@ -41,6 +41,7 @@ unsafe extern "C" {
         rank: u32,
         size: u32,
         address: *const c_char,
+        attempt: *const c_char,
         timeout_ms: i64,
         gang: &mut *mut Gang,
         why: *mut c_char,

@@ -2,6 +2,7 @@
 // while others are still computed.
 
 #include <ATen/ATen.h>
+#include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -98,29 +99,31 @@ Tensors all(at::Tensor* const* tensors, size_t n) {
 
 extern "C" {
 
-// Opened where `serves` is true, on any port if it is 0; otherwise found. Fills in the port.
-size_t swath_gang_store(const char* host, uint16_t* port, bool serves, int64_t timeout_ms, Store** store, char* why,
+// Opened on a listener, which is its own from then on; found where that is below 0.
+size_t swath_gang_store(const char* host, uint16_t port, int listener, int64_t timeout_ms, Store** store, char* why,
                         size_t room) noexcept {
   return catching(why, room, [&] {
+    // As much is logged as the environment says, which Python would see to.
+    c10::initLogging();
     c10d::TCPStoreOptions options;
-    options.port = *port;
-    options.isServer = serves;
+    options.port = port;
+    options.isServer = listener >= 0;
+    if (listener >= 0) options.masterListenFd = listener;
     options.waitWorkers = false;
     options.timeout = std::chrono::milliseconds(timeout_ms);
-    auto tcp = c10::make_intrusive<c10d::TCPStore>(host, options);
-    *port = tcp->getPort();
-    *store = new Store{std::move(tcp)};
+    *store = new Store{c10::make_intrusive<c10d::TCPStore>(host, options)};
   });
 }
 
 void swath_gang_store_close(Store* store) noexcept { delete store; }
 
-// Returns once all ranks are there. `address` is where the others reach this one.
-size_t swath_gang_meet(const Store* store, uint32_t rank, uint32_t size, const char* address, int64_t timeout_ms,
-                       Gang** gang, char* why, size_t room) noexcept {
+// Returns once all ranks are there. `address` is where the others reach this one, `attempt` tells it from others that
+// have met there.
+size_t swath_gang_meet(const Store* store, uint32_t rank, uint32_t size, const char* address, const char* attempt,
+                       int64_t timeout_ms, Gang** gang, char* why, size_t room) noexcept {
   return catching(why, room, [&] {
     const auto timeout = std::chrono::milliseconds(timeout_ms);
-    auto shared = c10::make_intrusive<c10d::PrefixStore>(kPrefix, store->tcp);
+    auto shared = c10::make_intrusive<c10d::PrefixStore>(std::string(kPrefix) + attempt, store->tcp);
     auto options = c10d::ProcessGroupGloo::Options::create(timeout);
     options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(address));
     auto gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>("gloo", shared),
@@ -218,13 +221,7 @@ size_t swath_gang_reducer(const Gang* gang, at::Tensor* const* parameters, size_
   });
 }
 
-void swath_gang_reducer_end(Reducer* reducer) noexcept {
-  try {
-    delete reducer;
-  } catch (...) {
-    // The process is about to end.
-  }
-}
+void swath_gang_reducer_end(Reducer* reducer) noexcept { delete reducer; }
 
 size_t swath_gang_before_forward(Reducer* reducer, char* why, size_t room) noexcept {
   return catching(why, room, [&] {

@@ -9,7 +9,12 @@ mod ffi;
 #[cfg(test)]
 mod tests;
 
-use std::{net::IpAddr, ptr::NonNull, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, TcpListener},
+    os::fd::IntoRawFd,
+    ptr::NonNull,
+    time::Duration,
+};
 
 use tch::Tensor;
 
@@ -57,22 +62,41 @@ impl Patience {
     }
 }
 
+/// From where a store can be found. It asks nobody who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// By processes of this machine.
+    Here,
+    /// By whoever reaches this machine: for networks whose members trust each other.
+    Everywhere,
+}
+
 impl Store {
     /// Opens one here; port 0 takes any that is free.
-    pub fn serve(port: u16, patience: Patience) -> Result<Self> {
-        Self::open("127.0.0.1", port, true, patience)
+    pub fn serve(port: u16, reach: Reach, patience: Patience) -> Result<Self> {
+        let host = if reach == Reach::Here { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+        let listener = TcpListener::bind((host, port))
+            .map_err(|error| gone(format!("opening the gang's store at {host}:{port}: {error}")))?;
+        Self::open("127.0.0.1", port, Some(listener), patience)
     }
 
     pub fn find(host: &str, port: u16, patience: Patience) -> Result<Self> {
-        Self::open(host, port, false, patience)
+        Self::open(host, port, None, patience)
     }
 
-    fn open(host: &str, mut port: u16, serves: bool, patience: Patience) -> Result<Self> {
+    /// Served on a listener, if there is one.
+    fn open(host: &str, port: u16, listener: Option<TcpListener>, patience: Patience) -> Result<Self> {
+        let port = match &listener {
+            Some(listener) => listener.local_addr().map_or(port, |address| address.port()),
+            None => port,
+        };
         let (host_c, mut store) = (ffi::text(host)?, std::ptr::null_mut());
-        let doing = if serves { "opening the gang's store" } else { "finding the gang's store" };
-        // SAFETY: all live as long as the call; the other side fills in port and store, and throws nothing.
+        let doing = if listener.is_some() { "opening the gang's store" } else { "finding the gang's store" };
+        // The other side closes it.
+        let listener = listener.map_or(-1, IntoRawFd::into_raw_fd);
+        // SAFETY: all live as long as the call; the other side fills in the store, and throws nothing.
         said(|why, room| unsafe {
-            ffi::swath_gang_store(host_c.as_ptr(), &mut port, serves, patience.ms(), &mut store, why, room)
+            ffi::swath_gang_store(host_c.as_ptr(), port, listener, patience.ms(), &mut store, why, room)
         })
         .map_err(|why| gone(format!("{doing} at {host}:{port}: {why}")))?;
         let store = NonNull::new(store).ok_or_else(|| ModelError::internal("c10d has opened no store"))?;
@@ -93,19 +117,27 @@ impl Gang {
         Self { rank: 0, size: 1, group: None, next_words: 0 }
     }
 
-    /// Returns once all ranks are there. `address` is where the others reach this one.
-    pub fn meet(store: Store, rank: u32, size: u32, address: IpAddr, patience: Patience) -> Result<Self> {
+    /// Returns once all ranks are there. `address` is where the others reach this one; `attempt` tells this gang from
+    /// those that have met at the same store before.
+    pub fn meet(
+        store: Store,
+        (rank, size): (u32, u32),
+        address: IpAddr,
+        attempt: &str,
+        patience: Patience,
+    ) -> Result<Self> {
         if rank >= size {
             return Err(ModelError::config(format!("rank {rank} of {size}: ranks count from 0")));
         }
         if size == 1 {
             return Ok(Self::alone());
         }
-        let (address, mut gang) = (ffi::text(&address.to_string())?, std::ptr::null_mut());
+        let (address, attempt) = (ffi::text(&address.to_string())?, ffi::text(attempt)?);
+        let mut gang = std::ptr::null_mut();
         // SAFETY: all live as long as the call; the other side fills in the gang, and throws nothing.
         said(|why, room| unsafe {
-            let (store, address) = (store.store.as_ptr(), address.as_ptr());
-            ffi::swath_gang_meet(store, rank, size, address, patience.ms(), &mut gang, why, room)
+            let (store, address, attempt) = (store.store.as_ptr(), address.as_ptr(), attempt.as_ptr());
+            ffi::swath_gang_meet(store, rank, size, address, attempt, patience.ms(), &mut gang, why, room)
         })
         .map_err(|why| gone(format!("rank {rank} of {size} has not met the others: {why}")))?;
         let gang = NonNull::new(gang).ok_or_else(|| ModelError::internal("c10d has made no group"))?;
@@ -191,7 +223,7 @@ impl Gang {
             .map_err(gone)
     }
 
-    /// Norms by the images of all ranks, which takes part in the backward pass too; `None` where there is nobody else.
+    /// BatchNorm by the images of all ranks, which takes part in the backward pass too; `None` where there is nobody else.
     pub(crate) fn norm(
         &self,
         input: &Tensor,

@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, thread};
 
 use swath_proto::{
     item::Architecture,
-    train::{Norms, Optimizer},
+    train::{BatchNorm, Optimizer},
 };
 
 use super::*;
@@ -19,7 +19,7 @@ const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// What each rank of a gang makes, in their order.
 fn ranks<T: Send>(size: u32, patience: Patience, work: impl Fn(Gang) -> T + Sync) -> Vec<T> {
-    let first = Store::serve(0, patience).unwrap();
+    let first = Store::serve(0, Reach::Here, patience).unwrap();
     let port = first.port;
     let stores = (1..size).map(|_| Store::find("127.0.0.1", port, patience).unwrap());
     let stores: Vec<Store> = std::iter::once(first).chain(stores).collect();
@@ -28,17 +28,17 @@ fn ranks<T: Send>(size: u32, patience: Patience, work: impl Fn(Gang) -> T + Sync
         let started: Vec<_> = (0..)
             .zip(stores)
             .map(|(rank, store)| {
-                scope.spawn(move || work(Gang::meet(store, rank, size, HERE, patience).unwrap()))
+                scope.spawn(move || work(Gang::meet(store, (rank, size), HERE, "", patience).unwrap()))
             })
             .collect();
         started.into_iter().map(|rank| rank.join().unwrap()).collect()
     })
 }
 
-fn setup(architecture: Architecture, optimizer: Optimizer, norms: Norms) -> Setup {
+fn setup(architecture: Architecture, optimizer: Optimizer, batch_norm: BatchNorm) -> Setup {
     let (bands, seed) = (3, 11);
     let class_weights = vec![0.5, 2.0, 1.0];
-    Setup { architecture, bands, class_weights, optimizer, weight_decay: 0.01, norms, seed, threads: 1 }
+    Setup { architecture, bands, class_weights, optimizer, weight_decay: 0.01, batch_norm, seed, threads: 1 }
 }
 
 /// Of images of 32 px, some of whose pixels are ignored: more of them in each than in the one before.
@@ -68,13 +68,18 @@ fn learn(setup: &Setup, steps: u64, rate: f64, gang: Gang, averages: bool) -> (V
     let losses =
         (0..steps).map(|step| learner.step(&batch(step, images.clone()), rate, step).unwrap()).collect();
     learner.agree_on_statistics().unwrap();
+    (losses, weights(&learner, ""))
+}
+
+/// Of all tensors of the network whose name has this word.
+fn weights(learner: &Learner, word: &str) -> Vec<f32> {
     let mut weights = Vec::new();
-    for name in learner.weights().keys() {
+    for name in learner.weights().keys().filter(|name| name.contains(word)) {
         let mut bytes = Vec::new();
         learner.write(name, &mut bytes).unwrap();
         weights.extend(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
     }
-    (losses, weights)
+    weights
 }
 
 /// The largest difference of two weights.
@@ -105,13 +110,13 @@ fn numbers_are_summed_and_words_are_heard() {
 /// Unequal shares, and pixels that are ignored: nothing differs but the order of sums.
 #[test]
 fn ranks_learn_what_one_process_learns() {
-    for (architecture, norms, size, steps, rate, further) in [
-        (Architecture::Tiny, Norms::OfBatch, 2, 50, 1e-3, 100.0),
-        (Architecture::Tiny, Norms::OfBatch, 3, 50, 1e-3, 100.0),
+    for (architecture, batch_norm, size, steps, rate, further) in [
+        (Architecture::Tiny, BatchNorm::Batch, 2, 50, 1e-3, 100.0),
+        (Architecture::Tiny, BatchNorm::Batch, 3, 50, 1e-3, 100.0),
         // Rounding decides which side of a ReLU a few numbers fall on, sooner or later.
-        (Architecture::UnetResnet18, Norms::Frozen, 2, 10, 1e-4, 10.0),
+        (Architecture::UnetResnet18, BatchNorm::Frozen, 2, 10, 1e-4, 10.0),
     ] {
-        let setup = setup(architecture, Optimizer::Sgd, norms);
+        let setup = setup(architecture, Optimizer::Sgd, batch_norm);
         let (losses, alone) = learn(&setup, steps, rate, Gang::alone(), true);
         let all = ranks(size, PATIENCE, |gang| learn(&setup, steps, rate, gang, true));
         for (of_rank, weights) in &all {
@@ -134,7 +139,7 @@ fn ranks_learn_what_one_process_learns() {
 /// Adam divides by the size of gradients: what rounding makes of the smallest it makes as large as any step.
 #[test]
 fn adam_goes_no_further_apart_than_another_order_of_sums_takes_it() {
-    let setup = setup(Architecture::Tiny, Optimizer::Adamw, Norms::OfBatch);
+    let setup = setup(Architecture::Tiny, Optimizer::Adamw, BatchNorm::Batch);
     let (_, alone) = learn(&setup, 50, 1e-3, Gang::alone(), true);
     let all = ranks(2, PATIENCE, |gang| learn(&setup, 50, 1e-3, gang, true));
     assert_eq!(all[0].1, all[1].1);
@@ -149,12 +154,7 @@ fn adam_goes_no_further_apart_than_another_order_of_sums_takes_it() {
         }
         learner.step(&turned, 1e-3, step).unwrap();
     }
-    let mut shuffled = Vec::new();
-    for name in learner.weights().keys() {
-        let mut bytes = Vec::new();
-        learner.write(name, &mut bytes).unwrap();
-        shuffled.extend(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
-    }
+    let shuffled = weights(&learner, "");
     let (found, by_order) = (apart(&alone, &all[0].1), apart(&alone, &shuffled));
     println!("{found:e}; by another order alone {by_order:e}");
     assert!(by_order > 0.0 && found < 10.0 * by_order, "{found:e} {by_order:e}");
@@ -164,10 +164,10 @@ fn adam_goes_no_further_apart_than_another_order_of_sums_takes_it() {
 /// which side of a ReLU a few numbers fall on, so that weights are held against what another order of images makes.
 #[test]
 fn batch_norms_go_by_the_images_of_all_ranks() {
-    let setup = setup(Architecture::UnetResnet18, Optimizer::Sgd, Norms::OfBatch);
+    let setup = setup(Architecture::UnetResnet18, Optimizer::Sgd, BatchNorm::Batch);
     let (losses, alone) = learn(&setup, 4, 1e-3, Gang::alone(), true);
     let all = ranks(2, PATIENCE, |gang| learn(&setup, 4, 1e-3, gang, true));
-    let of_parts = Setup { norms: Norms::OfPart, ..setup };
+    let of_parts = Setup { batch_norm: BatchNorm::Local, ..setup };
     let parts = ranks(2, PATIENCE, |gang| learn(&of_parts, 4, 1e-3, gang, true));
     assert!(all.iter().all(|rank| *rank == all[0]), "the same bits on all ranks");
     let off = |of: &[Loss]| {
@@ -183,23 +183,14 @@ fn batch_norms_go_by_the_images_of_all_ranks() {
 
 #[test]
 fn statistics_are_the_mean_of_what_ranks_have_met() {
-    let setup = setup(Architecture::UnetResnet18, Optimizer::Sgd, Norms::OfPart);
-    let statistics = |learner: &Learner| -> Vec<f32> {
-        let mut all = Vec::new();
-        for name in learner.weights().keys().filter(|name| name.contains("running")) {
-            let mut bytes = Vec::new();
-            learner.write(name, &mut bytes).unwrap();
-            all.extend(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
-        }
-        all
-    };
+    let setup = setup(Architecture::UnetResnet18, Optimizer::Sgd, BatchNorm::Local);
     let found = ranks(2, PATIENCE, |gang| {
         let rank = gang.rank() as usize;
         let mut learner = Learner::new(setup.clone(), Start::Drawn, gang).unwrap();
         learner.step(&batch(0, 2 * rank..2 * rank + 2), 1e-3, 0).unwrap();
-        let own = statistics(&learner);
+        let own = weights(&learner, "running");
         learner.agree_on_statistics().unwrap();
-        (own, statistics(&learner), learner.overlap().unwrap())
+        (own, weights(&learner, "running"), learner.overlap().unwrap())
     });
     let [(one, agreed, overlap), (other, agreed_too, _)] = &found[..] else { panic!("two ranks") };
     assert_eq!(agreed, agreed_too);
@@ -214,8 +205,10 @@ fn statistics_are_the_mean_of_what_ranks_have_met() {
 fn all_follow_the_first() {
     let found = ranks(3, PATIENCE, |gang| {
         let rank = gang.rank();
-        let setup =
-            Setup { seed: rank.into(), ..setup(Architecture::UnetResnet18, Optimizer::Adam, Norms::OfBatch) };
+        let setup = Setup {
+            seed: rank.into(),
+            ..setup(Architecture::UnetResnet18, Optimizer::Adam, BatchNorm::Batch)
+        };
         let mut learner = Learner::new(setup, Start::Drawn, gang).unwrap();
         // Alike, so that nobody waits; what the first one has is what counts.
         for step in 0..2 {
@@ -237,7 +230,7 @@ fn one_that_is_gone_is_told_to_all_others() {
     let found = ranks(2, PATIENCE, |gang| {
         let leaves = gang.rank() == 1;
         let mut learner = Learner::new(
-            setup(Architecture::UnetResnet18, Optimizer::Sgd, Norms::OfBatch),
+            setup(Architecture::UnetResnet18, Optimizer::Sgd, BatchNorm::Batch),
             Start::Drawn,
             gang,
         )
@@ -255,10 +248,11 @@ fn one_that_is_gone_is_told_to_all_others() {
 #[test]
 fn what_can_not_be_a_gang_is_told() {
     let short = Patience(Duration::from_millis(300));
-    let store = Store::serve(0, short).unwrap();
-    let error = Gang::meet(store, 2, 2, HERE, short).err().unwrap();
+    let store = Store::serve(0, Reach::Here, short).unwrap();
+    let error = Gang::meet(store, (2, 2), HERE, "", short).err().unwrap();
     assert!(error.to_string().contains("rank 2 of 2: ranks count from 0"), "{error}");
-    let alone = Gang::meet(Store::serve(0, short).unwrap(), 0, 2, HERE, short).err().unwrap();
+    let alone =
+        Gang::meet(Store::serve(0, Reach::Here, short).unwrap(), (0, 2), HERE, "", short).err().unwrap();
     assert_eq!(alone.kind, ErrorKind::Gang);
     assert!(alone.to_string().contains("rank 0 of 2 has not met the others"), "{alone}");
     let nobody = Store::find("127.0.0.1", 1, short).err().unwrap();

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, io::Write};
 
 use swath_proto::{
     item::Architecture,
-    train::{self, Norms},
+    train::{self, BatchNorm},
 };
 use swath_weights::{Dtype, TensorFile, TensorInfo};
 use tch::{Kind, Reduction, Tensor};
@@ -36,7 +36,7 @@ pub struct Setup {
     pub class_weights: Vec<f32>,
     pub optimizer: train::Optimizer,
     pub weight_decay: f64,
-    pub norms: Norms,
+    pub batch_norm: BatchNorm,
     /// What is drawn is drawn from this.
     pub seed: u64,
     pub threads: u32,
@@ -151,9 +151,13 @@ impl Learner {
         Ok(())
     }
 
-    /// Batch norms have met other images on every rank: from here on all have the mean of what they have found. To be
-    /// done before the state is written down or evaluated; steps in between do not change what comes of it.
+    /// Where batch norms go by each rank's own images: from here on all have the mean of what they have found. To be
+    /// done before the state is written down or evaluated; steps in between do not change what comes of it, but for
+    /// rounding.
     pub fn agree_on_statistics(&mut self) -> Result<()> {
+        if self.setup.batch_norm != BatchNorm::Local {
+            return Ok(());
+        }
         let statistics: Vec<&Tensor> = self.learnt.statistics.iter().map(|(_, tensor)| tensor).collect();
         self.gang.average(&statistics)
     }
@@ -180,7 +184,7 @@ impl Learner {
             reducer.before_forward()?;
         }
         let images = self.images(batch)?;
-        let forward = || self.network.forward(&images, Pass::Learn(self.setup.norms, &self.gang));
+        let forward = || self.network.forward(&images, Pass::Learn(self.setup.batch_norm, &self.gang));
         // Others draw nothing, and wait for nobody.
         let logits = if is_deeplab { drawing_from(seed, forward) } else { forward() }?;
         let sum = self.cross_entropy(&logits, batch)?;

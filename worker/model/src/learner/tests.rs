@@ -19,7 +19,7 @@ fn setup(architecture: Architecture, optimizer: train::Optimizer) -> Setup {
         class_weights: vec![0.5, 2.0, 1.0],
         optimizer,
         weight_decay: 0.01,
-        norms: Norms::OfBatch,
+        batch_norm: BatchNorm::Batch,
         seed: 11,
         threads: 1,
     }

@@ -48,6 +48,17 @@ impl TrainFile {
             toml::from_str(&text).map_err(|error| wrong(error.to_string()))?
         };
         file.train.check().map_err(|error| wrong(format!("train: {error}")))?;
+        if file.shards.train.is_empty() {
+            return Err(wrong("shards.train: names no shard and no folder of them".into()));
+        }
+        if file.train.weights.is_some() {
+            return Err(wrong(
+                "train.weights: only a run fills that in, from train.init of its pipeline".into(),
+            ));
+        }
+        if file.train.balanced {
+            return Err(wrong("train.balanced: only a run counts pixels before; give class_weights".into()));
+        }
         let folder = &file.output;
         if !folder.ends_with('/') || folder.starts_with('/') || folder.split('/').any(|part| part == "..") {
             return Err(wrong(format!(

@@ -1,6 +1,15 @@
 //! The work of one rank.
 
-use std::{io::Write, path::PathBuf, sync::mpsc, thread, time::Duration};
+use std::{
+    io::Write,
+    path::PathBuf,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
 
 use swath_model::Patience;
 use tokio_util::sync::CancellationToken;
@@ -29,16 +38,24 @@ const LOADERS: u32 = 2;
 /// one has died or stands still is told sooner, by its supervisor.
 const PATIENCE: Patience = Patience(Duration::from_secs(600));
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
+/// For whoever is told to stop while it still waits for the others, which libraries do not interrupt.
+const STOPS_AFTER: u32 = 3;
 
-/// Trains as one rank, and tells of it; what comes of it is the last that it says. In a process that has called
-/// `swath_model::init_process`.
+/// Trains as one rank, and tells of it; what comes of it is the last that it says. In a process of its own that has called
+/// `swath_model::init_process`: it ends that if it is told to stop before it has met the others.
 pub fn work(rank: Rank, out: impl Write + Send, stop: &CancellationToken) -> Result<Outcome> {
-    let voice = Voice::new(out);
+    let (voice, has_met) = (Voice::new(out), AtomicBool::new(false));
     let outcome = thread::scope(|scope| {
         let (over, is_over) = mpsc::channel::<()>();
-        let (alive, voice) = (&voice, &voice);
+        let (alive, voice, has_met) = (&voice, &voice, &has_met);
         scope.spawn(move || {
+            let mut stopped = 0;
             loop {
+                stopped += u32::from(stop.is_cancelled() && !has_met.load(Ordering::Acquire));
+                if stopped > STOPS_AFTER {
+                    alive.say(&Word::Ended(Outcome::Interrupted));
+                    leave(INTERRUPTED);
+                }
                 if !alive.say(&Word::Alive) {
                     // Nobody is left who would start it again, or wants what it makes.
                     stop.cancel();
@@ -49,7 +66,7 @@ pub fn work(rank: Rank, out: impl Write + Send, stop: &CancellationToken) -> Res
                 }
             }
         });
-        let outcome = learn(rank, voice, stop);
+        let outcome = learn(rank, voice, has_met, stop);
         drop(over);
         outcome
     });
@@ -60,18 +77,27 @@ pub fn work(rank: Rank, out: impl Write + Send, stop: &CancellationToken) -> Res
     outcome
 }
 
+/// As shells say it of Ctrl-C.
+const INTERRUPTED: i32 = 130;
+
 /// Ends the process at once: libraries would wait for ranks that are gone.
 pub fn leave(code: i32) -> ! {
     // SAFETY: ends the process; all that was said is written, and all else is made for sudden ends.
     unsafe { libc::_exit(code) }
 }
 
-fn learn(rank: Rank, voice: &Voice<impl Write>, stop: &CancellationToken) -> Result<Outcome> {
+fn learn(
+    rank: Rank,
+    voice: &Voice<impl Write>,
+    has_met: &AtomicBool,
+    stop: &CancellationToken,
+) -> Result<Outcome> {
     let Rank { file, seat, store, threads, cache } = rank;
     let (train, validation) = file.shards(&store)?;
     let gang = seat.take(PATIENCE, |port| {
         voice.say(&Word::Opened(port));
     })?;
+    has_met.store(true, Ordering::Release);
     let machine = Machine { threads, loaders: LOADERS, cache, mirror: None };
     let job = Job { spec: file.train, train, validation, store, output: file.output, machine };
     let mut tell = |progress| {

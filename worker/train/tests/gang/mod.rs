@@ -1,7 +1,9 @@
 //! Ranks as processes: this very program, started again for each of them.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
+    io::Write,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -12,6 +14,7 @@ use swath_train::{
     Kind, Outcome, Progress, Store, TrainError,
     gang::{Rank, Ranks, Seat, Shards, TrainFile, leave, supervise, work},
 };
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Bench, squares};
@@ -40,12 +43,33 @@ fn a_rank() {
     };
     let stop = CancellationToken::new();
     let told = stop.clone();
+    let mut terminate = {
+        let _entered = runtime.enter();
+        signal(SignalKind::terminate()).unwrap()
+    };
     runtime.spawn(async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        signal(SignalKind::terminate()).unwrap().recv().await;
+        terminate.recv().await;
         told.cancel();
     });
-    leave(i32::from(work(rank, std::io::stdout(), &stop).is_err()));
+    leave(i32::from(work(rank, Slowly(std::io::stdout()), &stop).is_err()));
+}
+
+/// A step takes so long that whoever watches can do something before the next.
+struct Slowly(std::io::Stdout);
+
+const STEP: Duration = Duration::from_millis(200);
+
+impl Write for Slowly {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if bytes.starts_with(b"{\"progress\"") {
+            std::thread::sleep(STEP);
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Trains on several ranks; `watch` is told of every step and of the processes of the ranks.
@@ -59,20 +83,22 @@ fn gang(
 ) -> Result<Outcome, TrainError> {
     let job = bench.job(spec.clone(), chips);
     let keys = |shards: &[swath_train::Shard]| shards.iter().map(|shard| shard.key.clone()).collect();
-    let file = TrainFile {
-        output: job.output.clone(),
-        shards: Shards { train: keys(&job.train), validation: keys(&job.validation) },
-        train: spec.clone(),
-    };
+    let shards = Shards { train: keys(&job.train), validation: keys(&job.validation) };
+    write(bench, &TrainFile { output: job.output.clone(), shards, train: spec.clone() });
     let folder = bench.folder.path();
-    std::fs::write(folder.join(FILE), serde_json::to_vec(&file).unwrap()).unwrap();
-    let command = || {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "gang::a_rank", "--nocapture"]).env(FOLDER, folder);
-        command
-    };
     let mut progress = |now| watch(now, &processes(folder));
-    supervise(&Ranks { command: &command, n }, &mut progress, stop)
+    supervise(&Ranks { command: &|| rank(bench), n }, &mut progress, stop)
+}
+
+fn write(bench: &Bench, file: &TrainFile) {
+    std::fs::write(bench.folder.path().join(FILE), serde_json::to_vec(file).unwrap()).unwrap();
+}
+
+/// This program, as a rank.
+fn rank(bench: &Bench) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "gang::a_rank", "--nocapture"]).env(FOLDER, bench.folder.path());
+    command
 }
 
 /// Rank and pid of each process that trains there.
@@ -153,7 +179,10 @@ fn whoever_is_killed_the_training_goes_on_as_if_nothing_had_been() {
     let mut steps = 0;
     let mut watch = |now: Progress, ranks: &HashMap<u32, i32>| {
         steps += u32::from(!now.validates);
-        if kills.first().is_some_and(|(after, _)| steps >= *after) {
+        let is_due = |(after, killed): &(u32, Vec<u32>)| {
+            steps >= *after && killed.iter().all(|rank| ranks.contains_key(rank))
+        };
+        if kills.first().is_some_and(is_due) {
             let (_, killed) = kills.remove(0);
             killed.iter().for_each(|rank| send(ranks[rank], libc::SIGKILL));
         }
@@ -170,8 +199,10 @@ fn one_that_stands_still_is_noticed_and_started_again() {
     let (bench, mut stopped, mut went_on) = (Bench::new(), None, None);
     let mut watch = |_: Progress, ranks: &HashMap<u32, i32>| match stopped {
         None => {
-            send(ranks[&1], libc::SIGSTOP);
-            stopped = Some(Instant::now());
+            stopped = ranks.get(&1).map(|pid| {
+                send(*pid, libc::SIGSTOP);
+                Instant::now()
+            });
         }
         Some(since) if went_on.is_none() && since.elapsed() > Duration::from_secs(5) => {
             went_on = Some(since.elapsed());
@@ -201,49 +232,125 @@ fn a_training_that_is_stopped_goes_on_with_another_number_of_ranks() {
     assert_near(&bench, &whole);
 }
 
+/// Starts two ranks, and counts processes.
+fn broken(bench: &Bench, file: &TrainFile, command: &dyn Fn() -> Command) -> (TrainError, u32) {
+    write(bench, file);
+    let started = Cell::new(0);
+    let count = || {
+        started.set(started.get() + 1);
+        command()
+    };
+    let ended = supervise(&Ranks { command: &count, n: 2 }, &mut |_| {}, &CancellationToken::new());
+    (ended.unwrap_err(), started.get())
+}
+
 #[test]
 fn what_would_fail_again_is_told_and_not_tried_again() {
-    let bench = Bench::new();
-    let spec = squares::spec(SGD);
-    let error = gang(&bench, &spec, (12, 5, 32), 5, &mut unwatched, &CancellationToken::new()).unwrap_err();
-    assert_eq!(error.kind, Kind::Config);
-    assert_eq!(error.to_string(), "4 chips a step for 5 ranks: this network takes 1 for each at least");
+    let (bench, spec) = (Bench::new(), squares::spec(SGD));
+    let job = bench.job(spec.clone(), CHIPS);
+    let shards = Shards { train: vec!["shard-0.tar".into(), "shard-1.tar".into()], validation: Vec::new() };
+    let file = TrainFile { output: job.output, shards, train: spec };
+    let of = |file: &TrainFile| {
+        let (error, started) = broken(&bench, file, &|| rank(&bench));
+        assert_eq!(started, 2, "it is not tried again: {error}");
+        (error.kind, error.to_string())
+    };
+    let large = TrainFile { train: TrainSpec { batch: 1, ..file.train.clone() }, ..file.clone() };
+    let text = "1 chips a step for 2 ranks: 1 at most, since this network takes 1 for each";
+    assert_eq!(of(&large), (Kind::Config, text.into()));
     // A chip that one of them alone meets.
-    let command = || Command::new("/bin/true");
-    bench.job(spec.clone(), CHIPS);
     let tar = bench.folder.path().join("shard-1.tar");
     let mut bytes = std::fs::read(&tar).unwrap();
     bytes[600] ^= 0xff;
-    let job = squares::spec(SGD);
-    let error = broken(&bench, &job, &tar, &bytes);
-    assert_eq!(error.kind, Kind::Data);
-    assert!(
-        error.to_string().contains("shard-1.tar: chip squares/x192_y0_32x32: the image can't be read"),
-        "{error}"
-    );
-    // Nobody ever says a word.
-    let error =
-        supervise(&Ranks { command: &command, n: 2 }, &mut |_| {}, &CancellationToken::new()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "3 times in a row the ranks came to no step; the last time rank 0 has left with code 0"
-    );
+    std::fs::write(&tar, bytes).unwrap();
+    let (kind, text) = of(&file);
+    assert_eq!(kind, Kind::Data);
+    assert!(text.contains("shard-1.tar: chip squares/x192_y0_32x32: the image can't be read"), "{text}");
 }
 
-/// Trains with a shard that is not what it was.
-fn broken(bench: &Bench, spec: &TrainSpec, tar: &Path, bytes: &[u8]) -> TrainError {
-    let file = TrainFile {
-        output: "training/".into(),
-        shards: Shards { train: vec!["shard-0.tar".into(), "shard-1.tar".into()], validation: Vec::new() },
-        train: spec.clone(),
+#[test]
+fn ranks_that_are_not_of_one_training_are_told() {
+    let (bench, spec) = (Bench::new(), squares::spec(SGD));
+    let job = bench.job(spec.clone(), CHIPS);
+    let shards = Shards { train: vec!["shard-0.tar".into()], validation: Vec::new() };
+    let file = TrainFile { output: job.output, shards, train: spec };
+    for other in [
+        TrainSpec { classes: 3, ..file.train.clone() },
+        TrainSpec { checkpoint: swath_proto::train::Checkpoint::default(), ..file.train.clone() },
+    ] {
+        // The second one is started once the first has read its file.
+        let second = Cell::new(false);
+        let command = || {
+            if second.replace(true) {
+                write(&bench, &TrainFile { train: other.clone(), ..file.clone() });
+            }
+            rank(&bench)
+        };
+        let (error, _) = broken(&bench, &file, &command);
+        assert_eq!(error.kind, Kind::Config);
+        assert!(
+            error.to_string().starts_with("this rank has other options or chips than the first"),
+            "{error}"
+        );
+    }
+}
+
+/// The same steps again and again are no way forward.
+#[test]
+fn ranks_that_come_no_further_are_given_up() {
+    let (bench, spec) = (Bench::new(), squares::spec(&SGD.replace("steps = 1", "steps = 1000")));
+    let mut watch = |now: Progress, ranks: &HashMap<u32, i32>| {
+        if now.step == 2 {
+            ranks.get(&1).into_iter().for_each(|pid| send(*pid, libc::SIGKILL));
+        }
     };
-    let folder = bench.folder.path();
-    std::fs::write(tar, bytes).unwrap();
-    std::fs::write(folder.join(FILE), serde_json::to_vec(&file).unwrap()).unwrap();
-    let command = || {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "gang::a_rank", "--nocapture"]).env(FOLDER, folder);
-        command
+    let error = gang(&bench, &spec, CHIPS, 2, &mut watch, &CancellationToken::new()).unwrap_err();
+    let text = "3 times in a row the ranks came no further; the last time rank 1 was killed (by hand, or since there \
+                was no memory left)";
+    assert_eq!(error.to_string(), text);
+    let nobody = || Command::new("/bin/true");
+    let error = supervise(&Ranks { command: &nobody, n: 2 }, &mut |_| {}, &CancellationToken::new());
+    let text = "3 times in a row the ranks came no further; the last time rank 0 has left with code 0";
+    assert_eq!(error.unwrap_err().to_string(), text);
+}
+
+/// A folder of shards is all that are in it, in the order of their names.
+#[test]
+fn shards_are_found_in_their_folder() {
+    let (bench, spec) = (Bench::new(), squares::spec(SGD));
+    bench.job(spec.clone(), CHIPS);
+    let (root, folder) = (bench.folder.path(), bench.folder.path().join("chips"));
+    std::fs::create_dir(&folder).unwrap();
+    for name in ["shard-0.tar", "shard-0.idx", "shard-1.tar", "shard-1.idx"] {
+        std::fs::rename(root.join(name), folder.join(name)).unwrap();
+    }
+    let train = |folder: &str| {
+        let shards = Shards { train: vec![folder.into()], validation: vec!["shard-2.tar".into()] };
+        write(&bench, &TrainFile { output: "training/".into(), shards, train: spec.clone() });
+        supervise(&Ranks { command: &|| rank(&bench), n: 2 }, &mut |_| {}, &CancellationToken::new())
     };
-    supervise(&Ranks { command: &command, n: 2 }, &mut |_| {}, &CancellationToken::new()).unwrap_err()
+    finished(train("chips/"));
+    assert_eq!(crate::column(&bench.read("log.csv"), "epoch"), [1.0, 2.0, 3.0]);
+    assert_eq!(train("nothing/").unwrap_err().to_string(), "nothing/: there is no .tar in it");
+    std::fs::remove_file(folder.join("shard-0.idx")).unwrap();
+    let text = train("chips/").unwrap_err().to_string();
+    assert_eq!(text, "chips/shard-0.idx is not there, the index that belongs beside chips/shard-0.tar");
+}
+
+/// Told to stop while it waits for a first rank that never comes.
+#[test]
+fn a_rank_that_waits_can_be_stopped() {
+    let (bench, spec) = (Bench::new(), squares::spec(SGD));
+    bench.job(spec.clone(), CHIPS);
+    let shards = Shards { train: vec!["shard-0.tar".into()], validation: Vec::new() };
+    write(&bench, &TrainFile { output: "training/".into(), shards, train: spec });
+    let variables = [("RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "1")];
+    let mut waiting = rank(&bench).envs(variables).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut said = std::io::BufRead::lines(std::io::BufReader::new(waiting.stdout.take().unwrap()));
+    // By then it listens.
+    assert!(said.by_ref().any(|line| line.unwrap().contains("alive")));
+    send(waiting.id() as i32, libc::SIGTERM);
+    let last = said.last().unwrap().unwrap();
+    assert!(last.contains("interrupted"), "{last}");
+    assert_eq!(waiting.wait().unwrap().code(), Some(130));
 }

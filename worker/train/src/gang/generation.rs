@@ -1,0 +1,250 @@
+//! The processes of one gang, from their start to the end of all.
+
+use std::{
+    io::{BufRead, BufReader},
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    process::{Child, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    seat::{HOST, KEPT, PORT, RANK, SIZE},
+    supervisor::Ranks,
+    words::Word,
+};
+use crate::{Outcome, Progress, Result, TrainError, error::Kind};
+
+/// A rank that lives says so every second.
+const SILENT: Duration = Duration::from_secs(10);
+/// It loads libraries first.
+const SILENT_AT_START: Duration = Duration::from_secs(120);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// For what the others have to say, once one has lost them: that one of them is gone is seldom the whole story.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// Words that wait to be heard; whoever says more waits too.
+const WORDS: usize = 1024;
+
+pub(super) enum Ended {
+    Outcome(Outcome),
+    /// A rank is gone, and so the gang: why.
+    Lost(String),
+}
+
+enum News {
+    Said(Word),
+    /// It says nothing any more.
+    Over,
+}
+
+struct Member {
+    child: Child,
+    heard: Instant,
+    has_spoken: bool,
+    is_told_to_stop: bool,
+    /// What it says has come of it.
+    said: Option<Result<Outcome>>,
+    /// Its process is over.
+    status: Option<ExitStatus>,
+}
+
+pub(super) struct Generation<'a> {
+    ranks: &'a Ranks<'a>,
+    members: Vec<Member>,
+    sender: SyncSender<(usize, News)>,
+    news: Receiver<(usize, News)>,
+    /// Since when it is known that a rank is gone.
+    lost: Option<Instant>,
+}
+
+impl<'a> Generation<'a> {
+    pub(super) fn new(ranks: &'a Ranks<'a>) -> Self {
+        let (sender, news) = sync_channel(WORDS);
+        Self { ranks, members: Vec::new(), sender, news, lost: None }
+    }
+
+    pub(super) fn run(
+        &mut self,
+        progress: &mut dyn FnMut(Progress),
+        stop: &CancellationToken,
+    ) -> Result<Ended> {
+        self.start(0)?;
+        loop {
+            let mut news = self.news.recv_timeout(LOOK_EVERY);
+            // All that has been said is heard before anybody is held to be silent.
+            while let Ok((rank, what)) = news {
+                self.hear(rank, what, progress)?;
+                news = self.news.try_recv().map_err(|_| RecvTimeoutError::Timeout);
+            }
+            if stop.is_cancelled() {
+                self.tell_to_stop();
+            }
+            if let Some(outcome) = self.outcome() {
+                return outcome.map(Ended::Outcome);
+            }
+            if let Some(why) = self.silent() {
+                return Ok(Ended::Lost(why));
+            }
+            let all_are_over = self.members.iter().all(|member| member.status.is_some());
+            if self.lost.is_some_and(|since| all_are_over || since.elapsed() > LAST_WORDS) {
+                return Ok(Ended::Lost(self.why()));
+            }
+        }
+    }
+
+    fn hear(&mut self, rank: usize, news: News, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+        let member = &mut self.members[rank];
+        (member.heard, member.has_spoken) = (Instant::now(), true);
+        match news {
+            News::Said(Word::Alive) => {}
+            News::Said(Word::Opened(port)) => (1..self.ranks.n).try_for_each(|_| self.start(port))?,
+            News::Said(Word::Progress(now)) => progress(now),
+            News::Said(Word::Ended(outcome)) => member.said = Some(Ok(outcome)),
+            News::Said(Word::Failed { kind, text }) => {
+                member.said = Some(Err(TrainError::new(kind, text)));
+            }
+            News::Over => {
+                // Its pipe is closed: it is over, or will be in a moment.
+                let status = member.child.wait().map_err(|error| failed(&error))?;
+                member.status = Some(status);
+                match &member.said {
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) if !is_passing(error.kind) => {}
+                    _ => self.lost = self.lost.or(Some(Instant::now())),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the first rank says, once all have come to their end; or what would be the same another time.
+    fn outcome(&mut self) -> Option<Result<Outcome>> {
+        let broken = |member: &&mut Member| {
+            member.said.as_ref().is_some_and(|said| said.as_ref().is_err_and(|error| !is_passing(error.kind)))
+        };
+        if let Some(member) = self.members.iter_mut().find(broken) {
+            return member.said.take();
+        }
+        let all = self.members.len() == self.ranks.n as usize
+            && self.members.iter().all(|member| matches!(member.said, Some(Ok(_))));
+        self.members.first_mut().filter(|_| all)?.said.take()
+    }
+
+    /// Whose process was ended says more than who has lost it.
+    fn why(&self) -> String {
+        let ends = self.members.iter().enumerate().filter(|(_, member)| member.said.is_none());
+        let ended = ends.filter_map(|(rank, member)| Some((rank, member.status?))).next();
+        if let Some((rank, status)) = ended {
+            return match (status.signal(), status.code()) {
+                (Some(libc::SIGKILL), _) => {
+                    format!("rank {rank} was killed (by hand, or since there was no memory left)")
+                }
+                (Some(signal), _) => format!("rank {rank} was ended by signal {signal}"),
+                (None, code) => format!("rank {rank} has left with code {}", code.unwrap_or_default()),
+            };
+        }
+        let mut said = self.members.iter().enumerate().filter_map(|(rank, member)| {
+            member.said.as_ref()?.as_ref().err().map(|error| (error.kind == Kind::Gang, rank, error))
+        });
+        let (_, rank, error) =
+            match said.by_ref().min_by_key(|(is_of_others, rank, _)| (*is_of_others, *rank)) {
+                Some(said) => said,
+                None => return "a rank is gone".into(),
+            };
+        format!("rank {rank} says: {error}")
+    }
+
+    /// Those that listen by now: one that says nothing yet would be ended by it.
+    fn tell_to_stop(&mut self) {
+        let untold =
+            |member: &&mut Member| member.has_spoken && !member.is_told_to_stop && member.status.is_none();
+        for member in self.members.iter_mut().filter(untold) {
+            member.is_told_to_stop = true;
+            // SAFETY: our own child, not yet waited for.
+            unsafe { libc::kill(member.child.id() as libc::pid_t, libc::SIGTERM) };
+        }
+    }
+
+    /// Who lives and does not say so stands still.
+    fn silent(&self) -> Option<String> {
+        self.members.iter().enumerate().find_map(|(rank, member)| {
+            let patience = if member.has_spoken { SILENT } else { SILENT_AT_START };
+            let silent =
+                member.said.is_none() && member.status.is_none() && member.heard.elapsed() > patience;
+            silent.then(|| {
+                format!("rank {rank} stands still: nothing was heard of it for {} s", patience.as_secs())
+            })
+        })
+    }
+
+    /// The next rank.
+    fn start(&mut self, port: u16) -> Result<()> {
+        let rank = self.members.len();
+        let mut command = (self.ranks.command)();
+        command
+            .env(RANK, rank.to_string())
+            .env(SIZE, self.ranks.n.to_string())
+            .env(HOST, "127.0.0.1")
+            .env(PORT, port.to_string())
+            .env_remove(KEPT)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        if std::env::var_os(LOG_LEVEL).is_none() {
+            // What c10d tells of a rank that is gone is told here, in fewer words.
+            command.env(LOG_LEVEL, "ERROR");
+        }
+        // SAFETY: prctl is async-signal-safe, and nothing else happens between fork and exec. The thread that starts
+        // ranks is the one that waits for their end.
+        unsafe {
+            command.pre_exec(|| {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                Ok(())
+            });
+        }
+        let mut child = command.spawn().map_err(|error| failed(&error))?;
+        if let Some(out) = child.stdout.take() {
+            let sender = self.sender.clone();
+            thread::spawn(move || {
+                let lines = BufReader::new(out).lines().map_while(std::result::Result::ok);
+                let words = lines.filter_map(|line| serde_json::from_str(&line).ok()).map(News::Said);
+                // Until nobody listens any more.
+                let _ = words.chain([News::Over]).try_for_each(|news| sender.send((rank, news)));
+            });
+        }
+        self.members.push(Member {
+            child,
+            heard: Instant::now(),
+            has_spoken: false,
+            is_told_to_stop: false,
+            said: None,
+            status: None,
+        });
+        Ok(())
+    }
+}
+
+/// Nobody of it writes any more once it is dropped.
+impl Drop for Generation<'_> {
+    fn drop(&mut self) {
+        for member in &mut self.members {
+            let _ = member.child.kill();
+        }
+        for member in &mut self.members {
+            let _ = member.child.wait();
+        }
+    }
+}
+
+/// Whether another generation may fare better.
+const fn is_passing(kind: Kind) -> bool {
+    matches!(kind, Kind::Gang | Kind::Transient)
+}
+
+const LOG_LEVEL: &str = "TORCH_CPP_LOG_LEVEL";
+
+fn failed(error: &std::io::Error) -> TrainError {
+    TrainError::new(Kind::Internal, format!("starting a rank: {error}"))
+}
