@@ -105,6 +105,7 @@ fn of_training(training: &Training) -> Vec<Words> {
 }
 
 /// A training that is no run's.
+#[cfg(feature = "engine")]
 pub fn of_training_alone(training: &Training) -> String {
     let mut words = of_training(training);
     words.extend(training.eta_seconds.map(|eta| (1, format!("{} left", duration(eta)))));

@@ -113,5 +113,5 @@ mod tests {
         [[5, 4, 9, 6, 8, 7, 2, 1, 0, 3], [0, 5, 6, 1, 4, 3, 7, 2, 9, 8], [1, 9, 6, 0, 4, 3, 2, 8, 7, 5]];
     const FROZEN_TURNS: [(u8, bool, bool); 4] =
         [(2, false, true), (3, true, false), (2, true, true), (0, true, true)];
-    const FROZEN_DROPOUT: [u64; 2] = [277_858_769_905_085_314, 0];
+    const FROZEN_DROPOUT: [u64; 2] = [277_858_769_905_085_314, 11_166_268_085_655_535_761];
 }
