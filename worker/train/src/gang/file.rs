@@ -42,7 +42,8 @@ impl TrainFile {
     pub fn read(path: &Path) -> std::result::Result<Self, BadTrainFile> {
         let wrong = |why: String| BadTrainFile { path: path.display().to_string(), why };
         let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-        let file: Self = if path.extension().is_some_and(|extension| extension == "json") {
+        let is_workers = path.extension().is_some_and(|extension| extension == "json");
+        let file: Self = if is_workers {
             serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?
         } else {
             toml::from_str(&text).map_err(|error| wrong(error.to_string()))?
@@ -51,7 +52,8 @@ impl TrainFile {
         if file.shards.train.is_empty() {
             return Err(wrong("shards.train: names no shard and no folder of them".into()));
         }
-        if file.train.weights.is_some() {
+        // A worker has seen to it that they lie under the root.
+        if file.train.weights.is_some() && !is_workers {
             return Err(wrong(
                 "train.weights: only a run fills that in, from train.init of its pipeline".into(),
             ));
@@ -109,4 +111,41 @@ fn shard(store: &Store, key: String) -> Result<Shard> {
     let bytes = store.get(&index)?.ok_or_else(missing)?;
     let index = Index::parse(&bytes).map_err(|error| TrainError::data(format!("{index}: {error}")))?;
     Ok(Shard { key, index })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RIGHT: &str =
+        "output = \"mine/\"\nshards.train = [\"chips/\"]\n[train]\narchitecture = \"tiny\"\nclasses = 2\n";
+
+    fn read(name: &str, text: &str) -> std::result::Result<TrainFile, String> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(name), text).unwrap();
+        TrainFile::read(&folder.path().join(name)).map_err(|error| error.why)
+    }
+
+    #[test]
+    fn a_file_is_read_and_what_it_can_not_say_is_told() {
+        let right = read("mine.toml", RIGHT).unwrap();
+        assert_eq!((right.output.as_str(), &right.shards.train[..]), ("mine/", &["chips/".to_owned()][..]));
+        let weights = "weights = { file = { sha256 = \"0000000000000000000000000000000000000000000000000000000000000000\", \
+                       extension = \"safetensors\" } }\n";
+        for (text, wanted) in [
+            (RIGHT.replace("mine/", "mine"), "output = \"mine\": must be a folder under the root"),
+            (RIGHT.replace("mine/", "../mine/"), "must be a folder under the root"),
+            (RIGHT.replace("[\"chips/\"]", "[]"), "shards.train: names no shard"),
+            (format!("{RIGHT}epochs = 0\n"), "train: epochs = 0: must be 1 to 100000"),
+            (format!("{RIGHT}epoch = 3\n"), "unknown field `epoch`"),
+            (format!("{RIGHT}balanced = true\n"), "train.balanced: only a run counts pixels"),
+            (format!("{RIGHT}{weights}"), "train.weights: only a run fills that in"),
+        ] {
+            let told = read("mine.toml", &text).unwrap_err();
+            assert!(told.contains(wanted), "{text}: {told}");
+        }
+        // What a worker writes for its ranks begins with weights where its run does.
+        let of_run: TrainFile = toml::from_str(&format!("{RIGHT}{weights}")).unwrap();
+        assert_eq!(read("ours.json", &serde_json::to_string(&of_run).unwrap()), Ok(of_run));
+    }
 }
