@@ -4,7 +4,6 @@
 use std::{
     path::PathBuf,
     pin::pin,
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -21,7 +20,7 @@ use swath_proto::{
 use swath_shard::Index;
 use swath_train::{
     Job, Machine, Outcome, Progress, Shard, Store, TrainError,
-    gang::{Ranks, Shards, TrainFile, supervise},
+    gang::{Ranks, Shards, TrainFile, rank_command, supervise},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -36,9 +35,6 @@ use crate::{
 
 /// Steps are many; people read one line now and then.
 const TELL_EVERY: Duration = Duration::from_secs(10);
-/// Threads that fetch and decode beside the one that computes.
-const LOADERS: u32 = 2;
-
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Output, JobError> {
     let inputs = inputs(cx, item, &work.inputs).await?;
     let mut spec = work.spec.clone();
@@ -57,7 +53,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Ou
         output: keys::training(&item.id),
         machine: Machine {
             threads: cx.threads,
-            loaders: LOADERS,
+            loaders: swath_train::LOADERS,
             cache: PathBuf::from(&cx.cache),
             mirror: None,
         },
@@ -129,12 +125,7 @@ fn on_several(
     };
     let mut written = tempfile::Builder::new().suffix(".json").tempfile().map_err(JobError::internal)?;
     serde_json::to_writer(&mut written, &file).map_err(JobError::internal)?;
-    let command = || {
-        let mut command = Command::new(&ranks.program);
-        command.arg("train").arg(written.path());
-        command.args(["--threads", &job.machine.threads.to_string()]).env("SWATH_ROOT", &ranks.root);
-        command
-    };
+    let command = || rank_command(&ranks.program, written.path(), job.machine.threads, &ranks.root);
     // This worker's wish must not stop a run that any other could train.
     let n_chips = job.train.iter().map(|shard| shard.index.chips().len()).sum();
     let n = ranks.n.min(swath_train::most_ranks(&job.spec, n_chips));

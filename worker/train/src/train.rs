@@ -44,6 +44,9 @@ pub struct Job {
     pub machine: Machine,
 }
 
+/// Threads that fetch and decode beside the one that computes.
+pub const LOADERS: u32 = 2;
+
 /// What changes how fast it goes, and no result beyond rounding.
 #[derive(Clone, Debug)]
 pub struct Machine {

@@ -1,8 +1,6 @@
 //! `swath train`: one rank of a training where its environment says so, as torchrun does; else a supervisor, and a
 //! process for each rank under it.
 
-use std::process::Command;
-
 use anyhow::Context as _;
 use swath::{
     args::{DoorArgs, LogFormat, TrainArgs},
@@ -17,7 +15,7 @@ use swath_backends::open::open_blobs;
 use swath_proto::learn::Training;
 use swath_train::{
     Outcome, Progress, Store,
-    gang::{Rank, Ranks, Seat, TrainFile, leave, supervise, work},
+    gang::{Rank, Ranks, Seat, TrainFile, leave, rank_command, supervise, work},
 };
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -66,12 +64,7 @@ fn all(
     stop: &CancellationToken,
 ) -> anyhow::Result<Exit> {
     let program = std::env::current_exe().context("finding this program")?;
-    let command = || {
-        let mut command = Command::new(&program);
-        command.arg("train").arg(&args.file).args(["--threads", &args.threads.to_string()]);
-        command.env("SWATH_ROOT", &doors.root);
-        command
-    };
+    let command = || rank_command(&program, &args.file, args.threads, &doors.root);
     let bar = Bar::of_training(&file.output);
     let mut tell = |now: Progress| bar.trained(&Training::from(&now));
     let outcome = supervise(&Ranks { command: &command, n: args.ranks }, &mut tell, stop);

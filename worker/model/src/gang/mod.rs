@@ -223,7 +223,8 @@ impl Gang {
             .map_err(gone)
     }
 
-    /// BatchNorm by the images of all ranks, which takes part in the backward pass too; `None` where there is nobody else.
+    /// A batch norm by the images of all ranks, which takes part in the backward pass too; `None` where there is nobody
+    /// else.
     pub(crate) fn norm(
         &self,
         input: &Tensor,

@@ -74,8 +74,8 @@ class Norm : public torch::autograd::Function<Norm> {
     const int64_t channels = gamma.numel();
     const at::Tensor scale = gamma * (variance + epsilon).rsqrt();
     // Mean and variance come from all images, so the gradient of each is less its part of what those are moved by.
-    at::Tensor of_input = normed(input, -scale * means.narrow(0, 0, channels), -scale * means.narrow(0, channels, channels),
-                                 mean, variance, epsilon);
+    at::Tensor of_input = normed(input, -scale * means.narrow(0, 0, channels),
+                                 -scale * means.narrow(0, channels, channels), mean, variance, epsilon);
     of_input.addcmul_(gradient, scale.view({1, channels, 1, 1}));
     return {of_input, of_gamma, of_beta, at::Tensor(), at::Tensor(), at::Tensor()};
   }

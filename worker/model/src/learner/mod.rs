@@ -167,9 +167,9 @@ impl Learner {
         self.reducer.as_ref().map(Reducer::overlap)
     }
 
-    /// One step, at this learning rate, of all ranks together: each has its part of the batch, and all are told the loss
-    /// of the whole. `seed` decides what dropout drops. A batch whose pixels are all ignored has no gradient, but is a
-    /// step.
+    /// One step, at this learning rate, of all ranks together: each has its part of the batch, and all are told the
+    /// loss of the whole. `seed` decides what dropout drops. A batch whose pixels are all ignored has no gradient, but
+    /// is a step.
     pub fn step(&mut self, batch: &Batch, rate: f64, seed: u64) -> Result<Loss> {
         let is_deeplab = self.setup.architecture.drops();
         if is_deeplab && self.n_images(batch) == 1 {

@@ -19,7 +19,7 @@ use super::{
     seat::Seat,
     words::{Voice, Word},
 };
-use crate::{Job, Machine, Outcome, Result, store::Store};
+use crate::{Job, LOADERS, Machine, Outcome, Result, store::Store};
 
 /// What this process is to do, and with what.
 pub struct Rank {
@@ -32,17 +32,15 @@ pub struct Rank {
     pub cache: PathBuf,
 }
 
-/// Threads that fetch and decode beside the one that computes.
-const LOADERS: u32 = 2;
-/// How long a rank waits for the others: the first one may fetch an encoder, or write a checkpoint to a slow store. That
-/// one has died or stands still is told sooner, by its supervisor.
+/// How long a rank waits for the others: the first one may fetch an encoder, or write a checkpoint to a slow store.
+/// That one has died or stands still is told sooner, by its supervisor.
 const PATIENCE: Patience = Patience(Duration::from_secs(600));
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
 /// For whoever is told to stop while it still waits for the others, which libraries do not interrupt.
 const STOPS_AFTER: u32 = 3;
 
-/// Trains as one rank, and tells of it; what comes of it is the last that it says. In a process of its own that has called
-/// `swath_model::init_process`: it ends that if it is told to stop before it has met the others.
+/// Trains as one rank, and tells of it; what comes of it is the last that it says. In a process of its own that has
+/// called `swath_model::init_process`: it ends that if it is told to stop before it has met the others.
 pub fn work(rank: Rank, out: impl Write + Send, stop: &CancellationToken) -> Result<Outcome> {
     let (voice, has_met) = (Voice::new(out), AtomicBool::new(false));
     let outcome = thread::scope(|scope| {

@@ -1,7 +1,7 @@
-//! Keeps the ranks of a gang on this machine: when one dies or falls silent, all are ended, and the next generation goes
-//! on from the last checkpoint. Nothing is mended in place.
+//! Keeps the ranks of a gang on this machine: when one dies or falls silent, all are ended, and the next generation
+//! goes on from the last checkpoint. Nothing is mended in place.
 
-use std::{process::Command, thread, time::Duration};
+use std::{path::Path, process::Command, thread, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +13,13 @@ pub struct Ranks<'a> {
     /// A process that calls [`super::work`] with what its environment says.
     pub command: &'a dyn Fn() -> Command,
     pub n: u32,
+}
+
+/// A rank of `swath train`, which is told by a file what to train.
+pub fn rank_command(program: &Path, file: &Path, threads: u32, root: &str) -> Command {
+    let mut command = Command::new(program);
+    command.arg("train").arg(file).args(["--threads", &threads.to_string()]).env("SWATH_ROOT", root);
+    command
 }
 
 /// Generations in a row that came no further than those before them, after which the fault is not a machine's mood.
