@@ -24,7 +24,7 @@ def same_maps(swath, work, scenes):
     """The class of each pixel with the same weights, and then the numbers of each other's eval.json for one map."""
     weights = work / "weights.pth"
     draw_weights(scenes[0], weights)
-    _burn(scenes)
+    burn(scenes)
     theirs = Pipeline(work / "theirs", scenes, scenes, LABELS, "unet_resnet18", weights)
     theirs.run("predict")
     keys = dict(model__architecture="unet-resnet18", model__weights=weights, scenes__0__labels=LABELS)
@@ -45,7 +45,7 @@ def same_maps(swath, work, scenes):
 
 def same_chips(swath, work, scenes):
     """Windows, pixels and labels, where a window lies inside its scene."""
-    _burn(scenes)
+    burn(scenes)
     theirs = Pipeline(work / "theirs", scenes, labels=LABELS)
     theirs.run("chip")
     keys = dict(scenes__0__group="train", scenes__0__labels=LABELS)
@@ -60,7 +60,7 @@ def same_chips(swath, work, scenes):
     yield "same-chips", same / total if alike else 0.0, 1.0, dict(chips=len(chips), pixels=total)
 
 
-def draw_weights(scene, path):
+def draw_weights(scene, path, seed=7):
     """Weights from a seed. The last layer is moved and scaled until both classes are common and as far apart as
     training leaves them: drawn ones differ by less than single precision tells apart after a softmax."""
     sys.path.insert(0, str(MODEL))
@@ -68,7 +68,7 @@ def draw_weights(scene, path):
     import rasterio
     import torch
 
-    torch.manual_seed(7)
+    torch.manual_seed(seed)
     network = hubconf.unet_resnet18(num_classes=2).eval()
     with rasterio.open(f"{scene}.tif") as image, torch.inference_mode():
         window = torch.from_numpy(image.read(window=((256, 768), (256, 768)))).float().div(255).unsqueeze(0)
@@ -100,7 +100,7 @@ def weights_of_bundle(bundle, path):
     return path
 
 
-def _burn(scenes):
+def burn(scenes):
     """Rasters of the scenes' labels."""
     import rasterio
     from rasterio.features import rasterize

@@ -2,6 +2,7 @@
 
 import shutil
 
+import learning
 import raster_vision
 from checks import draw_weights, weights_of_bundle
 from raster_vision import Pipeline
@@ -126,6 +127,7 @@ ALL = {
     "eval": (evaluate, 20),
     "analyze": (analyze, 1),
     "start": (start, 50),
+    "train": (learning.train, 1.3),
     "predict": (predict, 2),
     "predict-by-hand": (predict_by_hand, 1.3),
     "predict-int8": (predict_int8, 6),

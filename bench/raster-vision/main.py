@@ -14,10 +14,12 @@ from pathlib import Path
 import checks
 import cost
 import costs
+import learning
 from swath import Swath
 
 # Two scenes that end inside a window.
 CHECKED_PX = 1500
+CHECKS = {**checks.ALL, "same-training": learning.same_scores}
 
 
 def main():
@@ -25,7 +27,7 @@ def main():
     options.add_argument("swath", type=lambda path: Path(path).resolve())
     options.add_argument("--size", type=int, default=10_000, help="edge of the scene that is timed, in pixels")
     options.add_argument("--pairs", type=int, default=5)
-    options.add_argument("--only", choices=[*checks.ALL, *costs.ALL], nargs="+", default=[*checks.ALL, *costs.USUAL])
+    options.add_argument("--only", choices=[*CHECKS, *costs.ALL], nargs="+", default=[*checks.ALL, *costs.USUAL])
     options.add_argument("--bundle", type=lambda path: Path(path).resolve(),
                          help="of a U-Net on ResNet-18 with ranges for 8 bits, for predict-int8")
     options = options.parse_args()
@@ -36,9 +38,9 @@ def main():
     good = []
     with tempfile.TemporaryDirectory() as folder:
         work, swath = Path(folder), Swath(options.swath, options.bundle)
-        for name in filter(checks.ALL.get, options.only):
+        for name in filter(CHECKS.get, options.only):
             scenes = swath.scenes(work / "checked", CHECKED_PX, count=2)
-            for what, share, least, more in checks.ALL[name](swath, work / name, scenes):
+            for what, share, least, more in CHECKS[name](swath, work / name, scenes):
                 load = os.getloadavg()[0]
                 good.append(cost.say(what, share, "share", least, **more, load=load, commit=commit))
         for name in filter(costs.ALL.get, options.only):

@@ -38,10 +38,11 @@ class Pipeline:
 
     `labels` is a pattern of the scene's name: a GeoJSON file, or a raster of classes."""
 
-    def __init__(self, root, train, validation=(), labels="{id}.geojson", model="tiny", weights=None):
+    def __init__(self, root, train, validation=(), labels="{id}.geojson", model="tiny", weights=None,
+                 begin=None, solver=None):
         self.root = root
         root.mkdir(parents=True)
-        config = _config(root, train, validation, labels, model)
+        config = _config(root, train, validation, labels, model, begin, solver or {})
         self.file = config.get_config_uri()
         # 8-bit pixels stay as they are, but the file has to be there.
         statistics = root / "analyze/stats/train_scenes/stats.json"
@@ -71,7 +72,7 @@ class Pipeline:
         shutil.copy(weights, train / "last-model.pth")
 
 
-def _config(root, train, validation, labels, model):
+def _config(root, train, validation, labels, model, begin, solver):
     # Here, because they take seconds.
     from rastervision.pipeline import rv_config_
     from rastervision.pipeline.config import save_pipeline_config
@@ -104,8 +105,9 @@ def _config(root, train, validation, labels, model):
         uri=str(MODEL), name="network", entrypoint=model, entrypoint_kwargs=dict(num_classes=2))
     backend = PyTorchSemanticSegmentationConfig(
         data=SemanticSegmentationImageDataConfig(img_sz=256, num_workers=0),
-        model=SemanticSegmentationModelConfig(pretrained=False, external_def=network),
-        solver=SolverConfig(batch_sz=8), log_tensorboard=False, run_tensorboard=False)
+        model=SemanticSegmentationModelConfig(
+            pretrained=False, external_def=network, init_weights=begin and str(begin)),
+        solver=SolverConfig(batch_sz=8, **solver), log_tensorboard=False, run_tensorboard=False)
     config = rv_pipeline.SemanticSegmentationConfig(
         root_uri=str(root),
         dataset=data.DatasetConfig(

@@ -25,10 +25,10 @@ class Swath:
             shutil.copy(PIPELINE, folder)
         return [folder / f"scene-{number + 1}" for number in range(count)]
 
-    def run(self, folder, root, *stages, **keys):
+    def run(self, folder, root, *stages, pipeline=PIPELINE.name, **keys):
         """CPU seconds of stages over the scenes of a folder. In names of keys, __ stands for a dot."""
         sets = [word for key, value in keys.items() for word in ("--set", f"{key.replace('__', '.')}={value}")]
-        words = ["run", folder / PIPELINE.name, "--root", root, "--workers", 1, "--stages", ",".join(stages)]
+        words = ["run", folder / pipeline, "--root", root, "--workers", 1, "--stages", ",".join(stages)]
         seconds = self.command(*words, *sets)
         if not any(root.glob(f"items/*/{stages[-1]}/*")):
             sys.exit(f"swath did nothing of {stages[-1]}")

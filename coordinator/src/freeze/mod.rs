@@ -97,6 +97,7 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
     if predicted.is_empty() && (has(Stage::Predict) || !has(Stage::Chip)) {
         bail!("scenes: all are in the group train, of which only the stage chip makes use");
     }
+    let batch = predict.batch.unwrap_or_else(|| model.engine.usual_batch());
     let mut record = RunRecord {
         run: pipeline.name.parse()?,
         created: String::new(),
@@ -108,7 +109,7 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
         predict: PredictPlan {
             model,
             window,
-            batch: predict.batch,
+            batch,
             block_px: predict.block_px,
             compression: predict.compression,
             nodata: predict.nodata,

@@ -111,6 +111,15 @@ impl EngineName {
         }
     }
 
+    /// Windows at a time, where nobody says how many. OpenVINO takes as long for each of eight as for one alone, and
+    /// more memory; libtorch takes a tenth longer for one alone.
+    pub const fn usual_batch(self) -> u32 {
+        match self {
+            Self::Libtorch => 8,
+            Self::Openvino => 1,
+        }
+    }
+
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

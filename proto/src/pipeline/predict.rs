@@ -16,9 +16,10 @@ pub struct PredictEntry {
     /// Context around the core that is computed, and cropped or blended.
     #[schemars(range(min = 0, max = 8192))]
     pub margin_px: u32,
-    /// Windows that go through the network at a time.
+    /// Windows that go through the network at a time: 1 for OpenVINO and 8 for libtorch, where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
-    pub batch: u32,
+    pub batch: Option<u32>,
     /// Tiles of the output; a power of two.
     #[schemars(range(min = 64, max = 4096))]
     pub block_px: u32,
@@ -70,7 +71,7 @@ impl Default for PredictEntry {
         Self {
             core_px: 256,
             margin_px: 32,
-            batch: 8,
+            batch: None,
             block_px: 256,
             compression: Compression::default(),
             nodata: None,

@@ -179,11 +179,11 @@ fn flag_environment_set_file_profile_default_is_the_order() {
         layered(set, env, profile).unwrap().pipeline.predict.batch
     };
     let profile = "root = \"there\"\n[predict]\nbatch = 2\nscores = true";
-    assert_eq!(batch(&[], &[], profile), 3);
-    assert_eq!(batch(&["predict.batch=4"], &[], profile), 4);
+    assert_eq!(batch(&[], &[], profile), Some(3));
+    assert_eq!(batch(&["predict.batch=4"], &[], profile), Some(4));
     assert_eq!(
         batch(&["predict.batch=4"], &[("SWATH__PREDICT__BATCH", "5"), ("SWATH_ROOT", "x")], profile),
-        5
+        Some(5)
     );
     let whole = layered(&["predict.batch=4"], &[("SWATH__PREDICT__BATCH", "5")], profile).unwrap();
     assert!(whole.pipeline.predict.scores, "the profile's word");

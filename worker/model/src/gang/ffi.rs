@@ -42,6 +42,7 @@ unsafe extern "C" {
         size: u32,
         address: *const c_char,
         attempt: *const c_char,
+        is_here: bool,
         timeout_ms: i64,
         gang: &mut *mut Gang,
         why: *mut c_char,

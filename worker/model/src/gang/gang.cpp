@@ -35,8 +35,8 @@ struct Store {
 };
 
 struct Sum {
-  Tensors numbers;
-  c10::intrusive_ptr<c10d::Work> work;
+  at::Tensor numbers;
+  swath::Future future;
 };
 
 // For how long gradients were on their way, over all backward passes.
@@ -65,15 +65,14 @@ class Overlap {
 };
 
 // Sums each bucket. Not divided: the loss was, by what the pixels of all ranks weigh together.
-class Summing final : public c10d::CppCommHookInterface<c10::intrusive_ptr<c10d::ProcessGroup>> {
+class Summing final : public c10d::CppCommHookInterface<const Gang*> {
  public:
-  Summing(const c10::intrusive_ptr<c10d::ProcessGroup>& group, std::shared_ptr<Overlap> overlap)
-      : CppCommHookInterface(group), overlap_(std::move(overlap)) {}
+  Summing(const Gang* gang, std::shared_ptr<Overlap> overlap)
+      : CppCommHookInterface(gang), overlap_(std::move(overlap)) {}
 
-  c10::intrusive_ptr<c10::ivalue::Future> runHook(c10d::GradBucket& bucket) override {
-    Tensors buffer{bucket.getBufferRef()};
+  swath::Future runHook(c10d::GradBucket& bucket) override {
     const auto begun = Clock::now();
-    auto future = state_->allreduce(buffer)->getFuture();
+    auto future = state_->sum_beside(bucket.getBufferRef());
     future->addCallback([overlap = overlap_, begun, last = bucket.isLast()](c10::ivalue::Future&) {
       overlap->note(begun, last);
     });
@@ -118,9 +117,9 @@ size_t swath_gang_store(const char* host, uint16_t port, int listener, int64_t t
 void swath_gang_store_close(Store* store) noexcept { delete store; }
 
 // Returns once all ranks are there. `address` is where the others reach this one, `attempt` tells it from others that
-// have met there.
+// have met there; `is_here` says that all are on this machine.
 size_t swath_gang_meet(const Store* store, uint32_t rank, uint32_t size, const char* address, const char* attempt,
-                       int64_t timeout_ms, Gang** gang, char* why, size_t room) noexcept {
+                       bool is_here, int64_t timeout_ms, Gang** gang, char* why, size_t room) noexcept {
   return catching(why, room, [&] {
     const auto timeout = std::chrono::milliseconds(timeout_ms);
     auto shared = c10::make_intrusive<c10d::PrefixStore>(std::string(kPrefix) + attempt, store->tcp);
@@ -132,7 +131,9 @@ size_t swath_gang_meet(const Store* store, uint32_t rank, uint32_t size, const c
     group->setBackend(at::kCPU, c10d::ProcessGroup::BackendType::GLOO, c10::intrusive_ptr<c10d::Backend>(gloo));
     group->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
     group->setGroupName(kPrefix);
-    *gang = new Gang{std::move(shared), std::move(group)};
+    // Nothing is shared with other machines.
+    auto sums = is_here ? swath::SharedSums::open(*shared, *group, timeout) : nullptr;
+    *gang = new Gang{std::move(shared), std::move(group), std::move(sums)};
   });
 }
 
@@ -142,19 +143,18 @@ void swath_gang_leave(Gang* gang) noexcept { delete gang; }
 size_t swath_gang_begin_sum(const Gang* gang, const double* numbers, size_t n, Sum** sum, char* why,
                             size_t room) noexcept {
   return catching(why, room, [&] {
-    Tensors one{at::empty({static_cast<int64_t>(n)}, at::kDouble)};
-    std::copy_n(numbers, n, one[0].data_ptr<double>());
-    auto work = gang->group->allreduce(one);
-    *sum = new Sum{std::move(one), std::move(work)};
+    const at::Tensor all = at::empty({static_cast<int64_t>(n)}, at::kDouble);
+    std::copy_n(numbers, n, all.data_ptr<double>());
+    *sum = new Sum{all, gang->sum_beside(all)};
   });
 }
 
 size_t swath_gang_end_sum(Sum* sum, double* numbers, size_t n, char* why, size_t room) noexcept {
   const std::unique_ptr<Sum> own(sum);
   return catching(why, room, [&] {
-    own->work->wait();
-    const auto most = static_cast<size_t>(own->numbers[0].numel());
-    std::copy_n(own->numbers[0].data_ptr<double>(), std::min(n, most), numbers);
+    own->future->waitAndThrow();
+    const auto most = static_cast<size_t>(own->numbers.numel());
+    std::copy_n(own->numbers.data_ptr<double>(), std::min(n, most), numbers);
   });
 }
 
@@ -216,7 +216,7 @@ size_t swath_gang_reducer(const Gang* gang, at::Tensor* const* parameters, size_
         /*find_unused_parameters=*/false, /*gradient_as_bucket_view=*/true,
         std::unordered_map<size_t, std::string>(), kFirstBucket,
         /*skip_all_reduce_unused_params=*/false, /*use_python_reducer=*/false, std::vector<int64_t>());
-    made->register_comm_hook(std::make_unique<Summing>(gang->group, overlap));
+    made->register_comm_hook(std::make_unique<Summing>(gang, overlap));
     *reducer = new Reducer{std::move(overlap), std::move(made)};
   });
 }

@@ -1,5 +1,6 @@
 //! Ranks that learn together: each has the whole network and a part of every batch. What they must agree on is
-//! summed over all of them by PyTorch's own c10d (its store, Gloo, its reducer of gradients).
+//! summed over all of them by PyTorch's own c10d (its store, Gloo, its reducer of gradients); on one machine, in memory
+//! that they share.
 //!
 //! All ranks must ask for the same things in the same order, each from the one thread that trains. Where one is gone,
 //! all others are told by an error of [`Kind::Gang`], and nothing is mended: the process is to end, and a new gang goes
@@ -117,12 +118,12 @@ impl Gang {
         Self { rank: 0, size: 1, group: None, next_words: 0 }
     }
 
-    /// Returns once all ranks are there. `address` is where the others reach this one; `attempt` tells this gang from
-    /// those that have met at the same store before.
+    /// Returns once all ranks are there. `address` is where the others reach this one, and left out where all are on
+    /// this machine; `attempt` tells this gang from those that have met at the same store before.
     pub fn meet(
         store: Store,
         (rank, size): (u32, u32),
-        address: IpAddr,
+        address: Option<IpAddr>,
         attempt: &str,
         patience: Patience,
     ) -> Result<Self> {
@@ -132,12 +133,17 @@ impl Gang {
         if size == 1 {
             return Ok(Self::alone());
         }
+        let is_here = address.is_none();
+        let address = address.unwrap_or(Ipv4Addr::LOCALHOST.into());
         let (address, attempt) = (ffi::text(&address.to_string())?, ffi::text(attempt)?);
         let mut gang = std::ptr::null_mut();
         // SAFETY: all live as long as the call; the other side fills in the gang, and throws nothing.
         said(|why, room| unsafe {
             let (store, address, attempt) = (store.store.as_ptr(), address.as_ptr(), attempt.as_ptr());
-            ffi::swath_gang_meet(store, rank, size, address, attempt, patience.ms(), &mut gang, why, room)
+            let timeout_ms = patience.ms();
+            ffi::swath_gang_meet(
+                store, rank, size, address, attempt, is_here, timeout_ms, &mut gang, why, room,
+            )
         })
         .map_err(|why| gone(format!("rank {rank} of {size} has not met the others: {why}")))?;
         let gang = NonNull::new(gang).ok_or_else(|| ModelError::internal("c10d has made no group"))?;

@@ -16,10 +16,9 @@ using swath::Gang;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-at::Tensor summed(const Gang& gang, const at::Tensor& numbers) {
-  std::vector<at::Tensor> one{numbers.contiguous()};
-  gang.group->allreduce(one)->wait();
-  return one[0];
+at::Tensor summed(const Gang& gang, at::Tensor numbers) {
+  gang.sum(numbers);
+  return numbers;
 }
 
 // By this mean and variance.

@@ -15,10 +15,17 @@ use crate::{
 };
 
 const PATIENCE: Patience = Patience(Duration::from_secs(60));
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// As if they were on several machines.
+const SOCKETS: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+const MEMORY: Option<IpAddr> = None;
 
 /// What each rank of a gang makes, in their order.
-fn ranks<T: Send>(size: u32, patience: Patience, work: impl Fn(Gang) -> T + Sync) -> Vec<T> {
+fn ranks<T: Send>(size: u32, work: impl Fn(Gang) -> T + Sync) -> Vec<T> {
+    ranks_by(MEMORY, size, work)
+}
+
+fn ranks_by<T: Send>(address: Option<IpAddr>, size: u32, work: impl Fn(Gang) -> T + Sync) -> Vec<T> {
+    let patience = PATIENCE;
     let first = Store::serve(0, Reach::Here, patience).unwrap();
     let port = first.port;
     let stores = (1..size).map(|_| Store::find("127.0.0.1", port, patience).unwrap());
@@ -28,7 +35,7 @@ fn ranks<T: Send>(size: u32, patience: Patience, work: impl Fn(Gang) -> T + Sync
         let started: Vec<_> = (0..)
             .zip(stores)
             .map(|(rank, store)| {
-                scope.spawn(move || work(Gang::meet(store, (rank, size), HERE, "", patience).unwrap()))
+                scope.spawn(move || work(Gang::meet(store, (rank, size), address, "", patience).unwrap()))
             })
             .collect();
         started.into_iter().map(|rank| rank.join().unwrap()).collect()
@@ -90,7 +97,17 @@ fn apart(one: &[f32], other: &[f32]) -> f32 {
 
 #[test]
 fn numbers_are_summed_and_words_are_heard() {
-    let heard = ranks(3, PATIENCE, |mut gang| {
+    for address in [MEMORY, SOCKETS] {
+        assert_summed_and_heard(address);
+    }
+    let mut alone = Gang::alone();
+    let mut numbers = [0.1, 7.0];
+    alone.sum(&mut numbers).unwrap();
+    assert_eq!((numbers, alone.hear(Some("me".into())).unwrap()), ([0.1, 7.0], "me".into()));
+}
+
+fn assert_summed_and_heard(address: Option<IpAddr>) {
+    let heard = ranks_by(address, 3, |mut gang| {
         let mut numbers = [f64::from(gang.rank()), 0.1, -1.5];
         gang.sum(&mut numbers).unwrap();
         let said = |words: &str| gang.leads().then(|| words.to_owned());
@@ -101,10 +118,27 @@ fn numbers_are_summed_and_words_are_heard() {
         assert!((numbers[0] - 3.0).abs() < 1e-12 && (numbers[1] - 0.3).abs() < 1e-12 && numbers[2] == -4.5);
         assert_eq!((first.as_str(), second.as_str(), at, size), ("one", "", rank, 3));
     }
-    let mut alone = Gang::alone();
-    let mut numbers = [0.1, 7.0];
-    alone.sum(&mut numbers).unwrap();
-    assert_eq!((numbers, alone.hear(Some("me".into())).unwrap()), ([0.1, 7.0], "me".into()));
+}
+
+/// More of them than there is room for at a time, whose sum depends on the order in which they are added.
+#[test]
+fn sums_are_the_same_bits_for_all_and_come_one_after_the_other() {
+    const MANY: usize = 600_001;
+    for address in [MEMORY, SOCKETS] {
+        let found = ranks_by(address, 3, |gang| {
+            let own = |at: usize| 0.1 + at as f64 * f64::from(gang.rank() + 1);
+            let under_way: Vec<Sum> = (0..20).map(|round| gang.begin_sum(own(round)).unwrap()).collect();
+            let mut numbers: Vec<f64> = (0..MANY).map(own).collect();
+            gang.sum(&mut numbers).unwrap();
+            numbers.extend(under_way.into_iter().map(|sum| sum.end().unwrap()));
+            numbers
+        });
+        assert!(found.iter().all(|numbers| *numbers == found[0]), "the same bits");
+        for (at, number) in found[0].iter().enumerate() {
+            let wanted = 0.3 + 6.0 * (if at < MANY { at } else { at - MANY }) as f64;
+            assert!((number - wanted).abs() < 1e-6, "{at}: {number} where {wanted} belongs");
+        }
+    }
 }
 
 /// Unequal shares, and pixels that are ignored: nothing differs but the order of sums.
@@ -118,7 +152,9 @@ fn ranks_learn_what_one_process_learns() {
     ] {
         let setup = setup(architecture, Optimizer::Sgd, batch_norm);
         let (losses, alone) = learn(&setup, steps, rate, Gang::alone(), true);
-        let all = ranks(size, PATIENCE, |gang| learn(&setup, steps, rate, gang, true));
+        let all = ranks(size, |gang| learn(&setup, steps, rate, gang, true));
+        let by_sockets = ranks_by(SOCKETS, size, |gang| learn(&setup, steps, rate, gang, true));
+        assert!(apart(&alone, &by_sockets[0].1) < 1e-5);
         for (of_rank, weights) in &all {
             assert_eq!(*weights, all[0].1, "weights are the same bits on all ranks");
             assert_eq!(*of_rank, all[0].0);
@@ -128,7 +164,7 @@ fn ranks_learn_what_one_process_learns() {
             }
         }
         let found = apart(&alone, &all[0].1);
-        let control = ranks(size, PATIENCE, |gang| learn(&setup, steps, rate, gang, false));
+        let control = ranks(size, |gang| learn(&setup, steps, rate, gang, false));
         let without = apart(&alone, &control[0].1);
         println!("{size} ranks, {architecture:?}: {found:e} from one process; without averaging {without:e}");
         assert!(found < 1e-5, "{found:e}");
@@ -141,7 +177,7 @@ fn ranks_learn_what_one_process_learns() {
 fn adam_goes_no_further_apart_than_another_order_of_sums_takes_it() {
     let setup = setup(Architecture::Tiny, Optimizer::Adamw, BatchNorm::Batch);
     let (_, alone) = learn(&setup, 50, 1e-3, Gang::alone(), true);
-    let all = ranks(2, PATIENCE, |gang| learn(&setup, 50, 1e-3, gang, true));
+    let all = ranks(2, |gang| learn(&setup, 50, 1e-3, gang, true));
     assert_eq!(all[0].1, all[1].1);
     // The same images in another order.
     let mut learner = Learner::new(setup, Start::Drawn, Gang::alone()).unwrap();
@@ -166,9 +202,9 @@ fn adam_goes_no_further_apart_than_another_order_of_sums_takes_it() {
 fn batch_norms_go_by_the_images_of_all_ranks() {
     let setup = setup(Architecture::UnetResnet18, Optimizer::Sgd, BatchNorm::Batch);
     let (losses, alone) = learn(&setup, 4, 1e-3, Gang::alone(), true);
-    let all = ranks(2, PATIENCE, |gang| learn(&setup, 4, 1e-3, gang, true));
+    let all = ranks(2, |gang| learn(&setup, 4, 1e-3, gang, true));
     let of_parts = Setup { batch_norm: BatchNorm::Local, ..setup };
-    let parts = ranks(2, PATIENCE, |gang| learn(&of_parts, 4, 1e-3, gang, true));
+    let parts = ranks(2, |gang| learn(&of_parts, 4, 1e-3, gang, true));
     assert!(all.iter().all(|rank| *rank == all[0]), "the same bits on all ranks");
     let off = |of: &[Loss]| {
         let off = losses.iter().zip(of).map(|(one, other)| (one.sum / other.sum - 1.0).abs());
@@ -184,7 +220,7 @@ fn batch_norms_go_by_the_images_of_all_ranks() {
 #[test]
 fn statistics_are_the_mean_of_what_ranks_have_met() {
     let setup = setup(Architecture::UnetResnet18, Optimizer::Sgd, BatchNorm::Local);
-    let found = ranks(2, PATIENCE, |gang| {
+    let found = ranks(2, |gang| {
         let rank = gang.rank() as usize;
         let mut learner = Learner::new(setup.clone(), Start::Drawn, gang).unwrap();
         learner.step(&batch(0, 2 * rank..2 * rank + 2), 1e-3, 0).unwrap();
@@ -203,7 +239,7 @@ fn statistics_are_the_mean_of_what_ranks_have_met() {
 /// Each begins with weights of its own.
 #[test]
 fn all_follow_the_first() {
-    let found = ranks(3, PATIENCE, |gang| {
+    let found = ranks(3, |gang| {
         let rank = gang.rank();
         let setup = Setup {
             seed: rank.into(),
@@ -227,7 +263,12 @@ fn all_follow_the_first() {
 
 #[test]
 fn one_that_is_gone_is_told_to_all_others() {
-    let found = ranks(2, PATIENCE, |gang| {
+    assert_told(MEMORY);
+    assert_told(SOCKETS);
+}
+
+fn assert_told(address: Option<IpAddr>) {
+    let found = ranks_by(address, 2, |gang| {
         let leaves = gang.rank() == 1;
         let mut learner = Learner::new(
             setup(Architecture::UnetResnet18, Optimizer::Sgd, BatchNorm::Batch),
@@ -249,10 +290,10 @@ fn one_that_is_gone_is_told_to_all_others() {
 fn what_can_not_be_a_gang_is_told() {
     let short = Patience(Duration::from_millis(300));
     let store = Store::serve(0, Reach::Here, short).unwrap();
-    let error = Gang::meet(store, (2, 2), HERE, "", short).err().unwrap();
+    let error = Gang::meet(store, (2, 2), MEMORY, "", short).err().unwrap();
     assert!(error.to_string().contains("rank 2 of 2: ranks count from 0"), "{error}");
     let alone =
-        Gang::meet(Store::serve(0, Reach::Here, short).unwrap(), (0, 2), HERE, "", short).err().unwrap();
+        Gang::meet(Store::serve(0, Reach::Here, short).unwrap(), (0, 2), MEMORY, "", short).err().unwrap();
     assert_eq!(alone.kind, ErrorKind::Gang);
     assert!(alone.to_string().contains("rank 0 of 2 has not met the others"), "{alone}");
     let nobody = Store::find("127.0.0.1", 1, short).err().unwrap();

@@ -1,6 +1,6 @@
 //! Where a rank stands among the others: what torchrun tells its processes.
 
-use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
 
 use swath_model::{Gang, Patience, Reach, Store};
 
@@ -77,8 +77,8 @@ impl Seat {
             Store::find(&self.host, self.port, patience)?
         };
         let address = match self.is_local {
-            true => Ipv4Addr::LOCALHOST.into(),
-            false => own_address(&self.host, store.port)?,
+            true => None,
+            false => Some(own_address(&self.host, store.port)?),
         };
         Ok(Gang::meet(store, (self.rank, self.size), address, &self.attempt, patience)?)
     }

@@ -1,0 +1,74 @@
+"""Training on both sides: the same chips, weights to begin with, batch, optimizer and schedule.
+
+What is timed are two epochs more: both sides have work that does not grow with them (imports there, chips here).
+"""
+
+import csv
+import shutil
+
+import raster_vision
+from checks import LABELS, burn, draw_weights
+from raster_vision import Pipeline
+from swath import only
+
+# Chips of 256 px: 36 to learn from, and as many to hold against them.
+SCENE_PX = 1536
+EPOCHS = 1, 3
+SEEDS = 3
+PIPELINE = "learning.toml"
+
+
+def train(swath, work, _):
+    """Epochs, each with its validation."""
+    scenes = _scenes(swath, work)
+    weights = work / "weights.pth"
+    draw_weights(scenes[0], weights)
+    few, many = EPOCHS
+
+    def more(once):
+        return lambda: once(many) - once(few)
+
+    return (more(lambda epochs: ours(swath, work / "ours", scenes, weights, epochs)[0]),
+            more(lambda epochs: theirs(work / "theirs", scenes, weights, epochs)[0]))
+
+
+def same_scores(swath, work, _):
+    """How much higher the F1 of buildings is after as many epochs, on average over some seeds."""
+    scenes = _scenes(swath, work)
+    found, wanted = [], []
+    for seed in range(SEEDS):
+        weights = work / f"weights-{seed}.pth"
+        draw_weights(scenes[0], weights, seed)
+        found.append(ours(swath, work / "ours", scenes, weights, 12, seed)[1])
+        wanted.append(theirs(work / "theirs", scenes, weights, 12)[1])
+    yield "same-training", (sum(found) - sum(wanted)) / SEEDS, -0.01, dict(ours=found, raster_vision=wanted, epochs=12)
+
+
+def ours(swath, root, scenes, weights, epochs, seed=0):
+    """CPU seconds, and the F1 of buildings on the chips for validation after the last epoch."""
+    shutil.rmtree(root, ignore_errors=True)
+    keys = dict(train__epochs=epochs, train__init=weights, train__seed=seed)
+    seconds = swath.run(scenes[0].parent, root, "survey", "chip", "train", pipeline=PIPELINE, **keys)
+    return seconds, _last(only(root, "training/*/log.csv"), "f1_1")
+
+
+def theirs(root, scenes, weights, epochs):
+    shutil.rmtree(root, ignore_errors=True)
+    pipeline = Pipeline(root, scenes[:1], scenes[1:], LABELS, "unet_resnet18",
+                        solver=dict(num_epochs=epochs, lr=1e-3), begin=weights)
+    pipeline.run("chip")
+    seconds = pipeline.run("train")
+    return seconds, _last(only(root, "train/log.csv"), "building_f1")
+
+
+def _scenes(swath, work):
+    scenes = swath.scenes(work / "scenes", SCENE_PX, count=2)
+    shutil.copy(raster_vision.MODEL.parent / PIPELINE, scenes[0].parent)
+    burn(scenes)
+    return scenes
+
+
+def _last(log, column):
+    with open(log) as lines:
+        *_, last = csv.DictReader(lines)
+    return float(last[column])
