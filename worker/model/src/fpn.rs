@@ -64,7 +64,7 @@ impl Level {
         let lateral = Conv::load(layers, &Spec::new(lateral, Then::Bias, (from, PYRAMID), 1))?;
         // The deepest, which doubles three times, is number 0.
         let block = format!("decoder.seg_blocks.{}.block", 3 - doublings);
-        let mut layer = |number: usize, from| {
+        let mut layer = |number: usize, from| -> Result<Layer> {
             let [conv, norm] = [0, 1].map(|part| format!("{block}.{number}.block.{part}"));
             let conv = Conv::load(layers, &Spec::new(&conv, Then::Nothing, (from, SAID), 3))?;
             Ok(Layer { conv, norm: GroupNorm::load(layers, &norm, SAID)? })

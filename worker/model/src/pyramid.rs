@@ -63,7 +63,7 @@ impl Pyramid {
     pub(crate) fn load(layers: &mut Layers<'_>, prefix: &str, from: i64, wide: Wide) -> Result<Self> {
         let channels = (from, WIDTH);
         let joined = WIDTH * (DILATIONS.len() as i64 + 2);
-        let pixelwise = |layers: &mut Layers<'_>, name, norm, channels| {
+        let pixelwise = |layers: &mut Layers<'_>, name: &str, norm: &str, channels| {
             let (name, norm) = (format!("{prefix}.{name}"), format!("{prefix}.{norm}"));
             Conv::load(layers, &Spec::new(&name, Then::Norm(&norm), channels, 1))
         };
