@@ -1,5 +1,6 @@
 //! The unit of work: small, self-contained, and named by its content.
 
+mod architecture;
 mod coding;
 mod mixing;
 mod model;
@@ -10,9 +11,10 @@ mod work;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    architecture::{Architecture, Decoder, Depth, Made},
     coding::Compression,
     mixing::{Blend, Mixing, Views},
-    model::{Architecture, DeviceName, EngineName, Member, ModelRef, Precision, Weights, WindowShape},
+    model::{DeviceName, EngineName, Member, ModelRef, Precision, Weights, WindowShape},
     place::{Place, Stage},
     scenes::{EvalPart, EvalScenes, PredictScenes, ScenePart, VectorizeScenes},
     work::{

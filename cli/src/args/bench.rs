@@ -51,8 +51,25 @@ pub struct BenchPredictArgs {
 }
 
 /// Networks whose layers are known here.
-const ARCHITECTURES: [&str; 6] =
-    ["tiny", "unet-resnet18", "unet-resnet34", "unet-resnet50", "deeplabv3-resnet50", "deeplabv3-resnet101"];
+const ARCHITECTURES: [&str; 17] = [
+    "tiny",
+    "unet-resnet18",
+    "unet-resnet34",
+    "unet-resnet50",
+    "unet-resnet101",
+    "fpn-resnet18",
+    "fpn-resnet34",
+    "fpn-resnet50",
+    "fpn-resnet101",
+    "deeplabv3-resnet18",
+    "deeplabv3-resnet34",
+    "deeplabv3-resnet50",
+    "deeplabv3-resnet101",
+    "deeplabv3plus-resnet18",
+    "deeplabv3plus-resnet34",
+    "deeplabv3plus-resnet50",
+    "deeplabv3plus-resnet101",
+];
 
 #[derive(Debug, ClapArgs)]
 pub struct ForwardArgs {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Architecture;
 use crate::{
     geometry::{RectPx, WindowPx},
     ids::Digest,
@@ -155,98 +156,6 @@ impl DeviceName {
 
     fn is_default(&self) -> bool {
         *self == Self::default()
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Architecture {
-    /// Two small convolutions: for trying things out, and for tests.
-    Tiny,
-    /// U-Net on a ResNet encoder, with torchvision's layer names under `encoder.`.
-    UnetResnet18,
-    UnetResnet34,
-    UnetResnet50,
-    /// torchvision's DeepLabV3, with its layer names.
-    Deeplabv3Resnet50,
-    Deeplabv3Resnet101,
-    /// A TorchScript module; its file says what it computes.
-    Torchscript,
-    /// An ONNX model; its file says what it computes.
-    Onnx,
-}
-
-impl Architecture {
-    /// As pipeline files spell it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tiny => "tiny",
-            Self::UnetResnet18 => "unet-resnet18",
-            Self::UnetResnet34 => "unet-resnet34",
-            Self::UnetResnet50 => "unet-resnet50",
-            Self::Deeplabv3Resnet50 => "deeplabv3-resnet50",
-            Self::Deeplabv3Resnet101 => "deeplabv3-resnet101",
-            Self::Torchscript => "torchscript",
-            Self::Onnx => "onnx",
-        }
-    }
-
-    /// Whether its layers drop values where they learn, by a draw.
-    pub const fn drops(self) -> bool {
-        matches!(self, Self::Deeplabv3Resnet50 | Self::Deeplabv3Resnet101)
-    }
-
-    /// Edges of windows and chips are multiples of this.
-    pub const fn edge_multiple_px(self) -> u32 {
-        match self {
-            Self::UnetResnet18 | Self::UnetResnet34 | Self::UnetResnet50 => 32,
-            Self::Tiny
-            | Self::Deeplabv3Resnet50
-            | Self::Deeplabv3Resnet101
-            | Self::Torchscript
-            | Self::Onnx => 1,
-        }
-    }
-
-    /// The encoder, as torchvision calls it.
-    pub const fn backbone(self) -> Option<&'static str> {
-        match self {
-            Self::UnetResnet18 => Some("resnet18"),
-            Self::UnetResnet34 => Some("resnet34"),
-            Self::UnetResnet50 | Self::Deeplabv3Resnet50 => Some("resnet50"),
-            Self::Deeplabv3Resnet101 => Some("resnet101"),
-            Self::Tiny | Self::Torchscript | Self::Onnx => None,
-        }
-    }
-
-    /// What computes it where nobody says.
-    pub const fn engine(self) -> EngineName {
-        match self {
-            Self::Torchscript => EngineName::Libtorch,
-            _ => EngineName::Openvino,
-        }
-    }
-
-    /// Whether that engine can compute it.
-    pub const fn runs_on(self, engine: EngineName) -> bool {
-        match engine {
-            EngineName::Libtorch => !matches!(self, Self::Onnx),
-            EngineName::Openvino => !matches!(self, Self::Torchscript),
-        }
-    }
-
-    /// Endings of the files that its weights come in.
-    pub const fn endings(self) -> &'static [&'static str] {
-        match self {
-            Self::Torchscript => &["pt"],
-            Self::Onnx => &["onnx"],
-            _ => &["safetensors", "pth", "pt"],
-        }
-    }
-
-    /// Whether its file says what it computes; else its layers are known here, and it can be trained.
-    pub const fn is_program(self) -> bool {
-        matches!(self, Self::Torchscript | Self::Onnx)
     }
 }
 

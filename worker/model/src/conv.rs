@@ -16,22 +16,39 @@ const BATCH_NORM_MOMENTUM: f64 = 0.1;
 /// What a convolution is called and how large it is.
 pub(crate) struct Spec<'a> {
     pub(crate) name: &'a str,
-    /// Its batch norm; a convolution without one has a bias of its own.
-    pub(crate) norm: Option<&'a str>,
+    pub(crate) then: Then<'a>,
     pub(crate) channels: (i64, i64),
     pub(crate) kernel: i64,
     pub(crate) stride: i64,
     pub(crate) dilation: i64,
+    /// Channels that it takes are split into so many groups, each for as many of those that it gives.
+    pub(crate) groups: i64,
+}
+
+/// What is done to what a convolution has multiplied.
+#[derive(Clone, Copy)]
+pub(crate) enum Then<'a> {
+    /// By the batch norm of this name.
+    Norm(&'a str),
+    Bias,
+    Nothing,
+}
+
+impl<'a> Spec<'a> {
+    pub(crate) const fn new(name: &'a str, then: Then<'a>, channels: (i64, i64), kernel: i64) -> Self {
+        Self { name, then, channels, kernel, stride: 1, dilation: 1, groups: 1 }
+    }
 }
 
 pub(crate) struct Conv {
-    /// Channels that it gives, channels that it takes, height and width of the kernel.
+    /// Channels that it gives, channels that each of them takes, height and width of the kernel.
     pub(crate) weight: Tensor,
     pub(crate) bias: Option<Tensor>,
-    norm: Option<Norm>,
+    pub(crate) norm: Option<Norm>,
     pub(crate) stride: i64,
     pub(crate) dilation: i64,
     pub(crate) padding: i64,
+    pub(crate) groups: i64,
 }
 
 pub(crate) struct Norm {
@@ -44,13 +61,14 @@ pub(crate) struct Norm {
 
 impl Conv {
     pub(crate) fn load(layers: &mut Layers<'_>, spec: &Spec<'_>) -> Result<Self> {
-        let Spec { name, norm, channels: (from, to), kernel, stride, dilation } = *spec;
-        let weight = layers.parameter(format!("{name}.weight"), &[to, from, kernel, kernel])?;
-        let mut conv =
-            Self { weight, bias: None, norm: None, stride, dilation, padding: dilation * (kernel / 2) };
-        match norm {
-            None => conv.bias = Some(layers.parameter(format!("{name}.bias"), &[to])?),
-            Some(norm) => {
+        let Spec { name, then, channels: (from, to), kernel, stride, dilation, groups } = *spec;
+        let weight = layers.parameter(format!("{name}.weight"), &[to, from / groups, kernel, kernel])?;
+        let padding = dilation * (kernel / 2);
+        let mut conv = Self { weight, bias: None, norm: None, stride, dilation, padding, groups };
+        match then {
+            Then::Nothing => {}
+            Then::Bias => conv.bias = Some(layers.parameter(format!("{name}.bias"), &[to])?),
+            Then::Norm(norm) => {
                 conv.norm = Some(Norm {
                     gamma: layers.parameter(format!("{norm}.weight"), &[to])?,
                     beta: layers.parameter(format!("{norm}.bias"), &[to])?,
@@ -85,7 +103,8 @@ impl Conv {
 
     pub(crate) fn forward(&self, input: &Tensor, pass: Pass<'_>) -> Result<Tensor> {
         let [stride, padding, dilation] = [self.stride, self.padding, self.dilation].map(|n| [n; 2]);
-        let output = input.f_conv2d(&self.weight, self.bias.as_ref(), stride, padding, dilation, 1)?;
+        let output =
+            input.f_conv2d(&self.weight, self.bias.as_ref(), stride, padding, dilation, self.groups)?;
         let Some(norm) = &self.norm else { return Ok(output) };
         let (momentum, epsilon) = (BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON);
         if let Pass::Learn(BatchNorm::Batch, gang) = pass

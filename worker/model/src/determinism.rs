@@ -18,14 +18,18 @@ const LARGE: WindowShape = WindowShape { core_px: 256, margin_px: 32 };
 type Made = (Architecture, EngineName);
 
 /// One of each kind of block, decoder and engine.
-const NETWORKS: [Made; 8] = [
+const NETWORKS: [Made; 12] = [
     (Architecture::Tiny, EngineName::Libtorch),
     (Architecture::UnetResnet18, EngineName::Libtorch),
     (Architecture::UnetResnet50, EngineName::Libtorch),
     (Architecture::Deeplabv3Resnet50, EngineName::Libtorch),
+    (Architecture::FpnResnet18, EngineName::Libtorch),
+    (Architecture::Deeplabv3plusResnet18, EngineName::Libtorch),
     (Architecture::Torchscript, EngineName::Libtorch),
     (Architecture::UnetResnet18, EngineName::Openvino),
     (Architecture::Deeplabv3Resnet50, EngineName::Openvino),
+    (Architecture::FpnResnet18, EngineName::Openvino),
+    (Architecture::Deeplabv3plusResnet18, EngineName::Openvino),
     (Architecture::Onnx, EngineName::Openvino),
 ];
 const TINY: Made = (Architecture::Tiny, EngineName::Libtorch);
@@ -62,11 +66,11 @@ fn bits(predictor: &mut dyn Predictor, windows: &[&[f32]], position: usize) -> V
 }
 
 /// Every position, neighbour and length of batch in turn, so that each also comes after other batches.
-fn check_positions(made: Made, shape: WindowShape, positions: &[usize]) {
+fn check_positions(made: Made, (shape, threads): (WindowShape, u32), positions: &[usize]) {
     let window = noise(shape, "window");
     let [zeros, huge] = [vec![0.0; window.len()], vec![1e4; window.len()]];
     let others = [noise(shape, "a"), noise(shape, "b"), noise(shape, "c")];
-    let mut predictor = predictor(made, shape, 1);
+    let mut predictor = predictor(made, shape, threads);
     let predictor = &mut *predictor;
     let wanted = bits(predictor, &[&window, &others[0], &others[1], &others[2]], 0);
     for &position in positions {
@@ -91,14 +95,24 @@ fn check_positions(made: Made, shape: WindowShape, positions: &[usize]) {
 #[test]
 fn a_window_has_the_same_bits_at_every_position_beside_anything() {
     for made in NETWORKS {
-        check_positions(made, SMALL, &[0, 1, 2, 3]);
+        check_positions(made, (SMALL, 1), &[0, 1, 2, 3]);
     }
 }
 
 #[test]
 fn large_windows_have_too() {
     for engine in [EngineName::Libtorch, EngineName::Openvino] {
-        check_positions((Architecture::UnetResnet18, engine), LARGE, &[2]);
+        check_positions((Architecture::UnetResnet18, engine), (LARGE, 1), &[2]);
+    }
+}
+
+/// Three threads can't share four windows out evenly: what is summed over a whole window must not be split by its place.
+#[test]
+fn windows_have_too_on_several_threads() {
+    for architecture in [Architecture::FpnResnet18, Architecture::Deeplabv3plusResnet18] {
+        for engine in [EngineName::Libtorch, EngineName::Openvino] {
+            check_positions((architecture, engine), (SMALL, 3), &[0, 1, 2, 3]);
+        }
     }
 }
 

@@ -1,31 +1,37 @@
 //! Networks behind a seam of plain data: windows of floats go in, logits come out, or losses. The only
 //! crate that names tch or an engine; it builds without GDAL.
 //!
-//! Read [`predictor`] and [`learner`] first. [`network`] lists what there is: [`tiny`], [`unet`] and
-//! [`deeplab`] on a [`resnet`], each said once, in the words of [`ops`]. [`weights`] gives them tensors by name,
-//! from a file or a seed; [`conv`] folds batch norms away for whoever only predicts. An [`engine`] runs them:
+//! Read [`predictor`] and [`learner`] first. [`network`] lists what there is: [`tiny`], and on a
+//! [`resnet`] [`unet`], [`fpn`], [`deeplab`] and [`deeplab_plus`], each said once, in the words of [`ops`]. [`weights`]
+//! gives them tensors by name, from a file or a seed; [`conv`] folds batch norms away for whoever only predicts. An
+//! [`engine`] runs them:
 //! [`torch`], on processors and on NVIDIA's cards, or [`openvino`], which takes them as [`onnx`] writes them down.
 //! An [`ensemble`] is several as one; a [`gang`] are several processes that learn one network.
 
 mod conv;
 mod cpp;
 mod deeplab;
+mod deeplab_plus;
 #[cfg(test)]
 mod determinism;
 mod engine;
 mod ensemble;
 mod error;
+mod fpn;
 mod gang;
+mod group_norm;
 mod learner;
 mod network;
 mod onnx;
 mod openvino;
 mod ops;
 mod predictor;
+mod pyramid;
 mod ranges;
 #[cfg(test)]
 mod reference;
 mod resnet;
+mod separable;
 mod tiny;
 mod torch;
 mod unet;

@@ -1,17 +1,21 @@
 //! What a network is inside this crate, and which there are. Each has one definition, for predicting
 //! and for learning: [`Layers`] folds its batch norms away for the one and keeps them for the other.
 
-use swath_proto::{item::Architecture, train::BatchNorm};
+use swath_proto::{
+    item::{Architecture, Decoder, Made},
+    train::BatchNorm,
+};
 use tch::{Device, Kind, Tensor};
 
 use crate::{
     deeplab::Deeplab,
+    deeplab_plus::DeeplabPlus,
     error::{ModelError, Result},
+    fpn::Fpn,
     gang::Gang,
     onnx::{Graph, Node},
     ops::Layered,
     ranges::{Ranges, Watch},
-    resnet::Depth,
     tiny::Tiny,
     torch::Eager,
     unet::Unet,
@@ -89,22 +93,20 @@ pub(crate) fn build(
     layers: &mut Layers<'_>,
     (bands, classes): (i64, i64),
 ) -> Result<Box<dyn Network>> {
-    let network: Box<dyn Network> = match architecture {
-        Architecture::Tiny => Box::new(Tiny::load(layers, bands, classes)?),
-        Architecture::UnetResnet18 => Box::new(Unet::load(layers, Depth::D18, bands, classes)?),
-        Architecture::UnetResnet34 => Box::new(Unet::load(layers, Depth::D34, bands, classes)?),
-        Architecture::UnetResnet50 => Box::new(Unet::load(layers, Depth::D50, bands, classes)?),
-        Architecture::Deeplabv3Resnet50 => Box::new(Deeplab::load(layers, Depth::D50, bands, classes)?),
-        Architecture::Deeplabv3Resnet101 => Box::new(Deeplab::load(layers, Depth::D101, bands, classes)?),
-        Architecture::Torchscript => {
-            return Err(ModelError::config(
-                "a TorchScript module can't be drawn from a seed, nor trained: give weights = \"FILE.pt\"",
-            ));
+    let network: Box<dyn Network> = match architecture.made() {
+        Made::Tiny => Box::new(Tiny::load(layers, bands, classes)?),
+        Made::OnResnet(Decoder::Unet, depth) => Box::new(Unet::load(layers, depth, bands, classes)?),
+        Made::OnResnet(Decoder::Fpn, depth) => Box::new(Fpn::load(layers, depth, bands, classes)?),
+        Made::OnResnet(Decoder::Deeplabv3, depth) => Box::new(Deeplab::load(layers, depth, bands, classes)?),
+        Made::OnResnet(Decoder::Deeplabv3plus, depth) => {
+            Box::new(DeeplabPlus::load(layers, depth, bands, classes)?)
         }
-        Architecture::Onnx => {
-            return Err(ModelError::config(
-                "an ONNX model can't be drawn from a seed, nor trained: give weights = \"FILE.onnx\"",
-            ));
+        Made::Program => {
+            return Err(ModelError::config(format!(
+                "{}: what its file computes can't be drawn from a seed, nor trained: give weights = \"FILE.{}\"",
+                architecture.name(),
+                architecture.endings()[0]
+            )));
         }
     };
     layers.weights.finish()?;

@@ -158,7 +158,9 @@ pub(crate) fn network(model: &ModelRef, file: Option<&Path>, home: Home) -> Resu
         (WeightsRef::File { .. }, Some(path)) if model.architecture == Architecture::Torchscript => {
             return Ok(Box::new(Module::load(path)?));
         }
-        (WeightsRef::File { .. }, Some(path)) => Box::new(File::open(path)?),
+        (WeightsRef::File { .. }, Some(path)) => {
+            Box::new(File::of(model.architecture, swath_weights::open(path)?)?)
+        }
         (WeightsRef::Seed(seed), _) => Box::new(Seeded { seed: *seed }),
         (WeightsRef::Trained, _) => {
             return Err(ModelError::config("the weights are not trained yet"));

@@ -8,6 +8,7 @@ use tch::Tensor;
 use crate::{
     conv::Conv,
     error::{ModelError, Result},
+    group_norm::GroupNorm,
     network::{Home, Network, Pass},
     ops::Ops,
     predictor::{Files, network},
@@ -114,6 +115,11 @@ impl Ops for Watch<'_> {
         self.see(output)
     }
 
+    fn group_norm(&mut self, norm: &GroupNorm, input: &Tensor) -> Result<Tensor> {
+        let output = self.eager.group_norm(norm, input)?;
+        self.see(output)
+    }
+
     fn relu(&mut self, input: Tensor) -> Result<Tensor> {
         let output = self.eager.relu(input)?;
         self.see(output)
@@ -149,6 +155,11 @@ impl Ops for Watch<'_> {
         self.see(output)
     }
 
+    fn enlarge(&mut self, input: &Tensor, times: i64) -> Result<Tensor> {
+        let output = self.eager.enlarge(input, times)?;
+        self.see(output)
+    }
+
     fn resize(&mut self, input: &Tensor, like: &Tensor) -> Result<Tensor> {
         let output = self.eager.resize(input, like)?;
         self.see(output)
@@ -156,6 +167,11 @@ impl Ops for Watch<'_> {
 
     fn dropout(&mut self, input: Tensor) -> Result<Tensor> {
         let output = self.eager.dropout(input)?;
+        self.see(output)
+    }
+
+    fn drop_channels(&mut self, input: Tensor) -> Result<Tensor> {
+        let output = self.eager.drop_channels(input)?;
         self.see(output)
     }
 }
@@ -196,6 +212,8 @@ mod tests {
             (Architecture::Tiny, 0.1),
             (Architecture::UnetResnet18, 0.35),
             (Architecture::Deeplabv3Resnet50, 0.1),
+            (Architecture::FpnResnet18, 0.1),
+            (Architecture::Deeplabv3plusResnet18, 0.1),
         ] {
             let mut calibration =
                 Calibration::new(&model(architecture, Precision::Fp32), &Files::default(), 1).unwrap();

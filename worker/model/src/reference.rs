@@ -1,10 +1,12 @@
 //! Held against what PyTorch's eager mode computes from the same weights, in its usual memory order:
-//! `testdata/reference.py` wrote the numbers, with torchvision's own networks.
+//! `testdata/reference.py` wrote the numbers, with torchvision's and segmentation-models-pytorch's own networks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use safetensors::{Dtype, tensor::TensorView};
 use serde::Deserialize;
 use swath_proto::item::{Architecture, EngineName, Precision, WindowShape};
+use swath_weights::TensorFile;
 use tch::Tensor;
 
 use crate::{
@@ -13,10 +15,10 @@ use crate::{
     engine::{Engine as _, Shape},
     error::Result,
     load,
-    network::{Home, Layers, Learnt, Pass, build},
+    network::{Home, Layers, Learnt, Network, Pass, build},
     onnx,
     openvino::Openvino,
-    weights::{Seeded, Stream, Weights},
+    weights::{File, FreshHead, Seeded, Stream, Weights},
 };
 
 const WINDOW: WindowShape = WindowShape { core_px: 64, margin_px: 16 };
@@ -92,10 +94,10 @@ struct Reference {
 }
 
 #[test]
-fn every_network_computes_what_torchvisions_does_folded_or_not() {
+fn every_network_computes_what_its_publishers_does_folded_or_not() {
     let reference: HashMap<String, Reference> =
         serde_json::from_str(include_str!("../testdata/settled.json")).unwrap();
-    assert_eq!(reference.len(), 6);
+    assert_eq!(reference.len(), 10);
     let edge = i64::from(WINDOW.edge_px());
     let input = Tensor::from_slice(&window()).view([1, edge, edge, BANDS]).permute([0, 3, 1, 2]);
     for (name, Reference { tensors, logits }) in reference {
@@ -126,4 +128,63 @@ fn every_network_computes_what_torchvisions_does_folded_or_not() {
             }
         }
     }
+}
+
+#[derive(Deserialize)]
+struct Published {
+    tensors: BTreeMap<String, Vec<i64>>,
+    logits: Vec<f32>,
+}
+
+/// Its state dict, with the weights that the reference drew.
+fn as_published(tensors: &BTreeMap<String, Vec<i64>>) -> TensorFile {
+    let mut settled = Settled { drawn: Seeded { seed: 11 }, names: 0 };
+    let bytes = |(name, shape): (&String, &Vec<i64>)| {
+        let values = Vec::<f32>::try_from(settled.take(name, shape).unwrap().view(-1)).unwrap();
+        (name.clone(), values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+    };
+    let bytes: BTreeMap<String, Vec<u8>> = tensors.iter().map(bytes).collect();
+    let views = tensors.iter().map(|(name, shape)| {
+        let shape = shape.iter().map(|&n| n as usize).collect();
+        (name, TensorView::new(Dtype::F32, shape, &bytes[name]).unwrap())
+    });
+    TensorFile::from_bytes("its.safetensors", safetensors::serialize(views, None).unwrap().into()).unwrap()
+}
+
+fn loaded(architecture: Architecture, weights: &mut dyn Weights) -> Result<Box<dyn Network>> {
+    let mut layers = Layers { weights, home: Home::PROCESSOR, learnt: None };
+    build(architecture, &mut layers, (BANDS, 3))
+}
+
+#[test]
+fn state_dicts_of_segmentation_models_pytorch_load_and_compute_the_same() {
+    let reference: BTreeMap<String, Published> =
+        serde_json::from_str(include_str!("../testdata/segmentation_models.json")).unwrap();
+    assert_eq!(reference.len(), 4);
+    let edge = i64::from(WINDOW.edge_px());
+    let input = Tensor::from_slice(&window()).view([1, edge, edge, BANDS]).permute([0, 3, 1, 2]);
+    for (name, Published { tensors, logits }) in &reference {
+        let architecture: Architecture = serde_json::from_value(name.clone().into()).unwrap();
+        let mut file = File::of(architecture, as_published(tensors)).unwrap();
+        let network = loaded(architecture, &mut file).unwrap();
+        let output = tch::no_grad(|| network.forward(&input, Pass::Predict)).unwrap();
+        let found = Vec::<f32>::try_from(output.permute([0, 2, 3, 1]).contiguous().view(-1)).unwrap();
+        check(name, &found, logits);
+    }
+    let unet = &reference["unet-resnet18"].tensors;
+    // For other classes: all of it but the head.
+    let file = File::of(Architecture::UnetResnet18, as_published(unet)).unwrap();
+    let network = loaded(Architecture::UnetResnet18, &mut FreshHead::new(file, "head.", 1)).unwrap();
+    let output = tch::no_grad(|| network.forward(&input, Pass::Predict)).unwrap();
+    assert_eq!(output.size(), [1, 3, edge, edge]);
+    // What is missing is told in the words of the file.
+    let mut part = unet.clone();
+    part.remove("decoder.blocks.2.conv1.1.weight");
+    let mut file = File::of(Architecture::UnetResnet18, as_published(&part)).unwrap();
+    let text = loaded(Architecture::UnetResnet18, &mut file).err().unwrap().to_string();
+    assert!(text.contains("'decoder.blocks.2.conv1.1.weight' is missing"), "{text}");
+    // The same names, but other dilations than torchvision's.
+    let deeplab = as_published(&reference["deeplabv3-resnet34"].tensors);
+    let text = File::of(Architecture::Deeplabv3Resnet50, deeplab).err().unwrap().to_string();
+    assert!(text.contains("its.safetensors: ") && text.contains("dilates its encoder otherwise"), "{text}");
 }

@@ -1,46 +1,36 @@
 //! torchvision's ResNets without their classifier: tensors have its names under a prefix.
 
+use swath_proto::item::Depth;
+
 use crate::{
-    conv::{Conv, Spec},
+    conv::{Conv, Spec, Then},
     error::Result,
     network::Layers,
     ops::Ops,
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Depth {
-    D18,
-    D34,
-    D50,
-    D101,
-}
-
-impl Depth {
-    /// Blocks of the four layers.
-    const fn blocks(self) -> [usize; 4] {
-        match self {
-            Self::D18 => [2, 2, 2, 2],
-            Self::D34 | Self::D50 => [3, 4, 6, 3],
-            Self::D101 => [3, 4, 23, 3],
-        }
-    }
-
-    /// A bottleneck's output has four times the channels of what is inside.
-    const fn is_bottleneck(self) -> bool {
-        matches!(self, Self::D50 | Self::D101)
-    }
-
-    /// Channels of the stem and of the four layers.
-    pub(crate) const fn channels(self) -> [i64; 5] {
-        if self.is_bottleneck() { [64, 256, 512, 1024, 2048] } else { [64, 64, 128, 256, 512] }
+/// Blocks of the four layers.
+const fn blocks(depth: Depth) -> [usize; 4] {
+    match depth {
+        Depth::D18 => [2, 2, 2, 2],
+        Depth::D34 | Depth::D50 => [3, 4, 6, 3],
+        Depth::D101 => [3, 4, 23, 3],
     }
 }
 
-/// Whether layers 3 and 4 halve the image, or look further instead.
+/// Channels of the stem and of the four layers. A bottleneck's output has four times those of what is inside.
+pub(crate) const fn channels(depth: Depth) -> [i64; 5] {
+    if depth.has_bottlenecks() { [64, 256, 512, 1024, 2048] } else { [64, 64, 128, 256, 512] }
+}
+
+/// Whether the last layers halve the image, or look further instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deep {
     Strided,
-    Dilated,
+    /// Layers 3 and 4 look further, but the first block of each only as far as the layer before: torchvision's way.
+    DilatedLate,
+    /// All of each layer from this one on: the way of segmentation-models-pytorch.
+    DilatedFrom(usize),
 }
 
 pub(crate) struct Resnet {
@@ -71,22 +61,26 @@ impl Resnet {
         bands: i64,
     ) -> Result<Self> {
         let (conv1, bn1) = (format!("{prefix}.conv1"), format!("{prefix}.bn1"));
-        let channels = (bands, 64);
-        let stem = Spec { name: &conv1, norm: Some(&bn1), channels, kernel: 7, stride: 2, dilation: 1 };
+        let stem = Spec { stride: 2, ..Spec::new(&conv1, Then::Norm(&bn1), (bands, 64), 7) };
         let stem = Conv::load(layers, &stem)?;
         let (mut from, mut dilation) = (64, 1);
         let mut built = Vec::new();
-        for (number, blocks) in (1..).zip(depth.blocks()) {
-            let to = depth.channels()[number];
+        for (number, blocks) in (1..).zip(blocks(depth)) {
+            let to = channels(depth)[number];
             let (mut stride, before) = (if number == 1 { 1 } else { 2 }, dilation);
-            if deep == Deep::Dilated && number >= 3 {
+            let looks_further = match deep {
+                Deep::Strided => false,
+                Deep::DilatedLate => number >= 3,
+                Deep::DilatedFrom(first) => number >= first,
+            };
+            if looks_further {
                 (stride, dilation) = (1, dilation * stride);
             }
+            let at_first = if deep == Deep::DilatedLate { before } else { dilation };
             let layer = (0..blocks).map(|block| {
                 let name = format!("{prefix}.layer{number}.{block}");
-                // A layer's first block takes what comes as the layer before left it.
                 let size = match block {
-                    0 => Size { from, to, stride, dilation: before },
+                    0 => Size { from, to, stride, dilation: at_first },
                     _ => Size { from: to, to, stride: 1, dilation },
                 };
                 Block::load(layers, &name, depth, size)
@@ -127,10 +121,11 @@ impl Block {
         let Size { from, to, stride, dilation } = size;
         let mut conv = |conv: &str, norm: &str, channels, kernel, stride, dilation| {
             let (conv, norm) = (format!("{name}.{conv}"), format!("{name}.{norm}"));
-            Conv::load(layers, &Spec { name: &conv, norm: Some(&norm), channels, kernel, stride, dilation })
+            let spec = Spec { stride, dilation, ..Spec::new(&conv, Then::Norm(&norm), channels, kernel) };
+            Conv::load(layers, &spec)
         };
         let inside = to / 4;
-        let convs = if depth.is_bottleneck() {
+        let convs = if depth.has_bottlenecks() {
             let first = conv("conv1", "bn1", (from, inside), 1, 1, 1)?;
             let second = conv("conv2", "bn2", (inside, inside), 3, stride, dilation)?;
             (first, vec![second, conv("conv3", "bn3", (inside, to), 1, 1, 1)?])

@@ -1,7 +1,7 @@
 //! Two small convolutions: enough to try everything out, and quick.
 
 use crate::{
-    conv::{Conv, Spec},
+    conv::{Conv, Spec, Then},
     error::Result,
     network::Layers,
     ops::{Layered, Ops},
@@ -16,9 +16,8 @@ pub(crate) struct Tiny {
 
 impl Tiny {
     pub(crate) fn load(layers: &mut Layers<'_>, bands: i64, classes: i64) -> Result<Self> {
-        let mut conv = |name, channels, kernel| {
-            Conv::load(layers, &Spec { name, norm: None, channels, kernel, stride: 1, dilation: 1 })
-        };
+        let mut conv =
+            |name, channels, kernel| Conv::load(layers, &Spec::new(name, Then::Bias, channels, kernel));
         Ok(Self { hidden: conv("hidden", (bands, HIDDEN), 3)?, head: conv("head", (HIDDEN, classes), 1)? })
     }
 }

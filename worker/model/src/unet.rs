@@ -1,12 +1,14 @@
 //! U-Net on a ResNet: the encoder's tensors have torchvision's names under `encoder.`; the decoder's
 //! five stages are `d0` to `d4`, from the deepest up.
 
+use swath_proto::item::Depth;
+
 use crate::{
-    conv::{Conv, Spec},
+    conv::{Conv, Spec, Then},
     error::Result,
     network::Layers,
     ops::{Layered, Ops},
-    resnet::{Deep, Depth, Levels, Resnet},
+    resnet::{Deep, Levels, Resnet, channels},
 };
 
 /// Channels that the decoder's stages give, whatever the encoder; what a stage takes is what was
@@ -22,21 +24,19 @@ pub(crate) struct Unet {
 impl Unet {
     pub(crate) fn load(layers: &mut Layers<'_>, depth: Depth, bands: i64, classes: i64) -> Result<Self> {
         let encoder = Resnet::load(layers, "encoder", (depth, Deep::Strided), bands)?;
-        let mut levels = depth.channels().to_vec();
+        let mut levels = channels(depth).to_vec();
         let mut below = levels.pop().unwrap_or_default();
         let mut stages = Vec::new();
         for (number, to) in STAGES.into_iter().enumerate() {
             let from = below + levels.pop().unwrap_or(0);
             let mut conv = |which: i64, channels| {
                 let (name, norm) = (format!("d{number}.conv{which}"), format!("d{number}.bn{which}"));
-                let norm = Some(norm.as_str());
-                Conv::load(layers, &Spec { name: &name, norm, channels, kernel: 3, stride: 1, dilation: 1 })
+                Conv::load(layers, &Spec::new(&name, Then::Norm(&norm), channels, 3))
             };
             stages.push([conv(1, (from, to))?, conv(2, (to, to))?]);
             below = to;
         }
-        let channels = (below, classes);
-        let head = Spec { name: "head", norm: None, channels, kernel: 3, stride: 1, dilation: 1 };
+        let head = Spec::new("head", Then::Bias, (below, classes), 3);
         Ok(Self { encoder, stages, head: Conv::load(layers, &head)? })
     }
 }

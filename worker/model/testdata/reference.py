@@ -1,9 +1,10 @@
 """What PyTorch's eager mode computes: the reference of this crate's networks.
 
 Writes logits of freshly drawn networks (`reference.json`), of networks whose batch norms are as after
-training (`settled.json`), and steps of learning (`steps.json`); and `module.pt` and `module.onnx`, a
+training (`settled.json`), of segmentation-models-pytorch's networks as its own files hold them
+(`segmentation_models.json`), and steps of learning (`steps.json`); and `module.pt` and `module.onnx`, a
 network as users export theirs. The seeded weights are drawn here a second time, from their description alone.
-Takes the packages torch 2.11, torchvision and numpy.
+Takes the packages torch 2.11, torchvision, segmentation-models-pytorch 0.5 and numpy.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import json
 import pathlib
 
 import numpy as np
+import segmentation_models_pytorch as models
 import torch
 import torchvision.models.resnet
 from torch import nn
@@ -101,7 +103,7 @@ class Unet(nn.Module):
     def __init__(self, depth, bands, classes):
         super().__init__()
         self.encoder = resnet(depth, bands)
-        widths = [2048, 1024, 512, 256, 64] if depth == "resnet50" else [512, 256, 128, 64, 64]
+        widths = [2048, 1024, 512, 256, 64] if depth in ("resnet50", "resnet101") else [512, 256, 128, 64, 64]
         below = widths[0]
         for k, (skip, o) in enumerate(zip(widths[1:] + [0], [256, 128, 64, 32, 16])):
             setattr(self, f"d{k}", Stage(below + skip, o))
@@ -127,6 +129,32 @@ class Deeplab(nn.Module):
     def forward(self, x):
         y = self.classifier(levels(self.backbone, x)[-1])
         return F.interpolate(y, size=x.shape[-2:], mode="bilinear", align_corners=False)
+
+
+class Model(nn.Module):
+    """segmentation-models-pytorch's, whose layers have the same names but for the head."""
+
+    def __init__(self, kind, depth, bands, classes):
+        super().__init__()
+        net = kind(depth, encoder_weights=None, in_channels=bands, classes=classes)
+        self.encoder, self.decoder = net.encoder, net.decoder
+        self.head, self.up, _ = net.segmentation_head
+
+    def forward(self, x):
+        return self.up(self.head(self.decoder(self.encoder(x))))
+
+
+class SmallDeeplab(nn.Module):
+    """segmentation-models-pytorch's, with torchvision's names."""
+
+    def __init__(self, depth, bands, classes):
+        super().__init__()
+        net = models.DeepLabV3(depth, encoder_weights=None, in_channels=bands, classes=classes)
+        self.backbone, decoder, (head, self.up, _) = net.encoder, net.decoder, net.segmentation_head
+        self.classifier = nn.Sequential(decoder.aspp, decoder.conv, decoder.bn, decoder.relu, head)
+
+    def forward(self, x):
+        return self.up(self.classifier(self.backbone(x)[-1]))
 
 
 class Tiny(nn.Module):
@@ -169,6 +197,10 @@ NETWORKS = {
     "unet-resnet50": lambda: Unet("resnet50", BANDS, CLASSES),
     "deeplabv3-resnet50": lambda: Deeplab("resnet50", BANDS, CLASSES),
     "deeplabv3-resnet101": lambda: Deeplab("resnet101", BANDS, CLASSES),
+    "unet-resnet101": lambda: Unet("resnet101", BANDS, CLASSES),
+    "fpn-resnet18": lambda: Model(models.FPN, "resnet18", BANDS, CLASSES),
+    "deeplabv3-resnet18": lambda: SmallDeeplab("resnet18", BANDS, CLASSES),
+    "deeplabv3plus-resnet18": lambda: Model(models.DeepLabV3Plus, "resnet18", BANDS, CLASSES),
 }
 
 
@@ -198,6 +230,20 @@ def settled():
     (HERE / "settled.json").write_text(json.dumps(found) + "\n")
 
 
+@torch.no_grad()
+def segmentation_models():
+    found = {}
+    for kind, depth in [
+        (models.Unet, "resnet18"), (models.FPN, "resnet50"), (models.DeepLabV3, "resnet34"),
+        (models.DeepLabV3Plus, "resnet50"),
+    ]:
+        net = settle_(seed_(kind(depth, encoder_weights=None, in_channels=BANDS, classes=CLASSES), SEED), SEED)
+        tensors = {name: list(tensor.shape) for name, tensor in net.state_dict().items() if tensor.dim()}
+        name = f"{kind.__name__.lower()}-{depth}"
+        found[name] = {"tensors": tensors, "logits": sample(net(window()))}
+    (HERE / "segmentation_models.json").write_text(json.dumps(found) + "\n")
+
+
 def some(named):
     """Of every ninth tensor and of the last (if any): eight numbers, evenly spread, and the largest."""
     named = list(named)
@@ -221,7 +267,7 @@ def steps():
     found = {}
     for name, kind in [
         ("tiny", "adam"), ("tiny", "adamw"), ("unet-resnet18", "adam"), ("unet-resnet50", "adamw"),
-        ("deeplabv3-resnet50", "adam"),
+        ("deeplabv3-resnet50", "adam"), ("fpn-resnet18", "adam"), ("deeplabv3plus-resnet18", "adam"),
     ]:
         with torch.no_grad():
             net = seed_(NETWORKS[name](), SEED)
@@ -255,7 +301,7 @@ def steps():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=["logits", "settled", "steps"])
+    parser.add_argument("what", nargs="*", default=["logits", "settled", "segmentation_models", "steps"])
     torch.manual_seed(0)
     for what in parser.parse_args().what:
         globals()[what]()

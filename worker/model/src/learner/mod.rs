@@ -8,7 +8,7 @@ mod tests;
 use std::{collections::BTreeMap, io::Write};
 
 use swath_proto::{
-    item::Architecture,
+    item::{Architecture, Decoder, Made},
     train::{self, BatchNorm},
 };
 use swath_weights::{Dtype, TensorFile, TensorInfo};
@@ -108,7 +108,7 @@ pub struct Learner {
 impl Learner {
     /// Of this process alone, or of one rank of several, which then all have what the first one has.
     pub fn new(setup: Setup, start: Start, gang: Gang) -> Result<Self> {
-        let wrong = |text: &str| Err(ModelError::config(format!("{:?}: {text}", setup.architecture)));
+        let wrong = |text: &str| Err(ModelError::config(format!("{}: {text}", setup.architecture.name())));
         let Some((encoder, head)) = parts(setup.architecture) else {
             return wrong("only networks whose layers are known here can be trained");
         };
@@ -118,9 +118,9 @@ impl Learner {
             (Start::Backbone(file), Some(encoder)) => Box::new(Backbone::new(File::new(file), encoder, seed)),
             (Start::Backbone(_), None) => return wrong("this network has no encoder to be given weights"),
             (Start::Weights { file, fresh_head: true }, _) => {
-                Box::new(FreshHead::new(File::new(file), head, seed))
+                Box::new(FreshHead::new(File::of(setup.architecture, file)?, head, seed))
             }
-            (Start::Weights { file, fresh_head: false }, _) => Box::new(File::new(file)),
+            (Start::Weights { file, fresh_head: false }, _) => Box::new(File::of(setup.architecture, file)?),
         };
         let mut learnt = Learnt::default();
         let size = (i64::from(setup.bands), setup.class_weights.len() as i64);
@@ -171,8 +171,7 @@ impl Learner {
     /// loss of the whole. `seed` decides what dropout drops. A batch whose pixels are all ignored has no gradient, but
     /// is a step.
     pub fn step(&mut self, batch: &Batch, rate: f64, seed: u64) -> Result<Loss> {
-        let is_deeplab = self.setup.architecture.drops();
-        if is_deeplab && self.n_images(batch) == 1 {
+        if self.setup.architecture.least_images() > 1 && self.n_images(batch) == 1 {
             return Err(ModelError::config(
                 "DeepLabV3 norms the mean of each image over its batch: that must be two images at least",
             ));
@@ -186,7 +185,8 @@ impl Learner {
         let images = self.images(batch)?;
         let forward = || self.network.forward(&images, Pass::Learn(self.setup.batch_norm, &self.gang));
         // Others draw nothing, and wait for nobody.
-        let logits = if is_deeplab { drawing_from(seed, forward) } else { forward() }?;
+        let drops = self.setup.architecture.drops();
+        let logits = if drops { drawing_from(seed, forward) } else { forward() }?;
         let sum = self.cross_entropy(&logits, batch)?;
         let weight = weight.end()?;
         let whole = self.gang.begin_sum(f64::try_from(&sum)?)?;
@@ -326,15 +326,13 @@ impl Learner {
 
 /// What the encoder's and the last convolution's tensors begin with; `None` for what can't learn.
 fn parts(architecture: Architecture) -> Option<(Option<&'static str>, &'static str)> {
-    match architecture {
-        Architecture::Tiny => Some((None, "head.")),
-        Architecture::UnetResnet18 | Architecture::UnetResnet34 | Architecture::UnetResnet50 => {
+    match architecture.made() {
+        Made::Tiny => Some((None, "head.")),
+        Made::OnResnet(Decoder::Deeplabv3, _) => Some((Some("backbone."), "classifier.4.")),
+        Made::OnResnet(Decoder::Unet | Decoder::Fpn | Decoder::Deeplabv3plus, _) => {
             Some((Some("encoder."), "head."))
         }
-        Architecture::Deeplabv3Resnet50 | Architecture::Deeplabv3Resnet101 => {
-            Some((Some("backbone."), "classifier.4."))
-        }
-        Architecture::Torchscript | Architecture::Onnx => None,
+        Made::Program => None,
     }
 }
 

@@ -231,4 +231,10 @@ fn what_does_not_fit_is_refused() {
     .unwrap();
     let text = deeplab.step(&batch(1, 32), 1e-3, 0).unwrap_err().to_string();
     assert!(text.contains("two images at least"), "{text}");
+    let plus = setup(Architecture::Deeplabv3plusResnet18, train::Optimizer::Adam);
+    let mut plus = Learner::new(plus, Start::Drawn, Gang::alone()).unwrap();
+    let text = plus.step(&batch(1, 32), 1e-3, 0).unwrap_err().to_string();
+    assert!(text.contains("two images at least"), "{text}");
+    let text = plus.step(&batch(2, 40), 1e-3, 0).unwrap_err().to_string();
+    assert!(text.contains("multiples of 16 px, not 40 x 40"), "{text}");
 }

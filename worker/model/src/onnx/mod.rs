@@ -12,6 +12,7 @@ use tch::Tensor;
 use crate::{
     conv::Conv,
     error::{ModelError, Result},
+    group_norm::{self, GroupNorm},
     network::Network,
     ops::Ops,
     ranges::Ranges,
@@ -144,22 +145,23 @@ impl Ops for Graph {
         let [to, from, kernel, _] = size[..] else {
             return Err(ModelError::internal(format!("a kernel of the sizes {size:?}")));
         };
+        if conv.norm.is_some() {
+            return Err(ModelError::internal("a convolution whose batch norm is not folded"));
+        }
         let weights = numbers(&conv.weight)?;
-        let bias = conv.bias.as_ref().map(numbers).transpose()?;
-        let bias =
-            bias.ok_or_else(|| ModelError::internal("a convolution whose batch norm is not folded"))?;
+        let bias = conv.bias.as_ref().map_or_else(|| Ok(vec![0.0; to as usize]), numbers)?;
         let taken = self.taken(input)?;
         let [weights, bias] = match self.quantized.get(&input.name).map(|quantized| quantized.scale) {
             Some(scale) => self.small(&size, &weights, &bias, scale),
             None => [self.floats(&size, &weights), self.floats(&[to], &bias)],
         };
-        let Conv { stride, dilation, padding, .. } = *conv;
+        let Conv { stride, dilation, padding, groups, .. } = *conv;
         let attributes = [
             ("kernel_shape", Value::Ints(&[kernel; 2])),
             ("strides", Value::Ints(&[stride; 2])),
             ("pads", Value::Ints(&[padding; 4])),
             ("dilations", Value::Ints(&[dilation; 2])),
-            ("group", Value::Int(1)),
+            ("group", Value::Int(groups)),
         ];
         let name = self.node("Conv", &[&taken, &weights, &bias], &attributes);
         let [n, _, height, width] = input.sizes;
@@ -167,6 +169,25 @@ impl Ops for Graph {
         let sizes = [n, to, after(height), after(width)];
         self.multiplications += (sizes.iter().product::<i64>() * from * kernel.pow(2)) as u64;
         Ok(self.value(name, sizes, None))
+    }
+
+    fn group_norm(&mut self, norm: &GroupNorm, input: &Node) -> Result<Node> {
+        let [n, channels, height, width] = input.sizes;
+        let groups = group_norm::GROUPS;
+        let wanted = self.ints(&[n, groups, channels / groups * height * width]);
+        let parts = self.node("Reshape", &[&input.name, &wanted], &[]);
+        let [ones, zeros] =
+            [1.0, 0.0].map(|number| self.floats(&[groups], &[number; group_norm::GROUPS as usize]));
+        // Its epsilon is the usual one, and ours.
+        let normed = self.node("InstanceNormalization", &[&parts, &ones, &zeros], &[]);
+        let wanted = self.ints(&input.sizes);
+        let whole = self.node("Reshape", &[&normed, &wanted], &[]);
+        let each = [1, channels, 1, 1];
+        let (gamma, beta) = (numbers(&norm.gamma)?, numbers(&norm.beta)?);
+        let [gamma, beta] = [gamma, beta].map(|values| self.floats(&each, &values));
+        let scaled = self.node("Mul", &[&whole, &gamma], &[]);
+        let name = self.node("Add", &[&scaled, &beta], &[]);
+        Ok(self.value(name, input.sizes, None))
     }
 
     fn relu(&mut self, input: Node) -> Result<Node> {
@@ -225,6 +246,14 @@ impl Ops for Graph {
         Ok(self.value(name, [n, channels, height, width], Some(pixel)))
     }
 
+    fn enlarge(&mut self, input: &Node, times: i64) -> Result<Node> {
+        let [n, channels, height, width] = input.sizes;
+        let sizes = [n, channels, height * times, width * times];
+        // Between bytes there would be nothing to interpolate.
+        let name = self.resized(&input.name, sizes, "linear", "align_corners");
+        Ok(self.value(name, sizes, None))
+    }
+
     fn resize(&mut self, input: &Node, like: &Node) -> Result<Node> {
         let ([n, channels, ..], [_, _, height, width]) = (input.sizes, like.sizes);
         let sizes = [n, channels, height, width];
@@ -235,6 +264,10 @@ impl Ops for Graph {
 
     fn dropout(&mut self, input: Node) -> Result<Node> {
         Ok(self.value(input.name.clone(), input.sizes, Some(&input)))
+    }
+
+    fn drop_channels(&mut self, input: Node) -> Result<Node> {
+        self.dropout(input)
     }
 }
 

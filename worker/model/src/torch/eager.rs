@@ -5,12 +5,14 @@ use tch::Tensor;
 use crate::{
     conv::Conv,
     error::Result,
+    group_norm::GroupNorm,
     network::{Pass, channels_last},
     ops::Ops,
 };
 
 /// Of what dropout is given.
 const DROPPED: f64 = 0.5;
+const DROPPED_CHANNELS: f64 = 0.2;
 
 pub(crate) struct Eager<'a> {
     pub(crate) pass: Pass<'a>,
@@ -21,6 +23,10 @@ impl Ops for Eager<'_> {
 
     fn conv(&mut self, conv: &Conv, input: &Tensor) -> Result<Tensor> {
         conv.forward(input, self.pass)
+    }
+
+    fn group_norm(&mut self, norm: &GroupNorm, input: &Tensor) -> Result<Tensor> {
+        norm.forward(input)
     }
 
     fn relu(&mut self, mut input: Tensor) -> Result<Tensor> {
@@ -53,6 +59,11 @@ impl Ops for Eager<'_> {
         channels_last(&pixel.f_expand([-1, -1, height, width], false)?)
     }
 
+    fn enlarge(&mut self, input: &Tensor, times: i64) -> Result<Tensor> {
+        let (_, _, height, width) = input.size4()?;
+        Ok(input.f_upsample_bilinear2d([height * times, width * times], true, None, None)?)
+    }
+
     fn resize(&mut self, input: &Tensor, like: &Tensor) -> Result<Tensor> {
         let (_, _, height, width) = like.size4()?;
         Ok(input.f_upsample_bilinear2d([height, width], false, None, None)?)
@@ -60,5 +71,9 @@ impl Ops for Eager<'_> {
 
     fn dropout(&mut self, input: Tensor) -> Result<Tensor> {
         Ok(input.f_dropout(DROPPED, matches!(self.pass, Pass::Learn(..)))?)
+    }
+
+    fn drop_channels(&mut self, input: Tensor) -> Result<Tensor> {
+        Ok(input.f_feature_dropout(DROPPED_CHANNELS, matches!(self.pass, Pass::Learn(..)))?)
     }
 }

@@ -1,41 +1,58 @@
 //! A file of weights, safetensors or PyTorch's: names, shapes and values are checked before anything
 //! is computed.
 
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
+use swath_proto::item::Architecture;
 use swath_weights::TensorFile;
 use tch::Tensor;
 
-use super::{Weights, tensor};
+use super::{Weights, segmentation_models, tensor};
 use crate::error::{ModelError, Result};
 
 pub(crate) struct File {
     name: String,
     file: TensorFile,
+    /// What it calls a tensor of ours.
+    called: fn(&str) -> String,
     unused: BTreeSet<String>,
     used: BTreeSet<String>,
 }
 
 impl File {
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        Ok(Self::new(swath_weights::open(path)?))
+    /// A whole network: under the names that it has here, or under those of segmentation-models-pytorch.
+    pub(crate) fn of(architecture: Architecture, file: TensorFile) -> Result<Self> {
+        let is_its = segmentation_models::is_its(file.names());
+        let mut file = Self::new(file);
+        if is_its {
+            segmentation_models::check(architecture)
+                .map_err(|why| ModelError::config(format!("{}: {why}", file.name)))?;
+            file.called = segmentation_models::name;
+        }
+        Ok(file)
     }
 
     pub(crate) fn new(file: TensorFile) -> Self {
         let mut unused: BTreeSet<String> = file.names().map(str::to_owned).collect();
-        // PyTorch counts batches beside every batch norm, and torchvision's segmentation networks come
-        // with a second classifier: nothing here computes with them.
-        unused.retain(|name| !name.ends_with("num_batches_tracked") && !name.starts_with("aux_classifier."));
-        Self { name: file.path().display().to_string(), file, unused, used: BTreeSet::new() }
+        // PyTorch counts batches beside every batch norm, and networks of torchvision and
+        // segmentation-models-pytorch come with a second classifier: nothing here computes with them.
+        let beside = ["aux_classifier.", "classification_head."];
+        unused.retain(|name| {
+            !name.ends_with("num_batches_tracked") && !beside.iter().any(|beside| name.starts_with(beside))
+        });
+        let name = file.path().display().to_string();
+        Self { name, file, called: str::to_owned, unused, used: BTreeSet::new() }
     }
 
     /// Tensors of these names are not wanted.
     pub(crate) fn skip(&mut self, prefix: &str) {
-        self.unused.retain(|name| !name.starts_with(prefix));
+        let prefix = (self.called)(prefix);
+        self.unused.retain(|name| !name.starts_with(&prefix));
     }
 
     /// The elements of a tensor whose shape must be this.
     pub(crate) fn values(&mut self, name: &str, shape: &[i64]) -> Result<Vec<f32>> {
+        let name = &(self.called)(name);
         let wrong = |text: String| ModelError::config(format!("{}: tensor '{name}' {text}", self.name));
         let Some(found) = self.file.info(name) else {
             return Err(wrong(format!("is missing{}", nearest(name, &self.unused))));
@@ -108,7 +125,7 @@ mod tests {
         let path = folder.path().join("w.safetensors");
         std::fs::write(&path, bytes).unwrap();
         let all = || {
-            let mut file = File::open(&path)?;
+            let mut file = File::new(swath_weights::open(&path)?);
             let _head = (file.take("head.weight", &[2, 8, 1, 1])?, file.take("head.bias", &[2])?);
             file.finish()
         };

@@ -4,6 +4,7 @@
 mod file;
 mod part;
 mod seeded;
+mod segmentation_models;
 
 use tch::Tensor;
 
