@@ -160,11 +160,26 @@ pub struct Checkpoint {
     /// And after every so many steps of an epoch; never where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
+    /// And after the step at which so many minutes have passed since the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minutes: Option<u32>,
+    /// How many stay. Where the last one is damaged, the one before it is gone on from.
+    #[serde(skip_serializing_if = "Checkpoint::is_kept_by_default")]
+    pub keep: u32,
+}
+
+impl Checkpoint {
+    const fn is_kept_by_default(keep: &u32) -> bool {
+        *keep == defaults::KEEP
+    }
 }
 
 /// Every default of training.
 mod defaults {
     use super::{Augment, Checkpoint};
+
+    /// The last checkpoint, and the one before.
+    pub(super) const KEEP: u32 = 2;
 
     pub(super) const fn bands() -> u32 {
         3
@@ -187,7 +202,7 @@ mod defaults {
 
     impl Default for Checkpoint {
         fn default() -> Self {
-            Self { epochs: 1, steps: None }
+            Self { epochs: 1, steps: None, minutes: None, keep: KEEP }
         }
     }
 }
@@ -208,6 +223,8 @@ impl TrainSpec {
             ("checkpoint.epochs", self.checkpoint.epochs, u32::MAX),
             ("patience", self.patience.unwrap_or(1), 100_000),
             ("checkpoint.steps", self.checkpoint.steps.unwrap_or(1), u32::MAX),
+            ("checkpoint.minutes", self.checkpoint.minutes.unwrap_or(1), 100_000),
+            ("checkpoint.keep", self.checkpoint.keep, 1000),
         ];
         for (key, value, most) in whole {
             if !(1..=most).contains(&value) {
@@ -327,11 +344,17 @@ mod tests {
     fn what_is_written_reads_back() {
         let spec = parse(
             "backbone = \"imagenet\"\nclass_weights = [1, 0.3]\nignore_class = 0\nlr = 0.003\n\
-             normalize = { mean = [0.1, 0.2, 0.3], std = [1, 1, 0.7] }\ncheckpoint = { steps = 5 }",
+             normalize = { mean = [0.1, 0.2, 0.3], std = [1, 1, 0.7] }\ncheckpoint = { steps = 5, minutes = 3, keep = 1 }",
         )
         .unwrap();
         let json = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<TrainSpec>(&json).unwrap(), spec);
+    }
+
+    /// Keys that came later leave what was written before as it is: the ids of items are hashes of it.
+    #[test]
+    fn a_checkpoint_as_it_always_was_is_written_as_it_always_was() {
+        assert_eq!(serde_json::to_string(&Checkpoint::default()).unwrap(), r#"{"epochs":1}"#);
     }
 
     #[test]
@@ -357,6 +380,8 @@ mod tests {
             ("normalize = { mean = [0, 0, 0], std = [1, 0, 1] }", "normalize"),
             ("augment = { flip = true }", "flip"),
             ("checkpoint = { steps = 0 }", "checkpoint.steps"),
+            ("checkpoint = { minutes = 0 }", "checkpoint.minutes"),
+            ("checkpoint = { keep = 0 }", "checkpoint.keep"),
             ("optimizer = \"lion\"", "lion"),
         ] {
             let error = parse(more).unwrap_err();

@@ -102,7 +102,10 @@ fn train(pipeline: &Pipeline, init: Option<Weights>) -> anyhow::Result<TrainSpec
             pipeline::Checkpoint::Best => Keep::Best,
             pipeline::Checkpoint::Last => Keep::Last,
         },
-        checkpoint: Checkpoint::default(),
+        checkpoint: {
+            let pipeline::CheckpointEntry { epochs, steps, minutes, keep } = entry.checkpoint;
+            Checkpoint { epochs, steps, minutes, keep }
+        },
     };
     spec.check()?;
     Ok(spec)

@@ -69,9 +69,11 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
     let mut blobs = Vec::new();
     let outside = Outside::new(&pipeline.access);
     let init = match pipeline.train.init.as_ref().filter(|_| pipeline.stages.contains(&Stage::Train)) {
-        Some(file) => {
-            Some(networks::file(file, &source.folder, &outside, &mut blobs).await.context("train.init")?)
-        }
+        Some(file) => Some(
+            networks::init(file, &pipeline, &source.folder, &outside, &mut blobs)
+                .await
+                .context("train.init")?,
+        ),
         None => None,
     };
     let classes =

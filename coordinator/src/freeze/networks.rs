@@ -9,7 +9,7 @@ use swath_proto::{
     ids::Digest,
     item::{ClassStyle, DeviceName, Member, ModelRef, Precision, Stage, Weights, WindowShape},
     keys,
-    pipeline::{MAX_BUNDLES, Pipeline, PrecisionWord},
+    pipeline::{MAX_BUNDLES, Pipeline, PrecisionWord, is_bundle},
     source::SourceSpec,
 };
 
@@ -184,10 +184,7 @@ fn member(
         ),
         _ => None,
     };
-    let mut weights = Vec::new();
-    bundle.copy_weights(&mut weights)?;
-    let named = Weights::File { sha256: Digest::of(&weights), extension: "safetensors".into() };
-    blobs.extend(keys::model(&named).map(|key| (key, weights.into())));
+    let weights = weights(bundle, blobs)?;
     let precision = match (ranges, precision) {
         (Some(json), _) => {
             let content = Digest::of(&json);
@@ -198,7 +195,50 @@ fn member(
         (None, Some(PrecisionWord::Fp16)) => Precision::Fp16,
         (None, _) => Precision::Fp32,
     };
-    Ok(Member { architecture: model.architecture, weights: named, precision })
+    Ok(Member { architecture: model.architecture, weights, precision })
+}
+
+/// Names the weights of a bundle by their content, and remembers them.
+fn weights(bundle: &Bundle, blobs: &mut Vec<Blob>) -> anyhow::Result<Weights> {
+    let mut weights = Vec::new();
+    bundle.copy_weights(&mut weights)?;
+    let named = Weights::File { sha256: Digest::of(&weights), extension: "safetensors".into() };
+    blobs.extend(keys::model(&named).map(|key| (key, weights.into())));
+    Ok(named)
+}
+
+/// The weights that a training begins with: of a bundle, or a file as it is.
+pub(super) async fn init(
+    file: &str,
+    pipeline: &Pipeline,
+    folder: &Path,
+    outside: &Outside,
+    blobs: &mut Vec<Blob>,
+) -> anyhow::Result<Weights> {
+    if !is_bundle(file) {
+        return self::file(file, folder, outside, blobs).await;
+    }
+    let bundle = Bundle::from_bytes(file, read(file, folder, outside).await?.into())?;
+    let (model, entry, n_classes) = (bundle.model(), &pipeline.model, pipeline.classes.len());
+    ensure!(
+        model.architecture == entry.architecture,
+        "model.architecture = \"{}\", but the bundle {file} holds a network of the architecture \"{}\"",
+        entry.architecture.name(),
+        model.architecture.name()
+    );
+    ensure!(
+        model.bands == entry.bands,
+        "the network of the bundle {file} takes {} bands, and not {} (model.bands)",
+        model.bands,
+        entry.bands
+    );
+    ensure!(
+        model.classes.len() == n_classes || pipeline.train.fresh_head,
+        "the network of the bundle {file} tells {} classes apart, and not {n_classes}: train.fresh_head = true draws its \
+         last layer anew",
+        model.classes.len()
+    );
+    weights(&bundle, blobs)
 }
 
 /// Names a file of weights by its content, and remembers it.

@@ -5,10 +5,12 @@ use std::{fs, path::Path, sync::Arc};
 use swath_backends::blobs::{SharedBlobs, folder::Folder};
 use swath_proto::{
     ids::Digest,
+    item::Weights,
     pipeline::Group,
     run::ScalePlan,
-    source::{ClassRef, LabelSpec, Nodata, Reclass, Scaling},
+    source::{ClassRef, LabelSpec, Nodata, Reclass, Scaling, SourceSpec},
     steps::{StepFile, StepInput},
+    train::Checkpoint,
 };
 use tempfile::TempDir;
 
@@ -219,4 +221,64 @@ async fn a_trial_takes_few_scenes_and_squares_of_them() {
     assert_eq!(ids(&frozen), ["0", "1"]);
     assert!(frozen.record.run.to_string().starts_with("t-test-"), "{}", frozen.record.run);
     assert_eq!(frozen.record.scenes[0].crop_px, Some(1024));
+}
+
+/// A safetensors file of one number.
+fn one_number() -> Vec<u8> {
+    let header = br#"{"head.bias":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}  "#;
+    [&(header.len() as u64).to_le_bytes(), &header[..], &1.0_f32.to_le_bytes()].concat()
+}
+
+#[tokio::test]
+async fn a_training_begins_with_the_weights_of_a_bundle() {
+    let site = Site::with(&["a.tif", "a.geojson"]);
+    let (weights, plain) = (one_number(), site.path().join("in/plain.safetensors"));
+    fs::write(&plain, &weights).unwrap();
+    let class = |name: &str| ClassStyle { name: name.into(), rgb: [0, 0, 0] };
+    let model = swath_bundle::Model {
+        architecture: swath_proto::item::Architecture::Tiny,
+        bands: 3,
+        classes: vec![class("x"), class("y")],
+        null_class: 0,
+        window: WindowShape { core_px: 64, margin_px: 0 },
+        batch: 1,
+        pixels: SourceSpec { bands: vec![0, 1, 2], ..SourceSpec::default() },
+        metrics: None,
+        int8: None,
+    };
+    let bundle = |name: &str, model: &swath_bundle::Model| {
+        let bytes = swath_bundle::write(Vec::new(), "0.1.0", model, &plain, None).unwrap();
+        fs::write(site.path().join("in").join(name), bytes).unwrap();
+    };
+    bundle("two.zip", &model);
+    bundle("three.zip", &swath_bundle::Model { classes: ["x", "y", "z"].map(class).to_vec(), ..model });
+    let freeze = async |architecture: &str, train: &str| {
+        let text = format!(
+            "name = \"t\"\nstages = [\"survey\", \"chip\", \"train\"]\n[[scenes]]\nimage = \"a.tif\"\n\
+             labels = \"a.geojson\"\ngroup = \"train\"\n[[classes]]\nname = \"a\"\ncolor = \"#000000\"\nnull = true\n\
+             [[classes]]\nname = \"b\"\ncolor = \"#ffffff\"\n[model]\narchitecture = \"{architecture}\"\n\
+             [train]\n{train}"
+        );
+        let source = Source { text, folder: site.path().join("in"), rerun: None };
+        freeze(&source, &site.root).await.map_err(|error| format!("{error:#}"))
+    };
+    let spec = |frozen: Frozen| frozen.record.learn.unwrap().train;
+    let named = Some(Weights::File { sha256: Digest::of(&weights), extension: "safetensors".into() });
+    for file in ["plain.safetensors", "two.zip"] {
+        let frozen = freeze("tiny", &format!("init = \"{file}\"")).await.unwrap();
+        assert!(frozen.blobs.iter().any(|(key, bytes)| key.starts_with("models/") && **bytes == weights));
+        assert_eq!(spec(frozen).weights, named, "{file}");
+    }
+    let text = freeze("unet-resnet18", "init = \"two.zip\"").await.err().unwrap();
+    assert!(text.contains("the bundle two.zip holds a network of the architecture \"tiny\""), "{text}");
+    let text = freeze("tiny", "init = \"three.zip\"").await.err().unwrap();
+    assert!(text.starts_with("train.init: ") && text.contains("tells 3 classes apart, and not 2"), "{text}");
+    let fresh = freeze("tiny", "init = \"three.zip\"\nfresh_head = true").await.unwrap();
+    assert!(spec(fresh).weights == named);
+    let text = freeze("tiny", "init = \"a.tif\"").await.err().unwrap();
+    assert!(text.contains("must be a file of weights, or a bundle: .safetensors, .pth, .pt, .zip"), "{text}");
+    let kept = freeze("tiny", "checkpoint = { steps = 500, minutes = 10, keep = 3 }").await.unwrap();
+    let wanted = Checkpoint { epochs: 1, steps: Some(500), minutes: Some(10), keep: 3 };
+    assert_eq!(spec(kept).checkpoint, wanted);
+    assert_eq!(spec(freeze("tiny", "").await.unwrap()).checkpoint, Checkpoint::default());
 }

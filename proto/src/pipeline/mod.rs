@@ -42,14 +42,17 @@ pub use self::{
         ScaleWord, ValueOrRange,
     },
     labels::{BufferPx, LabelFilter, LabelKind, LabelsEntry, Match, Word},
-    model::{MAX_BUNDLES, ModelEntry},
+    model::{MAX_BUNDLES, ModelEntry, is_bundle},
     predict::{PrecisionWord, PredictEntry},
     problem::{BadPipeline, Origin, Path, Problem},
     run::RunEntry,
     scenes::{Group, SceneEntry},
     schema::schema,
     steps::{StepEntry, StepFor},
-    train::{Augment, Backbone, BatchNorm, ClassWeightWord, ClassWeights, Optimizer, Schedule, TrainEntry},
+    train::{
+        Augment, Backbone, BatchNorm, CheckpointEntry, ClassWeightWord, ClassWeights, Optimizer, Schedule,
+        TrainEntry,
+    },
     vectorize::{VectorFormat, VectorizeEntry},
 };
 use crate::{access::Access, ids::RunId, item::Stage};

@@ -39,7 +39,7 @@ impl ModelEntry {
     /// The bundles that the weights come from; none where they come from elsewhere.
     pub fn bundles(&self) -> &[String] {
         let files = self.weights.as_ref().map_or(&[][..], OneOrMany::as_slice);
-        if files.iter().any(|file| ending(file) == BUNDLE) { files } else { &[] }
+        if files.iter().any(|file| is_bundle(file)) { files } else { &[] }
     }
 
     pub(super) fn check(&self, trains: bool, predicts: bool, check: &mut Check<'_>) {
@@ -82,16 +82,16 @@ impl ModelEntry {
 
     fn check_files(&self, files: &[String], check: &mut Check<'_>) {
         let endings = self.architecture.endings();
-        let is_bundle = |file: &String| ending(file) == BUNDLE;
+        let is_named_bundle = |file: &String| is_bundle(file);
         let why = match files {
             [] => Some("names no file: give one, or several bundles".into()),
             files if files.len() > MAX_BUNDLES => {
                 Some(format!("at most {MAX_BUNDLES} bundles can be averaged"))
             }
-            files if files.iter().any(is_bundle) && self.architecture.is_program() => {
+            files if files.iter().any(is_named_bundle) && self.architecture.is_program() => {
                 Some("a bundle holds no module and no ONNX model: give the architecture that it says".into())
             }
-            files if files.iter().all(is_bundle) => None,
+            files if files.iter().all(is_named_bundle) => None,
             [_, _, ..] => Some("several files are averaged only if each is a bundle (.zip)".into()),
             [file] => (!endings.contains(&ending(file))).then(|| {
                 let or_bundle = if self.architecture.is_program() { "" } else { ", or a bundle (.zip)" };
@@ -104,8 +104,13 @@ impl ModelEntry {
     }
 }
 
-const BUNDLE: &str = "zip";
+pub(super) const BUNDLE: &str = "zip";
 
-fn ending(file: &str) -> &str {
+/// Whether the name of a file of weights is that of a bundle.
+pub fn is_bundle(file: &str) -> bool {
+    ending(file) == BUNDLE
+}
+
+pub(super) fn ending(file: &str) -> &str {
     file.rsplit_once('.').map_or("", |(_, ending)| ending)
 }

@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Path, check::Check, classes, classes::ClassEntry};
+use super::{
+    Path,
+    check::Check,
+    classes,
+    classes::ClassEntry,
+    model::{BUNDLE, ending},
+};
 use crate::item::Architecture;
 
 /// How the network of `[model]` learns.
@@ -49,11 +55,40 @@ pub struct TrainEntry {
     /// Weights that the encoder begins with: "random" where it is left out; "imagenet" makes much of few chips.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<Backbone>,
-    /// Weights that the whole network begins with: a safetensors file, or a PyTorch state dict.
+    /// Weights that the whole network begins with: a safetensors file, a PyTorch state dict, or a bundle (.zip).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
     /// Draw the last layer of `init` anew: where the file was trained on other classes.
     pub fresh_head: bool,
+    /// When all that is needed to go on is written down, and how much of it stays: { steps = 500, minutes = 10 } for
+    /// instance.
+    pub checkpoint: CheckpointEntry,
+}
+
+/// When all that a training needs to go on is written down; whichever comes first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckpointEntry {
+    /// Written after every so many epochs, and after the last.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub epochs: u32,
+    /// Written after every so many steps of an epoch, too.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u32>,
+    /// Written when so many minutes have passed since the last, too.
+    #[schemars(range(min = 1, max = 100_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minutes: Option<u32>,
+    /// How many stay until the training is over. Where the last is damaged, the one before it is gone on from.
+    #[schemars(range(min = 1, max = 1000))]
+    pub keep: u32,
+}
+
+impl Default for CheckpointEntry {
+    fn default() -> Self {
+        Self { epochs: 1, steps: None, minutes: None, keep: 2 }
+    }
 }
 
 impl Default for TrainEntry {
@@ -74,6 +109,7 @@ impl Default for TrainEntry {
             backbone: None,
             init: None,
             fresh_head: false,
+            checkpoint: CheckpointEntry::default(),
         }
     }
 }
@@ -196,10 +232,9 @@ impl TrainEntry {
             }
         }
         if let Some(file) = &self.init {
-            let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
-            let endings = Architecture::Tiny.endings();
-            check.need(endings.contains(&ending), "train.init", || {
-                format!("must be a file of weights: .{}", endings.join(", ."))
+            let endings = [Architecture::Tiny.endings(), &[BUNDLE]].concat();
+            check.need(endings.contains(&ending(file)), "train.init", || {
+                format!("must be a file of weights, or a bundle: .{}", endings.join(", ."))
             });
         } else {
             check.need(!self.fresh_head, "train.fresh_head", || {

@@ -184,7 +184,10 @@ fn a_run_that_is_killed_while_it_learns_goes_on_where_it_was() {
     let has_checkpoint = || {
         let trainings = std::fs::read_dir(Path::new(&site.root).join("train"));
         let mut trainings = trainings.into_iter().flatten().flatten();
-        trainings.any(|training| training.path().join("last.safetensors").exists())
+        trainings.any(|training| {
+            std::fs::read_dir(training.path().join("checkpoints"))
+                .is_ok_and(|mut files| files.next().is_some())
+        })
     };
     let moments: [(&str, &dyn Fn() -> bool); 2] = [("a shard", &has_shard), ("an epoch", &has_checkpoint)];
     for (what, is_there) in moments {

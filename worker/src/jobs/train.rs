@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
+use futures::TryStreamExt as _;
 use swath_backends::Kind;
 use swath_model::Gang;
 use swath_proto::{
@@ -93,7 +94,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Ou
     let (outcome, ()) = tokio::join!(trained, progress::publish(&cx.blobs, &key, news));
     let outcome = outcome?;
     match outcome {
-        Outcome::Finished(finished) => {
+        Outcome::Finished(finished) | Outcome::AlreadyFinished(finished) => {
             let weights = publish(cx, &finished.weights, finished.sha256).await?;
             let metrics = serde_json::to_value(finished.best).map_err(JobError::internal)?;
             json(&Trained::V1 { weights, epochs: work.spec.epochs, metrics }, 0)
@@ -121,6 +122,7 @@ fn on_several(
     let file = TrainFile {
         output: job.output.clone(),
         shards: Shards { train: keys(&job.train), validation: keys(&job.validation) },
+        init: None,
         train: job.spec.clone(),
     };
     let mut written = tempfile::Builder::new().suffix(".json").tempfile().map_err(JobError::internal)?;
@@ -145,8 +147,11 @@ pub(super) async fn inputs(cx: &Context, item: &Item, inputs: &Digest) -> Result
 /// Checkpoints, once the weights lie under the name of their content; the log stays.
 pub(super) async fn tidy(cx: &Context, item: &Item) -> swath_backends::Result<()> {
     let stem = keys::training(&item.id);
-    for name in swath_train::PASSING {
-        cx.blobs.delete(&format!("{stem}{name}")).await?;
+    let listed: Vec<_> = cx.blobs.list(&format!("{stem}{}", swath_train::CHECKPOINTS)).try_collect().await?;
+    let checkpoints = listed.into_iter().map(|object| object.key);
+    let others = swath_train::PASSING.map(|name| format!("{stem}{name}"));
+    for key in checkpoints.chain(others) {
+        cx.blobs.delete(&key).await?;
     }
     cx.blobs.delete(&keys::training_progress(&item.id)).await
 }

@@ -77,6 +77,7 @@ fn images_per_s(spec: &TrainSpec, n: u32) -> f64 {
     let file = TrainFile {
         output: job.output.clone(),
         shards: Shards { train: keys, validation: Vec::new() },
+        init: None,
         train: spec.clone(),
     };
     std::fs::write(folder.path().join(FILE), serde_json::to_vec(&file).unwrap()).unwrap();

@@ -5,14 +5,11 @@ use std::{collections::BTreeMap, io::Write};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use swath_model::{Learner, Loss};
+use swath_model::{Learner, Loss, Snapshot};
 use swath_proto::ids::Digest;
 use swath_weights::{TensorFile, TensorInfo, safetensors_bytes};
 
-use crate::{
-    error::{Result, TrainError},
-    store::Store,
-};
+use crate::error::{Result, TrainError};
 
 /// The words of the file's metadata.
 const POSITION: &str = "position";
@@ -80,17 +77,18 @@ impl Position {
     }
 }
 
-pub(crate) fn save(store: &Store, key: &str, learner: &Learner, position: &Position) -> Result<()> {
-    let position = Position { updates: learner.n_updates(), ..position.clone() };
+/// A state as it is written down. `key` is for messages.
+pub(crate) fn bytes(key: &str, state: &Snapshot, position: &Position) -> Result<Vec<u8>> {
+    let position = Position { updates: state.n_updates(), ..position.clone() };
     let json = serde_json::to_string(&position)
         .map_err(|error| TrainError::data(format!("{key}: its position can't be written: {error}")))?;
-    let tensors = learner.state();
+    let tensors = state.tensors();
     let mut hash = Sha256::new_with_prefix(&json);
     for name in tensors.keys() {
-        learner.write(name, &mut Hashing(&mut hash))?;
+        state.write(name, &mut Hashing(&mut hash))?;
     }
     let metadata = [(POSITION, json), (SHA256, Digest::from_sha256(hash).to_string())];
-    store.put(key, encode(key, learner, &tensors, metadata)?)
+    encode(key, &tensors, metadata, |name, into| state.write(name, into))
 }
 
 /// The network alone, as a predictor loads it.
@@ -99,52 +97,62 @@ pub(crate) fn weights(
     learner: &Learner,
     metadata: impl IntoIterator<Item = (&'static str, String)>,
 ) -> Result<Vec<u8>> {
-    encode(key, learner, &learner.weights(), metadata)
+    encode(key, &learner.weights(), metadata, |name, into| learner.write(name, into))
 }
 
 fn encode(
     key: &str,
-    learner: &Learner,
     tensors: &BTreeMap<String, TensorInfo>,
     metadata: impl IntoIterator<Item = (&'static str, String)>,
+    write: impl Fn(&str, &mut dyn Write) -> swath_model::Result<()>,
 ) -> Result<Vec<u8>> {
     let metadata = metadata.into_iter().map(|(word, value)| (word.to_owned(), value)).collect();
-    safetensors_bytes(key, tensors, &metadata, |name, into| Ok::<_, TrainError>(learner.write(name, into)?))
+    safetensors_bytes(key, tensors, &metadata, |name, into| Ok::<_, TrainError>(write(name, into)?))
 }
 
-/// `None` where there is no checkpoint. One that is damaged, or of another training, is refused: to
-/// begin again in silence would throw away what somebody waited for.
-pub(crate) fn load(
-    store: &Store,
-    key: &str,
-    training: Digest,
-    learner: &mut Learner,
-) -> Result<Option<Position>> {
-    let Some(bytes) = store.get(key)? else { return Ok(None) };
-    let damaged = |what: String| {
-        TrainError::data(format!("{key} is damaged: {what}; delete it to begin from the start"))
-    };
-    let file = TensorFile::from_bytes(key, bytes.into()).map_err(|error| damaged(error.to_string()))?;
+/// A checkpoint that is whole, and not yet looked at any further.
+pub(crate) struct Read {
+    pub(crate) key: String,
+    pub(crate) position: Position,
+    file: TensorFile,
+}
+
+/// The error says what is damaged.
+pub(crate) fn read(key: &str, bytes: Vec<u8>) -> std::result::Result<Read, String> {
+    let file = TensorFile::from_bytes(key, bytes).map_err(|error| error.to_string())?;
     let word = |word: &str| {
-        file.metadata().get(word).ok_or_else(|| damaged(format!("it has no '{word}' beside its tensors")))
+        file.metadata().get(word).ok_or_else(|| format!("it has no '{word}' beside its tensors"))
     };
     let (json, sha256) = (word(POSITION)?, word(SHA256)?);
     let mut hash = Sha256::new_with_prefix(json);
     for name in file.names() {
-        hash.update(file.raw(name).map_err(|error| damaged(error.to_string()))?);
+        hash.update(file.raw(name).map_err(|error| error.to_string())?);
     }
     if Digest::from_sha256(hash).to_string() != *sha256 {
-        return Err(damaged("its content does not hash to what it says".into()));
+        return Err("its content does not hash to what it says".into());
     }
-    let position: Position = serde_json::from_str(json).map_err(|error| damaged(error.to_string()))?;
-    if position.training != training {
-        return Err(TrainError::config(format!(
-            "{key} is of another training: its options or chips were others; delete it, or train under \
-             another key"
-        )));
+    let position = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    Ok(Read { key: key.to_owned(), position, file })
+}
+
+impl Read {
+    /// Refused where it is of another training: to begin again in silence would throw away what somebody
+    /// waited for.
+    pub(crate) fn of(self, training: Digest) -> Result<Self> {
+        if self.position.training == training {
+            return Ok(self);
+        }
+        Err(TrainError::config(format!(
+            "{} is of another training: its options or chips were others; delete it and those beside it, or train \
+             under another key",
+            self.key
+        )))
     }
-    learner.restore(file, position.updates)?;
-    Ok(Some(position))
+
+    pub(crate) fn restore(self, learner: &mut Learner) -> Result<Position> {
+        learner.restore(self.file, self.position.updates)?;
+        Ok(self.position)
+    }
 }
 
 struct Hashing<'a>(&'a mut Sha256);

@@ -76,6 +76,12 @@ impl<'a> Chips<'a> {
         self.chips.len()
     }
 
+    /// As messages call a chip.
+    pub(crate) fn name(&self, number: usize) -> String {
+        let (key, entry) = self.chips[number];
+        format!("{key}: chip {}", entry.key())
+    }
+
     pub(crate) fn shape(&self) -> Option<Shape> {
         self.chips.first().map(|(_, entry)| entry.shape())
     }

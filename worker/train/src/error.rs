@@ -50,6 +50,11 @@ impl TrainError {
     pub(crate) fn at(self, place: impl fmt::Display) -> Self {
         Self { text: format!("{place}: {}", self.text), ..self }
     }
+
+    /// Says more of it.
+    pub(crate) fn and(self, more: impl fmt::Display) -> Self {
+        Self { text: format!("{}; {more}", self.text), ..self }
+    }
 }
 
 impl fmt::Display for TrainError {

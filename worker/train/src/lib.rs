@@ -4,7 +4,8 @@
 //! Read [`mod@train`] first: it is the loop; [`validate`] is what comes after each epoch. [`data`] are the chips,
 //! checked from their indexes; [`order`] is all that is drawn, [`schedule`] the learning rate, [`sample`] what the
 //! network is given of a chip, each a pure function; [`ahead`] fetches and decodes beside the computing. [`checkpoint`]
-//! is what is needed to go on; [`mod@progress`] and [`log`] are what people look at, [`events`] for TensorBoard.
+//! is what is needed to go on, [`saver`] writes it beside the steps, [`shelf`] says which of several; [`suspect`] looks for
+//! the chip whose loss is no number; [`mod@progress`] and [`log`] are what people look at, [`events`] for TensorBoard.
 //! [`mod@backbone`] fetches encoders that others trained. [`gang`] is how several processes do it together. [`int8`]
 //! sees afterwards whether 8 bits will do.
 
@@ -14,14 +15,18 @@ mod checkpoint;
 mod data;
 mod error;
 mod events;
+mod finished;
 pub mod gang;
 mod int8;
 mod log;
 mod order;
 mod progress;
 mod sample;
+mod saver;
 mod schedule;
+mod shelf;
 mod store;
+mod suspect;
 mod train;
 mod validate;
 
@@ -29,8 +34,10 @@ pub use backbone::{MIRROR_VARIABLE, backbone};
 pub use checkpoint::Best;
 pub use data::Shard;
 pub use error::{Kind, Result, TrainError};
+pub use finished::Finished;
 pub use int8::Calibrated;
 pub use log::Row;
 pub use progress::Progress;
+pub use shelf::CHECKPOINTS;
 pub use store::Store;
-pub use train::{Finished, Job, LOADERS, Machine, Outcome, PASSING, most_ranks, train};
+pub use train::{Job, LOADERS, Machine, Outcome, PASSING, most_ranks, train};

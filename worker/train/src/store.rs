@@ -52,4 +52,14 @@ impl Store {
     pub(crate) fn put(&self, key: &str, body: impl Into<Bytes>) -> Result<()> {
         Ok(self.runtime.block_on(self.blobs.put(key, body.into()))?)
     }
+
+    /// Gone afterwards, whether or not it was there.
+    pub(crate) fn delete(&self, key: &str) -> Result<()> {
+        Ok(self.runtime.block_on(self.blobs.delete(key))?)
+    }
+
+    /// Where people find it.
+    pub(crate) fn uri(&self, key: &str) -> String {
+        self.blobs.uri(key)
+    }
 }

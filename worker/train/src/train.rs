@@ -26,11 +26,15 @@ use crate::{
     checkpoint::{self, Best, Position},
     data::{Chips, Shard},
     error::{Kind, Result, TrainError},
+    finished::{self, FINISHED, Finished},
     log::{Log, Row},
     order::{dropout_seed, order, turn},
     progress::{Course, Point, Progress, Teller},
+    saver::Saver,
     schedule::learning_rate,
+    shelf::Shelf,
     store::Store,
+    suspect,
 };
 
 pub struct Job {
@@ -64,6 +68,8 @@ pub struct Machine {
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Finished(Finished),
+    /// It was over before; nothing was done.
+    AlreadyFinished(Finished),
     /// As one of several ranks, of which the first says what came of it.
     Helped,
     /// A checkpoint is written; the same job goes on from it.
@@ -73,16 +79,6 @@ pub enum Outcome {
     },
     /// Ranks were stopped before they could write one; the same job goes on from the last that there is.
     Interrupted,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Finished {
-    /// Key of the weights, which a predictor loads.
-    pub weights: String,
-    pub sha256: Digest,
-    /// The epoch that they are of, from 1.
-    pub epoch: u32,
-    pub best: Option<Best>,
 }
 
 /// Trains, or goes on with what was begun, as one rank of a gang. For a thread of its own, in a process that has called
@@ -97,36 +93,47 @@ pub fn train(
     job.spec.check().map_err(|error| TrainError::config(error.to_string()))?;
     let (leads, mut silent) = (gang.leads(), |_| {});
     let run = Run::new(job, stop, &gang)?;
-    let (mut learner, mut position) = run.begin(gang)?;
+    if let Some(outcome) = run.finished_before(&gang)? {
+        return Ok(outcome);
+    }
+    let (mut learner, mut position, mut saver) = run.begin(gang)?;
     let mut log = if leads { run.log()? } else { Log::new(job.spec.classes) };
     let tell = if leads { progress } else { &mut silent };
     let mut teller = Teller::new(tell, run.course(), log.mean_iou(position.epoch));
     while !run.is_over(&position) {
-        let steps_are_done = run.steps(&mut learner, &mut position, &mut teller)?;
+        let steps_are_done = run.steps(&mut learner, &mut position, &mut teller, &mut saver)?;
         learner.agree_on_statistics()?;
         let evaluated = if steps_are_done { run.validate(&learner, &position, &mut teller)? } else { None };
         let Some((loss, table)) = evaluated else {
-            run.save(LAST, &learner, &position)?;
+            saver.save(&learner, &position, true, false)?;
+            saver.wait()?;
             return Ok(Outcome::Stopped { epoch: position.epoch + 1, step: position.step });
         };
-        run.end_epoch(&learner, &mut position, &mut log, (loss, &table))?;
+        run.end_epoch((&learner, &mut position, &mut saver), &mut log, (loss, &table))?;
         teller.mean_iou = log.mean_iou(position.epoch);
         if let Some(Overlap { summing_s, exposed_s }) = learner.overlap() {
             let hidden = 1.0 - exposed_s / summing_s.max(1e-9);
             tracing::info!(rank = learner.gang().rank(), summing_s, exposed_s, hidden, "sums of gradients");
         }
     }
+    saver.wait()?;
     if leads { run.finish(learner, &position).map(Outcome::Finished) } else { Ok(Outcome::Helped) }
 }
 
-const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
 const WEIGHTS: &str = "weights.safetensors";
-/// What nothing names any more once the weights are elsewhere.
-pub const PASSING: [&str; 3] = [LAST, BEST, WEIGHTS];
+/// What nothing names any more once the weights are elsewhere, beside the folder of checkpoints.
+pub const PASSING: [&str; 3] = [BEST, WEIGHTS, FINISHED];
 const LOG: &str = "log.csv";
 /// TensorBoard looks for `tfevents`.
 const EVENTS: &str = "events.out.tfevents.swath";
+
+/// Before a step, by all ranks.
+struct Agreed {
+    stop: bool,
+    /// By the first one's clock, it is time for a checkpoint.
+    is_late: bool,
+}
 
 /// A job whose chips were looked at.
 pub(crate) struct Run<'a> {
@@ -136,7 +143,7 @@ pub(crate) struct Run<'a> {
     pub(crate) validation: Chips<'a>,
     steps_per_epoch: u64,
     /// Names all that decides what comes out.
-    digest: Digest,
+    pub(crate) digest: Digest,
 }
 
 impl<'a> Run<'a> {
@@ -177,21 +184,23 @@ impl<'a> Run<'a> {
         Ok(Self { job, stop, train, validation, steps_per_epoch, digest: Digest::from_sha256(hash) })
     }
 
-    fn key(&self, name: &str) -> String {
+    pub(crate) fn key(&self, name: &str) -> String {
         format!("{}{name}", self.job.output)
     }
 
-    /// From the last checkpoint, or from the start. The first rank looks, and all others begin where it does.
-    fn begin(&self, gang: Gang) -> Result<(Learner, Position)> {
-        let (store, key, leads) = (&self.job.store, self.key(LAST), gang.leads());
-        let goes_on = leads && store.exists(&key)?;
+    /// From the last checkpoint that is whole, or from the start. The first rank looks, and all others begin where it
+    /// does.
+    fn begin(&self, gang: Gang) -> Result<(Learner, Position, Saver)> {
+        let Job { spec, store, output, .. } = self.job;
+        let leads = gang.leads();
+        let mut shelf = if leads { Some(Shelf::look(store, output)?) } else { None };
+        let found = shelf.as_mut().map(|shelf| shelf.newest_whole(store, self.digest)).transpose()?.flatten();
         // What a checkpoint replaces, or the first rank hands out, need not be fetched.
-        let start = if leads && !goes_on { self.start()? } else { Start::Drawn };
+        let start = if leads && found.is_none() { self.start()? } else { Start::Drawn };
         let mut learner = self.learner(start, gang)?;
         let mut position = Position::begin(self.digest);
-        if goes_on {
-            let gone = || TrainError::data(format!("{key} is gone, which was there a moment ago"));
-            position = checkpoint::load(store, &key, self.digest, &mut learner)?.ok_or_else(gone)?;
+        if let Some(found) = found {
+            position = found.restore(&mut learner)?;
         }
         // Before any tensor goes from one to another: they may be of other sizes.
         let wrong = |error| TrainError::new(Kind::Internal, format!("where the training stands: {error}"));
@@ -207,7 +216,9 @@ impl<'a> Run<'a> {
             position = first;
         }
         learner.follow_first()?;
-        Ok((learner, position))
+        let shelf = shelf.unwrap_or_else(|| Shelf::at(output, &position));
+        let saver = Saver::new(leads.then(|| store.clone()), shelf, self.key(BEST), spec.checkpoint);
+        Ok((learner, position, saver))
     }
 
     fn learner(&self, start: Start, gang: Gang) -> Result<Learner> {
@@ -257,39 +268,50 @@ impl<'a> Run<'a> {
     }
 
     /// The rest of an epoch's steps; `false` if it was stopped.
-    fn steps(&self, learner: &mut Learner, position: &mut Position, teller: &mut Teller<'_>) -> Result<bool> {
+    fn steps(
+        &self,
+        learner: &mut Learner,
+        position: &mut Position,
+        teller: &mut Teller<'_>,
+        saver: &mut Saver,
+    ) -> Result<bool> {
         let Job { spec, store, machine, .. } = self.job;
         let epoch = position.epoch;
         let order = order(spec.seed, epoch, self.train.len());
         let batch = batch_size(spec, self.train.len());
         let ours = part(batch, learner.gang());
+        let chips = |step: u64| &order[step as usize * batch..][ours.clone()];
         let load = |step: u64| {
-            let chips = &order[step as usize * batch..][ours.clone()];
             let turned = |&chip: &usize| (chip, turn(spec.seed, epoch, chip, spec.augment));
-            self.train.batch(store, &chips.iter().map(turned).collect::<Vec<_>>())
+            self.train.batch(store, &chips(step).iter().map(turned).collect::<Vec<_>>())
         };
         let first = position.step;
         teller.begin(false);
         ahead(machine.loaders, first..self.steps_per_epoch, load, |next| {
             for step in first..self.steps_per_epoch {
-                if self.is_stopped(learner.gang())? {
+                let agreed = self.agree(learner.gang(), saver.is_late())?;
+                if agreed.stop {
                     return Ok(false);
                 }
                 let all_steps = u64::from(epoch) * self.steps_per_epoch + step;
                 let rate = learning_rate(spec, self.steps_per_epoch, all_steps);
+                let batch = next()?;
                 let stepped =
-                    learner.step(&next()?, rate, dropout_seed(spec.seed, all_steps, learner.gang().rank()));
+                    learner.step(&batch, rate, dropout_seed(spec.seed, all_steps, learner.gang().rank()));
                 let place = || format!("epoch {}, step {}", epoch + 1, step + 1);
                 let mut loss = position.loss();
-                loss += stepped.map_err(|error| TrainError::from(error).at(place()))?;
+                loss += stepped.map_err(|error| {
+                    let names: Vec<_> = chips(step).iter().map(|chip| self.train.name(*chip)).collect();
+                    suspect::of_step(error, &place(), learner, (&batch, &names), saver)
+                })?;
                 position.set_loss(loss);
                 position.step = step + 1;
                 teller.stepped(Point { epoch, validates: false, step: step + 1, loss: loss.mean() });
                 let is_due =
                     spec.checkpoint.steps.is_some_and(|every| position.step.is_multiple_of(every.into()));
-                if is_due && position.step < self.steps_per_epoch {
+                if (is_due || agreed.is_late) && position.step < self.steps_per_epoch {
                     learner.agree_on_statistics()?;
-                    self.save(LAST, learner, position)?;
+                    saver.save(learner, position, true, false)?;
                 }
             }
             Ok(true)
@@ -308,17 +330,15 @@ impl<'a> Run<'a> {
 
     /// Whether any rank is to stop.
     pub(crate) fn is_stopped(&self, gang: &Gang) -> Result<bool> {
-        let mut stops = [f64::from(u8::from(self.stop.is_cancelled()))];
-        gang.sum(&mut stops)?;
-        Ok(stops[0] > 0.0)
+        Ok(self.agree(gang, false)?.stop)
     }
 
-    /// Of several ranks, the first one's are those of all.
-    fn save(&self, name: &str, learner: &Learner, position: &Position) -> Result<()> {
-        match learner.gang().leads() {
-            true => checkpoint::save(&self.job.store, &self.key(name), learner, position),
-            false => Ok(()),
-        }
+    /// Any rank may stop all; the first one's clock is that of all.
+    fn agree(&self, gang: &Gang, is_late: bool) -> Result<Agreed> {
+        let mut asked =
+            [self.stop.is_cancelled(), is_late && gang.leads()].map(|ask| f64::from(u8::from(ask)));
+        gang.sum(&mut asked)?;
+        Ok(Agreed { stop: asked[0] > 0.0, is_late: asked[1] > 0.0 })
     }
 
     fn course(&self) -> Course {
@@ -335,8 +355,7 @@ impl<'a> Run<'a> {
     /// is done again and writes the same.
     fn end_epoch(
         &self,
-        learner: &Learner,
-        position: &mut Position,
+        (learner, position, saver): (&Learner, &mut Position, &mut Saver),
         log: &mut Log,
         (loss, table): (Loss, &Confusion),
     ) -> Result<()> {
@@ -360,16 +379,15 @@ impl<'a> Run<'a> {
             store.put(&self.key(EVENTS), log.events())?;
         }
         position.end_epoch();
-        if let Some(mean_iou) = mean_iou
-            && position.best.is_none_or(|best| mean_iou > best.mean_iou)
-        {
-            position.best = Some(Best { epoch, mean_iou });
-            self.save(BEST, learner, position)?;
+        let best = mean_iou.map(|mean_iou| Best { epoch, mean_iou });
+        let is_best =
+            best.is_some_and(|new| position.best.is_none_or(|before| new.mean_iou > before.mean_iou));
+        if is_best {
+            position.best = best;
         }
-        if epoch == spec.epochs || epoch.is_multiple_of(spec.checkpoint.epochs) {
-            self.save(LAST, learner, position)?;
-        }
-        Ok(())
+        let is_late = self.agree(learner.gang(), saver.is_late())?.is_late;
+        let is_due = is_late || epoch == spec.epochs || epoch.is_multiple_of(spec.checkpoint.epochs);
+        saver.save(learner, position, is_due, is_best)
     }
 
     fn finish(&self, mut learner: Learner, position: &Position) -> Result<Finished> {
@@ -380,7 +398,9 @@ impl<'a> Run<'a> {
             let gone = || {
                 TrainError::data(format!("{kept} is gone: the weights of epoch {} were there", best.epoch))
             };
-            checkpoint::load(store, &kept, self.digest, &mut learner)?.ok_or_else(gone)?;
+            let bytes = store.get(&kept)?.ok_or_else(gone)?;
+            let damaged = |what| TrainError::data(format!("{kept} is damaged: {what}"));
+            checkpoint::read(&kept, bytes.into()).map_err(damaged)?.of(self.digest)?.restore(&mut learner)?;
             epoch = best.epoch;
         }
         let network = serde_json::json!({
@@ -391,7 +411,9 @@ impl<'a> Run<'a> {
         let bytes = checkpoint::weights(&key, &learner, metadata)?;
         let sha256 = Digest::of(&bytes);
         store.put(&key, bytes)?;
-        Ok(Finished { weights: key, sha256, epoch, best: position.best })
+        let finished = Finished { weights: key, sha256, epoch, best: position.best };
+        finished::write(store, &self.key(FINISHED), self.digest, &finished)?;
+        Ok(finished)
     }
 }
 

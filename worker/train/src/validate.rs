@@ -9,6 +9,7 @@ use crate::{
     error::{Kind, Result, TrainError},
     order::Turn,
     progress::{Point, Teller},
+    suspect,
     train::{Job, Run},
 };
 
@@ -27,9 +28,12 @@ impl Run<'_> {
         let (mut loss, batch, n_chips) = (Loss::default(), spec.batch as usize, self.validation.len());
         let (gang, steps) = (learner.gang(), self.validation_steps());
         let [rank, size] = [gang.rank(), gang.size()].map(u64::from);
-        let load = |round: u64| {
+        let chips = |round: u64| {
             let first = (round * size + rank) as usize * batch;
-            let chips = (first..n_chips.min(first + batch)).map(|chip| (chip, Turn::default()));
+            first..n_chips.min(first + batch)
+        };
+        let load = |round: u64| {
+            let chips = chips(round).map(|chip| (chip, Turn::default()));
             self.validation.batch(store, &chips.collect::<Vec<_>>())
         };
         let ours = (steps + size - 1 - rank) / size;
@@ -45,7 +49,10 @@ impl Run<'_> {
                 let batch = next()?;
                 let evaluated = learner.evaluate(&batch);
                 let place = || format!("validation after epoch {}", position.epoch + 1);
-                let (of_batch, classes) = evaluated.map_err(|error| TrainError::from(error).at(place()))?;
+                let (of_batch, classes) = evaluated.map_err(|error| {
+                    let names: Vec<_> = chips(round).map(|chip| self.validation.name(chip)).collect();
+                    suspect::of_validation(error, &place(), learner, (&batch, &names))
+                })?;
                 loss += of_batch;
                 table.add(&batch.labels, &classes).map_err(internal)?;
                 let (step, loss) = (steps.min((round + 1) * size), position.loss().mean());

@@ -14,8 +14,8 @@ use swath::{
 use swath_backends::open::open_blobs;
 use swath_proto::learn::Training;
 use swath_train::{
-    Outcome, Progress, Store,
-    gang::{Rank, Ranks, Seat, TrainFile, leave, rank_command, supervise, work},
+    Finished, Outcome, Progress, Store,
+    gang::{Rank, Ranks, Seat, TrainFile, leave, rank_command, say_failed, supervise, work},
 };
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -44,11 +44,17 @@ fn one(
     (doors, runtime): (&DoorArgs, &Handle),
     stop: &CancellationToken,
 ) -> anyhow::Result<Exit> {
-    let blobs = runtime.block_on(open_blobs(&doors.root))?;
+    let blobs = match runtime.block_on(open_blobs(&doors.root)) {
+        Ok(blobs) => blobs,
+        Err(error) => {
+            say_failed(std::io::stdout(), &error.into());
+            leave(Exit::Failed as i32)
+        }
+    };
     let store = Store::new(blobs, runtime.clone());
     let rank = Rank { file, seat, store, threads: args.threads, cache: config::cache() };
     let exit = match work(rank, std::io::stdout(), stop) {
-        Ok(Outcome::Finished(_) | Outcome::Helped) => Exit::Done,
+        Ok(Outcome::Finished(_) | Outcome::AlreadyFinished(_) | Outcome::Helped) => Exit::Done,
         Ok(Outcome::Stopped { .. } | Outcome::Interrupted) => Exit::Interrupted,
         // It was said on standard output.
         Err(_) => Exit::Failed,
@@ -74,9 +80,12 @@ fn all(
         _ => error.into(),
     })? {
         Outcome::Finished(finished) => {
-            let best =
-                finished.best.map(|best| format!(", mean IoU {:.3}", best.mean_iou)).unwrap_or_default();
-            say::line(format_args!("{} (epoch {}{best})", finished.weights, finished.epoch));
+            tell_of(&finished);
+            Ok(Exit::Done)
+        }
+        Outcome::AlreadyFinished(finished) => {
+            say::aside(format_args!("this training was over before; its weights are there:"));
+            tell_of(&finished);
             Ok(Exit::Done)
         }
         Outcome::Stopped { epoch, step } => {
@@ -91,4 +100,9 @@ fn all(
         }
         Outcome::Helped => anyhow::bail!("the first rank says nothing of what came of it"),
     }
+}
+
+fn tell_of(finished: &Finished) {
+    let best = finished.best.map(|best| format!(", mean IoU {:.3}", best.mean_iou)).unwrap_or_default();
+    say::line(format_args!("{} (epoch {}{best})", finished.weights, finished.epoch));
 }

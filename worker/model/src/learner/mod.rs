@@ -2,6 +2,7 @@
 //! can be written down and read back by name, so that learning goes on where it ended.
 
 mod optimizer;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use crate::{
 };
 
 use optimizer::{Optimizer, forget_gradients};
+pub use snapshot::Snapshot;
 
 /// The label of a pixel that trains nothing.
 const IGNORED: u8 = 255;
@@ -277,20 +279,8 @@ impl Learner {
     /// The elements of a tensor of the state, little-endian. NaN and infinities are an error.
     pub fn write(&self, name: &str, into: &mut dyn Write) -> Result<()> {
         let tensor = self.all().find(|(other, _)| other == name).map(|(_, tensor)| tensor);
-        let Some(tensor) = tensor else {
-            return Err(ModelError::internal(format!("there is no tensor '{name}' in this network")));
-        };
-        let mut values = vec![0.0_f32; tensor.numel()];
-        let n = values.len();
-        tch::no_grad(|| tensor.f_contiguous()?.f_view([-1])?.f_copy_data(&mut values, n))?;
-        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-            return Err(ModelError::data(format!(
-                "'{name}' has become {} at element {at}: lower the learning rate",
-                values[at]
-            )));
-        }
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        into.write_all(&bytes).map_err(|error| ModelError::internal(format!("writing '{name}': {error}")))
+        let values = snapshot::values(tensor.ok_or_else(|| snapshot::no_tensor(name))?)?;
+        snapshot::write(name, &values, into)
     }
 
     /// Reads back what [`Self::state`] names; nothing is changed where anything is missing or wrong.

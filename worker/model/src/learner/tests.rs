@@ -199,6 +199,31 @@ fn a_state_reads_back_and_the_next_step_is_the_same() {
     assert_eq!(predicted(&learner), predicted(&one));
 }
 
+fn bytes(
+    tensors: &BTreeMap<String, TensorInfo>,
+    write: impl Fn(&str, &mut dyn Write) -> Result<()>,
+) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    tensors.keys().for_each(|name| write(name, &mut bytes).unwrap());
+    bytes
+}
+
+/// Steps change tensors in place.
+#[test]
+fn a_snapshot_stays_as_it_was_while_learning_goes_on() {
+    let setup = setup(Architecture::UnetResnet18, train::Optimizer::Adam);
+    let (mut learner, batch) = (Learner::new(setup, Start::Drawn, Gang::alone()).unwrap(), batch(2, 32));
+    learner.step(&batch, 1e-3, 0).unwrap();
+    let before = bytes(&learner.state(), |name, into| learner.write(name, into));
+    let snapshot = learner.snapshot().unwrap();
+    learner.step(&batch, 1e-3, 1).unwrap();
+    assert_eq!((snapshot.n_updates(), learner.n_updates()), (1, 2));
+    assert_eq!(snapshot.tensors(), learner.state());
+    let copied = bytes(&snapshot.tensors(), |name, into| snapshot.write(name, into));
+    assert!(copied == before, "it has followed the step");
+    assert!(bytes(&learner.state(), |name, into| learner.write(name, into)) != before);
+}
+
 #[test]
 fn what_is_no_number_is_an_error_with_its_place() {
     let mut learner =

@@ -1,11 +1,12 @@
 //! What is to be trained, as it is written down for ranks: a TOML file of a person's, or JSON of a worker's.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use swath_proto::train::TrainSpec;
 use swath_shard::Index;
 
+use super::init::Init;
 use crate::{
     data::Shard,
     error::{Result, TrainError},
@@ -18,6 +19,10 @@ pub struct TrainFile {
     /// What the keys of all that is written begin with: a folder under the root.
     pub output: String,
     pub shards: Shards,
+    /// A file of this machine whose weights the network begins with: a path from where the file lies. Its content is
+    /// named in `train.weights` once it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
     pub train: TrainSpec,
 }
 
@@ -43,20 +48,27 @@ impl TrainFile {
         let wrong = |why: String| BadTrainFile { path: path.display().to_string(), why };
         let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
         let is_workers = path.extension().is_some_and(|extension| extension == "json");
-        let file: Self = if is_workers {
+        let mut file: Self = if is_workers {
             serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?
         } else {
             toml::from_str(&text).map_err(|error| wrong(error.to_string()))?
         };
-        file.train.check().map_err(|error| wrong(format!("train: {error}")))?;
-        if file.shards.train.is_empty() {
-            return Err(wrong("shards.train: names no shard and no folder of them".into()));
-        }
         // A worker has seen to it that they lie under the root.
         if file.train.weights.is_some() && !is_workers {
             return Err(wrong(
-                "train.weights: only a run fills that in, from train.init of its pipeline".into(),
+                "train.weights: is filled in from `init`, which names a file of weights above [shards]"
+                    .into(),
             ));
+        }
+        if let Some(init) = &mut file.init {
+            *init = path.parent().unwrap_or(Path::new("")).join(&*init);
+            let read = Init::read(init, &file.train);
+            file.train.weights =
+                Some(read.map_err(|why| wrong(format!("init: {}: {why}", init.display())))?.weights);
+        }
+        file.train.check().map_err(|error| wrong(format!("train: {error}")))?;
+        if file.shards.train.is_empty() {
+            return Err(wrong("shards.train: names no shard and no folder of them".into()));
         }
         if file.train.balanced {
             return Err(wrong("train.balanced: only a run counts pixels before; give class_weights".into()));
@@ -70,6 +82,17 @@ impl TrainFile {
         Ok(file)
     }
 
+    /// Puts what the network begins with under the root.
+    pub(crate) fn put_init(&self, store: &Store) -> Result<()> {
+        let Some(init) = &self.init else { return Ok(()) };
+        let wrong = |why: String| TrainError::config(format!("init: {}: {why}", init.display()));
+        let read = Init::read(init, &self.train).map_err(wrong)?;
+        if self.train.weights.as_ref() != Some(&read.weights) {
+            return Err(wrong("has changed a moment ago".into()));
+        }
+        read.put(store)
+    }
+
     /// The shards to train on, and those to validate on.
     pub(crate) fn shards(&self, store: &Store) -> Result<(Vec<Shard>, Vec<Shard>)> {
         let of = |named: &[String]| -> Result<Vec<Shard>> {
@@ -77,6 +100,12 @@ impl TrainFile {
             for key in named {
                 if key.ends_with('/') {
                     let mut found: Vec<String> = store.list(key)?;
+                    if found.is_empty() {
+                        return Err(TrainError::config(format!(
+                            "{key}: there is no such folder under the root, or nothing in it: {}",
+                            store.uri(key)
+                        )));
+                    }
                     found.retain(|key| is_tar(key));
                     // Stores list as they like; the order of chips is to be the same for all ranks.
                     found.sort();
@@ -108,7 +137,14 @@ fn shard(store: &Store, key: String) -> Result<Shard> {
     };
     let index = format!("{stem}.idx");
     let missing = || TrainError::data(format!("{index} is not there, the index that belongs beside {key}"));
-    let bytes = store.get(&index)?.ok_or_else(missing)?;
+    let bytes = match store.get(&index)? {
+        Some(bytes) => bytes,
+        None if store.exists(&key)? => return Err(missing()),
+        None => {
+            let uri = store.uri(&key);
+            return Err(TrainError::config(format!("{key}: there is no such shard under the root: {uri}")));
+        }
+    };
     let index = Index::parse(&bytes).map_err(|error| TrainError::data(format!("{index}: {error}")))?;
     Ok(Shard { key, index })
 }
@@ -139,7 +175,12 @@ mod tests {
             (format!("{RIGHT}epochs = 0\n"), "train: epochs = 0: must be 1 to 100000"),
             (format!("{RIGHT}epoch = 3\n"), "unknown field `epoch`"),
             (format!("{RIGHT}balanced = true\n"), "train.balanced: only a run counts pixels"),
-            (format!("{RIGHT}{weights}"), "train.weights: only a run fills that in"),
+            (format!("{RIGHT}{weights}"), "train.weights: is filled in from `init`"),
+            (RIGHT.replace("[train]", "init = \"no.pt\"\n[train]"), "/no.pt: No such file"),
+            (
+                RIGHT.replace("[train]", "init = \"mine.toml\"\n[train]"),
+                "mine.toml: must be a file of weights (.safetensors",
+            ),
         ] {
             let told = read("mine.toml", &text).unwrap_err();
             assert!(told.contains(wanted), "{text}: {told}");

@@ -19,7 +19,7 @@ use super::{
     seat::Seat,
     words::{Voice, Word},
 };
-use crate::{Job, LOADERS, Machine, Outcome, Result, store::Store};
+use crate::{Job, LOADERS, Machine, Outcome, Result, TrainError, store::Store};
 
 /// What this process is to do, and with what.
 pub struct Rank {
@@ -75,6 +75,11 @@ pub fn work(rank: Rank, out: impl Write + Send, stop: &CancellationToken) -> Res
     outcome
 }
 
+/// For a process that can't even begin: what it would have said at its end.
+pub fn say_failed(out: impl Write, error: &TrainError) {
+    Voice::new(out).say(&error.into());
+}
+
 /// As shells say it of Ctrl-C.
 const INTERRUPTED: i32 = 130;
 
@@ -92,6 +97,9 @@ fn learn(
 ) -> Result<Outcome> {
     let Rank { file, seat, store, threads, cache } = rank;
     let (train, validation) = file.shards(&store)?;
+    if seat.rank == 0 {
+        file.put_init(&store)?;
+    }
     let gang = seat.take(PATIENCE, |port| {
         voice.say(&Word::Opened(port));
     })?;
@@ -102,4 +110,17 @@ fn learn(
         voice.say(&Word::Progress(progress));
     };
     crate::train(&job, gang, &mut tell, stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_can_not_begin_says_so_as_who_has_failed() {
+        let mut said = Vec::new();
+        say_failed(&mut said, &TrainError::config("opening s3://none: no such bucket"));
+        let wanted = r#"{"failed":{"kind":"config","text":"opening s3://none: no such bucket"}}"#;
+        assert_eq!(String::from_utf8(said).unwrap(), format!("{wanted}\n"));
+    }
 }

@@ -9,7 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use swath_proto::train::TrainSpec;
+use swath_proto::{
+    item::{Architecture, ClassStyle, WindowShape},
+    source::SourceSpec,
+    train::TrainSpec,
+};
 use swath_train::{
     Kind, Outcome, Progress, Store, TrainError,
     gang::{Rank, Ranks, Seat, Shards, TrainFile, leave, supervise, work},
@@ -84,7 +88,7 @@ fn gang(
     let job = bench.job(spec.clone(), chips);
     let keys = |shards: &[swath_train::Shard]| shards.iter().map(|shard| shard.key.clone()).collect();
     let shards = Shards { train: keys(&job.train), validation: keys(&job.validation) };
-    write(bench, &TrainFile { output: job.output.clone(), shards, train: spec.clone() });
+    write(bench, &TrainFile { output: job.output.clone(), shards, init: None, train: spec.clone() });
     let folder = bench.folder.path();
     let mut progress = |now| watch(now, &processes(folder));
     supervise(&Ranks { command: &|| rank(bench), n }, &mut progress, stop)
@@ -131,9 +135,8 @@ const CHIPS: (u64, u64, u32) = (12, 5, 32);
 
 /// Weights, moments and scores of one process, within what another order of sums makes.
 fn assert_near(bench: &Bench, whole: &Bench) {
-    let [one, other] = [bench, whole].map(|bench| {
-        swath_weights::TensorFile::from_bytes("last", bench.read("last.safetensors").clone()).unwrap()
-    });
+    let [one, other] =
+        [bench, whole].map(|bench| swath_weights::TensorFile::from_bytes("last", bench.last()).unwrap());
     assert!(one.names().eq(other.names()));
     for name in one.names() {
         for (a, b) in one.f32(name).unwrap().iter().zip(other.f32(name).unwrap()) {
@@ -249,7 +252,7 @@ fn what_would_fail_again_is_told_and_not_tried_again() {
     let (bench, spec) = (Bench::new(), squares::spec(SGD));
     let job = bench.job(spec.clone(), CHIPS);
     let shards = Shards { train: vec!["shard-0.tar".into(), "shard-1.tar".into()], validation: Vec::new() };
-    let file = TrainFile { output: job.output, shards, train: spec };
+    let file = TrainFile { output: job.output, shards, init: None, train: spec };
     let of = |file: &TrainFile| {
         let (error, started) = broken(&bench, file, &|| rank(&bench));
         assert_eq!(started, 2, "it is not tried again: {error}");
@@ -269,11 +272,90 @@ fn what_would_fail_again_is_told_and_not_tried_again() {
 }
 
 #[test]
+fn the_rank_whose_chip_is_no_number_says_which() {
+    for seed in [3, 4] {
+        let (bench, spec) = (Bench::new(), TrainSpec { seed, ..squares::spec(SGD) });
+        let job = bench.job(spec.clone(), CHIPS);
+        let folder = swath_backends::blobs::folder::Folder::open(bench.folder.path()).unwrap();
+        let chips = [squares::chip(20, 32), crate::not_a_number(21, 32, 2)];
+        squares::shard(&folder, &bench.runtime, "broken.tar", &chips);
+        let shards =
+            Shards { train: vec!["shard-0.tar".into(), "broken.tar".into()], validation: Vec::new() };
+        let file = TrainFile { output: job.output, shards, init: None, train: spec };
+        let (error, started) = broken(&bench, &file, &|| rank(&bench));
+        let text = error.to_string();
+        assert_eq!((error.kind, started), (Kind::Data, 2), "{text}");
+        let fault =
+            "; broken.tar: chip squares/x672_y0_32x32: 1 of the 1024 pixels of band 3 are no numbers (NaN); ";
+        assert!(text.starts_with("epoch 1, step ") && text.contains(fault), "{text}");
+    }
+}
+
+#[test]
+fn ranks_begin_with_the_weights_of_a_bundle() {
+    let taught = alone(&squares::spec(SGD));
+    let weights = taught.folder.path().join("training/weights.safetensors");
+    let class = |name: &str| ClassStyle { name: name.into(), rgb: [0, 0, 0] };
+    let model = swath_bundle::Model {
+        architecture: Architecture::Tiny,
+        bands: 3,
+        classes: vec![class("ground"), class("square")],
+        null_class: 0,
+        window: WindowShape { core_px: 32, margin_px: 0 },
+        batch: 4,
+        pixels: SourceSpec { bands: vec![0, 1, 2], ..SourceSpec::default() },
+        metrics: None,
+        int8: None,
+    };
+    let bench = Bench::new();
+    let bundle = swath_bundle::write(Vec::new(), "0.1.0", &model, &weights, None).unwrap();
+    std::fs::write(bench.folder.path().join("taught.zip"), bundle).unwrap();
+    // At this rate nothing is learnt in addition.
+    let spec = TrainSpec { lr: 1e-12, epochs: 1, ..squares::spec(SGD) };
+    let job = bench.job(spec.clone(), CHIPS);
+    let shards = Shards { train: vec!["shard-0.tar".into()], validation: Vec::new() };
+    let file = TrainFile { output: job.output, shards, init: Some("taught.zip".into()), train: spec };
+    write(&bench, &file);
+    finished(supervise(&Ranks { command: &|| rank(&bench), n: 2 }, &mut |_| {}, &CancellationToken::new()));
+    let [one, other] = [&bench, &taught].map(|bench| {
+        swath_weights::TensorFile::from_bytes("weights", bench.read("weights.safetensors")).unwrap()
+    });
+    for name in one.names() {
+        for (a, b) in one.f32(name).unwrap().iter().zip(other.f32(name).unwrap()) {
+            assert!((a - b).abs() <= 1e-6, "{name}: {a} and {b}");
+        }
+    }
+    let read = |train: TrainSpec| {
+        write(&bench, &TrainFile { train, ..file.clone() });
+        TrainFile::read(&bench.folder.path().join(FILE)).map_err(|error| error.to_string())
+    };
+    let unet = TrainSpec { architecture: Architecture::UnetResnet18, ..file.train.clone() };
+    let text = read(unet).unwrap_err();
+    assert!(text.contains("the bundle holds a network of the architecture \"tiny\", and not"), "{text}");
+    let three = TrainSpec { classes: 3, ..file.train.clone() };
+    let text = read(three.clone()).unwrap_err();
+    assert!(
+        text.ends_with("tells 2 classes apart, and not 3: fresh_head = true draws its last layer anew"),
+        "{text}"
+    );
+    assert!(read(TrainSpec { fresh_head: true, ..three }).unwrap().train.weights.is_some());
+}
+
+#[test]
+fn ranks_are_told_that_their_training_is_over() {
+    let (bench, spec) = (Bench::new(), squares::spec(SGD));
+    let go = || gang(&bench, &spec, CHIPS, 2, &mut unwatched, &CancellationToken::new());
+    finished(go());
+    let again = go();
+    assert!(matches!(again, Ok(Outcome::AlreadyFinished(_))), "{again:?}");
+}
+
+#[test]
 fn ranks_that_are_not_of_one_training_are_told() {
     let (bench, spec) = (Bench::new(), squares::spec(SGD));
     let job = bench.job(spec.clone(), CHIPS);
     let shards = Shards { train: vec!["shard-0.tar".into()], validation: Vec::new() };
-    let file = TrainFile { output: job.output, shards, train: spec };
+    let file = TrainFile { output: job.output, shards, init: None, train: spec };
     for other in [
         TrainSpec { classes: 3, ..file.train.clone() },
         TrainSpec { checkpoint: swath_proto::train::Checkpoint::default(), ..file.train.clone() },
@@ -326,12 +408,19 @@ fn shards_are_found_in_their_folder() {
     }
     let train = |folder: &str| {
         let shards = Shards { train: vec![folder.into()], validation: vec!["shard-2.tar".into()] };
-        write(&bench, &TrainFile { output: "training/".into(), shards, train: spec.clone() });
+        write(&bench, &TrainFile { output: "training/".into(), shards, init: None, train: spec.clone() });
         supervise(&Ranks { command: &|| rank(&bench), n: 2 }, &mut |_| {}, &CancellationToken::new())
     };
     finished(train("chips/"));
     assert_eq!(crate::column(&bench.read("log.csv"), "epoch"), [1.0, 2.0, 3.0]);
-    assert_eq!(train("nothing/").unwrap_err().to_string(), "nothing/: there is no .tar in it");
+    let text = train("nothing/").unwrap_err().to_string();
+    assert!(
+        text.starts_with("nothing/: there is no such folder under the root, or nothing in it: /"),
+        "{text}"
+    );
+    assert_eq!(train("training/").unwrap_err().to_string(), "training/: there is no .tar in it");
+    let text = train("chips/other.tar").unwrap_err().to_string();
+    assert!(text.starts_with("chips/other.tar: there is no such shard under the root: /"), "{text}");
     std::fs::remove_file(folder.join("shard-0.idx")).unwrap();
     let text = train("chips/").unwrap_err().to_string();
     assert_eq!(text, "chips/shard-0.idx is not there, the index that belongs beside chips/shard-0.tar");
@@ -343,7 +432,7 @@ fn a_rank_that_waits_can_be_stopped() {
     let (bench, spec) = (Bench::new(), squares::spec(SGD));
     bench.job(spec.clone(), CHIPS);
     let shards = Shards { train: vec!["shard-0.tar".into()], validation: Vec::new() };
-    write(&bench, &TrainFile { output: "training/".into(), shards, train: spec });
+    write(&bench, &TrainFile { output: "training/".into(), shards, init: None, train: spec });
     let variables = [("RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "1")];
     let mut waiting = rank(&bench).envs(variables).stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut said = std::io::BufRead::lines(std::io::BufReader::new(waiting.stdout.take().unwrap()));

@@ -1,0 +1,61 @@
+//! A state as it was after some step, to be written down while the next steps change it.
+
+use std::{collections::BTreeMap, io::Write};
+
+use swath_weights::TensorInfo;
+use tch::Tensor;
+
+use super::{Learner, info};
+use crate::error::{ModelError, Result};
+
+/// All that the next step depends on, copied out of the learner.
+pub struct Snapshot {
+    n_updates: u64,
+    tensors: BTreeMap<String, (TensorInfo, Vec<f32>)>,
+}
+
+impl Learner {
+    /// Its state as it is now.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let copied = self.all().map(|(name, tensor)| Ok((name, (info(tensor), values(tensor)?))));
+        Ok(Snapshot { n_updates: self.n_updates(), tensors: copied.collect::<Result<_>>()? })
+    }
+}
+
+impl Snapshot {
+    pub const fn n_updates(&self) -> u64 {
+        self.n_updates
+    }
+
+    pub fn tensors(&self) -> BTreeMap<String, TensorInfo> {
+        self.tensors.iter().map(|(name, (info, _))| (name.clone(), info.clone())).collect()
+    }
+
+    /// The elements of a tensor, little-endian. NaN and infinities are an error.
+    pub fn write(&self, name: &str, into: &mut dyn Write) -> Result<()> {
+        let (_, values) = self.tensors.get(name).ok_or_else(|| no_tensor(name))?;
+        write(name, values, into)
+    }
+}
+
+pub(super) fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+    let mut values = vec![0.0_f32; tensor.numel()];
+    let n = values.len();
+    tch::no_grad(|| tensor.f_contiguous()?.f_view([-1])?.f_copy_data(&mut values, n))?;
+    Ok(values)
+}
+
+pub(super) fn write(name: &str, values: &[f32], into: &mut dyn Write) -> Result<()> {
+    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+        return Err(ModelError::data(format!(
+            "'{name}' has become {} at element {at}: lower the learning rate",
+            values[at]
+        )));
+    }
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    into.write_all(&bytes).map_err(|error| ModelError::internal(format!("writing '{name}': {error}")))
+}
+
+pub(super) fn no_tensor(name: &str) -> ModelError {
+    ModelError::internal(format!("there is no tensor '{name}' in this network"))
+}
