@@ -27,7 +27,7 @@ use crate::{
     data::{Chips, Shard},
     error::{Kind, Result, TrainError},
     log::{Log, Row},
-    order::{dropout_seed, order, turn},
+    order::dropout_seed,
     progress::{Course, Point, Progress, Teller},
     schedule::learning_rate,
     store::Store,
@@ -101,6 +101,9 @@ pub fn train(
     let mut log = if leads { run.log()? } else { Log::new(job.spec.classes) };
     let tell = if leads { progress } else { &mut silent };
     let mut teller = Teller::new(tell, run.course(), log.mean_iou(position.epoch));
+    if leads && position.is_begin() {
+        run.picture_first_batch()?;
+    }
     while !run.is_over(&position) {
         let steps_are_done = run.steps(&mut learner, &mut position, &mut teller)?;
         learner.agree_on_statistics()?;
@@ -109,6 +112,9 @@ pub fn train(
             run.save(LAST, &learner, &position)?;
             return Ok(Outcome::Stopped { epoch: position.epoch + 1, step: position.step });
         };
+        if leads {
+            run.picture_epoch(&learner, position.epoch + 1)?;
+        }
         run.end_epoch(&learner, &mut position, &mut log, (loss, &table))?;
         teller.mean_iou = log.mean_iou(position.epoch);
         if let Some(Overlap { summing_s, exposed_s }) = learner.overlap() {
@@ -132,7 +138,7 @@ const EVENTS: &str = "events.out.tfevents.swath";
 pub(crate) struct Run<'a> {
     pub(crate) job: &'a Job,
     stop: &'a CancellationToken,
-    train: Chips<'a>,
+    pub(crate) train: Chips<'a>,
     pub(crate) validation: Chips<'a>,
     steps_per_epoch: u64,
     /// Names all that decides what comes out.
@@ -141,8 +147,11 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(job: &'a Job, stop: &'a CancellationToken, gang: &Gang) -> Result<Self> {
-        let train = Chips::new(&job.spec, &job.train)?;
-        let validation = Chips::new(&job.spec, &job.validation)?;
+        let all = Chips::new(&job.spec, &job.train)?;
+        let most_ranks = most_ranks(&job.spec, all.len());
+        let train = all.subset();
+        let validation =
+            if job.spec.overfits() { train.clone() } else { Chips::new(&job.spec, &job.validation)? };
         if !train.teach() {
             return Err(TrainError::config(
                 "there is no chip with a pixel that is not ignored to train from",
@@ -154,11 +163,11 @@ impl<'a> Run<'a> {
             ));
         }
         let batch = batch_size(&job.spec, train.len());
-        if gang.size() > most_ranks(&job.spec, train.len()) {
+        if gang.size() > most_ranks {
             return Err(TrainError::config(format!(
                 "{batch} chips a step for {} ranks: {} at most, since this network takes {} for each",
                 gang.size(),
-                most_ranks(&job.spec, train.len()),
+                most_ranks,
                 least_chips(&job.spec),
             )));
         }
@@ -177,7 +186,7 @@ impl<'a> Run<'a> {
         Ok(Self { job, stop, train, validation, steps_per_epoch, digest: Digest::from_sha256(hash) })
     }
 
-    fn key(&self, name: &str) -> String {
+    pub(crate) fn key(&self, name: &str) -> String {
         format!("{}{name}", self.job.output)
     }
 
@@ -260,13 +269,13 @@ impl<'a> Run<'a> {
     fn steps(&self, learner: &mut Learner, position: &mut Position, teller: &mut Teller<'_>) -> Result<bool> {
         let Job { spec, store, machine, .. } = self.job;
         let epoch = position.epoch;
-        let order = order(spec.seed, epoch, self.train.len());
+        let order = self.train.order(epoch);
         let batch = batch_size(spec, self.train.len());
         let ours = part(batch, learner.gang());
         let load = |step: u64| {
-            let chips = &order[step as usize * batch..][ours.clone()];
-            let turned = |&chip: &usize| (chip, turn(spec.seed, epoch, chip, spec.augment));
-            self.train.batch(store, &chips.iter().map(turned).collect::<Vec<_>>())
+            let samples = order[step as usize * batch..][ours.clone()].iter();
+            let changed = samples.map(|&sample| self.train.sample(epoch, sample));
+            self.train.batch(store, &changed.collect::<Vec<_>>())
         };
         let first = position.step;
         teller.begin(false);
@@ -396,7 +405,7 @@ impl<'a> Run<'a> {
 }
 
 /// Fewer where there are fewer chips.
-fn batch_size(spec: &TrainSpec, n_chips: usize) -> usize {
+pub(crate) fn batch_size(spec: &TrainSpec, n_chips: usize) -> usize {
     (spec.batch as usize).min(n_chips).max(1)
 }
 
@@ -411,7 +420,8 @@ fn least_chips(spec: &TrainSpec) -> u32 {
     if spec.architecture.drops() { 2 } else { 1 }
 }
 
-/// That have something to do in each step.
+/// That have something to do in each step, where there are so many chips before `subset` takes some.
 pub fn most_ranks(spec: &TrainSpec, n_chips: usize) -> u32 {
+    let n_chips = spec.subset.map_or(n_chips, |subset| subset.size(n_chips));
     (batch_size(spec, n_chips) as u32 / least_chips(spec)).max(1)
 }

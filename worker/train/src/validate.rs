@@ -5,9 +5,9 @@ use swath_model::{Learner, Loss};
 
 use crate::{
     ahead::ahead,
+    augment::Change,
     checkpoint::Position,
     error::{Kind, Result, TrainError},
-    order::Turn,
     progress::{Point, Teller},
     train::{Job, Run},
 };
@@ -29,7 +29,7 @@ impl Run<'_> {
         let [rank, size] = [gang.rank(), gang.size()].map(u64::from);
         let load = |round: u64| {
             let first = (round * size + rank) as usize * batch;
-            let chips = (first..n_chips.min(first + batch)).map(|chip| (chip, Turn::default()));
+            let chips = (first..n_chips.min(first + batch)).map(|chip| (chip, Change::default()));
             self.validation.batch(store, &chips.collect::<Vec<_>>())
         };
         let ours = (steps + size - 1 - rank) / size;
