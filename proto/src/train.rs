@@ -1,7 +1,14 @@
 //! How a network learns: what a person asks for. All of it decides the weights that come out.
 
+mod augment;
+mod chips;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    augment::Augment,
+    chips::{Oversample, Subset},
+};
 use crate::item::{Architecture, Weights};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +61,12 @@ pub struct TrainSpec {
     pub ignore_class: Option<u8>,
     #[serde(default)]
     pub augment: Augment,
+    /// Trains on some of the chips.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subset: Option<Subset>,
+    /// Sees chips with rare classes more often.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oversample: Option<Oversample>,
     /// Subtracted and divided by after scaling; prediction must do the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalize: Option<Normalize>,
@@ -124,16 +137,6 @@ pub enum Schedule {
     MultiStep,
 }
 
-/// Each with a probability of one half; `rot90` by 0 to 3 right angles, all alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Augment {
-    pub hflip: bool,
-    pub vflip: bool,
-    /// Takes square chips.
-    pub rot90: bool,
-}
-
 /// One number a band. `uint8` and `uint16` samples are scaled to 0..1 before, others are not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -196,8 +199,13 @@ mod defaults {
 
     impl Default for Augment {
         fn default() -> Self {
-            Self { hflip: true, vflip: true, rot90: true }
+            Self { hflip: true, vflip: true, rot90: true, ..Self::NOTHING }
         }
+    }
+
+    /// A strength that is left out.
+    pub(super) fn is_nothing(strength: &f32) -> bool {
+        *strength == 0.0
     }
 
     impl Default for Checkpoint {
@@ -272,7 +280,20 @@ impl TrainSpec {
             return bad(format!("ignore_class = {ignored}: must be below classes ({})", self.classes));
         }
         self.check_class_weights()?;
+        self.augment.check(self.bands)?;
+        self.subset.map_or(Ok(()), Subset::check)?;
+        self.oversample.as_ref().map_or(Ok(()), |rule| rule.check(self.classes))?;
         self.check_normalize()
+    }
+
+    /// Whether the chips to train on are those to validate on.
+    pub const fn overfits(&self) -> bool {
+        matches!(self.subset, Some(Subset::Overfit(_)))
+    }
+
+    /// What is drawn for chips: nothing for those that are to be known by heart.
+    pub const fn augments(&self) -> Augment {
+        if self.overfits() { Augment::NOTHING } else { self.augment }
     }
 
     fn check_milestones(&self) -> Result<(), BadTrainSpec> {

@@ -6,7 +6,7 @@ use swath_proto::{
     learn::{ChipSet, ChipWindows, LearnPlan},
     pipeline::{self, Pipeline},
     source::SourceSpec,
-    train::{Augment, Backbone, BatchNorm, Checkpoint, Keep, Optimizer, Schedule, TrainSpec},
+    train::{Backbone, BatchNorm, Checkpoint, Keep, Optimizer, Schedule, TrainSpec},
     vectors::{VectorFormat, VectorPlan},
 };
 
@@ -43,7 +43,6 @@ pub(super) fn learn(
 
 fn train(pipeline: &Pipeline, init: Option<Weights>) -> anyhow::Result<TrainSpec> {
     let entry = &pipeline.train;
-    let has = |augment| entry.augment.contains(&augment);
     let class_weights = match &entry.class_weights {
         pipeline::ClassWeights::Word(_) => None,
         pipeline::ClassWeights::List(weights) => Some(weights.iter().map(|weight| *weight as f32).collect()),
@@ -91,11 +90,9 @@ fn train(pipeline: &Pipeline, init: Option<Weights>) -> anyhow::Result<TrainSpec
             pipeline::ClassWeights::Word(pipeline::ClassWeightWord::Balanced)
         ),
         ignore_class: None,
-        augment: Augment {
-            hflip: has(pipeline::Augment::HorizontalFlip),
-            vflip: has(pipeline::Augment::VerticalFlip),
-            rot90: has(pipeline::Augment::RightAngles),
-        },
+        augment: entry.augment(),
+        subset: entry.subset.and_then(|subset| subset.subset()),
+        oversample: entry.oversample.as_ref().map(|oversample| oversample.rule(&pipeline.classes)),
         normalize: None,
         seed: entry.seed,
         keep: match pipeline.bundle.checkpoint {

@@ -50,8 +50,8 @@ pub use self::{
     schema::schema,
     steps::{StepEntry, StepFor},
     train::{
-        Augment, Backbone, BatchNorm, CheckpointEntry, ClassWeightWord, ClassWeights, Optimizer, Schedule,
-        TrainEntry,
+        AugmentEntry, AugmentStrength, AugmentWord, Backbone, BatchNorm, CheckpointEntry, ClassWeightWord,
+        ClassWeights, Optimizer, Oversample, OversampleWord, Schedule, SubsetEntry, TrainEntry,
     },
     vectorize::{VectorFormat, VectorizeEntry},
 };
@@ -164,14 +164,15 @@ impl Pipeline {
         self.data.check(self.model.bands, self.stages.contains(&Stage::Analyze), check);
         self.labels.check(&self.classes, check);
         self.chips.check(&self.classes, check);
-        self.train.check(&self.classes, check);
+        self.train.check(&self.classes, self.model.bands, check);
         let is_judged_by = |scene: &SceneEntry| match scene.group {
             None => scene.labels.is_some(),
             Some(group) => group == Group::Validation,
         };
         let validates = self.scenes.iter().any(is_judged_by);
+        let has_judges = validates || self.train.overfits();
         if check.sound(&["scenes"]) {
-            check.need(validates || self.train.patience.is_none(), "train.patience", || {
+            check.need(has_judges || self.train.patience.is_none(), "train.patience", || {
                 "nothing is validated, so that nothing could rise: give scenes of the group validation".into()
             });
         }

@@ -1,10 +1,17 @@
 //! `[train]`: how the network learns.
 
+mod augment;
+mod seen;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    augment::{AugmentEntry, AugmentStrength, AugmentWord},
+    seen::{Oversample, OversampleWord, SubsetEntry},
+};
 use super::{
     Path,
     check::Check,
@@ -12,7 +19,7 @@ use super::{
     classes::ClassEntry,
     model::{BUNDLE, ending},
 };
-use crate::item::Architecture;
+use crate::{item::Architecture, train::Augment};
 
 /// How the network of `[model]` learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,9 +53,16 @@ pub struct TrainEntry {
     /// Weights of classes in the loss: "none", "balanced" (by how rare a class is among the chips),
     /// one number a class, or numbers by name: { building = 3.0 }, where others weigh 1.
     pub class_weights: ClassWeights,
-    /// Changes that are drawn for each chip each time it is seen.
+    /// Changes that are drawn for each chip each time it is seen: words, or tables of how strong they are.
     #[schemars(extend("uniqueItems" = true))]
-    pub augment: Vec<Augment>,
+    pub augment: Vec<AugmentEntry>,
+    /// Trains on some of the chips, drawn from the seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subset: Option<SubsetEntry>,
+    /// Sees chips with rare classes more often: "balanced" (by how few chips a class is in), or so many times as often
+    /// by name: { building = 3.0 }. An epoch has as many steps as without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oversample: Option<Oversample>,
     /// Decides the order of chips, what is drawn for them, and weights that are drawn.
     #[schemars(range(min = 0))]
     pub seed: u64,
@@ -104,7 +118,11 @@ impl Default for TrainEntry {
             milestones: Vec::new(),
             patience: None,
             class_weights: ClassWeights::Word(ClassWeightWord::None),
-            augment: vec![Augment::HorizontalFlip, Augment::VerticalFlip, Augment::RightAngles],
+            augment: [AugmentWord::HorizontalFlip, AugmentWord::VerticalFlip, AugmentWord::RightAngles]
+                .map(AugmentEntry::Word)
+                .into(),
+            subset: None,
+            oversample: None,
             seed: 0,
             backbone: None,
             init: None,
@@ -150,15 +168,6 @@ pub enum Schedule {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Augment {
-    HorizontalFlip,
-    VerticalFlip,
-    /// Rotations by 90, 180 and 270 degrees.
-    RightAngles,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
 pub enum Backbone {
     /// torchvision's weights, which are downloaded once.
     Imagenet,
@@ -182,6 +191,15 @@ pub enum ClassWeightWord {
 }
 
 impl TrainEntry {
+    pub fn augment(&self) -> Augment {
+        augment::augment(&self.augment)
+    }
+
+    /// Whether the chips to train on are validated on.
+    pub fn overfits(&self) -> bool {
+        self.subset.is_some_and(|subset| subset.overfit.is_some())
+    }
+
     fn check_milestones(&self, check: &mut Check<'_>) {
         let (place, epochs) = (Path::from("train.milestones"), self.epochs);
         if self.schedule != Schedule::MultiStep {
@@ -200,7 +218,14 @@ impl TrainEntry {
         });
     }
 
-    pub(super) fn check(&self, list: &[ClassEntry], check: &mut Check<'_>) {
+    pub(super) fn check(&self, list: &[ClassEntry], bands: u32, check: &mut Check<'_>) {
+        augment::check(&self.augment, bands, check);
+        if let Some(oversample) = &self.oversample {
+            oversample.check(list, check);
+        }
+        if let Some(subset) = &self.subset {
+            subset.check(check);
+        }
         let place = Path::from("train.class_weights");
         let right = |weight: f64| weight.is_finite() && weight >= 0.0;
         let why = || "must be a finite number, 0 or above".to_owned();

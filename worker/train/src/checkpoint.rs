@@ -63,6 +63,11 @@ impl Position {
         }
     }
 
+    /// Nothing was learnt yet.
+    pub(crate) const fn is_begin(&self) -> bool {
+        self.epoch == 0 && self.step == 0
+    }
+
     pub(crate) fn end_epoch(&mut self) {
         (self.epoch, self.step) = (self.epoch + 1, 0);
         self.set_loss(Loss::default());

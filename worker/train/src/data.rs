@@ -7,9 +7,8 @@ use swath_proto::train::TrainSpec;
 use swath_shard::{Entry, Index, Shape, chip::IGNORED, read_chip};
 
 use crate::{
+    augment::{Change, append},
     error::{Result, TrainError},
-    order::Turn,
-    sample::{append_labels, append_pixels},
     store::Store,
 };
 
@@ -22,6 +21,7 @@ pub struct Shard {
 }
 
 /// Chips that make batches: all of one shape.
+#[derive(Clone)]
 pub(crate) struct Chips<'a> {
     spec: &'a TrainSpec,
     chips: Vec<(&'a str, &'a Entry)>,
@@ -53,7 +53,7 @@ impl<'a> Chips<'a> {
                  chips are not resized"
             ));
         }
-        if spec.augment.rot90 && width != height {
+        if spec.augments().rot90 && width != height {
             return wrong(format!("{width} x {height} px: augment.rot90 takes square chips"));
         }
         if let Some(first) = self.shape()
@@ -70,6 +70,19 @@ impl<'a> Chips<'a> {
             Some(class) => wrong(format!("has label {class}, and there are {} classes", spec.classes)),
             None => Ok(()),
         }
+    }
+
+    /// Some of them.
+    pub(crate) fn only(&self, numbers: &[usize]) -> Self {
+        Self { spec: self.spec, chips: numbers.iter().map(|&number| self.chips[number]).collect() }
+    }
+
+    pub(crate) const fn spec(&self) -> &'a TrainSpec {
+        self.spec
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &'a Entry> {
+        self.chips.iter().map(|(_, entry)| *entry)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -106,8 +119,8 @@ impl<'a> Chips<'a> {
         Ok(())
     }
 
-    /// Fetches some chips, each turned.
-    pub(crate) fn batch(&self, store: &Store, which: &[(usize, Turn)]) -> Result<Batch> {
+    /// Fetches some chips, each changed.
+    pub(crate) fn batch(&self, store: &Store, which: &[(usize, Change)]) -> Result<Batch> {
         let Some(Shape { width, height, bands, .. }) = self.shape() else {
             return Err(TrainError::config("there are no chips"));
         };
@@ -125,12 +138,11 @@ impl<'a> Chips<'a> {
                 (key, entry.range())
             })
             .collect();
-        for (&(number, turn), bytes) in which.iter().zip(store.read_all(&ranges)?) {
+        for (&(number, ref change), bytes) in which.iter().zip(store.read_all(&ranges)?) {
             let (key, entry) = self.chips[number];
             let chip = read_chip(&bytes, entry)
                 .map_err(|error| TrainError::data(format!("{key}: {error}: {}", error.source)))?;
-            append_pixels(&chip, turn, self.spec.normalize.as_ref(), &mut batch.pixels);
-            append_labels(&chip, turn, self.spec.ignore_class, &mut batch.labels);
+            append(&chip, change, self.spec, &mut batch);
         }
         Ok(batch)
     }

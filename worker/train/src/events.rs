@@ -1,5 +1,5 @@
 //! The event file that TensorBoard reads: records of protocol buffers, written by hand since there
-//! are but numbers with names.
+//! are but numbers and pictures with names.
 
 /// A number of one epoch.
 pub(crate) struct Scalar {
@@ -9,16 +9,42 @@ pub(crate) struct Scalar {
     pub(crate) value: f32,
 }
 
+/// A PNG of one epoch.
+pub(crate) struct Picture<'a> {
+    pub(crate) tag: &'a str,
+    pub(crate) wall_time: f64,
+    pub(crate) step: i64,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) png: &'a [u8],
+}
+
 pub(crate) fn event_file(begin: f64, scalars: &[Scalar]) -> Vec<u8> {
-    let mut file = record(&[double(1, begin), bytes(3, b"brain.Event:2")].concat());
+    let mut file = first_record(begin);
     for Scalar { tag, wall_time, step, value } in scalars {
-        let value =
-            [bytes(1, tag.as_bytes()), [&[field(2, 5)], value.to_le_bytes().as_slice()].concat()].concat();
-        let summary = bytes(1, &value);
-        let step = [vec![field(2, 0)], varint(*step as u64)].concat();
-        file.extend(record(&[double(1, *wall_time), step, bytes(5, &summary)].concat()));
+        let value = [&[field(2, 5)], value.to_le_bytes().as_slice()].concat();
+        file.extend(summary(tag, *wall_time, *step, &value));
     }
     file
+}
+
+pub(crate) fn picture_file(picture: &Picture<'_>) -> Vec<u8> {
+    const RGB: u32 = 3;
+    let Picture { tag, wall_time, step, width, height, png } = *picture;
+    let number = |field_number, value: u32| [vec![field(field_number, 0)], varint(value.into())].concat();
+    let image = [number(1, height), number(2, width), number(3, RGB), bytes(4, png)].concat();
+    [first_record(wall_time), summary(tag, wall_time, step, &bytes(4, &image))].concat()
+}
+
+fn first_record(begin: f64) -> Vec<u8> {
+    record(&[double(1, begin), bytes(3, b"brain.Event:2")].concat())
+}
+
+/// `value`: its field of the summary's value.
+fn summary(tag: &str, wall_time: f64, step: i64, value: &[u8]) -> Vec<u8> {
+    let summary = bytes(1, &[&bytes(1, tag.as_bytes()), value].concat());
+    let step = [vec![field(2, 0)], varint(step as u64)].concat();
+    record(&[double(1, wall_time), step, bytes(5, &summary)].concat())
 }
 
 /// Length and data, each with its check sum.
@@ -74,6 +100,25 @@ mod tests {
         let file = event_file(1.0, &[scalar]);
         let wanted =
             "090000000000000040".to_owned() + "10ac02" + "2a0d" + "0a0b" + "0a046c6f7373" + "150000003f";
+        assert_eq!(hex::encode(&file[52..file.len() - 4]), wanted);
+    }
+
+    /// `tf.compat.v1.Summary.Value(tag="v", image=Summary.Image(height=2, width=300, colorspace=3,
+    /// encoded_image_string=b"png"))`, by the numbers of its fields.
+    #[test]
+    fn pictures_are_summaries_of_encoded_images() {
+        let picture = Picture { tag: "v", wall_time: 2.0, step: 1, width: 300, height: 2, png: b"png" };
+        let file = picture_file(&picture);
+        let wanted = "090000000000000040".to_owned()
+            + "1001"
+            + "2a15"
+            + "0a13"
+            + "0a0176"
+            + "220e"
+            + "0802"
+            + "10ac02"
+            + "1803"
+            + "2203706e67";
         assert_eq!(hex::encode(&file[52..file.len() - 4]), wanted);
     }
 }

@@ -11,9 +11,10 @@ use swath_proto::{
 };
 
 use crate::{
+    augment::Change,
     data::{Chips, Shard},
     error::{Kind, Result, TrainError},
-    order::{Turn, order},
+    order::order,
     store::Store,
 };
 
@@ -103,7 +104,7 @@ impl Calibrated<'_> {
         let chip_px = chips.shape().map_or(1, |shape| shape.pixels() as usize);
         order.truncate((most_px / chip_px).max(BATCH));
         for numbers in order.chunks(BATCH) {
-            let which: Vec<_> = numbers.iter().map(|number| (*number, Turn::default())).collect();
+            let which: Vec<_> = numbers.iter().map(|number| (*number, Change::default())).collect();
             see(&chips.batch(self.store, &which)?)?;
         }
         Ok(())

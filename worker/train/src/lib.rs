@@ -2,14 +2,16 @@
 //! without GDAL; nothing here names a tensor, which is `swath-model`'s.
 //!
 //! Read [`mod@train`] first: it is the loop; [`validate`] is what comes after each epoch. [`data`] are the chips,
-//! checked from their indexes; [`order`] is all that is drawn, [`schedule`] the learning rate, [`sample`] what the
-//! network is given of a chip, each a pure function; [`ahead`] fetches and decodes beside the computing. [`checkpoint`]
-//! is what is needed to go on, [`saver`] writes it beside the steps, [`shelf`] says which of several; [`suspect`] looks for
-//! the chip whose loss is no number; [`mod@progress`] and [`log`] are what people look at, [`events`] for TensorBoard.
+//! checked from their indexes; [`samples`] and [`oversample`] say which an epoch takes, [`order`] is how all is drawn,
+//! [`schedule`] the learning rate, [`sample`] and [`augment`] what the network is given of a chip, each a pure function;
+//! [`ahead`] fetches and decodes beside the computing. [`checkpoint`] is what is needed to go on, [`saver`] writes it
+//! beside the steps, [`shelf`] says which of several; [`suspect`] looks for the chip whose loss is no number;
+//! [`mod@progress`], [`log`] and [`pictures`] (drawn by [`sheet`]) are what people look at, [`events`] for TensorBoard.
 //! [`mod@backbone`] fetches encoders that others trained. [`gang`] is how several processes do it together. [`int8`]
 //! sees afterwards whether 8 bits will do.
 
 mod ahead;
+mod augment;
 mod backbone;
 mod checkpoint;
 mod data;
@@ -20,15 +22,24 @@ pub mod gang;
 mod int8;
 mod log;
 mod order;
+mod oversample;
+mod pictures;
 mod progress;
 mod sample;
+mod samples;
 mod saver;
 mod schedule;
+mod sheet;
 mod shelf;
 mod store;
 mod suspect;
 mod train;
 mod validate;
+
+#[cfg(test)]
+extern crate self as swath_train;
+#[cfg(test)]
+mod tests;
 
 pub use backbone::{MIRROR_VARIABLE, backbone};
 pub use checkpoint::Best;

@@ -6,32 +6,54 @@ use swath_proto::train::Augment;
 
 /// What a draw is for; draws for different things have nothing to do with each other.
 #[derive(Clone, Copy)]
-enum Purpose {
+pub(crate) enum Purpose {
     Order = 1,
     Turn = 2,
     Dropout = 3,
+    Scale = 16,
+    Blur = 17,
+    Brightness = 18,
+    Contrast = 19,
+    Noise = 20,
+    ChannelDrop = 21,
+    Oversample = 22,
+    Subset = 23,
+    Pictures = 24,
 }
 
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// SplitMix64, whose state begins as a hash of all that names it.
-struct Draws(u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Draws(u64);
 
 impl Draws {
-    fn new(seed: u64, purpose: Purpose, names: [u64; 2]) -> Self {
+    pub(crate) fn new(seed: u64, purpose: Purpose, names: [u64; 2]) -> Self {
         let state = mix(seed.wrapping_add(STEP));
         let absorb = |state: u64, word: u64| mix(state.wrapping_add(STEP) ^ mix(word));
         Self([purpose as u64, names[0], names[1]].into_iter().fold(state, absorb))
     }
 
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(STEP);
         mix(self.0)
     }
 
     /// From 0 to less than `n`.
-    fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
+    }
+
+    /// From 0 to less than 1.
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Fisher and Yates.
+    pub(crate) fn shuffle(&mut self, all: &mut [usize]) {
+        for last in (1..all.len()).rev() {
+            all.swap(last, self.below(last as u64 + 1) as usize);
+        }
     }
 }
 
@@ -41,13 +63,10 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The order in which an epoch takes its chips (Fisher and Yates).
+/// The order in which an epoch takes its chips.
 pub(crate) fn order(seed: u64, epoch: u32, n_chips: usize) -> Vec<usize> {
-    let mut draws = Draws::new(seed, Purpose::Order, [epoch.into(), 0]);
     let mut order: Vec<usize> = (0..n_chips).collect();
-    for last in (1..n_chips).rev() {
-        order.swap(last, draws.below(last as u64 + 1) as usize);
-    }
+    Draws::new(seed, Purpose::Order, [epoch.into(), 0]).shuffle(&mut order);
     order
 }
 
@@ -59,8 +78,8 @@ pub(crate) struct Turn {
     pub(crate) vflip: bool,
 }
 
-pub(crate) fn turn(seed: u64, epoch: u32, chip: usize, augment: Augment) -> Turn {
-    let bits = Draws::new(seed, Purpose::Turn, [epoch.into(), chip as u64]).next();
+pub(crate) fn turn(seed: u64, epoch: u32, sample: usize, augment: Augment) -> Turn {
+    let bits = Draws::new(seed, Purpose::Turn, [epoch.into(), sample as u64]).next();
     Turn {
         right_angles: if augment.rot90 { (bits & 3) as u8 } else { 0 },
         hflip: augment.hflip && bits & 4 != 0,
@@ -103,10 +122,9 @@ mod tests {
     fn chips_are_turned_in_all_ways_that_were_asked_for_and_no_other() {
         let ways = |augment| (0..500).map(|chip| turn(1, 0, chip, augment)).collect::<HashSet<_>>();
         assert_eq!(ways(Augment::default()).len(), 16);
-        let flip = Augment { hflip: true, vflip: false, rot90: false };
+        let flip = Augment { hflip: true, ..Augment::NOTHING };
         assert_eq!(ways(flip).len(), 2);
-        let none = Augment { hflip: false, vflip: false, rot90: false };
-        assert_eq!(ways(none), HashSet::from([Turn::default()]));
+        assert_eq!(ways(Augment::NOTHING), HashSet::from([Turn::default()]));
     }
 
     const FROZEN_ORDERS: [[usize; 10]; 3] =

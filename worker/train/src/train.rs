@@ -28,7 +28,7 @@ use crate::{
     error::{Kind, Result, TrainError},
     finished::{self, FINISHED, Finished},
     log::{Log, Row},
-    order::{dropout_seed, order, turn},
+    order::dropout_seed,
     progress::{Course, Point, Progress, Teller},
     saver::Saver,
     schedule::learning_rate,
@@ -100,6 +100,9 @@ pub fn train(
     let mut log = if leads { run.log()? } else { Log::new(job.spec.classes) };
     let tell = if leads { progress } else { &mut silent };
     let mut teller = Teller::new(tell, run.course(), log.mean_iou(position.epoch));
+    if leads && position.is_begin() {
+        run.picture_first_batch()?;
+    }
     while !run.is_over(&position) {
         let steps_are_done = run.steps(&mut learner, &mut position, &mut teller, &mut saver)?;
         learner.agree_on_statistics()?;
@@ -109,6 +112,9 @@ pub fn train(
             saver.wait()?;
             return Ok(Outcome::Stopped { epoch: position.epoch + 1, step: position.step });
         };
+        if leads {
+            run.picture_epoch(&learner, position.epoch + 1)?;
+        }
         run.end_epoch((&learner, &mut position, &mut saver), &mut log, (loss, &table))?;
         teller.mean_iou = log.mean_iou(position.epoch);
         if let Some(Overlap { summing_s, exposed_s }) = learner.overlap() {
@@ -139,7 +145,7 @@ struct Agreed {
 pub(crate) struct Run<'a> {
     pub(crate) job: &'a Job,
     stop: &'a CancellationToken,
-    train: Chips<'a>,
+    pub(crate) train: Chips<'a>,
     pub(crate) validation: Chips<'a>,
     steps_per_epoch: u64,
     /// Names all that decides what comes out.
@@ -148,8 +154,11 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(job: &'a Job, stop: &'a CancellationToken, gang: &Gang) -> Result<Self> {
-        let train = Chips::new(&job.spec, &job.train)?;
-        let validation = Chips::new(&job.spec, &job.validation)?;
+        let all = Chips::new(&job.spec, &job.train)?;
+        let most_ranks = most_ranks(&job.spec, all.len());
+        let train = all.subset();
+        let validation =
+            if job.spec.overfits() { train.clone() } else { Chips::new(&job.spec, &job.validation)? };
         if !train.teach() {
             return Err(TrainError::config(
                 "there is no chip with a pixel that is not ignored to train from",
@@ -161,11 +170,11 @@ impl<'a> Run<'a> {
             ));
         }
         let batch = batch_size(&job.spec, train.len());
-        if gang.size() > most_ranks(&job.spec, train.len()) {
+        if gang.size() > most_ranks {
             return Err(TrainError::config(format!(
                 "{batch} chips a step for {} ranks: {} at most, since this network takes {} for each",
                 gang.size(),
-                most_ranks(&job.spec, train.len()),
+                most_ranks,
                 job.spec.architecture.least_images(),
             )));
         }
@@ -277,13 +286,13 @@ impl<'a> Run<'a> {
     ) -> Result<bool> {
         let Job { spec, store, machine, .. } = self.job;
         let epoch = position.epoch;
-        let order = order(spec.seed, epoch, self.train.len());
+        let order = self.train.order(epoch);
         let batch = batch_size(spec, self.train.len());
         let ours = part(batch, learner.gang());
-        let chips = |step: u64| &order[step as usize * batch..][ours.clone()];
+        let samples = |step: u64| &order[step as usize * batch..][ours.clone()];
         let load = |step: u64| {
-            let turned = |&chip: &usize| (chip, turn(spec.seed, epoch, chip, spec.augment));
-            self.train.batch(store, &chips(step).iter().map(turned).collect::<Vec<_>>())
+            let changed = samples(step).iter().map(|&sample| self.train.sample(epoch, sample));
+            self.train.batch(store, &changed.collect::<Vec<_>>())
         };
         let first = position.step;
         teller.begin(false);
@@ -301,7 +310,8 @@ impl<'a> Run<'a> {
                 let place = || format!("epoch {}, step {}", epoch + 1, step + 1);
                 let mut loss = position.loss();
                 loss += stepped.map_err(|error| {
-                    let names: Vec<_> = chips(step).iter().map(|chip| self.train.name(*chip)).collect();
+                    let name = |&sample: &usize| self.train.name(self.train.sample(epoch, sample).0);
+                    let names: Vec<_> = samples(step).iter().map(name).collect();
                     suspect::of_step(error, &place(), learner, (&batch, &names), saver)
                 })?;
                 position.set_loss(loss);
@@ -418,7 +428,7 @@ impl<'a> Run<'a> {
 }
 
 /// Fewer where there are fewer chips.
-fn batch_size(spec: &TrainSpec, n_chips: usize) -> usize {
+pub(crate) fn batch_size(spec: &TrainSpec, n_chips: usize) -> usize {
     (spec.batch as usize).min(n_chips).max(1)
 }
 
@@ -428,7 +438,8 @@ fn part(batch: usize, gang: &Gang) -> Range<usize> {
     batch * rank / size..batch * (rank + 1) / size
 }
 
-/// That have something to do in each step.
+/// That have something to do in each step, where there are so many chips before `subset` takes some.
 pub fn most_ranks(spec: &TrainSpec, n_chips: usize) -> u32 {
+    let n_chips = spec.subset.map_or(n_chips, |subset| subset.size(n_chips));
     (batch_size(spec, n_chips) as u32 / spec.architecture.least_images()).max(1)
 }

@@ -5,9 +5,9 @@ use swath_model::{Learner, Loss};
 
 use crate::{
     ahead::ahead,
+    augment::Change,
     checkpoint::Position,
     error::{Kind, Result, TrainError},
-    order::Turn,
     progress::{Point, Teller},
     suspect,
     train::{Job, Run},
@@ -33,7 +33,7 @@ impl Run<'_> {
             first..n_chips.min(first + batch)
         };
         let load = |round: u64| {
-            let chips = chips(round).map(|chip| (chip, Turn::default()));
+            let chips = chips(round).map(|chip| (chip, Change::default()));
             self.validation.batch(store, &chips.collect::<Vec<_>>())
         };
         let ours = (steps + size - 1 - rank) / size;
