@@ -54,6 +54,10 @@ pub struct TrainSpec {
     pub ignore_class: Option<u8>,
     #[serde(default)]
     pub augment: Augment,
+    /// The share of an epoch's chips that may be left out because they can't be read: missing, torn or damaged. One
+    /// more ends the training.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bad_chips: f64,
     /// Subtracted and divided by after scaling; prediction must do the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalize: Option<Normalize>,
@@ -122,6 +126,10 @@ pub enum Schedule {
     /// `lr`, and a tenth of what it was from each of `milestones` on.
     #[serde(alias = "multi_step")]
     MultiStep,
+}
+
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
 }
 
 /// Each with a probability of one half; `rot90` by 0 to 3 right angles, all alike.
@@ -228,6 +236,9 @@ impl TrainSpec {
         }
         if !(0.0..=1.0).contains(&self.weight_decay) {
             return bad(format!("weight_decay = {}: must be 0 to 1", self.weight_decay));
+        }
+        if !(0.0..=1.0).contains(&self.bad_chips) {
+            return bad(format!("bad_chips = {}: must be 0 to 1, a share of the chips", self.bad_chips));
         }
         self.check_milestones()?;
         if self.backbone == Backbone::Imagenet && self.architecture.backbone().is_none() {
@@ -344,6 +355,8 @@ mod tests {
             ("lr = nan", "lr"),
             ("weight_decay = -1", "weight_decay"),
             ("patience = 0", "patience"),
+            ("bad_chips = -0.1", "bad_chips"),
+            ("bad_chips = 1.5", "bad_chips"),
             ("schedule = \"multi-step\"", "milestones"),
             ("schedule = \"multi-step\"\nmilestones = [3, 3]", "milestones"),
             ("schedule = \"multi-step\"\nmilestones = [5]", "milestones"),

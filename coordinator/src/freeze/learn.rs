@@ -96,6 +96,7 @@ fn train(pipeline: &Pipeline, init: Option<Weights>) -> anyhow::Result<TrainSpec
             vflip: has(pipeline::Augment::VerticalFlip),
             rot90: has(pipeline::Augment::RightAngles),
         },
+        bad_chips: entry.bad_chips,
         normalize: None,
         seed: entry.seed,
         keep: match pipeline.bundle.checkpoint {

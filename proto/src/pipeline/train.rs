@@ -43,6 +43,10 @@ pub struct TrainEntry {
     /// Changes that are drawn for each chip each time it is seen.
     #[schemars(extend("uniqueItems" = true))]
     pub augment: Vec<Augment>,
+    /// The share of an epoch's chips that may be left out because they can't be read: missing, torn or damaged. One
+    /// more ends the training, which names their shards.
+    #[schemars(range(min = 0, max = 1))]
+    pub bad_chips: f64,
     /// Decides the order of chips, what is drawn for them, and weights that are drawn.
     #[schemars(range(min = 0))]
     pub seed: u64,
@@ -70,6 +74,7 @@ impl Default for TrainEntry {
             patience: None,
             class_weights: ClassWeights::Word(ClassWeightWord::None),
             augment: vec![Augment::HorizontalFlip, Augment::VerticalFlip, Augment::RightAngles],
+            bad_chips: 0.0,
             seed: 0,
             backbone: None,
             init: None,

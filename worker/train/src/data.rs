@@ -1,16 +1,20 @@
 //! The chips of a training: checked from the shards' indexes before any is fetched, then fetched batch by
 //! batch by their ranges.
 
+use std::sync::Arc;
+
 use sha2::{Digest as _, Sha256};
 use swath_model::Batch;
 use swath_proto::train::TrainSpec;
-use swath_shard::{Entry, Index, Shape, chip::IGNORED, read_chip};
+use swath_shard::{Entry, Index, Shape, chip::IGNORED};
 
 use crate::{
+    cache::Cache,
     error::{Result, TrainError},
     order::Turn,
     sample::{append_labels, append_pixels},
     store::Store,
+    unread::Unread,
 };
 
 /// A shard in the store.
@@ -24,7 +28,10 @@ pub struct Shard {
 /// Chips that make batches: all of one shape.
 pub(crate) struct Chips<'a> {
     spec: &'a TrainSpec,
-    chips: Vec<(&'a str, &'a Entry)>,
+    pub(crate) chips: Vec<(&'a str, &'a Entry)>,
+    /// Without one, all are fetched each time.
+    pub(crate) cache: Option<Arc<Cache>>,
+    pub(crate) unread: Arc<Unread>,
 }
 
 impl<'a> Chips<'a> {
@@ -32,7 +39,9 @@ impl<'a> Chips<'a> {
         let all = shards
             .iter()
             .flat_map(|shard| shard.index.chips().iter().map(|entry| (shard.key.as_str(), entry)));
-        let chips = Self { spec, chips: all.collect() };
+        let chips: Vec<_> = all.collect();
+        let unread = Arc::new(Unread::new(spec.bad_chips, chips.len()));
+        let chips = Self { spec, chips, cache: None, unread };
         for (key, entry) in &chips.chips {
             chips.check(entry).map_err(|error| error.at(format!("{key}: chip {}", entry.key())))?;
         }
@@ -100,31 +109,28 @@ impl<'a> Chips<'a> {
         Ok(())
     }
 
-    /// Fetches some chips, each turned.
+    /// Some chips, each turned. Of one that is left out, every pixel is ignored.
     pub(crate) fn batch(&self, store: &Store, which: &[(usize, Turn)]) -> Result<Batch> {
         let Some(Shape { width, height, bands, .. }) = self.shape() else {
             return Err(TrainError::config("there are no chips"));
         };
-        let pixels = which.len() * width as usize * height as usize;
+        let chip_px = width as usize * height as usize;
+        let pixels = which.len() * chip_px;
         let mut batch = Batch {
             width,
             height,
             pixels: Vec::with_capacity(pixels * bands as usize),
             labels: Vec::with_capacity(pixels),
         };
-        let ranges: Vec<_> = which
-            .iter()
-            .map(|&(number, _)| {
-                let (key, entry) = self.chips[number];
-                (key, entry.range())
-            })
-            .collect();
-        for (&(number, turn), bytes) in which.iter().zip(store.read_all(&ranges)?) {
-            let (key, entry) = self.chips[number];
-            let chip = read_chip(&bytes, entry)
-                .map_err(|error| TrainError::data(format!("{key}: {error}: {}", error.source)))?;
-            append_pixels(&chip, turn, self.spec.normalize.as_ref(), &mut batch.pixels);
-            append_labels(&chip, turn, self.spec.ignore_class, &mut batch.labels);
+        let numbers: Vec<usize> = which.iter().map(|(number, _)| *number).collect();
+        for (&(_, turn), chip) in which.iter().zip(self.fetch(store, &numbers)?) {
+            if let Some(chip) = chip {
+                append_pixels(&chip, turn, self.spec.normalize.as_ref(), &mut batch.pixels);
+                append_labels(&chip, turn, self.spec.ignore_class, &mut batch.labels);
+            } else {
+                batch.pixels.resize(batch.pixels.len() + chip_px * bands as usize, 0.0);
+                batch.labels.resize(batch.labels.len() + chip_px, IGNORED);
+            }
         }
         Ok(batch)
     }

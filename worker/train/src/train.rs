@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use swath_geo::confusion::Confusion;
-use swath_model::{Gang, Learner, Loss, Overlap, Setup, Start};
+use swath_model::{Batch, Gang, Learner, Loss, Overlap, Setup, Start};
 use swath_proto::{
     ids::Digest,
     keys,
@@ -26,6 +26,7 @@ use crate::{
     checkpoint::{self, Best, Position},
     data::{Chips, Shard},
     error::{Kind, Result, TrainError},
+    loader::look_at_shards,
     log::{Log, Row},
     order::{dropout_seed, order, turn},
     progress::{Course, Point, Progress, Teller},
@@ -46,6 +47,8 @@ pub struct Job {
 
 /// Threads that fetch and decode beside the one that computes.
 pub const LOADERS: u32 = 2;
+/// Bytes of chips that a training keeps on disk.
+pub const CHIP_CACHE: u64 = 20 << 30;
 
 /// What changes how fast it goes, and no result beyond rounding.
 #[derive(Clone, Debug)]
@@ -54,8 +57,10 @@ pub struct Machine {
     pub threads: u32,
     /// Threads that fetch and decode; each holds one batch.
     pub loaders: u32,
-    /// Where encoders that were fetched are kept.
+    /// Where encoders and chips that were fetched are kept.
     pub cache: PathBuf,
+    /// Bytes of chips that are kept there, decoded.
+    pub chip_cache: u64,
     /// Where to fetch them from, if not from where the environment or torchvision says.
     pub mirror: Option<String>,
 }
@@ -132,17 +137,17 @@ const EVENTS: &str = "events.out.tfevents.swath";
 pub(crate) struct Run<'a> {
     pub(crate) job: &'a Job,
     stop: &'a CancellationToken,
-    train: Chips<'a>,
+    pub(crate) train: Chips<'a>,
     pub(crate) validation: Chips<'a>,
-    steps_per_epoch: u64,
+    pub(crate) steps_per_epoch: u64,
     /// Names all that decides what comes out.
     digest: Digest,
 }
 
 impl<'a> Run<'a> {
-    fn new(job: &'a Job, stop: &'a CancellationToken, gang: &Gang) -> Result<Self> {
-        let train = Chips::new(&job.spec, &job.train)?;
-        let validation = Chips::new(&job.spec, &job.validation)?;
+    pub(crate) fn new(job: &'a Job, stop: &'a CancellationToken, gang: &Gang) -> Result<Self> {
+        let mut train = Chips::new(&job.spec, &job.train)?;
+        let mut validation = Chips::new(&job.spec, &job.validation)?;
         if !train.teach() {
             return Err(TrainError::config(
                 "there is no chip with a pixel that is not ignored to train from",
@@ -167,6 +172,7 @@ impl<'a> Run<'a> {
                 "balanced = true: who counts the pixels of chips gives class_weights",
             ));
         }
+        look_at_shards(job, &mut train, &mut validation)?;
         let spec = TrainSpec { checkpoint: Checkpoint::default(), ..job.spec.clone() };
         let spec = serde_json::to_vec(&spec).map_err(|error| TrainError::config(error.to_string()))?;
         let mut hash = Sha256::new_with_prefix(spec);
@@ -258,27 +264,23 @@ impl<'a> Run<'a> {
 
     /// The rest of an epoch's steps; `false` if it was stopped.
     fn steps(&self, learner: &mut Learner, position: &mut Position, teller: &mut Teller<'_>) -> Result<bool> {
-        let Job { spec, store, machine, .. } = self.job;
+        let Job { spec, machine, .. } = self.job;
         let epoch = position.epoch;
-        let order = order(spec.seed, epoch, self.train.len());
-        let batch = batch_size(spec, self.train.len());
-        let ours = part(batch, learner.gang());
-        let load = |step: u64| {
-            let chips = &order[step as usize * batch..][ours.clone()];
-            let turned = |&chip: &usize| (chip, turn(spec.seed, epoch, chip, spec.augment));
-            self.train.batch(store, &chips.iter().map(turned).collect::<Vec<_>>())
-        };
+        let load = self.load(epoch, learner.gang());
         let first = position.step;
         teller.begin(false);
-        ahead(machine.loaders, first..self.steps_per_epoch, load, |next| {
+        let is_whole = ahead(machine.loaders, first..self.steps_per_epoch, load, |next| {
             for step in first..self.steps_per_epoch {
                 if self.is_stopped(learner.gang())? {
                     return Ok(false);
                 }
                 let all_steps = u64::from(epoch) * self.steps_per_epoch + step;
                 let rate = learning_rate(spec, self.steps_per_epoch, all_steps);
-                let stepped =
-                    learner.step(&next()?, rate, dropout_seed(spec.seed, all_steps, learner.gang().rank()));
+                let stepped = learner.step(
+                    &teller.wait(next)?,
+                    rate,
+                    dropout_seed(spec.seed, all_steps, learner.gang().rank()),
+                );
                 let place = || format!("epoch {}, step {}", epoch + 1, step + 1);
                 let mut loss = position.loss();
                 loss += stepped.map_err(|error| TrainError::from(error).at(place()))?;
@@ -292,8 +294,30 @@ impl<'a> Run<'a> {
                     self.save(LAST, learner, position)?;
                 }
             }
-            Ok(true)
-        })
+            Ok::<_, TrainError>(true)
+        })?;
+        teller.tell_waiting(learner.gang().rank());
+        if is_whole {
+            self.train.unread.end_epoch(learner.gang())?;
+        }
+        Ok(is_whole)
+    }
+
+    /// What a step takes of an epoch's chips.
+    pub(crate) fn load<'s>(
+        &'s self,
+        epoch: u32,
+        gang: &Gang,
+    ) -> impl Fn(u64) -> Result<Batch> + Sync + use<'s, 'a> {
+        let Job { spec, store, .. } = self.job;
+        let order = order(spec.seed, epoch, self.train.len());
+        let batch = batch_size(spec, self.train.len());
+        let ours = part(batch, gang);
+        move |step| {
+            let chips = &order[step as usize * batch..][ours.clone()];
+            let turned = |&chip: &usize| (chip, turn(spec.seed, epoch, chip, spec.augment));
+            self.train.batch(store, &chips.iter().map(turned).collect::<Vec<_>>())
+        }
     }
 
     /// After its last epoch, or when nothing has become better for longer than anybody wants to wait.
