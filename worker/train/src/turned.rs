@@ -68,8 +68,13 @@ fn gather<const N: usize>(bytes: &[u8], walk: &Walk, see: &mut dyn FnMut(&[u8]))
     let (pixels, _) = bytes.as_chunks::<N>();
     let mut row = vec![[0; N]; walk.width];
     for begin in walk.rows() {
-        for (pixel, at) in row.iter_mut().zip(0..) {
-            *pixel = pixels[(begin + at * walk.col) as usize];
+        if walk.col == -1 {
+            let mirrored = pixels[..=begin as usize].iter().rev();
+            row.iter_mut().zip(mirrored).for_each(|(pixel, from)| *pixel = *from);
+        } else {
+            for (pixel, at) in row.iter_mut().zip(0..) {
+                *pixel = pixels[(begin + at * walk.col) as usize];
+            }
         }
         see(row.as_flattened());
     }

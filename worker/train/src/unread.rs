@@ -72,7 +72,7 @@ impl Unread {
     }
 
     fn check(&self, n: u64, found: &Found) -> Result<()> {
-        if n as f64 / self.n_chips as f64 <= self.most {
+        if n == 0 || n as f64 / self.n_chips as f64 <= self.most {
             return Ok(());
         }
         let mut named: Vec<String> = found
@@ -81,6 +81,9 @@ impl Unread {
             .take(NAMED)
             .map(|(shard, damage)| format!("{shard}: {} chips ({})", damage.chips.len(), damage.why))
             .collect();
+        if named.is_empty() {
+            named.push("the logs of other ranks name them".into());
+        }
         if found.shards.len() > NAMED {
             named.push(format!("and {} more shards", found.shards.len() - NAMED));
         }
@@ -123,6 +126,11 @@ mod tests {
             "3 of 100 chips can't be read, more than bad_chips = 0.02 lets be left out: a.tar: 2 chips (torn); \
              b.tar: 1 chips (torn)"
         );
+    }
+
+    #[test]
+    fn where_there_are_no_chips_none_is_missed() {
+        Unread::new(0.1, 0).end_epoch(&Gang::alone()).unwrap();
     }
 
     #[test]
