@@ -67,6 +67,10 @@ pub struct TrainSpec {
     /// Sees chips with rare classes more often.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oversample: Option<Oversample>,
+    /// The share of an epoch's chips that may be left out because they can't be read: missing, torn or damaged. One
+    /// more ends the training.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bad_chips: f64,
     /// Subtracted and divided by after scaling; prediction must do the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalize: Option<Normalize>,
@@ -135,6 +139,10 @@ pub enum Schedule {
     /// `lr`, and a tenth of what it was from each of `milestones` on.
     #[serde(alias = "multi_step")]
     MultiStep,
+}
+
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
 }
 
 /// One number a band. `uint8` and `uint16` samples are scaled to 0..1 before, others are not.
@@ -253,6 +261,9 @@ impl TrainSpec {
         }
         if !(0.0..=1.0).contains(&self.weight_decay) {
             return bad(format!("weight_decay = {}: must be 0 to 1", self.weight_decay));
+        }
+        if !(0.0..=1.0).contains(&self.bad_chips) {
+            return bad(format!("bad_chips = {}: must be 0 to 1, a share of the chips", self.bad_chips));
         }
         self.check_milestones()?;
         if self.backbone == Backbone::Imagenet && self.architecture.backbone().is_none() {
@@ -388,6 +399,8 @@ mod tests {
             ("lr = nan", "lr"),
             ("weight_decay = -1", "weight_decay"),
             ("patience = 0", "patience"),
+            ("bad_chips = -0.1", "bad_chips"),
+            ("bad_chips = 1.5", "bad_chips"),
             ("schedule = \"multi-step\"", "milestones"),
             ("schedule = \"multi-step\"\nmilestones = [3, 3]", "milestones"),
             ("schedule = \"multi-step\"\nmilestones = [5]", "milestones"),

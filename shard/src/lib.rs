@@ -20,6 +20,7 @@ pub use chip::{Chip, Draw};
 pub use image::{Image, SampleType, Shape};
 pub use index::{Entry, Index, fuzz_index};
 pub use key::ChipKey;
+pub use png::Encoding;
 pub use read::read_chip;
 pub use write::{EncodedChip, ShardWriter};
 

@@ -13,7 +13,8 @@ use crate::{
     image::Shape,
     index::{BadIndex, Entry, Index, MAX_META_LEN, Member},
     key::ChipKey,
-    npy, png,
+    npy,
+    png::{self, Encoding},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,10 @@ pub struct EncodedChip {
 
 impl EncodedChip {
     pub fn new(chip: &Chip) -> Result<Self, WriteError> {
+        Self::with(chip, Encoding::default())
+    }
+
+    pub fn with(chip: &Chip, encoding: Encoding) -> Result<Self, WriteError> {
         let key = chip.key();
         let failed = |message: String| WriteError::Encode { key: key.clone(), message };
         let meta = chip.meta().map_err(|source| WriteError::Chip { key: key.clone(), source })?;
@@ -53,7 +58,7 @@ impl EncodedChip {
         }
         let shape = chip.image.shape();
         let image = if shape.is_png() {
-            png::encode_image(&chip.image).map_err(|e| failed(e.to_string()))?
+            png::encode_image(&chip.image, encoding).map_err(|e| failed(e.to_string()))?
         } else {
             npy::encode(&chip.image)
         };

@@ -7,7 +7,9 @@ mod chips;
 use std::io::Read;
 
 use chips::{all_kinds, shard, slice};
-use swath_shard::{Chip, EncodedChip, Index, ShardWriter, fuzz_index, read_chip, write::WriteError};
+use swath_shard::{
+    Chip, EncodedChip, Encoding, Index, ShardWriter, fuzz_index, read_chip, write::WriteError,
+};
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/shard-v1");
 
@@ -39,6 +41,22 @@ fn the_same_chips_give_the_same_bytes() {
         apart.push_encoded(EncodedChip::new(&chip).unwrap()).unwrap();
     }
     assert!(apart.finish().unwrap() == one);
+}
+
+#[test]
+fn images_that_are_stored_read_back_and_are_as_long_as_their_pixels() {
+    let mut writer = ShardWriter::new(Vec::new());
+    for chip in all_kinds() {
+        writer.push_encoded(EncodedChip::with(&chip, Encoding::Stored).unwrap()).unwrap();
+    }
+    let (tar, index) = writer.finish().unwrap();
+    assert_eq!(chips_of(&tar, &index), all_kinds());
+    let compressed = shard(&all_kinds()).1;
+    for (stored, compressed) in index.chips().iter().zip(compressed.chips()) {
+        let pixels = stored.shape().byte_len().unwrap();
+        assert!((pixels..pixels + pixels / 10 + 1000).contains(&stored.image().len));
+        assert_eq!(stored.label().len, compressed.label().len);
+    }
 }
 
 #[test]

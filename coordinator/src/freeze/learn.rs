@@ -93,6 +93,7 @@ fn train(pipeline: &Pipeline, init: Option<Weights>) -> anyhow::Result<TrainSpec
         augment: entry.augment(),
         subset: entry.subset.and_then(|subset| subset.subset()),
         oversample: entry.oversample.as_ref().map(|oversample| oversample.rule(&pipeline.classes)),
+        bad_chips: entry.bad_chips,
         normalize: None,
         seed: entry.seed,
         keep: match pipeline.bundle.checkpoint {

@@ -63,6 +63,10 @@ pub struct TrainEntry {
     /// by name: { building = 3.0 }. An epoch has as many steps as without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oversample: Option<Oversample>,
+    /// The share of an epoch's chips that may be left out because they can't be read: missing, torn or damaged. One
+    /// more ends the training, which names their shards.
+    #[schemars(range(min = 0, max = 1))]
+    pub bad_chips: f64,
     /// Decides the order of chips, what is drawn for them, and weights that are drawn.
     #[schemars(range(min = 0))]
     pub seed: u64,
@@ -123,6 +127,7 @@ impl Default for TrainEntry {
                 .into(),
             subset: None,
             oversample: None,
+            bad_chips: 0.0,
             seed: 0,
             backbone: None,
             init: None,

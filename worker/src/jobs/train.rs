@@ -56,6 +56,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Ou
             threads: cx.threads,
             loaders: swath_train::LOADERS,
             cache: PathBuf::from(&cx.cache),
+            chip_cache: swath_train::CHIP_CACHE,
             mirror: None,
         },
     };

@@ -25,12 +25,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut job = squares::job(folder.path(), &runtime, spec, (chips, 0, edge as u32));
     job.machine.threads = threads as u32;
     // The first step loads the engine's kernels; the last one's end is not seen.
-    let mut seen: Vec<(f64, std::time::Instant)> = Vec::new();
+    let (mut seen, mut waiting) = (Vec::<(f64, std::time::Instant)>::new(), 0.0);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     train(
         &job,
         Gang::alone(),
-        &mut |_| seen.push((cpu_s(), std::time::Instant::now())),
+        &mut |now| {
+            seen.push((cpu_s(), std::time::Instant::now()));
+            waiting = now.waiting;
+        },
         &CancellationToken::new(),
     )?;
     let (Some(first), Some(last)) = (seen.first(), seen.last()) else {
@@ -42,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "name": format!("train/{architecture}/{edge}px-x{}/{threads}-threads", job.spec.batch),
         "value": samples / cpu_s, "unit": "samples/CPU s", "cpu_s_per_sample": cpu_s / samples,
         "wall_s": (last.1 - first.1).as_secs_f64(), "samples": samples, "load": load.split(' ').next(),
-        "rss_mib": usage().ru_maxrss as f64 / 1024.0,
+        "waiting": waiting, "rss_mib": usage().ru_maxrss as f64 / 1024.0,
     });
     println!("{line}");
     Ok(())

@@ -1,15 +1,19 @@
 //! The chips of a training: checked from the shards' indexes before any is fetched, then fetched batch by
 //! batch by their ranges.
 
+use std::sync::Arc;
+
 use sha2::{Digest as _, Sha256};
 use swath_model::Batch;
 use swath_proto::train::TrainSpec;
-use swath_shard::{Entry, Index, Shape, chip::IGNORED, read_chip};
+use swath_shard::{Entry, Index, Shape, chip::IGNORED};
 
 use crate::{
     augment::{Change, append},
+    cache::Cache,
     error::{Result, TrainError},
     store::Store,
+    unread::Unread,
 };
 
 /// A shard in the store.
@@ -24,7 +28,10 @@ pub struct Shard {
 #[derive(Clone)]
 pub(crate) struct Chips<'a> {
     spec: &'a TrainSpec,
-    chips: Vec<(&'a str, &'a Entry)>,
+    pub(crate) chips: Vec<(&'a str, &'a Entry)>,
+    /// Without one, all are fetched each time.
+    pub(crate) cache: Option<Arc<Cache>>,
+    pub(crate) unread: Arc<Unread>,
 }
 
 impl<'a> Chips<'a> {
@@ -32,7 +39,9 @@ impl<'a> Chips<'a> {
         let all = shards
             .iter()
             .flat_map(|shard| shard.index.chips().iter().map(|entry| (shard.key.as_str(), entry)));
-        let chips = Self { spec, chips: all.collect() };
+        let chips: Vec<_> = all.collect();
+        let unread = Arc::new(Unread::new(spec.bad_chips, chips.len()));
+        let chips = Self { spec, chips, cache: None, unread };
         for (key, entry) in &chips.chips {
             chips.check(entry).map_err(|error| error.at(format!("{key}: chip {}", entry.key())))?;
         }
@@ -119,30 +128,27 @@ impl<'a> Chips<'a> {
         Ok(())
     }
 
-    /// Fetches some chips, each changed.
+    /// Some chips, each changed. Of one that is left out, every pixel is ignored.
     pub(crate) fn batch(&self, store: &Store, which: &[(usize, Change)]) -> Result<Batch> {
         let Some(Shape { width, height, bands, .. }) = self.shape() else {
             return Err(TrainError::config("there are no chips"));
         };
-        let pixels = which.len() * width as usize * height as usize;
+        let chip_px = width as usize * height as usize;
+        let pixels = which.len() * chip_px;
         let mut batch = Batch {
             width,
             height,
             pixels: Vec::with_capacity(pixels * bands as usize),
             labels: Vec::with_capacity(pixels),
         };
-        let ranges: Vec<_> = which
-            .iter()
-            .map(|&(number, _)| {
-                let (key, entry) = self.chips[number];
-                (key, entry.range())
-            })
-            .collect();
-        for (&(number, ref change), bytes) in which.iter().zip(store.read_all(&ranges)?) {
-            let (key, entry) = self.chips[number];
-            let chip = read_chip(&bytes, entry)
-                .map_err(|error| TrainError::data(format!("{key}: {error}: {}", error.source)))?;
-            append(&chip, change, self.spec, &mut batch);
+        let numbers: Vec<usize> = which.iter().map(|(number, _)| *number).collect();
+        for ((_, change), chip) in which.iter().zip(self.fetch(store, &numbers)?) {
+            if let Some(chip) = chip {
+                append(&chip, change, self.spec, &mut batch);
+            } else {
+                batch.pixels.resize(batch.pixels.len() + chip_px * bands as usize, 0.0);
+                batch.labels.resize(batch.labels.len() + chip_px, IGNORED);
+            }
         }
         Ok(batch)
     }

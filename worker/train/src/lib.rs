@@ -3,8 +3,9 @@
 //!
 //! Read [`mod@train`] first: it is the loop; [`validate`] is what comes after each epoch. [`data`] are the chips,
 //! checked from their indexes; [`samples`] and [`oversample`] say which an epoch takes, [`order`] is how all is drawn,
-//! [`schedule`] the learning rate, [`sample`] and [`augment`] what the network is given of a chip, each a pure function;
-//! [`ahead`] fetches and decodes beside the computing. [`checkpoint`] is what is needed to go on, [`saver`] writes it
+//! [`schedule`] the learning rate, [`sample`] and [`augment`] what the network is given of a chip ([`turned`]), each a
+//! pure function; [`ahead`] fetches and decodes beside the computing: [`fetch`] from the store, or from the [`cache`], and
+//! [`unread`] is what becomes of chips that can't be. [`checkpoint`] is what is needed to go on, [`saver`] writes it
 //! beside the steps, [`shelf`] says which of several; [`suspect`] looks for the chip whose loss is no number;
 //! [`mod@progress`], [`log`] and [`pictures`] (drawn by [`sheet`]) are what people look at, [`events`] for TensorBoard.
 //! [`mod@backbone`] fetches encoders that others trained. [`gang`] is how several processes do it together. [`int8`]
@@ -13,13 +14,16 @@
 mod ahead;
 mod augment;
 mod backbone;
+mod cache;
 mod checkpoint;
 mod data;
 mod error;
 mod events;
+mod fetch;
 mod finished;
 pub mod gang;
 mod int8;
+mod loader;
 mod log;
 mod order;
 mod oversample;
@@ -34,6 +38,8 @@ mod shelf;
 mod store;
 mod suspect;
 mod train;
+mod turned;
+mod unread;
 mod validate;
 
 #[cfg(test)]
@@ -47,8 +53,9 @@ pub use data::Shard;
 pub use error::{Kind, Result, TrainError};
 pub use finished::Finished;
 pub use int8::Calibrated;
+pub use loader::load_epoch;
 pub use log::Row;
 pub use progress::Progress;
 pub use shelf::CHECKPOINTS;
 pub use store::Store;
-pub use train::{Job, LOADERS, Machine, Outcome, PASSING, most_ranks, train};
+pub use train::{CHIP_CACHE, Job, LOADERS, Machine, Outcome, PASSING, most_ranks, train};

@@ -1,9 +1,12 @@
 //! How far a training has come, and how long it will go on.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use swath_model::Batch;
 use swath_proto::learn::Training;
+
+use crate::error::Result;
 
 /// Epochs count from 1; `step` is what is done of `steps` in this phase of it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +23,8 @@ pub struct Progress {
     /// On the validation chips, after the epoch before this one.
     pub mean_iou: Option<f64>,
     pub samples_per_s: f64,
+    /// The share of this phase's time so far in which the next batch was waited for.
+    pub waiting: f64,
     /// To the end of the last epoch.
     pub eta_s: Option<f64>,
 }
@@ -65,24 +70,44 @@ pub(crate) struct Teller<'a> {
     course: Course,
     train: Pace,
     validate: Pace,
+    validates: bool,
     pub(crate) mean_iou: Option<f64>,
 }
 
 impl<'a> Teller<'a> {
     pub(crate) fn new(tell: &'a mut dyn FnMut(Progress), course: Course, mean_iou: Option<f64>) -> Self {
-        Self { tell, course, train: Pace::default(), validate: Pace::default(), mean_iou }
+        let (train, validate) = <(Pace, Pace)>::default();
+        Self { tell, course, train, validate, validates: false, mean_iou }
     }
 
     /// A phase of an epoch begins.
     pub(crate) fn begin(&mut self, validates: bool) {
-        let pace = if validates { &mut self.validate } else { &mut self.train };
-        pace.begin(Instant::now());
+        self.validates = validates;
+        self.pace().begin(Instant::now());
+    }
+
+    fn pace(&mut self) -> &mut Pace {
+        if self.validates { &mut self.validate } else { &mut self.train }
+    }
+
+    /// The next batch, and how long it took to come.
+    pub(crate) fn wait(&mut self, next: &mut dyn FnMut() -> Result<Batch>) -> Result<Batch> {
+        let began = Instant::now();
+        let batch = next();
+        self.pace().waited += began.elapsed();
+        batch
+    }
+
+    /// For the log: whether the rank computes or waits for its chips.
+    pub(crate) fn tell_waiting(&mut self, rank: u32) {
+        let waiting = self.pace().waiting(Instant::now());
+        tracing::info!(rank, waiting, "the share of the epoch's time that went into waiting for chips");
     }
 
     pub(crate) fn stepped(&mut self, point: Point) {
-        let pace = if point.validates { &mut self.validate } else { &mut self.train };
-        pace.stepped(Instant::now());
-        let (course, step_s) = (self.course, pace.step_s);
+        let (now, course, pace) = (Instant::now(), self.course, self.pace());
+        pace.stepped(now);
+        let (step_s, waiting) = (pace.step_s, pace.waiting(now));
         (self.tell)(Progress {
             epoch: point.epoch + 1,
             epochs: course.epochs,
@@ -93,6 +118,7 @@ impl<'a> Teller<'a> {
             loss: point.loss,
             mean_iou: self.mean_iou,
             samples_per_s: step_s.map_or(0.0, |step_s| f64::from(course.batch) / step_s.max(1e-9)),
+            waiting,
             eta_s: eta_s(course, point, self.train.step_s, self.validate.step_s),
         });
     }
@@ -121,11 +147,17 @@ struct Pace {
     first: Option<Instant>,
     n: u32,
     step_s: Option<f64>,
+    waited: Duration,
 }
 
 impl Pace {
     fn begin(&mut self, now: Instant) {
         *self = Self { began: Some(now), step_s: self.step_s, ..Self::default() };
+    }
+
+    fn waiting(&self, now: Instant) -> f64 {
+        let all = self.began.map_or(Duration::ZERO, |began| now.duration_since(began));
+        self.waited.as_secs_f64() / all.as_secs_f64().max(1e-9)
     }
 
     fn stepped(&mut self, now: Instant) {
@@ -141,8 +173,6 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const COURSE: Course = Course { epochs: 3, steps: 10, validation_steps: 4, batch: 8 };
@@ -175,5 +205,18 @@ mod tests {
         pace.begin(after(100));
         pace.stepped(after(130));
         assert_eq!(pace.step_s, Some(2.0), "the phase before it still tells more");
+    }
+
+    #[test]
+    fn waiting_is_a_share_of_the_phase_and_begins_anew_with_it() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut pace = Pace::default();
+        pace.begin(start);
+        pace.waited += Duration::from_secs(3);
+        pace.waited += Duration::from_secs(2);
+        assert_eq!((pace.waiting(after(10)), pace.waiting(after(20))), (0.5, 0.25));
+        pace.begin(after(20));
+        assert_eq!(pace.waiting(after(30)), 0.0);
     }
 }

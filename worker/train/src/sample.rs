@@ -3,60 +3,32 @@
 use swath_proto::train::Normalize;
 use swath_shard::{Chip, SampleType, chip::IGNORED};
 
-use crate::order::Turn;
-
-/// Which pixel of the chip comes next, when the turned one is read row by row.
-struct Walk {
-    width: usize,
-    height: usize,
-    start: isize,
-    row: isize,
-    col: isize,
-}
-
-impl Walk {
-    fn new(width: usize, height: usize, turn: Turn) -> Self {
-        let (w, h) = (width as isize, height as isize);
-        let (start, row, col) = match turn.right_angles % 4 {
-            0 => (0, w, 1),
-            1 => (w - 1, -1, w),
-            2 => (h * w - 1, -w, -1),
-            _ => ((h - 1) * w, 1, -w),
-        };
-        let (width, height) = if turn.right_angles % 2 == 1 { (height, width) } else { (width, height) };
-        let mut walk = Self { width, height, start, row, col };
-        if turn.hflip {
-            (walk.start, walk.col) = (walk.start + walk.col * (width as isize - 1), -walk.col);
-        }
-        if turn.vflip {
-            (walk.start, walk.row) = (walk.start + walk.row * (height as isize - 1), -walk.row);
-        }
-        walk
-    }
-
-    fn pixels(&self) -> impl Iterator<Item = usize> {
-        let Self { start, row, col, .. } = *self;
-        (0..self.height as isize).flat_map(move |r| {
-            let begin = start + r * row;
-            (0..self.width as isize).map(move |c| (begin + c * col) as usize)
-        })
-    }
-}
+use crate::{order::Turn, turned::rows};
 
 /// Appends a chip's samples to those of a batch: bands side by side, from 0 to 1 before `normalize`
 /// where samples are `uint8` or `uint16`.
 pub(crate) fn append_pixels(chip: &Chip, turn: Turn, normalize: Option<&Normalize>, into: &mut Vec<f32>) {
     let (shape, bytes) = (chip.image.shape(), chip.image.bytes());
-    let walk = Walk::new(shape.width as usize, shape.height as usize, turn);
-    let (bands, from) = (shape.bands as usize, into.len());
+    let size = (shape.width as usize, shape.height as usize);
+    let pixel_len = shape.bands as usize * shape.samples.width() as usize;
+    // Of a whole row, so that many numbers are computed at once whatever the number of bands.
+    let longest = size.0.max(size.1) * shape.bands as usize;
+    let of_row = |numbers: &[f32]| numbers.iter().copied().cycle().take(longest).collect::<Vec<f32>>();
+    let norms = normalize.map(|Normalize { mean, std }| (of_row(mean), of_row(std)));
     macro_rules! numbers {
-        ($type:ty, $scale:expr) => {{
-            let (samples, _) = bytes.as_chunks::<{ size_of::<$type>() }>();
-            for pixel in walk.pixels() {
-                let pixel = &samples[pixel * bands..][..bands];
-                into.extend(pixel.iter().map(|sample| <$type>::from_le_bytes(*sample) as f32 * $scale));
-            }
-        }};
+        ($type:ty, $scale:expr) => {
+            rows(bytes, pixel_len, size, turn, &mut |row| {
+                let samples = row.as_chunks::<{ size_of::<$type>() }>().0.iter();
+                let scaled = samples.map(|sample| <$type>::from_le_bytes(*sample) as f32 * $scale);
+                match &norms {
+                    None => into.extend(scaled),
+                    Some((mean, std)) => {
+                        let normed = scaled.zip(mean).zip(std);
+                        into.extend(normed.map(|((sample, mean), std)| (sample - mean) / std));
+                    }
+                }
+            })
+        };
     }
     match shape.samples {
         SampleType::Uint8 => numbers!(u8, (1.0 / 255.0)),
@@ -70,22 +42,15 @@ pub(crate) fn append_pixels(chip: &Chip, turn: Turn, normalize: Option<&Normaliz
         SampleType::Float32 => numbers!(f32, 1.0),
         SampleType::Float64 => numbers!(f64, 1.0),
     }
-    if let Some(Normalize { mean, std }) = normalize {
-        for pixel in into[from..].chunks_exact_mut(bands) {
-            for ((sample, mean), std) in pixel.iter_mut().zip(mean).zip(std) {
-                *sample = (*sample - mean) / std;
-            }
-        }
-    }
 }
 
 pub(crate) fn append_labels(chip: &Chip, turn: Turn, ignored: Option<u8>, into: &mut Vec<u8>) {
-    let shape = chip.image.shape();
-    let walk = Walk::new(shape.width as usize, shape.height as usize, turn);
-    into.extend(walk.pixels().map(|pixel| match chip.labels[pixel] {
-        label if Some(label) == ignored => IGNORED,
-        label => label,
-    }));
+    let (shape, from) = (chip.image.shape(), into.len());
+    let size = (shape.width as usize, shape.height as usize);
+    rows(&chip.labels, 1, size, turn, &mut |row| into.extend_from_slice(row));
+    if let Some(ignored) = ignored {
+        into[from..].iter_mut().for_each(|label| *label = if *label == ignored { IGNORED } else { *label });
+    }
 }
 
 #[cfg(test)]
@@ -148,5 +113,26 @@ mod tests {
         assert_eq!(values(&floats, Some(normalize)), [-4.25, 1.0]);
         let signed = wide(SampleType::Int16, &[0xff, 0xff, 1, 1]);
         assert_eq!(values(&signed, None), [-1.0, 257.0]);
+    }
+    #[test]
+    fn bands_are_normed_by_their_own_numbers_however_the_chip_is_turned() {
+        let shape = Shape::new(SizePx::new(3, 2), 2, SampleType::Uint8);
+        let image = Image::new(shape, (0..12).map(|byte| byte * 21).collect()).unwrap();
+        let plain = chip((3, 2), SampleType::Uint8, vec![0; 6]);
+        let chip = Chip { image, ..plain };
+        let normalize = Normalize { mean: vec![0.1, 0.7], std: vec![0.3, 1.1] };
+        for right_angles in 0..4 {
+            let turn = Turn { right_angles, hflip: true, vflip: false };
+            let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+            append_pixels(&chip, turn, Some(&normalize), &mut pixels);
+            append_labels(&chip, turn, None, &mut labels);
+            for (pixel, label) in pixels.chunks_exact(2).zip(labels) {
+                for (band, found) in pixel.iter().enumerate() {
+                    let sample = f32::from((2 * label + band as u8) * 21) * (1.0 / 255.0);
+                    let wanted = (sample - normalize.mean[band]) / normalize.std[band];
+                    assert_eq!(found.to_bits(), wanted.to_bits(), "{turn:?}");
+                }
+            }
+        }
     }
 }

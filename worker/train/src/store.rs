@@ -3,14 +3,17 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use swath_backends::{
     Kind,
-    blobs::{SharedBlobs, ranges::read_all},
+    blobs::{Meta, SharedBlobs, ranges::read_all},
 };
 use tokio::runtime::Handle;
 
 use crate::error::Result;
+
+/// Objects that are looked at side by side.
+const LOOKS: usize = 16;
 
 #[derive(Clone)]
 pub struct Store {
@@ -42,6 +45,20 @@ impl Store {
         // Some list on threads of the runtime.
         let listed = async { self.blobs.list(prefix).map_ok(|object| object.key).try_collect().await };
         Ok(self.runtime.block_on(listed)?)
+    }
+
+    /// What there is under each of these keys, in their order.
+    pub(crate) fn look(&self, keys: impl IntoIterator<Item = String>) -> Result<Vec<Option<Meta>>> {
+        let looks = keys.into_iter().map(|key| {
+            let blobs = self.blobs.clone();
+            async move { blobs.head(&key).await }
+        });
+        Ok(self.runtime.block_on(futures::stream::iter(looks).buffered(LOOKS).try_collect())?)
+    }
+
+    /// Where other programs find it.
+    pub(crate) fn uri(&self, key: &str) -> String {
+        self.blobs.uri(key)
     }
 
     pub(crate) fn exists(&self, key: &str) -> Result<bool> {

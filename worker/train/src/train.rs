@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use swath_geo::confusion::Confusion;
-use swath_model::{Gang, Learner, Loss, Overlap, Setup, Start};
+use swath_model::{Batch, Gang, Learner, Loss, Overlap, Setup, Start};
 use swath_proto::{
     ids::Digest,
     keys,
@@ -27,6 +27,7 @@ use crate::{
     data::{Chips, Shard},
     error::{Kind, Result, TrainError},
     finished::{self, FINISHED, Finished},
+    loader::look_at_shards,
     log::{Log, Row},
     order::dropout_seed,
     progress::{Course, Point, Progress, Teller},
@@ -50,6 +51,8 @@ pub struct Job {
 
 /// Threads that fetch and decode beside the one that computes.
 pub const LOADERS: u32 = 2;
+/// Bytes of chips that a training keeps on disk.
+pub const CHIP_CACHE: u64 = 20 << 30;
 
 /// What changes how fast it goes, and no result beyond rounding.
 #[derive(Clone, Debug)]
@@ -58,8 +61,10 @@ pub struct Machine {
     pub threads: u32,
     /// Threads that fetch and decode; each holds one batch.
     pub loaders: u32,
-    /// Where encoders that were fetched are kept.
+    /// Where encoders and chips that were fetched are kept.
     pub cache: PathBuf,
+    /// Bytes of chips that are kept there, decoded.
+    pub chip_cache: u64,
     /// Where to fetch them from, if not from where the environment or torchvision says.
     pub mirror: Option<String>,
 }
@@ -147,17 +152,31 @@ pub(crate) struct Run<'a> {
     stop: &'a CancellationToken,
     pub(crate) train: Chips<'a>,
     pub(crate) validation: Chips<'a>,
-    steps_per_epoch: u64,
+    pub(crate) steps_per_epoch: u64,
     /// Names all that decides what comes out.
     pub(crate) digest: Digest,
 }
 
+/// A rank's samples of each step of an epoch.
+pub(crate) struct Share {
+    epoch: u32,
+    order: Vec<usize>,
+    batch: usize,
+    ours: Range<usize>,
+}
+
+impl Share {
+    fn of(&self, step: u64) -> &[usize] {
+        &self.order[step as usize * self.batch..][self.ours.clone()]
+    }
+}
+
 impl<'a> Run<'a> {
-    fn new(job: &'a Job, stop: &'a CancellationToken, gang: &Gang) -> Result<Self> {
+    pub(crate) fn new(job: &'a Job, stop: &'a CancellationToken, gang: &Gang) -> Result<Self> {
         let all = Chips::new(&job.spec, &job.train)?;
         let most_ranks = most_ranks(&job.spec, all.len());
-        let train = all.subset();
-        let validation =
+        let mut train = all.subset();
+        let mut validation =
             if job.spec.overfits() { train.clone() } else { Chips::new(&job.spec, &job.validation)? };
         if !train.teach() {
             return Err(TrainError::config(
@@ -182,6 +201,10 @@ impl<'a> Run<'a> {
             return Err(TrainError::config(
                 "balanced = true: who counts the pixels of chips gives class_weights",
             ));
+        }
+        look_at_shards(job, &mut train, &mut validation)?;
+        if job.spec.overfits() {
+            validation.cache.clone_from(&train.cache);
         }
         let spec = TrainSpec { checkpoint: Checkpoint::default(), ..job.spec.clone() };
         let spec = serde_json::to_vec(&spec).map_err(|error| TrainError::config(error.to_string()))?;
@@ -284,19 +307,13 @@ impl<'a> Run<'a> {
         teller: &mut Teller<'_>,
         saver: &mut Saver,
     ) -> Result<bool> {
-        let Job { spec, store, machine, .. } = self.job;
+        let Job { spec, machine, .. } = self.job;
         let epoch = position.epoch;
-        let order = self.train.order(epoch);
-        let batch = batch_size(spec, self.train.len());
-        let ours = part(batch, learner.gang());
-        let samples = |step: u64| &order[step as usize * batch..][ours.clone()];
-        let load = |step: u64| {
-            let changed = samples(step).iter().map(|&sample| self.train.sample(epoch, sample));
-            self.train.batch(store, &changed.collect::<Vec<_>>())
-        };
+        let share = self.share(epoch, learner.gang());
+        let load = |step| self.load(&share, step);
         let first = position.step;
         teller.begin(false);
-        ahead(machine.loaders, first..self.steps_per_epoch, load, |next| {
+        let is_whole = ahead(machine.loaders, first..self.steps_per_epoch, load, |next| {
             for step in first..self.steps_per_epoch {
                 let agreed = self.agree(learner.gang(), saver.is_late())?;
                 if agreed.stop {
@@ -304,14 +321,14 @@ impl<'a> Run<'a> {
                 }
                 let all_steps = u64::from(epoch) * self.steps_per_epoch + step;
                 let rate = learning_rate(spec, self.steps_per_epoch, all_steps);
-                let batch = next()?;
+                let batch = teller.wait(next)?;
                 let stepped =
                     learner.step(&batch, rate, dropout_seed(spec.seed, all_steps, learner.gang().rank()));
                 let place = || format!("epoch {}, step {}", epoch + 1, step + 1);
                 let mut loss = position.loss();
                 loss += stepped.map_err(|error| {
                     let name = |&sample: &usize| self.train.name(self.train.sample(epoch, sample).0);
-                    let names: Vec<_> = samples(step).iter().map(name).collect();
+                    let names: Vec<_> = share.of(step).iter().map(name).collect();
                     suspect::of_step(error, &place(), learner, (&batch, &names), saver)
                 })?;
                 position.set_loss(loss);
@@ -324,8 +341,24 @@ impl<'a> Run<'a> {
                     saver.save(learner, position, true, false)?;
                 }
             }
-            Ok(true)
-        })
+            Ok::<_, TrainError>(true)
+        })?;
+        teller.tell_waiting(learner.gang().rank());
+        if is_whole {
+            self.train.unread.end_epoch(learner.gang())?;
+        }
+        Ok(is_whole)
+    }
+
+    /// What this rank takes of an epoch.
+    pub(crate) fn share(&self, epoch: u32, gang: &Gang) -> Share {
+        let batch = batch_size(&self.job.spec, self.train.len());
+        Share { epoch, order: self.train.order(epoch), batch, ours: part(batch, gang) }
+    }
+
+    pub(crate) fn load(&self, share: &Share, step: u64) -> Result<Batch> {
+        let changed = share.of(step).iter().map(|&sample| self.train.sample(share.epoch, sample));
+        self.train.batch(&self.job.store, &changed.collect::<Vec<_>>())
     }
 
     /// After its last epoch, or when nothing has become better for longer than anybody wants to wait.

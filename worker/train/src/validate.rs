@@ -46,7 +46,7 @@ impl Run<'_> {
                 if round == ours {
                     continue;
                 }
-                let batch = next()?;
+                let batch = teller.wait(next)?;
                 let evaluated = learner.evaluate(&batch);
                 let place = || format!("validation after epoch {}", position.epoch + 1);
                 let (of_batch, classes) = evaluated.map_err(|error| {
@@ -63,6 +63,7 @@ impl Run<'_> {
         if !is_whole {
             return Ok(None);
         }
+        self.validation.unread.end_epoch(gang)?;
         let mut sums = vec![loss.sum, loss.weight, table.ignored() as f64];
         // They are whole numbers that a double holds: a table counts 2^53 pixels at most.
         sums.extend(table.counts().iter().map(|&count| count as f64));

@@ -19,7 +19,7 @@ use super::{
     seat::Seat,
     words::{Voice, Word},
 };
-use crate::{Job, LOADERS, Machine, Outcome, Result, TrainError, store::Store};
+use crate::{CHIP_CACHE, Job, LOADERS, Machine, Outcome, Result, TrainError, store::Store};
 
 /// What this process is to do, and with what.
 pub struct Rank {
@@ -104,7 +104,7 @@ fn learn(
         voice.say(&Word::Opened(port));
     })?;
     has_met.store(true, Ordering::Release);
-    let machine = Machine { threads, loaders: LOADERS, cache, mirror: None };
+    let machine = Machine { threads, loaders: LOADERS, cache, chip_cache: CHIP_CACHE, mirror: None };
     let job = Job { spec: file.train, train, validation, store, output: file.output, machine };
     let mut tell = |progress| {
         voice.say(&Word::Progress(progress));

@@ -69,6 +69,6 @@ pub fn job(
         validation: vec![held_out],
         store: Store::new(Arc::new(folder), runtime.handle().clone()),
         output: "training/".into(),
-        machine: Machine { threads: 1, loaders: 2, cache: root.join("cache"), mirror: None },
+        machine: Machine { threads: 1, loaders: 2, cache: root.join("cache"), chip_cache: 0, mirror: None },
     }
 }
