@@ -20,6 +20,7 @@ use crate::{
 
 /// The embedded ledger's file.
 const LEDGER: &str = "ledger.db";
+const REDIS_PORT: u16 = 6379;
 
 #[derive(Clone)]
 pub struct Urls {
@@ -124,6 +125,12 @@ pub async fn open_ledger(ledger: &str, root: &str) -> Result<Arc<dyn Ledger>> {
         "redis" | "rediss" => Err(left_out("ledger", ledger)),
         _ => Err(wrong("ledger", ledger, choices)),
     }
+}
+
+/// Host and port of the ledger's server; none of a file.
+pub fn ledger_server(ledger: &str) -> Option<(String, u16)> {
+    let url = Url::parse(ledger).ok()?;
+    Some((url.host_str()?.trim_matches(['[', ']']).to_owned(), url.port().unwrap_or(REDIS_PORT)))
 }
 
 /// For those who only look: none where no file of the embedded ledger has been made yet.

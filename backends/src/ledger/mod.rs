@@ -101,6 +101,15 @@ pub trait Ledger: Send + Sync {
     /// Gives up an office.
     async fn resign(&self, office: &str, holder: &WorkerId) -> Result<()>;
 
+    /// Says to a group that `member` is there for `lease`, and `words` of its own in the place of those before.
+    async fn announce(&self, group: &str, member: &WorkerId, words: &str, lease: Duration) -> Result<()>;
+
+    /// Who is there now, and with what words; in the order of their names.
+    async fn announced(&self, group: &str) -> Result<Vec<(WorkerId, String)>>;
+
+    /// Is not there any more.
+    async fn withdraw(&self, group: &str, member: &WorkerId) -> Result<()>;
+
     /// Nobody serves the run any more: all about it may be forgotten `after` so long, unless its gate is set before.
     async fn retire(&self, run: &RunId, after: Duration) -> Result<()>;
 

@@ -53,6 +53,13 @@ async fn local_twins_need_a_folder_and_say_so() {
     }
 }
 
+#[test]
+fn a_server_has_a_host_and_a_file_has_none() {
+    assert_eq!(ledger_server("local:"), None);
+    assert_eq!(ledger_server("redis://:secret@cache.internal"), Some(("cache.internal".into(), 6379)));
+    assert_eq!(ledger_server("rediss://user:secret@[::1]:7000/2"), Some(("::1".into(), 7000)));
+}
+
 #[tokio::test]
 async fn no_password_is_ever_shown() {
     for (url, shown) in [

@@ -1,6 +1,7 @@
 //! How workers work: told to one that is started by itself, or with a command that starts its own.
 
 use clap::{Args as ClapArgs, ValueEnum};
+use swath_backends::notices::Ask;
 
 #[derive(Debug, ClapArgs)]
 pub struct WorkerArgs {
@@ -25,6 +26,16 @@ pub enum SpotNotices {
     Auto,
     Always,
     Never,
+}
+
+impl From<SpotNotices> for Ask {
+    fn from(word: SpotNotices) -> Self {
+        match word {
+            SpotNotices::Auto => Self::Auto,
+            SpotNotices::Always => Self::Always,
+            SpotNotices::Never => Self::Never,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -88,7 +88,7 @@ pub enum Outcome {
 
 /// Trains, or goes on with what was begun, as one rank of a gang. For a thread of its own, in a process that has called
 /// `swath_model::init_process`. When `stop` of any rank is cancelled, a checkpoint is written after the step. Of
-/// several ranks, the first alone writes and tells of progress.
+/// several ranks, the first alone writes.
 pub fn train(
     job: &Job,
     gang: Gang,
@@ -96,15 +96,14 @@ pub fn train(
     stop: &CancellationToken,
 ) -> Result<Outcome> {
     job.spec.check().map_err(|error| TrainError::config(error.to_string()))?;
-    let (leads, mut silent) = (gang.leads(), |_| {});
+    let leads = gang.leads();
     let run = Run::new(job, stop, &gang)?;
     if let Some(outcome) = run.finished_before(&gang)? {
         return Ok(outcome);
     }
     let (mut learner, mut position, mut saver) = run.begin(gang)?;
     let mut log = if leads { run.log()? } else { Log::new(job.spec.classes) };
-    let tell = if leads { progress } else { &mut silent };
-    let mut teller = Teller::new(tell, run.course(), log.mean_iou(position.epoch));
+    let mut teller = Teller::new(progress, run.course(), log.mean_iou(position.epoch));
     if leads && position.is_begin() {
         run.picture_first_batch()?;
     }

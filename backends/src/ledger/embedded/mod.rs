@@ -1,9 +1,10 @@
 //! The ledger of one machine: tables in a file, shared by all processes. What a verb does in its transaction
-//! stands in [`holds`], [`ends`] and [`history`], of the short ones here.
+//! stands in [`holds`], [`ends`], [`history`] and [`members`], of the short ones here.
 
 mod ends;
 mod history;
 mod holds;
+mod members;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -181,6 +182,23 @@ impl Ledger for EmbeddedLedger {
                 .map(drop)
         };
         self.file.run("resigning", resign).await
+    }
+
+    async fn announce(&self, group: &str, member: &WorkerId, words: &str, lease: Duration) -> Result<()> {
+        let (group, member, words) = (group.to_owned(), member.clone(), words.to_owned());
+        let announce = move |db: &Db<'_>| members::announce(db, &group, &member, &words, lease);
+        self.file.run("announcing a member", announce).await
+    }
+
+    async fn announced(&self, group: &str) -> Result<Vec<(WorkerId, String)>> {
+        let group = group.to_owned();
+        self.file.run("listing members", move |db: &Db<'_>| members::announced(db, &group)).await
+    }
+
+    async fn withdraw(&self, group: &str, member: &WorkerId) -> Result<()> {
+        let (group, member) = (group.to_owned(), member.clone());
+        let withdraw = move |db: &Db<'_>| members::withdraw(db, &group, &member);
+        self.file.run("withdrawing a member", withdraw).await
     }
 
     /// Does nothing: it lies on a disk, beside far larger things, and goes with them.

@@ -31,6 +31,9 @@ pub(super) const SCHEMA: &str = "
     -- Items that a second worker may work on beside their holder; who does.
     CREATE TABLE IF NOT EXISTS beside (run TEXT, place TEXT, worker TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (run, place)) WITHOUT ROWID;
+    -- Who is there, of groups of those who look for each other.
+    CREATE TABLE IF NOT EXISTS member (circle TEXT, name TEXT, words TEXT NOT NULL, until_ms INTEGER NOT NULL,
+        PRIMARY KEY (circle, name)) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS office (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL)
         WITHOUT ROWID;
 ";

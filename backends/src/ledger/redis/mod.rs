@@ -63,6 +63,8 @@ struct Scripts {
     forget: Script,
     lead: Script,
     resign: Script,
+    announce: Script,
+    announced: Script,
 }
 
 impl Scripts {
@@ -87,6 +89,8 @@ impl Scripts {
             forget: of_run(include_str!("forget.lua")),
             lead: Script::new(include_str!("lead.lua")),
             resign: Script::new(include_str!("resign.lua")),
+            announce: Script::new(include_str!("announce.lua")),
+            announced: Script::new(include_str!("announced.lua")),
         }
     }
 }
@@ -114,6 +118,10 @@ impl RedisLedger {
 
 fn of_run<'a>(script: &'a Script, run: &RunId) -> ScriptInvocation<'a> {
     script.key(format!("swath:{{{run}}}:"))
+}
+
+fn members(group: &str) -> String {
+    format!("swath:members:{group}")
 }
 
 /// A place as the scripts want it: its name, the name of its bitmap, its bit.
@@ -336,6 +344,27 @@ impl Ledger for RedisLedger {
         let mut script = self.scripts.resign.key(format!("swath:office:{office}"));
         script.arg(holder.as_str());
         self.call("resigning", &script).await
+    }
+
+    async fn announce(&self, group: &str, member: &WorkerId, words: &str, lease: Duration) -> Result<()> {
+        let mut script = self.scripts.announce.key(members(group));
+        script.arg(member.as_str()).arg(words).arg(millis(lease));
+        self.call("announcing a member", &script).await
+    }
+
+    async fn announced(&self, group: &str) -> Result<Vec<(WorkerId, String)>> {
+        let script = self.scripts.announced.key(members(group));
+        let found: BTreeMap<String, String> = self.call("listing members", &script).await?;
+        found.into_iter().map(|(name, words)| Ok((parse(&name)?, words))).collect()
+    }
+
+    async fn withdraw(&self, group: &str, member: &WorkerId) -> Result<()> {
+        let mut connection = self.connection.clone();
+        let withdraw = redis::cmd("HDEL").arg(members(group)).arg(member.as_str()).to_owned();
+        withdraw
+            .query_async(&mut connection)
+            .await
+            .map_err(|error| failed("withdrawing a member in Redis", error))
     }
 
     async fn retire(&self, run: &RunId, after: Duration) -> Result<()> {

@@ -1,5 +1,7 @@
 //! `swath train`: one rank of a training where its environment says so, as torchrun does; else a supervisor, and a
-//! process for each rank under it.
+//! process for each rank under it, alone or with those of other machines.
+
+use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::Context as _;
 use swath::{
@@ -11,11 +13,17 @@ use swath::{
     say,
     signals::stop_on_signals,
 };
-use swath_backends::open::open_blobs;
+use swath_backends::{
+    notices::Notices,
+    open::{ledger_server, open_blobs, open_ledger},
+};
 use swath_proto::learn::Training;
 use swath_train::{
     Finished, Outcome, Progress, Store,
-    gang::{Rank, Ranks, Seat, TrainFile, leave, rank_command, say_failed, supervise, work},
+    gang::{
+        Joining, Rank, Ranks, Seat, TrainFile, address_towards, leave, rank_command, say_failed, supervise,
+        supervise_together, work,
+    },
 };
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -24,16 +32,29 @@ pub(crate) fn run(args: &TrainArgs, doors: &DoorArgs, format: LogFormat) -> anyh
     logging::start(format, "warn");
     swath_model::init_process();
     let file = TrainFile::read(&args.file).map_err(|error| Usage(error.to_string()))?;
-    let seat = Seat::from_environment().map_err(|error| Usage(error.to_string()))?;
+    let seat = match &args.gang {
+        // Whatever AWS Batch says of its nodes.
+        Some(_) => None,
+        None => Seat::from_environment().map_err(|error| Usage(error.to_string()))?,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (stop, handle) = (runtime.block_on(async { stop_on_signals() })?, runtime.handle().clone());
+    if let Some(notices) = Notices::open(args.spot_notices.into())? {
+        let stop = stop.clone();
+        handle.spawn(async move {
+            let notice = notices.next().await;
+            tracing::warn!("{notice}; leaving at a checkpoint");
+            stop.cancel();
+        });
+    }
     match seat {
         Some(_) if args.ranks > 1 => Err(Usage(
-            "--ranks: RANK is set, so this process is one of several: leave one of both out".into(),
+            "--ranks: RANK or AWS Batch's variables are set, so this process is one of several: leave one of both out"
+                .into(),
         )
         .into()),
         Some(seat) => one(file, seat, args, (doors, &handle), &stop),
-        None => all(&file, args, doors, &stop),
+        None => all(&file, args, (doors, &handle), &stop),
     }
 }
 
@@ -66,14 +87,29 @@ fn one(
 fn all(
     file: &TrainFile,
     args: &TrainArgs,
-    doors: &DoorArgs,
+    (doors, runtime): (&DoorArgs, &Handle),
     stop: &CancellationToken,
 ) -> anyhow::Result<Exit> {
     let program = std::env::current_exe().context("finding this program")?;
     let command = || rank_command(&program, &args.file, args.threads, &doors.root);
     let bar = Bar::of_training(&file.output);
     let mut tell = |now: Progress| bar.trained(&Training::from(&now));
-    let outcome = supervise(&Ranks { command: &command, n: args.ranks }, &mut tell, stop);
+    let ranks = Ranks { command: &command, n: args.ranks };
+    let outcome = match &args.gang {
+        None => supervise(&ranks, &mut tell, stop),
+        Some(gang) => {
+            let joining = Joining {
+                gang,
+                ledger: runtime.block_on(open_ledger(&doors.ledger, &doors.root))?,
+                runtime: runtime.clone(),
+                me: config::process_name("train"),
+                address: address(args, doors)?,
+                least: args.least_ranks,
+                file,
+            };
+            supervise_together(&ranks, joining, &mut tell, stop)
+        }
+    };
     bar.finish();
     match outcome.map_err(|error| match error.kind {
         swath_train::Kind::Config => as_usage(error.into()),
@@ -98,7 +134,21 @@ fn all(
             say::aside(format_args!("stopped; the same command goes on from the last checkpoint"));
             Ok(Exit::Interrupted)
         }
-        Outcome::Helped => anyhow::bail!("the first rank says nothing of what came of it"),
+        Outcome::Helped => {
+            say::aside(format_args!("trained; the gang's first machine says what came of it"));
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// Who shares a ledger's file is on this machine.
+fn address(args: &TrainArgs, doors: &DoorArgs) -> anyhow::Result<IpAddr> {
+    match (args.address, ledger_server(&doors.ledger)) {
+        (Some(address), _) => Ok(address),
+        (None, None) => Ok(Ipv4Addr::LOCALHOST.into()),
+        (None, Some((host, port))) => {
+            Ok(address_towards(&host, port).map_err(|error| Usage(format!("--ledger: {error}")))?)
+        }
     }
 }
 

@@ -2,14 +2,14 @@
 
 use anyhow::Context as _;
 use swath::{
-    args::{DoorArgs, Kind, LogFormat, SpotNotices, WorkerArgs},
+    args::{DoorArgs, Kind, LogFormat, WorkerArgs},
     config,
     exit::{self, Exit},
     logging,
     signals::stop_on_signals,
 };
 use swath_backends::{
-    notices::{Ask, Notices},
+    notices::Notices,
     open::{Urls, open},
     queue::Lane,
 };
@@ -50,11 +50,7 @@ pub(crate) fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> an
             }),
         },
         item_limit: config::seconds("--item-limit", args.tuning.item_limit)?,
-        notices: Notices::open(match args.spot_notices {
-            SpotNotices::Auto => Ask::Auto,
-            SpotNotices::Always => Ask::Always,
-            SpotNotices::Never => Ask::Never,
-        })?,
+        notices: Notices::open(args.spot_notices.into())?,
     };
     // At once, and not with its first item; and before libtorch computes anything, since it looks for cards once.
     if config.lanes.contains(&Lane::Gpu) {

@@ -31,6 +31,7 @@ pub(super) async fn check(door: &mut Door, urls: &Urls) {
     let name = format!("doctor-{:016x}", rand::random::<u64>());
     let run: RunId = name.parse().unwrap_or_else(|error| unreachable!("{name} names a run: {error}"));
     door.tries("take an office, see who has it, give it up", office(ledger, &me)).await;
+    door.tries("announce a member, see it, withdraw it", announce(ledger, &me)).await;
     door.tries("begin a run, open and close its gate", begin(ledger, &run)).await;
     door.tries("claim an item, keep it, finish it, hear of it", finish(ledger, &run, &me)).await;
     door.tries("give an item up, set it aside, make it new again", give_up(ledger, &run, &me)).await;
@@ -46,6 +47,16 @@ async fn office(ledger: &dyn Ledger, me: &WorkerId) -> anyhow::Result<()> {
         "another has the office that was given to us"
     );
     Ok(ledger.resign(&office, me).await?)
+}
+
+async fn announce(ledger: &dyn Ledger, me: &WorkerId) -> anyhow::Result<()> {
+    let group = format!("doctor/{me}");
+    ledger.announce(&group, me, "here", LEASE).await?;
+    ensure!(
+        ledger.announced(&group).await? == [(me.clone(), "here".to_owned())],
+        "a member is not there that was announced"
+    );
+    Ok(ledger.withdraw(&group, me).await?)
 }
 
 async fn begin(ledger: &dyn Ledger, run: &RunId) -> anyhow::Result<()> {

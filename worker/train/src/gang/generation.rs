@@ -9,10 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio_util::sync::CancellationToken;
-
 use super::{
-    seat::{HOST, KEPT, PORT, RANK, SIZE},
+    seat::{ATTEMPT, HOST, KEPT, PORT, RANK, SIZE, SIZE_HERE},
     supervisor::Ranks,
     words::Word,
 };
@@ -30,8 +28,43 @@ const WORDS: usize = 1024;
 
 pub(super) enum Ended {
     Outcome(Outcome),
-    /// A rank is gone, and so the gang: why.
-    Lost(String),
+    /// A rank is gone, and so the gang.
+    Lost(Loss),
+}
+
+pub(super) struct Loss {
+    pub why: String,
+    /// It was a rank of this machine, and not one of others that took ours along.
+    pub is_ours: bool,
+}
+
+/// What the ranks are to do.
+pub(super) enum Order {
+    GoOn,
+    /// They agree on a step, write a checkpoint after it, and end.
+    Stop,
+    /// They end at once: why.
+    End(String),
+}
+
+/// Where the ranks of this machine stand among all.
+pub(super) struct Seats {
+    /// Of this machine.
+    pub first: u32,
+    pub size: u32,
+    /// Of the machine with the first of all.
+    pub host: String,
+    /// Of the store; 0 where the first of all is here, and has yet to open it.
+    pub port: u16,
+    /// Tells this generation from others.
+    pub attempt: String,
+}
+
+impl Seats {
+    /// All are here.
+    pub fn alone(n: u32) -> Self {
+        Self { first: 0, size: n, host: "127.0.0.1".into(), port: 0, attempt: String::new() }
+    }
 }
 
 enum News {
@@ -53,6 +86,7 @@ struct Member {
 
 pub(super) struct Generation<'a> {
     ranks: &'a Ranks<'a>,
+    seats: Seats,
     members: Vec<Member>,
     sender: SyncSender<(usize, News)>,
     news: Receiver<(usize, News)>,
@@ -61,32 +95,39 @@ pub(super) struct Generation<'a> {
 }
 
 impl<'a> Generation<'a> {
-    pub(super) fn new(ranks: &'a Ranks<'a>) -> Self {
+    pub(super) fn new(ranks: &'a Ranks<'a>, seats: Seats) -> Self {
         let (sender, news) = sync_channel(WORDS);
-        Self { ranks, members: Vec::new(), sender, news, lost: None }
+        Self { ranks, seats, members: Vec::new(), sender, news, lost: None }
     }
 
+    /// `opened` is told the port of a store that was opened here; `order` is asked again and again.
     pub(super) fn run(
         &mut self,
         progress: &mut dyn FnMut(Progress),
-        stop: &CancellationToken,
+        opened: &dyn Fn(u16),
+        order: &dyn Fn() -> Order,
     ) -> Result<Ended> {
-        self.start(0)?;
+        match self.seats.port {
+            0 => self.start()?,
+            _ => (0..self.ranks.n).try_for_each(|_| self.start())?,
+        }
         loop {
             let mut news = self.news.recv_timeout(LOOK_EVERY);
             // All that has been said is heard before anybody is held to be silent.
             while let Ok((rank, what)) = news {
-                self.hear(rank, what, progress)?;
+                self.hear(rank, what, progress, opened)?;
                 news = self.news.try_recv().map_err(|_| RecvTimeoutError::Timeout);
-            }
-            if stop.is_cancelled() {
-                self.tell_to_stop();
             }
             if let Some(outcome) = self.outcome() {
                 return outcome.map(Ended::Outcome);
             }
+            match order() {
+                Order::GoOn => {}
+                Order::Stop => self.tell_to_stop(),
+                Order::End(why) => return Ok(Ended::Lost(Loss { why, is_ours: false })),
+            }
             if let Some(why) = self.silent() {
-                return Ok(Ended::Lost(why));
+                return Ok(Ended::Lost(Loss { why, is_ours: true }));
             }
             let all_are_over = self.members.iter().all(|member| member.status.is_some());
             if self.lost.is_some_and(|since| all_are_over || since.elapsed() > LAST_WORDS) {
@@ -95,13 +136,25 @@ impl<'a> Generation<'a> {
         }
     }
 
-    fn hear(&mut self, rank: usize, news: News, progress: &mut dyn FnMut(Progress)) -> Result<()> {
-        let member = &mut self.members[rank];
+    fn hear(
+        &mut self,
+        at: usize,
+        news: News,
+        progress: &mut dyn FnMut(Progress),
+        opened: &dyn Fn(u16),
+    ) -> Result<()> {
+        let member = &mut self.members[at];
         (member.heard, member.has_spoken) = (Instant::now(), true);
         match news {
             News::Said(Word::Alive) => {}
-            News::Said(Word::Opened(port)) => (1..self.ranks.n).try_for_each(|_| self.start(port))?,
-            News::Said(Word::Progress(now)) => progress(now),
+            News::Said(Word::Opened(port)) => {
+                self.seats.port = port;
+                opened(port);
+                (1..self.ranks.n).try_for_each(|_| self.start())?;
+            }
+            // All ranks are at the same step.
+            News::Said(Word::Progress(now)) if at == 0 => progress(now),
+            News::Said(Word::Progress(_)) => {}
             News::Said(Word::Ended(outcome)) => member.said = Some(Ok(outcome)),
             News::Said(Word::Failed { kind, text }) => {
                 member.said = Some(Err(TrainError::new(kind, text)));
@@ -134,27 +187,29 @@ impl<'a> Generation<'a> {
     }
 
     /// Whose process was ended says more than who has lost it.
-    fn why(&self) -> String {
-        let ends = self.members.iter().enumerate().filter(|(_, member)| member.said.is_none());
-        let ended = ends.filter_map(|(rank, member)| Some((rank, member.status?))).next();
+    fn why(&self) -> Loss {
+        let ends = self.members.iter().zip(self.seats.first..).filter(|(member, _)| member.said.is_none());
+        let ended = ends.filter_map(|(member, rank)| Some((rank, member.status?))).next();
         if let Some((rank, status)) = ended {
-            return match (status.signal(), status.code()) {
+            let why = match (status.signal(), status.code()) {
                 (Some(libc::SIGKILL), _) => {
                     format!("rank {rank} was killed (by hand, or since there was no memory left)")
                 }
                 (Some(signal), _) => format!("rank {rank} was ended by signal {signal}"),
                 (None, code) => format!("rank {rank} has left with code {}", code.unwrap_or_default()),
             };
+            return Loss { why, is_ours: true };
         }
-        let mut said = self.members.iter().enumerate().filter_map(|(rank, member)| {
+        let mut said = self.members.iter().zip(self.seats.first..).filter_map(|(member, rank)| {
             member.said.as_ref()?.as_ref().err().map(|error| (error.kind == Kind::Gang, rank, error))
         });
-        let (_, rank, error) =
-            match said.by_ref().min_by_key(|(is_of_others, rank, _)| (*is_of_others, *rank)) {
-                Some(said) => said,
-                None => return "a rank is gone".into(),
-            };
-        format!("rank {rank} says: {error}")
+        match said.by_ref().min_by_key(|(is_of_others, rank, _)| (*is_of_others, *rank)) {
+            Some((is_of_others, rank, error)) => {
+                let why = format!("rank {rank} says: {error}");
+                Loss { why, is_ours: !is_of_others || self.seats.size == self.ranks.n }
+            }
+            None => Loss { why: "a rank is gone".into(), is_ours: true },
+        }
     }
 
     /// Those that listen by now: one that says nothing yet would be ended by it.
@@ -170,7 +225,7 @@ impl<'a> Generation<'a> {
 
     /// Who lives and does not say so stands still.
     fn silent(&self) -> Option<String> {
-        self.members.iter().enumerate().find_map(|(rank, member)| {
+        self.members.iter().zip(self.seats.first..).find_map(|(member, rank)| {
             let patience = if member.has_spoken { SILENT } else { SILENT_AT_START };
             let silent =
                 member.said.is_none() && member.status.is_none() && member.heard.elapsed() > patience;
@@ -181,15 +236,17 @@ impl<'a> Generation<'a> {
     }
 
     /// The next rank.
-    fn start(&mut self, port: u16) -> Result<()> {
-        let rank = self.members.len();
+    fn start(&mut self) -> Result<()> {
+        let (at, seats) = (self.members.len(), &self.seats);
         let mut command = (self.ranks.command)();
         command
-            .env(RANK, rank.to_string())
-            .env(SIZE, self.ranks.n.to_string())
-            .env(HOST, "127.0.0.1")
-            .env(PORT, port.to_string())
+            .env(RANK, (seats.first + at as u32).to_string())
+            .env(SIZE, seats.size.to_string())
+            .env(HOST, &seats.host)
+            .env(PORT, seats.port.to_string())
+            .env(ATTEMPT, &seats.attempt)
             .env_remove(KEPT)
+            .env_remove(SIZE_HERE)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         if std::env::var_os(LOG_LEVEL).is_none() {
@@ -211,7 +268,7 @@ impl<'a> Generation<'a> {
                 let lines = BufReader::new(out).lines().map_while(std::result::Result::ok);
                 let words = lines.filter_map(|line| serde_json::from_str(&line).ok()).map(News::Said);
                 // Until nobody listens any more.
-                let _ = words.chain([News::Over]).try_for_each(|news| sender.send((rank, news)));
+                let _ = words.chain([News::Over]).try_for_each(|news| sender.send((at, news)));
             });
         }
         self.members.push(Member {

@@ -1,10 +1,12 @@
 //! Ranks as processes: this very program, started again for each of them.
 
+mod parties;
+
 use std::{
     cell::Cell,
     collections::HashMap,
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -37,6 +39,7 @@ fn a_rank() {
     swath_model::init_process();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let folder = Path::new(&folder);
+    let stop = stop_on_sigterm(&runtime);
     let blobs = swath_backends::blobs::folder::Folder::open(folder).unwrap();
     let rank = Rank {
         file: TrainFile::read(&folder.join(FILE)).unwrap(),
@@ -45,28 +48,34 @@ fn a_rank() {
         threads: 1,
         cache: folder.join("cache"),
     };
+    let slow = folder.join(SLOW);
+    leave(i32::from(work(rank, Slowly(std::io::stdout(), slow), &stop).is_err()));
+}
+
+fn stop_on_sigterm(runtime: &tokio::runtime::Runtime) -> CancellationToken {
     let stop = CancellationToken::new();
     let told = stop.clone();
-    let mut terminate = {
-        let _entered = runtime.enter();
-        signal(SignalKind::terminate()).unwrap()
-    };
+    let _entered = runtime.enter();
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
     runtime.spawn(async move {
         terminate.recv().await;
         told.cancel();
     });
-    leave(i32::from(work(rank, Slowly(std::io::stdout()), &stop).is_err()));
+    stop
 }
 
 /// A step takes so long that whoever watches can do something before the next.
-struct Slowly(std::io::Stdout);
+struct Slowly(std::io::Stdout, PathBuf);
 
 const STEP: Duration = Duration::from_millis(200);
+/// While this file is there, it takes longer.
+const SLOW: &str = "slow";
+const SLOW_STEP: Duration = Duration::from_secs(2);
 
 impl Write for Slowly {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         if bytes.starts_with(b"{\"progress\"") {
-            std::thread::sleep(STEP);
+            std::thread::sleep(if self.1.exists() { SLOW_STEP } else { STEP });
         }
         self.0.write(bytes)
     }
@@ -85,13 +94,18 @@ fn gang(
     watch: &mut dyn FnMut(Progress, &HashMap<u32, i32>),
     stop: &CancellationToken,
 ) -> Result<Outcome, TrainError> {
-    let job = bench.job(spec.clone(), chips);
-    let keys = |shards: &[swath_train::Shard]| shards.iter().map(|shard| shard.key.clone()).collect();
-    let shards = Shards { train: keys(&job.train), validation: keys(&job.validation) };
-    write(bench, &TrainFile { output: job.output.clone(), shards, init: None, train: spec.clone() });
+    write(bench, &file(bench, spec, chips));
     let folder = bench.folder.path();
     let mut progress = |now| watch(now, &processes(folder));
     supervise(&Ranks { command: &|| rank(bench), n }, &mut progress, stop)
+}
+
+/// For chips that it makes.
+fn file(bench: &Bench, spec: &TrainSpec, chips: (u64, u64, u32)) -> TrainFile {
+    let job = bench.job(spec.clone(), chips);
+    let keys = |shards: &[swath_train::Shard]| shards.iter().map(|shard| shard.key.clone()).collect();
+    let shards = Shards { train: keys(&job.train), validation: keys(&job.validation) };
+    TrainFile { output: job.output, shards, train: spec.clone() }
 }
 
 fn write(bench: &Bench, file: &TrainFile) {
@@ -100,8 +114,12 @@ fn write(bench: &Bench, file: &TrainFile) {
 
 /// This program, as a rank.
 fn rank(bench: &Bench) -> Command {
+    rank_in(bench.folder.path())
+}
+
+fn rank_in(folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "gang::a_rank", "--nocapture"]).env(FOLDER, bench.folder.path());
+    command.args(["--exact", "gang::a_rank", "--nocapture"]).env(FOLDER, folder);
     command
 }
 
