@@ -83,7 +83,9 @@ impl<'a> Chips<'a> {
 
     /// Some of them.
     pub(crate) fn only(&self, numbers: &[usize]) -> Self {
-        Self { spec: self.spec, chips: numbers.iter().map(|&number| self.chips[number]).collect() }
+        let unread = Arc::new(Unread::new(self.spec.bad_chips, numbers.len()));
+        let chips = numbers.iter().map(|&number| self.chips[number]).collect();
+        Self { chips, unread, ..self.clone() }
     }
 
     pub(crate) const fn spec(&self) -> &'a TrainSpec {

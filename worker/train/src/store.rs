@@ -56,11 +56,6 @@ impl Store {
         Ok(self.runtime.block_on(futures::stream::iter(looks).buffered(LOOKS).try_collect())?)
     }
 
-    /// Where other programs find it.
-    pub(crate) fn uri(&self, key: &str) -> String {
-        self.blobs.uri(key)
-    }
-
     pub(crate) fn exists(&self, key: &str) -> Result<bool> {
         Ok(self.runtime.block_on(self.blobs.head(key))?.is_some())
     }

@@ -105,7 +105,7 @@ fn file(bench: &Bench, spec: &TrainSpec, chips: (u64, u64, u32)) -> TrainFile {
     let job = bench.job(spec.clone(), chips);
     let keys = |shards: &[swath_train::Shard]| shards.iter().map(|shard| shard.key.clone()).collect();
     let shards = Shards { train: keys(&job.train), validation: keys(&job.validation) };
-    TrainFile { output: job.output, shards, train: spec.clone() }
+    TrainFile { output: job.output, shards, init: None, train: spec.clone() }
 }
 
 fn write(bench: &Bench, file: &TrainFile) {
