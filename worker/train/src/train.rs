@@ -159,7 +159,7 @@ impl<'a> Run<'a> {
                 "{batch} chips a step for {} ranks: {} at most, since this network takes {} for each",
                 gang.size(),
                 most_ranks(&job.spec, train.len()),
-                job.spec.architecture.least_images(),
+                least_chips(&job.spec),
             )));
         }
         if job.spec.balanced {
@@ -406,7 +406,12 @@ fn part(batch: usize, gang: &Gang) -> Range<usize> {
     batch * rank / size..batch * (rank + 1) / size
 }
 
+/// Chips that a rank must have in each step.
+fn least_chips(spec: &TrainSpec) -> u32 {
+    spec.architecture.least_images()
+}
+
 /// That have something to do in each step.
 pub fn most_ranks(spec: &TrainSpec, n_chips: usize) -> u32 {
-    (batch_size(spec, n_chips) as u32 / spec.architecture.least_images()).max(1)
+    (batch_size(spec, n_chips) as u32 / least_chips(spec)).max(1)
 }
