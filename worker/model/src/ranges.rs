@@ -213,7 +213,7 @@ mod tests {
             (Architecture::UnetResnet18, 0.35),
             (Architecture::Deeplabv3Resnet50, 0.1),
             (Architecture::FpnResnet18, 0.1),
-            (Architecture::Deeplabv3plusResnet18, 0.1),
+            (Architecture::Deeplabv3plusResnet18, 0.2),
         ] {
             let mut calibration =
                 Calibration::new(&model(architecture, Precision::Fp32), &Files::default(), 1).unwrap();

@@ -148,7 +148,7 @@ fn as_published(tensors: &BTreeMap<String, Vec<i64>>) -> TensorFile {
         let shape = shape.iter().map(|&n| n as usize).collect();
         (name, TensorView::new(Dtype::F32, shape, &bytes[name]).unwrap())
     });
-    TensorFile::from_bytes("its.safetensors", safetensors::serialize(views, None).unwrap().into()).unwrap()
+    TensorFile::from_bytes("its.safetensors", safetensors::serialize(views, None).unwrap()).unwrap()
 }
 
 fn loaded(architecture: Architecture, weights: &mut dyn Weights) -> Result<Box<dyn Network>> {
