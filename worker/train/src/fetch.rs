@@ -1,6 +1,6 @@
 //! Chips by their numbers: from the cache, or from the store, where each is a range of its shard's tar.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use swath_shard::{Chip, Entry, read_chip};
 
@@ -9,6 +9,10 @@ use crate::{
     error::{Result, TrainError},
     store::Store,
 };
+
+/// What is read of a tar at once where it can be kept: a request takes longer than the bytes of some chips, and more
+/// of the processor.
+const WINDOW: u64 = 2 << 20;
 
 impl Chips<'_> {
     /// `None` for those that can't be read and may be left out.
@@ -19,20 +23,41 @@ impl Chips<'_> {
         };
         let mut chips: Vec<_> = numbers.iter().map(|&number| kept(number)).collect();
         let missing: Vec<usize> = (0..chips.len()).filter(|&at| chips[at].is_none()).collect();
-        let ranges: Vec<_> = missing.iter().map(|&at| self.range(numbers[at])).collect();
-        for (at, bytes) in missing.into_iter().zip(self.read(store, &ranges)?) {
-            let (key, entry) = self.chips[numbers[at]];
+        let wanted: BTreeSet<usize> = missing.iter().flat_map(|&at| self.around(numbers[at])).collect();
+        let ranges: Vec<_> = wanted.iter().map(|&number| self.range(number)).collect();
+        for (number, bytes) in wanted.into_iter().zip(self.read(store, &ranges)?) {
+            let (key, entry) = self.chips[number];
+            let places: Vec<usize> = missing.iter().copied().filter(|&at| numbers[at] == number).collect();
             match bytes.and_then(|bytes| decode(key, entry, &bytes)) {
                 Ok(chip) => {
                     if let Some(cache) = &self.cache {
                         cache.put(key, entry, &chip);
                     }
-                    chips[at] = Some(chip);
+                    places.into_iter().for_each(|at| chips[at] = Some(chip.clone()));
                 }
+                Err(_) if places.is_empty() => {}
                 Err(error) => self.unread.leave_out(key, entry.image().at, error)?,
             }
         }
         Ok(chips)
+    }
+
+    /// A chip, and those beside it where all have a place in the cache: their turn comes in this epoch too.
+    fn around(&self, number: usize) -> Range<usize> {
+        let (key, entry) = self.chips[number];
+        let keeps =
+            |key: &str, entry: &Entry| self.cache.as_ref().is_some_and(|cache| cache.keeps(key, entry));
+        let window = |entry: &Entry| entry.range().start / WINDOW;
+        let is_near = |other: &usize| {
+            let (of, other) = self.chips[*other];
+            of == key && window(other) == window(entry) && keeps(of, other)
+        };
+        if !keeps(key, entry) {
+            return number..number + 1;
+        }
+        let from = (0..number).rev().take_while(is_near).last().unwrap_or(number);
+        let last = (number + 1..self.chips.len()).take_while(is_near).last().unwrap_or(number);
+        from..last + 1
     }
 
     fn range(&self, number: usize) -> (&str, Range<u64>) {

@@ -53,6 +53,11 @@ impl Cache {
         }
     }
 
+    /// Whether there is a place for it, that can be written to.
+    pub(crate) fn keeps(&self, shard: &str, entry: &Entry) -> bool {
+        !self.is_broken.load(Ordering::Relaxed) && self.place(shard, entry).is_some()
+    }
+
     pub(crate) fn put(&self, shard: &str, entry: &Entry, chip: &Chip) {
         if self.is_broken.load(Ordering::Relaxed) {
             return;
