@@ -354,7 +354,8 @@ impl Ledger for RedisLedger {
 
     async fn announced(&self, group: &str) -> Result<Vec<(WorkerId, String)>> {
         let script = self.scripts.announced.key(members(group));
-        let found: BTreeMap<String, String> = self.call("listing members", &script).await?;
+        let mut found: Vec<(String, String)> = self.call("listing members", &script).await?;
+        found.sort();
         found.into_iter().map(|(name, words)| Ok((parse(&name)?, words))).collect()
     }
 

@@ -173,8 +173,8 @@ fn the_leader_is_killed_and_a_third_takes_its_place() {
     parties.start("b", 1, 2);
     parties.until_it_steps("a");
     let ranks: BTreeSet<i32> = processes(parties.folder).into_values().collect();
-    let leader = parties.ledger.leader(&format!("gang/{GANG}"));
-    let leader = parties.runtime.block_on(leader).unwrap().unwrap();
+    let office = format!("gang/{GANG}");
+    let leader = parties.runtime.block_on(parties.ledger.leader(&office)).unwrap().unwrap();
     let (killed, left) = if leader.as_str() == "a" { ("a", "b") } else { ("b", "a") };
     parties.signal(killed, libc::SIGKILL);
     // Its ranks end with it, and those that have lost them.
