@@ -6,8 +6,14 @@ use std::path::Path;
 
 const WANTED: &str = "2.11.0";
 const OPENVINO: &str = "2026.4.1";
-const CPP: [&str; 4] =
-    ["src/torch/library.cpp", "src/learner/optimizer.cpp", "src/gang/gang.cpp", "src/gang/norm.cpp"];
+const CPP: [&str; 6] = [
+    "src/torch/library.cpp",
+    "src/learner/autocast.cpp",
+    "src/learner/gradient.cpp",
+    "src/learner/optimizer.cpp",
+    "src/gang/gang.cpp",
+    "src/gang/norm.cpp",
+];
 /// Headers among them.
 const CPP_FOLDERS: [&str; 2] = ["src/cpp", "src/gang"];
 

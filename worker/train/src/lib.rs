@@ -2,7 +2,8 @@
 //! without GDAL; nothing here names a tensor, which is `swath-model`'s.
 //!
 //! Read [`mod@train`] first: it is the loop; [`validate`] is what comes after each epoch. [`data`] are the chips,
-//! checked from their indexes; [`order`] is all that is drawn, [`schedule`] the learning rate, [`sample`] what the
+//! checked from their indexes; [`order`] is all that is drawn, [`pieces`] which
+//! rank computes what, [`schedule`] the learning rate, [`sample`] what the
 //! network is given of a chip, each a pure function; [`ahead`] fetches and decodes beside the computing. [`checkpoint`]
 //! is what is needed to go on; [`mod@progress`] and [`log`] are what people look at, [`events`] for TensorBoard.
 //! [`mod@backbone`] fetches encoders that others trained. [`gang`] is how several processes do it together. [`int8`]
@@ -18,6 +19,7 @@ pub mod gang;
 mod int8;
 mod log;
 mod order;
+mod pieces;
 mod progress;
 mod sample;
 mod schedule;

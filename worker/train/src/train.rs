@@ -28,6 +28,7 @@ use crate::{
     error::{Kind, Result, TrainError},
     log::{Log, Row},
     order::{dropout_seed, order, turn},
+    pieces::{n_pieces, pieces},
     progress::{Course, Point, Progress, Teller},
     schedule::learning_rate,
     store::Store,
@@ -156,7 +157,11 @@ impl<'a> Run<'a> {
         let batch = batch_size(&job.spec, train.len());
         if gang.size() > most_ranks(&job.spec, train.len()) {
             return Err(TrainError::config(format!(
-                "{batch} chips a step for {} ranks: {} at most, since this network takes {} for each",
+                "{batch} chips a step{} for {} ranks: {} at most, since this network takes {} for each",
+                match n_pieces(&job.spec, batch) {
+                    1 => String::new(),
+                    n => format!(", in {n} pieces,"),
+                },
                 gang.size(),
                 most_ranks(&job.spec, train.len()),
                 least_chips(&job.spec),
@@ -224,6 +229,10 @@ impl<'a> Run<'a> {
             optimizer: spec.optimizer,
             weight_decay: spec.weight_decay,
             batch_norm: spec.batch_norm,
+            loss: spec.loss,
+            precision: spec.precision,
+            clip: spec.clip,
+            ema: spec.ema,
             seed: spec.seed,
             threads: self.job.machine.threads,
         };
@@ -262,12 +271,15 @@ impl<'a> Run<'a> {
         let epoch = position.epoch;
         let order = order(spec.seed, epoch, self.train.len());
         let batch = batch_size(spec, self.train.len());
-        let ours = part(batch, learner.gang());
+        let ours = pieces(spec, batch, learner.gang());
         let load = |step: u64| {
-            let chips = &order[step as usize * batch..][ours.clone()];
+            let chips = &order[step as usize * batch..][..batch];
             let turned = |&chip: &usize| (chip, turn(spec.seed, epoch, chip, spec.augment));
-            self.train.batch(store, &chips.iter().map(turned).collect::<Vec<_>>())
+            let ours = ours.iter().flat_map(|piece| &chips[piece.clone()]);
+            self.train.batch(store, &ours.map(turned).collect::<Vec<_>>())
         };
+        let images: Vec<usize> = ours.iter().map(Range::len).collect();
+        learner.freeze_encoder(epoch < spec.freeze_encoder)?;
         let first = position.step;
         teller.begin(false);
         ahead(machine.loaders, first..self.steps_per_epoch, load, |next| {
@@ -277,8 +289,8 @@ impl<'a> Run<'a> {
                 }
                 let all_steps = u64::from(epoch) * self.steps_per_epoch + step;
                 let rate = learning_rate(spec, self.steps_per_epoch, all_steps);
-                let stepped =
-                    learner.step(&next()?, rate, dropout_seed(spec.seed, all_steps, learner.gang().rank()));
+                let seed = dropout_seed(spec.seed, all_steps, learner.gang().rank());
+                let stepped = learner.step_in_pieces(&next()?.cut(&images), rate, seed);
                 let place = || format!("epoch {}, step {}", epoch + 1, step + 1);
                 let mut loss = position.loss();
                 loss += stepped.map_err(|error| TrainError::from(error).at(place()))?;
@@ -383,6 +395,7 @@ impl<'a> Run<'a> {
             checkpoint::load(store, &kept, self.digest, &mut learner)?.ok_or_else(gone)?;
             epoch = best.epoch;
         }
+        learner.take_average()?;
         let network = serde_json::json!({
             "architecture": spec.architecture, "bands": spec.bands, "classes": spec.classes,
             "normalize": spec.normalize, "epoch": epoch,
@@ -400,18 +413,14 @@ fn batch_size(spec: &TrainSpec, n_chips: usize) -> usize {
     (spec.batch as usize).min(n_chips).max(1)
 }
 
-/// Which of a batch's chips are this rank's.
-fn part(batch: usize, gang: &Gang) -> Range<usize> {
-    let [rank, size] = [gang.rank(), gang.size()].map(|number| number as usize);
-    batch * rank / size..batch * (rank + 1) / size
-}
-
-/// Chips that a rank must have in each step: DeepLabV3 norms the mean of each image over its batch.
+/// Chips that a rank must have in each piece of a step: DeepLabV3 norms the mean of each image over its batch.
 fn least_chips(spec: &TrainSpec) -> u32 {
     if spec.architecture.drops() { 2 } else { 1 }
 }
 
 /// That have something to do in each step.
 pub fn most_ranks(spec: &TrainSpec, n_chips: usize) -> u32 {
-    (batch_size(spec, n_chips) as u32 / least_chips(spec)).max(1)
+    let batch = batch_size(spec, n_chips);
+    let smallest_piece = batch / n_pieces(spec, batch);
+    (smallest_piece as u32 / least_chips(spec)).max(1)
 }

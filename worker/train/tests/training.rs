@@ -4,6 +4,7 @@
 
 mod gang;
 mod squares;
+mod step;
 
 use std::path::Path;
 

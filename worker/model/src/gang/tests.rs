@@ -14,11 +14,11 @@ use crate::{
     weights::Stream,
 };
 
-const PATIENCE: Patience = Patience(Duration::from_secs(60));
+pub(crate) const PATIENCE: Patience = Patience(Duration::from_secs(60));
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// What each rank of a gang makes, in their order.
-fn ranks<T: Send>(size: u32, patience: Patience, work: impl Fn(Gang) -> T + Sync) -> Vec<T> {
+pub(crate) fn ranks<T: Send>(size: u32, patience: Patience, work: impl Fn(Gang) -> T + Sync) -> Vec<T> {
     let first = Store::serve(0, Reach::Here, patience).unwrap();
     let port = first.port;
     let stores = (1..size).map(|_| Store::find("127.0.0.1", port, patience).unwrap());
@@ -35,14 +35,28 @@ fn ranks<T: Send>(size: u32, patience: Patience, work: impl Fn(Gang) -> T + Sync
     })
 }
 
-fn setup(architecture: Architecture, optimizer: Optimizer, batch_norm: BatchNorm) -> Setup {
+pub(crate) fn setup(architecture: Architecture, optimizer: Optimizer, batch_norm: BatchNorm) -> Setup {
     let (bands, seed) = (3, 11);
     let class_weights = vec![0.5, 2.0, 1.0];
-    Setup { architecture, bands, class_weights, optimizer, weight_decay: 0.01, batch_norm, seed, threads: 1 }
+    let (loss, precision, clip, ema) = Default::default();
+    Setup {
+        architecture,
+        bands,
+        class_weights,
+        optimizer,
+        weight_decay: 0.01,
+        batch_norm,
+        loss,
+        precision,
+        clip,
+        ema,
+        seed,
+        threads: 1,
+    }
 }
 
 /// Of images of 32 px, some of whose pixels are ignored: more of them in each than in the one before.
-fn batch(step: u64, images: std::ops::Range<usize>) -> Batch {
+pub(crate) fn batch(step: u64, images: std::ops::Range<usize>) -> Batch {
     const PIXELS: usize = 32 * 32;
     let mut all = Batch { width: 32, height: 32, pixels: Vec::new(), labels: Vec::new() };
     for image in images {
@@ -72,7 +86,7 @@ fn learn(setup: &Setup, steps: u64, rate: f64, gang: Gang, averages: bool) -> (V
 }
 
 /// Of all tensors of the network whose name has this word.
-fn weights(learner: &Learner, word: &str) -> Vec<f32> {
+pub(crate) fn weights(learner: &Learner, word: &str) -> Vec<f32> {
     let mut weights = Vec::new();
     for name in learner.weights().keys().filter(|name| name.contains(word)) {
         let mut bytes = Vec::new();
@@ -83,7 +97,7 @@ fn weights(learner: &Learner, word: &str) -> Vec<f32> {
 }
 
 /// The largest difference of two weights.
-fn apart(one: &[f32], other: &[f32]) -> f32 {
+pub(crate) fn apart(one: &[f32], other: &[f32]) -> f32 {
     assert_eq!(one.len(), other.len());
     one.iter().zip(other).fold(0.0, |most: f32, (one, other)| most.max((one - other).abs()))
 }
@@ -219,10 +233,10 @@ fn all_follow_the_first() {
         for name in learner.state().keys() {
             learner.write(name, &mut bytes).unwrap();
         }
-        (bytes, learner.n_updates())
+        (bytes, learner.counts())
     });
     assert!(found.iter().all(|rank| *rank == found[0]));
-    assert_eq!(found[0].1, 2);
+    assert_eq!(found[0].1.updates, 2);
 }
 
 #[test]
