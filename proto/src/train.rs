@@ -11,6 +11,10 @@ pub use self::{
 };
 use crate::item::{Architecture, Weights};
 
+mod step;
+
+pub use step::{LossTerms, Precision};
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainSpec {
@@ -42,6 +46,22 @@ pub struct TrainSpec {
     pub weight_decay: f64,
     #[serde(default, skip_serializing_if = "BatchNorm::is_default")]
     pub batch_norm: BatchNorm,
+    #[serde(default, skip_serializing_if = "LossTerms::is_default")]
+    pub loss: LossTerms,
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
+    /// The gradient of all weights together is made no longer than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
+    /// Pieces of a batch that are computed one after another, so that they need the memory of one.
+    #[serde(default = "defaults::accumulate", skip_serializing_if = "step::is_one")]
+    pub accumulate: u32,
+    /// How much of the mean of weights stays in a step; it is this mean that comes out then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
+    /// Epochs at the beginning in which the encoder stays as it is.
+    #[serde(default, skip_serializing_if = "step::is_zero")]
+    pub freeze_encoder: u32,
     #[serde(default)]
     pub schedule: Schedule,
     /// Epochs after which a multi-step schedule falls.
@@ -204,6 +224,9 @@ mod defaults {
     pub(super) const fn lr() -> f64 {
         1e-4
     }
+    pub(super) const fn accumulate() -> u32 {
+        1
+    }
 
     impl Default for Augment {
         fn default() -> Self {
@@ -290,6 +313,7 @@ impl TrainSpec {
         {
             return bad(format!("ignore_class = {ignored}: must be below classes ({})", self.classes));
         }
+        self.check_step()?;
         self.check_class_weights()?;
         self.augment.check(self.bands)?;
         self.subset.map_or(Ok(()), Subset::check)?;

@@ -6,8 +6,10 @@ use std::path::Path;
 
 const WANTED: &str = "2.11.0";
 const OPENVINO: &str = "2026.4.1";
-const CPP: [&str; 5] = [
+const CPP: [&str; 7] = [
     "src/torch/library.cpp",
+    "src/learner/autocast.cpp",
+    "src/learner/gradient.cpp",
     "src/learner/optimizer.cpp",
     "src/gang/gang.cpp",
     "src/gang/norm.cpp",

@@ -6,7 +6,7 @@ use swath_proto::{
     learn::{ChipSet, ChipWindows, LearnPlan},
     pipeline::{self, Pipeline},
     source::SourceSpec,
-    train::{Backbone, BatchNorm, Checkpoint, Keep, Optimizer, Schedule, TrainSpec},
+    train::{Backbone, BatchNorm, Checkpoint, Keep, LossTerms, Optimizer, Precision, Schedule, TrainSpec},
     vectors::{VectorFormat, VectorPlan},
 };
 
@@ -76,6 +76,16 @@ fn train(pipeline: &Pipeline, init: Option<Weights>) -> anyhow::Result<TrainSpec
             pipeline::BatchNorm::Local => BatchNorm::Local,
             pipeline::BatchNorm::Frozen => BatchNorm::Frozen,
         },
+        loss: loss(entry.loss),
+        precision: match entry.precision {
+            pipeline::TrainPrecision::Fp32 => Precision::Fp32,
+            pipeline::TrainPrecision::Bf16 => Precision::Bf16,
+            pipeline::TrainPrecision::Fp16 => Precision::Fp16,
+        },
+        clip: entry.clip,
+        accumulate: entry.accumulate,
+        ema: entry.ema,
+        freeze_encoder: entry.freeze_encoder,
         schedule: match entry.schedule {
             pipeline::Schedule::OneCycle => Schedule::OneCycle,
             pipeline::Schedule::Constant => Schedule::Constant,
@@ -107,6 +117,17 @@ fn train(pipeline: &Pipeline, init: Option<Weights>) -> anyhow::Result<TrainSpec
     };
     spec.check()?;
     Ok(spec)
+}
+
+const fn loss(given: pipeline::Loss) -> LossTerms {
+    match given {
+        pipeline::Loss::Word(pipeline::LossWord::CrossEntropy) => LossTerms::CROSS_ENTROPY,
+        pipeline::Loss::Word(pipeline::LossWord::Dice) => LossTerms::DICE,
+        pipeline::Loss::Word(pipeline::LossWord::Focal) => LossTerms::FOCAL,
+        pipeline::Loss::Sum(pipeline::LossSum { cross_entropy, dice, focal }) => {
+            LossTerms { cross_entropy, dice, focal }
+        }
+    }
 }
 
 pub(super) fn vectors(pipeline: &Pipeline) -> Option<VectorPlan> {

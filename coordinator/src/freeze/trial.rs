@@ -16,6 +16,8 @@ pub(super) fn cut(pipeline: &mut Pipeline) {
         pipeline.name.truncate(50);
         pipeline.name.push_str("-test");
         pipeline.train.epochs = pipeline.train.epochs.min(EPOCHS);
+        // The last epoch is to show what the encoder does once it learns.
+        pipeline.train.freeze_encoder = pipeline.train.freeze_encoder.min(EPOCHS - 1);
         pipeline.chips.max_windows = pipeline.chips.max_windows.min(WINDOWS);
     }
 }

@@ -21,6 +21,7 @@ mod scenes;
 mod schema;
 mod shape;
 mod stages;
+mod step;
 mod steps;
 mod train;
 mod tree;
@@ -48,6 +49,7 @@ pub use self::{
     run::RunEntry,
     scenes::{Group, SceneEntry},
     schema::schema,
+    step::{Loss, LossSum, LossWord, TrainPrecision},
     steps::{StepEntry, StepFor},
     train::{
         AugmentEntry, AugmentStrength, AugmentWord, Backbone, BatchNorm, CheckpointEntry, ClassWeightWord,

@@ -18,6 +18,7 @@ use super::{
     classes,
     classes::ClassEntry,
     model::{BUNDLE, ending},
+    step::{Loss, LossWord, TrainPrecision},
 };
 use crate::{item::Architecture, train::Augment};
 
@@ -41,6 +42,26 @@ pub struct TrainEntry {
     pub weight_decay: f64,
     /// What batch norms go by while the network learns.
     pub batch_norm: BatchNorm,
+    /// What a step makes smaller: one loss, or a sum of them: { cross_entropy = 1.0, dice = 0.5 }. Class weights and
+    /// pixels that are ignored go for each.
+    pub loss: Loss,
+    /// Numbers in which the network is computed while it learns. Weights, losses and scores are fp32 all the same.
+    pub precision: TrainPrecision,
+    /// Makes the gradient of all weights together no longer than this.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
+    /// Pieces in which a batch is computed, one after another, where memory is too small for all of it at once.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub accumulate: u32,
+    /// Makes a mean of the weights over the steps, of which so much stays in each: 0.999 for instance. It is what is
+    /// scored and what comes out.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
+    /// Epochs at the beginning in which the encoder stays as it is: for `init`, or a backbone that learnt on many images.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub freeze_encoder: u32,
     /// How the learning rate goes over the epochs.
     pub schedule: Schedule,
     /// Epochs after which a multi-step schedule falls to a tenth.
@@ -118,6 +139,12 @@ impl Default for TrainEntry {
             optimizer: Optimizer::Adam,
             weight_decay: 0.0,
             batch_norm: BatchNorm::Batch,
+            loss: Loss::Word(LossWord::CrossEntropy),
+            precision: TrainPrecision::Fp32,
+            clip: None,
+            accumulate: 1,
+            ema: None,
+            freeze_encoder: 0,
             schedule: Schedule::OneCycle,
             milestones: Vec::new(),
             patience: None,
@@ -275,6 +302,7 @@ impl TrainEntry {
         check.need(self.batch_norm != BatchNorm::Frozen || learnt_before, "train.batch_norm", || {
             "nothing was learnt before that could stay as it is: set train.backbone = \"imagenet\" or train.init".into()
         });
+        self.check_step(learnt_before, check);
         self.check_milestones(check);
         if self.init.is_some() && self.backbone.is_some() && check.sound(&["train.init", "train.backbone"]) {
             check.wrong("train.backbone", "train.init has the encoder's weights too: give just one of both");

@@ -107,6 +107,8 @@ impl Conv {
             input.f_conv2d(&self.weight, self.bias.as_ref(), stride, padding, dilation, self.groups)?;
         let Some(norm) = &self.norm else { return Ok(output) };
         let (momentum, epsilon) = (BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON);
+        // What does not learn goes by what it knows.
+        let pass = if norm.gamma.requires_grad() { pass } else { Pass::Predict };
         if let Pass::Learn(BatchNorm::Batch, gang) = pass
             && let Some(output) = gang.norm(&output, norm, (momentum, epsilon))?
         {

@@ -39,7 +39,7 @@ mod weights;
 
 pub use error::{Kind, ModelError, Result};
 pub use gang::{Gang, Overlap, Patience, Reach, Store};
-pub use learner::{Batch, Learner, Loss, Setup, Snapshot, Start, likeliest};
+pub use learner::{Batch, Counts, Learner, Loss, Scale, Setup, Snapshot, Start, likeliest};
 pub use predictor::{Files, Predictor, load, multiplications};
 pub use ranges::{Calibration, Ranges};
 pub use torch::{Rates, card, init_process, rates};

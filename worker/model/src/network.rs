@@ -88,6 +88,13 @@ pub(crate) struct Learnt {
     pub(crate) statistics: Vec<(String, Tensor)>,
 }
 
+impl Learnt {
+    /// Parameters that are not frozen.
+    pub(crate) fn learning(&self) -> Vec<&Tensor> {
+        self.parameters.iter().map(|(_, tensor)| tensor).filter(|tensor| tensor.requires_grad()).collect()
+    }
+}
+
 pub(crate) fn build(
     architecture: Architecture,
     layers: &mut Layers<'_>,

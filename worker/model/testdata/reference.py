@@ -2,9 +2,9 @@
 
 Writes logits of freshly drawn networks (`reference.json`), of networks whose batch norms are as after
 training (`settled.json`), of segmentation-models-pytorch's networks as its own files hold them
-(`segmentation_models.json`), and steps of learning (`steps.json`); and `module.pt` and `module.onnx`, a
-network as users export theirs. The seeded weights are drawn here a second time, from their description alone.
-Takes the packages torch 2.11, torchvision, segmentation-models-pytorch 0.5 and numpy.
+(`segmentation_models.json`), steps of learning (`steps.json`) and what options make of them (`options.json`); and
+`module.pt` and `module.onnx`, a network as users export theirs. The seeded weights are drawn here a second time, from
+their description alone. Takes the packages torch 2.11, torchvision, segmentation-models-pytorch 0.5 and numpy.
 """
 
 import argparse
@@ -244,26 +244,35 @@ def segmentation_models():
     (HERE / "segmentation_models.json").write_text(json.dumps(found) + "\n")
 
 
-def some(named):
-    """Of every ninth tensor and of the last (if any): eight numbers, evenly spread, and the largest."""
-    named = list(named)
-
+def some_of_all(named):
+    """Of each tensor: eight numbers, evenly spread, and the largest."""
     def of(tensor):
         flat = tensor.detach().flatten()
         numbers = [flat[at * len(flat) // 8] for at in range(8)] + [flat.abs().max()]
         return [float(f"{float(number):.8g}") for number in numbers]
 
-    return {name: of(tensor) for name, tensor in named[::9] + named[-1:]}
+    return {name: of(tensor) for name, tensor in named}
 
 
-def steps():
-    """Three steps of learning: losses, gradients of the first, weights after the last."""
+def some(named):
+    """Of every ninth tensor and of the last (if any)."""
+    named = list(named)
+    return some_of_all(named[::9] + named[-1:])
+
+
+def learnt():
+    """Images, and the class of each pixel."""
     n, edge = 3, 64
     pixels = uniform(2, "pixels", n * edge * edge * BANDS).reshape(n, edge, edge, BANDS)
     pixels = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     draws = uniform(2, "labels", n * edge * edge).reshape(n, edge, edge)
     labels = np.where(draws < 0.1, 255, np.minimum(draws * CLASSES, CLASSES - 1).astype(np.int64))
-    labels = torch.from_numpy(labels)
+    return pixels, torch.from_numpy(labels)
+
+
+def steps():
+    """Three steps of learning: losses, gradients of the first, weights after the last."""
+    pixels, labels = learnt()
     found = {}
     for name, kind in [
         ("tiny", "adam"), ("tiny", "adamw"), ("unet-resnet18", "adam"), ("unet-resnet50", "adamw"),
@@ -299,9 +308,71 @@ def steps():
     (HERE / "steps.json").write_text(json.dumps(found) + "\n")
 
 
+def loss_of(terms, logits, labels, weights):
+    """The plain expressions, of pixels that count: those of a class that weighs something."""
+    counts = (labels != 255) & (weights[labels.clamp(max=len(weights) - 1)] > 0)
+    logits, labels = logits.permute(0, 2, 3, 1)[counts], labels[counts]
+    of_pixels, log = weights[labels], F.log_softmax(logits, 1)
+    own = log.gather(1, labels[:, None])[:, 0]
+    dice, total = 0, 0
+    for number, weight in enumerate(weights):
+        actual, expected = (labels == number).float(), log[:, number].exp()
+        if actual.sum() > 0:
+            total += weight
+            dice += weight * (1 - 2 * (actual * expected).sum() / (actual.sum() + expected.sum()))
+    found = {
+        "cross-entropy": F.cross_entropy(logits, labels, weights),
+        "dice": dice / total,
+        "focal": -(of_pixels * (1 - own.exp()) ** 2 * own).sum() / of_pixels.sum(),
+    }
+    return sum(part * found[term] for term, part in terms.items())
+
+
+OPTIONS = {
+    "dice": {"loss": {"dice": 1}},
+    "focal": {"loss": {"focal": 1}},
+    "sum": {"loss": {"cross-entropy": 0.5, "dice": 1, "focal": 2}},
+    "clip": {"clip": 0.05},
+    "ema": {"ema": 0.25},
+}
+
+
+def options():
+    """Three steps of SGD with a momentum, each with one option: losses, gradients, weights, and their mean."""
+    pixels, labels = learnt()
+    # The last weighs nothing, so its pixels count for nothing.
+    weights = torch.tensor([0.5, 2.0, 0.0])
+    found = {}
+    for name, given in OPTIONS.items():
+        with torch.no_grad():
+            net = seed_(NETWORKS["tiny"](), SEED)
+        net = net.train().to(memory_format=torch.channels_last)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+        means = {name: p.detach().clone() for name, p in net.named_parameters()}
+        losses, gradients, norms = [], None, []
+        for step in range(3):
+            optimizer.zero_grad()
+            loss = loss_of(given.get("loss", {"cross-entropy": 1}), net(pixels), labels, weights)
+            loss.backward()
+            losses.append(loss.item())
+            if "clip" in given:
+                norms.append(torch.nn.utils.clip_grad_norm_(net.parameters(), given["clip"]).item())
+            if gradients is None:
+                gradients = some_of_all((name, p.grad) for name, p in net.named_parameters())
+            optimizer.step()
+            for name_, p in net.named_parameters():
+                kept = min(given.get("ema", 0), (step + 1) / (step + 10))
+                means[name_].lerp_(p.detach(), 1 - kept)
+        found[name] = {
+            "options": given, "losses": losses, "gradients": gradients, "norms": norms,
+            "after": some_of_all(net.named_parameters()), "means": some_of_all(means.items()),
+        }
+    (HERE / "options.json").write_text(json.dumps(found) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=["logits", "settled", "segmentation_models", "steps"])
+    parser.add_argument("what", nargs="*", default=["logits", "settled", "segmentation_models", "steps", "options"])
     torch.manual_seed(0)
     for what in parser.parse_args().what:
         globals()[what]()

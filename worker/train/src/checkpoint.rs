@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::Write};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use swath_model::{Learner, Loss, Snapshot};
+use swath_model::{Counts, Learner, Loss, Scale, Snapshot};
 use swath_proto::ids::Digest;
 use swath_weights::{TensorFile, TensorInfo, safetensors_bytes};
 
@@ -28,10 +28,20 @@ pub(crate) struct Position {
     pub(crate) step: u64,
     /// Steps of the optimizer.
     pub(crate) updates: u64,
+    /// Those of them in which the encoder stayed as it was.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) frozen_updates: u64,
+    /// In fp16 alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scale: Option<Scale>,
     /// Over the epoch's steps so far.
     pub(crate) loss_sum: f64,
     pub(crate) loss_weight: f64,
     pub(crate) best: Option<Best>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +67,8 @@ impl Position {
             epoch: 0,
             step: 0,
             updates: 0,
+            frozen_updates: 0,
+            scale: None,
             loss_sum,
             loss_weight,
             best: None,
@@ -84,7 +96,8 @@ impl Position {
 
 /// A state as it is written down. `key` is for messages.
 pub(crate) fn bytes(key: &str, state: &Snapshot, position: &Position) -> Result<Vec<u8>> {
-    let position = Position { updates: state.n_updates(), ..position.clone() };
+    let Counts { updates, frozen: frozen_updates, scale } = state.counts();
+    let position = Position { updates, frozen_updates, scale, ..position.clone() };
     let json = serde_json::to_string(&position)
         .map_err(|error| TrainError::data(format!("{key}: its position can't be written: {error}")))?;
     let tensors = state.tensors();
@@ -155,7 +168,8 @@ impl Read {
     }
 
     pub(crate) fn restore(self, learner: &mut Learner) -> Result<Position> {
-        learner.restore(self.file, self.position.updates)?;
+        let Position { updates, frozen_updates: frozen, scale, .. } = self.position;
+        learner.restore(self.file, Counts { updates, frozen, scale })?;
         Ok(self.position)
     }
 }

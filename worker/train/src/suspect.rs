@@ -16,7 +16,7 @@ pub(crate) fn of_step(
     error: ModelError,
     place: &str,
     learner: &Learner,
-    (batch, names): (&Batch, &[String]),
+    (pieces, names): (&[Batch], &[String]),
     saver: &mut Saver,
 ) -> TrainError {
     // Only the loss is at fault for all ranks alike, so that they can go on talking.
@@ -26,7 +26,13 @@ pub(crate) fn of_step(
         return error;
     }
     let look = || -> Result<TrainError> {
-        let found = suspects(learner, batch, names)?;
+        let (mut found, mut rest) = (None, names);
+        for piece in pieces {
+            let n_images = piece.labels.len() / (piece.width as usize * piece.height as usize).max(1);
+            let (names, others) = rest.split_at(n_images.min(rest.len()));
+            rest = others;
+            found = found.or(suspects(learner, piece, names)?);
+        }
         let mut n_found = [if found.is_some() { 1.0 } else { 0.0 }];
         learner.gang().sum(&mut n_found)?;
         Ok(match found {

@@ -30,6 +30,7 @@ use crate::{
     loader::look_at_shards,
     log::{Log, Row},
     order::dropout_seed,
+    pieces::{n_pieces, pieces},
     progress::{Course, Point, Progress, Teller},
     saver::Saver,
     schedule::learning_rate,
@@ -161,12 +162,14 @@ pub(crate) struct Share {
     epoch: u32,
     order: Vec<usize>,
     batch: usize,
-    ours: Range<usize>,
+    /// Of each piece of a batch.
+    ours: Vec<Range<usize>>,
 }
 
 impl Share {
-    fn of(&self, step: u64) -> &[usize] {
-        &self.order[step as usize * self.batch..][self.ours.clone()]
+    fn of(&self, step: u64) -> impl Iterator<Item = usize> {
+        let batch = &self.order[step as usize * self.batch..][..self.batch];
+        self.ours.iter().flat_map(|piece| &batch[piece.clone()]).copied()
     }
 }
 
@@ -190,7 +193,11 @@ impl<'a> Run<'a> {
         let batch = batch_size(&job.spec, train.len());
         if gang.size() > most_ranks {
             return Err(TrainError::config(format!(
-                "{batch} chips a step for {} ranks: {} at most, since this network takes {} for each",
+                "{batch} chips a step{} for {} ranks: {} at most, since this network takes {} for each",
+                match n_pieces(&job.spec, batch) {
+                    1 => String::new(),
+                    n => format!(", in {n} pieces,"),
+                },
                 gang.size(),
                 most_ranks,
                 job.spec.architecture.least_images(),
@@ -266,6 +273,10 @@ impl<'a> Run<'a> {
             optimizer: spec.optimizer,
             weight_decay: spec.weight_decay,
             batch_norm: spec.batch_norm,
+            loss: spec.loss,
+            precision: spec.precision,
+            clip: spec.clip,
+            ema: spec.ema,
             seed: spec.seed,
             threads: self.job.machine.threads,
         };
@@ -310,6 +321,8 @@ impl<'a> Run<'a> {
         let epoch = position.epoch;
         let share = self.share(epoch, learner.gang());
         let load = |step| self.load(&share, step);
+        let images: Vec<usize> = share.ours.iter().map(Range::len).collect();
+        learner.freeze_encoder(epoch < spec.freeze_encoder)?;
         let first = position.step;
         teller.begin(false);
         let is_whole = ahead(machine.loaders, first..self.steps_per_epoch, load, |next| {
@@ -320,15 +333,15 @@ impl<'a> Run<'a> {
                 }
                 let all_steps = u64::from(epoch) * self.steps_per_epoch + step;
                 let rate = learning_rate(spec, self.steps_per_epoch, all_steps);
-                let batch = teller.wait(next)?;
-                let stepped =
-                    learner.step(&batch, rate, dropout_seed(spec.seed, all_steps, learner.gang().rank()));
+                let seed = dropout_seed(spec.seed, all_steps, learner.gang().rank());
+                let pieces = teller.wait(next)?.cut(&images);
+                let stepped = learner.step_in_pieces(&pieces, rate, seed);
                 let place = || format!("epoch {}, step {}", epoch + 1, step + 1);
                 let mut loss = position.loss();
                 loss += stepped.map_err(|error| {
-                    let name = |&sample: &usize| self.train.name(self.train.sample(epoch, sample).0);
-                    let names: Vec<_> = share.of(step).iter().map(name).collect();
-                    suspect::of_step(error, &place(), learner, (&batch, &names), saver)
+                    let name = |sample| self.train.name(self.train.sample(epoch, sample).0);
+                    let names: Vec<_> = share.of(step).map(name).collect();
+                    suspect::of_step(error, &place(), learner, (&pieces, &names), saver)
                 })?;
                 position.set_loss(loss);
                 position.step = step + 1;
@@ -352,11 +365,11 @@ impl<'a> Run<'a> {
     /// What this rank takes of an epoch.
     pub(crate) fn share(&self, epoch: u32, gang: &Gang) -> Share {
         let batch = batch_size(&self.job.spec, self.train.len());
-        Share { epoch, order: self.train.order(epoch), batch, ours: part(batch, gang) }
+        Share { epoch, order: self.train.order(epoch), batch, ours: pieces(&self.job.spec, batch, gang) }
     }
 
     pub(crate) fn load(&self, share: &Share, step: u64) -> Result<Batch> {
-        let changed = share.of(step).iter().map(|&sample| self.train.sample(share.epoch, sample));
+        let changed = share.of(step).map(|sample| self.train.sample(share.epoch, sample));
         self.train.batch(&self.job.store, &changed.collect::<Vec<_>>())
     }
 
@@ -445,6 +458,7 @@ impl<'a> Run<'a> {
             checkpoint::read(&kept, bytes.into()).map_err(damaged)?.of(self.digest)?.restore(&mut learner)?;
             epoch = best.epoch;
         }
+        learner.take_average()?;
         let network = serde_json::json!({
             "architecture": spec.architecture, "bands": spec.bands, "classes": spec.classes,
             "normalize": spec.normalize, "epoch": epoch,
@@ -464,14 +478,9 @@ pub(crate) fn batch_size(spec: &TrainSpec, n_chips: usize) -> usize {
     (spec.batch as usize).min(n_chips).max(1)
 }
 
-/// Which of a batch's chips are this rank's.
-fn part(batch: usize, gang: &Gang) -> Range<usize> {
-    let [rank, size] = [gang.rank(), gang.size()].map(|number| number as usize);
-    batch * rank / size..batch * (rank + 1) / size
-}
-
 /// That have something to do in each step, where there are so many chips before `subset` takes some.
 pub fn most_ranks(spec: &TrainSpec, n_chips: usize) -> u32 {
-    let n_chips = spec.subset.map_or(n_chips, |subset| subset.size(n_chips));
-    (batch_size(spec, n_chips) as u32 / spec.architecture.least_images()).max(1)
+    let batch = batch_size(spec, spec.subset.map_or(n_chips, |subset| subset.size(n_chips)));
+    let smallest_piece = batch / n_pieces(spec, batch);
+    (smallest_piece as u32 / spec.architecture.least_images()).max(1)
 }

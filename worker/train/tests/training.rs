@@ -5,6 +5,7 @@
 mod checkpoints;
 mod gang;
 mod squares;
+mod step;
 
 use std::path::Path;
 

@@ -8,7 +8,7 @@
 
 mod ffi;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     net::{IpAddr, Ipv4Addr, TcpListener},
@@ -174,7 +174,8 @@ impl Gang {
         self.begin(&[number])
     }
 
-    fn begin(&self, numbers: &[f64]) -> Result<Sum> {
+    /// The sum of each of several numbers.
+    pub(crate) fn begin(&self, numbers: &[f64]) -> Result<Sum> {
         let alone = numbers.first().copied().unwrap_or_default();
         let Some(group) = &self.group else { return Ok(Sum { alone, under_way: None }) };
         let mut sum = std::ptr::null_mut();
@@ -301,7 +302,7 @@ impl Sum {
     }
 
     /// As many as it was begun with.
-    fn end_into(mut self, numbers: &mut [f64]) -> Result<()> {
+    pub(crate) fn end_into(mut self, numbers: &mut [f64]) -> Result<()> {
         let Some(sum) = self.under_way.take() else { return Ok(()) };
         // SAFETY: it is ended once; the other side writes no more numbers than there is room for, and throws nothing.
         said(|why, room| unsafe {

@@ -88,6 +88,9 @@ extern "C" size_t swath_gang_norm(const Gang* gang, const at::Tensor* input, con
                                   size_t room) noexcept {
   return swath::catching(why, room, [&] {
     const Settings settings{gang, momentum, epsilon};
-    *output = new at::Tensor(Norm::apply(*input, *gamma, *beta, *running_mean, *running_variance, settings));
+    // What comes in 16 bits goes on in them, but is too coarse for sums.
+    const at::Tensor normed = Norm::apply(input->to(at::kFloat), *gamma, *beta, *running_mean, *running_variance,
+                                          settings);
+    *output = new at::Tensor(normed.to(input->scalar_type()));
   });
 }

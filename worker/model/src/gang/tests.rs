@@ -20,7 +20,7 @@ const SOCKETS: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
 const MEMORY: Option<IpAddr> = None;
 
 /// What each rank of a gang makes, in their order.
-fn ranks<T: Send>(size: u32, work: impl Fn(Gang) -> T + Sync) -> Vec<T> {
+pub(crate) fn ranks<T: Send>(size: u32, work: impl Fn(Gang) -> T + Sync) -> Vec<T> {
     ranks_by(MEMORY, size, work)
 }
 
@@ -42,14 +42,28 @@ fn ranks_by<T: Send>(address: Option<IpAddr>, size: u32, work: impl Fn(Gang) -> 
     })
 }
 
-fn setup(architecture: Architecture, optimizer: Optimizer, batch_norm: BatchNorm) -> Setup {
+pub(crate) fn setup(architecture: Architecture, optimizer: Optimizer, batch_norm: BatchNorm) -> Setup {
     let (bands, seed) = (3, 11);
     let class_weights = vec![0.5, 2.0, 1.0];
-    Setup { architecture, bands, class_weights, optimizer, weight_decay: 0.01, batch_norm, seed, threads: 1 }
+    let (loss, precision, clip, ema) = Default::default();
+    Setup {
+        architecture,
+        bands,
+        class_weights,
+        optimizer,
+        weight_decay: 0.01,
+        batch_norm,
+        loss,
+        precision,
+        clip,
+        ema,
+        seed,
+        threads: 1,
+    }
 }
 
 /// Of images of 32 px, some of whose pixels are ignored: more of them in each than in the one before.
-fn batch(step: u64, images: std::ops::Range<usize>) -> Batch {
+pub(crate) fn batch(step: u64, images: std::ops::Range<usize>) -> Batch {
     const PIXELS: usize = 32 * 32;
     let mut all = Batch { width: 32, height: 32, pixels: Vec::new(), labels: Vec::new() };
     for image in images {
@@ -79,7 +93,7 @@ fn learn(setup: &Setup, steps: u64, rate: f64, gang: Gang, averages: bool) -> (V
 }
 
 /// Of all tensors of the network whose name has this word.
-fn weights(learner: &Learner, word: &str) -> Vec<f32> {
+pub(crate) fn weights(learner: &Learner, word: &str) -> Vec<f32> {
     let mut weights = Vec::new();
     for name in learner.weights().keys().filter(|name| name.contains(word)) {
         let mut bytes = Vec::new();
@@ -90,7 +104,7 @@ fn weights(learner: &Learner, word: &str) -> Vec<f32> {
 }
 
 /// The largest difference of two weights.
-fn apart(one: &[f32], other: &[f32]) -> f32 {
+pub(crate) fn apart(one: &[f32], other: &[f32]) -> f32 {
     assert_eq!(one.len(), other.len());
     one.iter().zip(other).fold(0.0, |most: f32, (one, other)| most.max((one - other).abs()))
 }
@@ -255,10 +269,10 @@ fn all_follow_the_first() {
         for name in learner.state().keys() {
             learner.write(name, &mut bytes).unwrap();
         }
-        (bytes, learner.n_updates())
+        (bytes, learner.counts())
     });
     assert!(found.iter().all(|rank| *rank == found[0]));
-    assert_eq!(found[0].1, 2);
+    assert_eq!(found[0].1.updates, 2);
 }
 
 #[test]

@@ -1,8 +1,17 @@
 //! A network that learns: batches of plain numbers in, losses out. All that the next step depends on
 //! can be written down and read back by name, so that learning goes on where it ended.
 
+mod autocast;
+mod average;
+mod counts;
+mod gradient;
+mod loss;
 mod optimizer;
+mod scale;
 mod snapshot;
+mod step;
+#[cfg(test)]
+mod step_tests;
 #[cfg(test)]
 mod tests;
 
@@ -10,24 +19,26 @@ use std::{collections::BTreeMap, io::Write};
 
 use swath_proto::{
     item::{Architecture, Decoder, Made},
-    train::{self, BatchNorm},
+    train::{self, BatchNorm, LossTerms, Precision},
 };
 use swath_weights::{Dtype, TensorFile, TensorInfo};
-use tch::{Kind, Reduction, Tensor};
+use tch::Tensor;
 
 use crate::{
     error::{ModelError, Result},
     gang::{Gang, Overlap, Reducer},
     network::{Home, Layers, Learnt, Network, Pass, build},
-    torch::{drawing_from, use_threads},
+    torch::use_threads,
     weights::{Backbone, File, FreshHead, Seeded, Weights},
 };
 
-use optimizer::{Optimizer, forget_gradients};
+use average::{Average, pairs};
+use loss::Losses;
+use optimizer::Optimizer;
 pub use snapshot::Snapshot;
 
-/// The label of a pixel that trains nothing.
-const IGNORED: u8 = 255;
+pub use counts::Counts;
+pub use scale::Scale;
 
 /// What learns, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +50,12 @@ pub struct Setup {
     pub optimizer: train::Optimizer,
     pub weight_decay: f64,
     pub batch_norm: BatchNorm,
+    pub loss: LossTerms,
+    pub precision: Precision,
+    /// How long the gradient of all weights together may be.
+    pub clip: Option<f64>,
+    /// How much of the mean of weights stays in a step, where there is to be one.
+    pub ema: Option<f64>,
     /// What is drawn is drawn from this.
     pub seed: u64,
     pub threads: u32,
@@ -67,7 +84,7 @@ pub struct Batch {
     pub labels: Vec<u8>,
 }
 
-/// Cross-entropy summed over pixels, each times the weight of its class, and the sum of those weights.
+/// The loss of some pixels, times what their classes weigh together; and that weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Loss {
     pub sum: f64,
@@ -101,8 +118,13 @@ pub struct Learner {
     setup: Setup,
     network: Box<dyn Network>,
     learnt: Learnt,
+    /// What the names of the encoder's tensors begin with.
+    encoder: Option<&'static str>,
+    losses: Losses,
     optimizer: Optimizer,
-    class_weights: Tensor,
+    /// In fp16 alone.
+    scale: Option<Scale>,
+    average: Option<Average>,
     reducer: Option<Reducer>,
     gang: Gang,
 }
@@ -128,11 +150,13 @@ impl Learner {
         let size = (i64::from(setup.bands), setup.class_weights.len() as i64);
         let mut layers = Layers { weights: &mut *weights, home: Home::PROCESSOR, learnt: Some(&mut learnt) };
         let network = build(setup.architecture, &mut layers, size)?;
-        let optimizer = Optimizer::new(setup.optimizer, setup.weight_decay, &learnt.parameters)?;
-        let class_weights = Tensor::f_from_slice(&setup.class_weights)?;
-        let parameters: Vec<&Tensor> = learnt.parameters.iter().map(|(_, tensor)| tensor).collect();
-        let reducer = gang.reducer(&parameters)?;
-        Ok(Self { setup, network, learnt, optimizer, class_weights, reducer, gang })
+        let optimizer = Optimizer::new(setup.optimizer, setup.weight_decay, &learnt.parameters, encoder)?;
+        let losses = Losses::new(setup.loss, &setup.class_weights)?;
+        let scale = (setup.precision == Precision::Fp16).then(Scale::first);
+        let average = |decay| Average::new(decay, setup.architecture, size, &learnt);
+        let average = setup.ema.map(average).transpose()?;
+        let reducer = gang.reducer(&learnt.learning())?;
+        Ok(Self { setup, network, learnt, encoder, losses, optimizer, scale, average, reducer, gang })
     }
 
     pub const fn gang(&self) -> &Gang {
@@ -147,9 +171,11 @@ impl Learner {
     pub fn follow_first(&mut self) -> Result<()> {
         let all: Vec<&Tensor> = self.all().map(|(_, tensor)| tensor).collect();
         self.gang.hand_out(&all)?;
-        let mut n_updates = [if self.gang.leads() { self.optimizer.n_updates as f64 } else { 0.0 }];
-        self.gang.sum(&mut n_updates)?;
-        self.optimizer.n_updates = n_updates[0] as u64;
+        let mut counts = self.counts();
+        let mut numbers = if self.gang.leads() { counts.numbers() } else { Default::default() };
+        self.gang.sum(&mut numbers)?;
+        counts.follow(numbers);
+        self.set_counts(counts);
         Ok(())
     }
 
@@ -160,7 +186,9 @@ impl Learner {
         if self.setup.batch_norm != BatchNorm::Local {
             return Ok(());
         }
-        let statistics: Vec<&Tensor> = self.learnt.statistics.iter().map(|(_, tensor)| tensor).collect();
+        let of_average = self.average.iter().flat_map(|average| &average.means.statistics);
+        let statistics = self.learnt.statistics.iter().chain(of_average);
+        let statistics: Vec<&Tensor> = statistics.map(|(_, tensor)| tensor).collect();
         self.gang.average(&statistics)
     }
 
@@ -169,46 +197,16 @@ impl Learner {
         self.reducer.as_ref().map(Reducer::overlap)
     }
 
-    /// One step, at this learning rate, of all ranks together: each has its part of the batch, and all are told the
-    /// loss of the whole. `seed` decides what dropout drops. A batch whose pixels are all ignored has no gradient, but
-    /// is a step.
-    pub fn step(&mut self, batch: &Batch, rate: f64, seed: u64) -> Result<Loss> {
-        if self.setup.architecture.least_images() > 1 && self.n_images(batch) == 1 {
-            return Err(ModelError::config(
-                "DeepLabV3 norms the mean of each image over its batch: that must be two images at least",
-            ));
-        }
-        use_threads(self.setup.threads);
-        forget_gradients(&mut self.learnt.parameters);
-        let weight = self.gang.begin_sum(self.weight(batch))?;
-        if let Some(reducer) = &self.reducer {
-            reducer.before_forward()?;
-        }
-        let images = self.images(batch)?;
-        let forward = || self.network.forward(&images, Pass::Learn(self.setup.batch_norm, &self.gang));
-        // Others draw nothing, and wait for nobody.
-        let drops = self.setup.architecture.drops();
-        let logits = if drops { drawing_from(seed, forward) } else { forward() }?;
-        let sum = self.cross_entropy(&logits, batch)?;
-        let weight = weight.end()?;
-        let whole = self.gang.begin_sum(f64::try_from(&sum)?)?;
-        if let Some(reducer) = &self.reducer {
-            reducer.before_backward()?;
-        }
-        sum.f_div_scalar(if weight > 0.0 { weight } else { 1.0 })?.f_backward()?;
-        // Before the weights follow it.
-        let loss = Loss { sum: whole.end()?, weight }.checked()?;
-        tch::no_grad(|| self.optimizer.update(&mut self.learnt.parameters, rate))?;
-        Ok(loss)
-    }
-
-    /// The loss, and the likeliest class of each pixel (of equals, the first).
+    /// The loss, and the likeliest class of each pixel (of equals, the first), as a predictor finds them in fp32: by the
+    /// mean of the weights, where there is one.
     pub fn evaluate(&self, batch: &Batch) -> Result<(Loss, Vec<u8>)> {
         use_threads(self.setup.threads);
         tch::no_grad(|| {
-            let logits = self.network.forward(&self.images(batch)?, Pass::Predict)?;
-            let sum = f64::try_from(self.cross_entropy(&logits, batch)?)?;
-            let loss = Loss { sum, weight: self.weight(batch) }.checked()?;
+            let network = self.average.as_ref().map_or(&self.network, |average| &average.network);
+            let logits = network.forward(&self.images(batch)?, Pass::Predict)?;
+            let weight = self.losses.weight(batch);
+            let sums = self.losses.of(&logits, batch, weight, &Gang::alone())?;
+            let loss = Loss { sum: sums.own + sums.shared, weight }.checked()?;
             let classes = self.setup.class_weights.len();
             let mut values = vec![0.0_f32; batch.labels.len() * classes];
             let flat = logits.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_view([-1])?;
@@ -244,24 +242,14 @@ impl Learner {
         Ok(Tensor::f_from_slice(&batch.pixels)?.f_view([n, height, width, bands])?.f_permute([0, 3, 1, 2])?)
     }
 
-    fn cross_entropy(&self, logits: &Tensor, batch: &Batch) -> Result<Tensor> {
-        let (n, _, height, width) = logits.size4()?;
-        let labels =
-            Tensor::f_from_slice(&batch.labels)?.f_view([n, height, width])?.f_to_kind(Kind::Int64)?;
-        let weights = Some(&self.class_weights);
-        Ok(logits.f_cross_entropy_loss(&labels, weights, Reduction::Sum, IGNORED.into(), 0.0)?)
-    }
-
-    /// What its pixels weigh: known from the labels alone, so that ranks can sum it before they divide.
-    fn weight(&self, batch: &Batch) -> f64 {
-        let mut counts = [0_u64; 256];
-        batch.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
-        let pairs = counts.iter().zip(&self.setup.class_weights);
-        pairs.map(|(&count, &weight)| count as f64 * f64::from(weight)).sum()
+    /// Puts the mean of the weights into their place, where there is one: it is what comes out.
+    pub fn take_average(&mut self) -> Result<()> {
+        let Some(average) = &self.average else { return Ok(()) };
+        tch::no_grad(|| average.replace(&self.learnt))
     }
 
     /// All that the next step depends on: weights and statistics of batch norms under their own names,
-    /// the optimizer's moments beside them.
+    /// the optimizer's moments and the mean of the weights beside them; and [`Self::counts`].
     pub fn state(&self) -> BTreeMap<String, TensorInfo> {
         self.all().map(|(name, tensor)| (name, info(tensor))).collect()
     }
@@ -271,9 +259,14 @@ impl Learner {
         self.network_tensors().map(|(name, tensor)| (name.to_owned(), info(tensor))).collect()
     }
 
-    /// Steps that the optimizer has taken: part of the state.
-    pub const fn n_updates(&self) -> u64 {
-        self.optimizer.n_updates
+    pub const fn counts(&self) -> Counts {
+        let Optimizer { n_updates: updates, n_frozen: frozen, .. } = self.optimizer;
+        Counts { updates, frozen, scale: self.scale }
+    }
+
+    fn set_counts(&mut self, counts: Counts) {
+        let Counts { updates, frozen, scale } = counts;
+        (self.optimizer.n_updates, self.optimizer.n_frozen, self.scale) = (updates, frozen, scale);
     }
 
     /// The elements of a tensor of the state, little-endian. NaN and infinities are an error.
@@ -284,7 +277,7 @@ impl Learner {
     }
 
     /// Reads back what [`Self::state`] names; nothing is changed where anything is missing or wrong.
-    pub fn restore(&mut self, file: TensorFile, n_updates: u64) -> Result<()> {
+    pub fn restore(&mut self, file: TensorFile, counts: Counts) -> Result<()> {
         let mut file = File::new(file);
         let read: Vec<Tensor> =
             self.all().map(|(name, tensor)| file.take(&name, &tensor.size())).collect::<Result<_>>()?;
@@ -295,13 +288,12 @@ impl Learner {
             }
             Ok::<_, ModelError>(())
         })?;
-        self.optimizer.n_updates = n_updates;
+        self.set_counts(counts);
         Ok(())
     }
 
     fn network_tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        let Learnt { parameters, statistics } = &self.learnt;
-        parameters.iter().chain(statistics).map(|(name, tensor)| (name.as_str(), tensor))
+        pairs(&self.learnt).map(|(name, tensor)| (name.as_str(), tensor))
     }
 
     fn all(&self) -> impl Iterator<Item = (String, &Tensor)> {
@@ -310,7 +302,9 @@ impl Learner {
             let of = optimizer::names(self.setup.optimizer).iter().zip(moments);
             of.map(move |(moment, tensor)| (format!("optimizer.{moment}.{name}"), tensor))
         });
-        self.network_tensors().map(|(name, tensor)| (name.to_owned(), tensor)).chain(moments)
+        let means = self.average.iter().flat_map(|average| pairs(&average.means));
+        let means = means.map(|(name, tensor)| (format!("ema.{name}"), tensor));
+        self.network_tensors().map(|(name, tensor)| (name.to_owned(), tensor)).chain(moments).chain(means)
     }
 }
 

@@ -21,10 +21,12 @@ enum class Kind : int32_t { kAdam, kAdamw, kSgd };
 // SGD their momentum alone.
 struct WithMoments {
   at::Tensor *parameter, *first, *second;
+  // Updates that it has taken part in, this one too.
+  double n_updates;
 };
 
 struct Numbers {
-  double rate, momentum, first_beta, second_beta, weight_decay, epsilon, n_updates;
+  double rate, momentum, first_beta, second_beta, weight_decay, epsilon;
 };
 
 // Whether a walk through memory meets the same elements of both in the same order.
@@ -40,7 +42,7 @@ bool lie_alike(const at::Tensor& one, const at::Tensor& other) {
 at::Tensor flat(const at::Tensor& tensor) { return tensor.as_strided({tensor.numel()}, {1}); }
 
 void update(Kind kind, const WithMoments* all, size_t n, const Numbers& numbers) {
-  std::vector<at::Tensor> parameters, gradients, first, second;
+  std::vector<at::Tensor> parameters, gradients, first, second, steps;
   for (const WithMoments* one = all; one != all + n; ++one) {
     const at::Tensor gradient = one->parameter->grad();
     TORCH_CHECK(gradient.defined(), "a parameter has no gradient");
@@ -53,10 +55,10 @@ void update(Kind kind, const WithMoments* all, size_t n, const Numbers& numbers)
     take(gradient, gradients);
     take(*one->first, first);
     if (one->second != nullptr) take(*one->second, second);
+    steps.push_back(at::scalar_tensor(one->n_updates, at::kFloat));
   }
   // None uphill, and Adam not in the form that keeps the largest moment.
   const auto adam = [&](const auto& fused) {
-    const std::vector<at::Tensor> steps(n, at::scalar_tensor(numbers.n_updates, at::kFloat));
     fused(parameters, gradients, first, second, std::vector<at::Tensor>(), steps, numbers.rate, numbers.first_beta,
           numbers.second_beta, numbers.weight_decay, numbers.epsilon, false, false);
   };

@@ -23,6 +23,10 @@ pub(super) struct Optimizer {
     /// What is remembered of each parameter's gradients, in the order of parameters: see [`names`].
     pub(super) moments: Vec<Vec<Tensor>>,
     pub(super) n_updates: u64,
+    /// What the names of the encoder's parameters begin with.
+    encoder: Option<&'static str>,
+    /// Updates in which the encoder stayed as it was.
+    pub(super) n_frozen: u64,
 }
 
 /// What moments are called where they are written down: Adam's are running means of the gradient and of its square,
@@ -35,25 +39,38 @@ pub(super) const fn names(kind: Kind) -> &'static [&'static str] {
 }
 
 impl Optimizer {
-    pub(super) fn new(kind: Kind, weight_decay: f64, parameters: &[(String, Tensor)]) -> Result<Self> {
+    pub(super) fn new(
+        kind: Kind,
+        weight_decay: f64,
+        parameters: &[(String, Tensor)],
+        encoder: Option<&'static str>,
+    ) -> Result<Self> {
         let zeros = |tensor: &Tensor| tch::no_grad(|| tensor.f_zeros_like());
         let of = |tensor: &Tensor| names(kind).iter().map(|_| Ok(zeros(tensor)?)).collect();
         let moments = parameters.iter().map(|(_, tensor)| of(tensor)).collect::<Result<_>>()?;
-        Ok(Self { kind, weight_decay, moments, n_updates: 0 })
+        Ok(Self { kind, weight_decay, moments, n_updates: 0, encoder, n_frozen: 0 })
     }
 
-    /// By the gradients of the parameters. To be called where gradients are not tracked.
+    /// By the gradients of the parameters; those that have none, since they are frozen, stay. To be called where
+    /// gradients are not tracked.
     pub(super) fn update(&mut self, parameters: &mut [(String, Tensor)], rate: f64) -> Result<()> {
         self.n_updates += 1;
+        self.n_frozen += u64::from(parameters.iter().any(|(_, parameter)| !parameter.requires_grad()));
+        // Adam goes by how many updates its means are of.
+        let (of_all, of_encoder) = (self.n_updates as f64, (self.n_updates - self.n_frozen) as f64);
+        let encoder = self.encoder;
         let all: Vec<WithMoments> = parameters
             .iter_mut()
             .zip(&mut self.moments)
-            .map(|((_, parameter), moments)| {
+            .filter(|((_, parameter), _)| parameter.requires_grad())
+            .map(|((name, parameter), moments)| {
+                let is_encoders = encoder.is_some_and(|encoder| name.starts_with(encoder));
                 let mut moments = moments.iter_mut().map(|moment| moment.as_mut_ptr().cast());
                 WithMoments {
                     parameter: parameter.as_mut_ptr().cast(),
                     first: moments.next().unwrap_or(ptr::null_mut()),
                     second: moments.next().unwrap_or(ptr::null_mut()),
+                    n_updates: if is_encoders { of_encoder } else { of_all },
                 }
             })
             .collect();
@@ -63,7 +80,6 @@ impl Optimizer {
             betas: BETAS,
             weight_decay: self.weight_decay,
             epsilon: EPSILON,
-            n_updates: self.n_updates as f64,
         };
         let kind = match self.kind {
             Kind::Adam => 0,
@@ -92,6 +108,7 @@ struct WithMoments {
     parameter: *mut c_void,
     first: *mut c_void,
     second: *mut c_void,
+    n_updates: f64,
 }
 
 #[repr(C)]
@@ -101,7 +118,6 @@ struct Numbers {
     betas: [f64; 2],
     weight_decay: f64,
     epsilon: f64,
-    n_updates: f64,
 }
 
 unsafe extern "C" {

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, io::Write};
 use swath_weights::TensorInfo;
 use tch::Tensor;
 
-use super::{Learner, info};
+use super::{Counts, Learner, info};
 use crate::error::{ModelError, Result};
 
 /// All that the next step depends on, copied out of the learner.
 pub struct Snapshot {
-    n_updates: u64,
+    counts: Counts,
     tensors: BTreeMap<String, (TensorInfo, Vec<f32>)>,
 }
 
@@ -18,13 +18,13 @@ impl Learner {
     /// Its state as it is now.
     pub fn snapshot(&self) -> Result<Snapshot> {
         let copied = self.all().map(|(name, tensor)| Ok((name, (info(tensor), values(tensor)?))));
-        Ok(Snapshot { n_updates: self.n_updates(), tensors: copied.collect::<Result<_>>()? })
+        Ok(Snapshot { counts: self.counts(), tensors: copied.collect::<Result<_>>()? })
     }
 }
 
 impl Snapshot {
-    pub const fn n_updates(&self) -> u64 {
-        self.n_updates
+    pub const fn counts(&self) -> Counts {
+        self.counts
     }
 
     pub fn tensors(&self) -> BTreeMap<String, TensorInfo> {

@@ -12,7 +12,7 @@ use crate::{error::Kind as ErrorKind, weights::Stream};
 
 const BANDS: u32 = 4;
 
-fn setup(architecture: Architecture, optimizer: train::Optimizer) -> Setup {
+pub(super) fn setup(architecture: Architecture, optimizer: train::Optimizer) -> Setup {
     Setup {
         architecture,
         bands: BANDS,
@@ -20,12 +20,16 @@ fn setup(architecture: Architecture, optimizer: train::Optimizer) -> Setup {
         optimizer,
         weight_decay: 0.01,
         batch_norm: BatchNorm::Batch,
+        loss: LossTerms::default(),
+        precision: Precision::Fp32,
+        clip: None,
+        ema: None,
         seed: 11,
         threads: 1,
     }
 }
 
-fn batch(n: usize, edge: usize) -> Batch {
+pub(super) fn batch(n: usize, edge: usize) -> Batch {
     let (mut pixels, mut labels) = (Stream::new(2, "pixels"), Stream::new(2, "labels"));
     let mut label = || match labels.uniform() {
         draw if draw < 0.1 => 255,
@@ -51,14 +55,14 @@ struct Reference {
 }
 
 /// Eight numbers of a tensor, evenly spread, and the largest.
-fn some(tensor: &Tensor) -> Vec<f32> {
+pub(super) fn some(tensor: &Tensor) -> Vec<f32> {
     let flat = Vec::<f32>::try_from(tensor.contiguous().view(-1)).unwrap();
     let largest = flat.iter().fold(0.0, |largest: f32, number| largest.max(number.abs()));
     (0..8).map(|at| flat[at * flat.len() / 8]).chain([largest]).collect()
 }
 
 /// Within `part` of the largest number.
-fn check(what: &str, found: &[f32], wanted: &[f32], part: f32, floor: f32) {
+pub(super) fn check(what: &str, found: &[f32], wanted: &[f32], part: f32, floor: f32) {
     let largest = wanted.iter().fold(floor, |largest: f32, number| largest.max(number.abs()));
     for (found, wanted) in found.iter().zip(wanted) {
         assert!((found - wanted).abs() <= part * largest, "{what}: {found} where {wanted} belongs");
@@ -178,7 +182,7 @@ fn a_state_reads_back_and_the_next_step_is_the_same() {
     };
     swath_weights::write_safetensors(&path, &one.state(), &BTreeMap::new(), write).unwrap();
     let mut other = new(12);
-    other.restore(swath_weights::open(&path).unwrap(), one.n_updates()).unwrap();
+    other.restore(swath_weights::open(&path).unwrap(), one.counts()).unwrap();
     let losses = [one.step(&batch, 1e-3, 1).unwrap(), other.step(&batch, 1e-3, 1).unwrap()];
     assert_eq!(losses[0], losses[1]);
     for ((name, one), (_, other)) in one.all().zip(other.all()) {
@@ -190,7 +194,7 @@ fn a_state_reads_back_and_the_next_step_is_the_same() {
         Ok(())
     })
     .unwrap();
-    let text = other.restore(swath_weights::open(&path).unwrap(), 1).unwrap_err().to_string();
+    let text = other.restore(swath_weights::open(&path).unwrap(), Counts::default()).unwrap_err().to_string();
     assert!(text.contains("'optimizer.first.encoder.conv1.weight' is missing"), "{text}");
     let head = Start::Weights { file: swath_weights::open(&path).unwrap(), fresh_head: false };
     let learner =
@@ -217,7 +221,7 @@ fn a_snapshot_stays_as_it_was_while_learning_goes_on() {
     let before = bytes(&learner.state(), |name, into| learner.write(name, into));
     let snapshot = learner.snapshot().unwrap();
     learner.step(&batch, 1e-3, 1).unwrap();
-    assert_eq!((snapshot.n_updates(), learner.n_updates()), (1, 2));
+    assert_eq!((snapshot.counts().updates, learner.counts().updates), (1, 2));
     assert_eq!(snapshot.tensors(), learner.state());
     let copied = bytes(&snapshot.tensors(), |name, into| snapshot.write(name, into));
     assert!(copied == before, "it has followed the step");

@@ -1,0 +1,49 @@
+//! Who computes which chips of a batch, and when. A piece is cut from the batch of all ranks before it is shared, so
+//! that what goes by a piece is the same on any number of them.
+
+use std::ops::Range;
+
+use swath_model::Gang;
+use swath_proto::train::TrainSpec;
+
+/// That a batch of so many chips is computed in.
+pub(crate) fn n_pieces(spec: &TrainSpec, batch: usize) -> usize {
+    (spec.accumulate as usize).clamp(1, batch.max(1))
+}
+
+/// A rank's chips of each piece of a batch.
+pub(crate) fn pieces(spec: &TrainSpec, batch: usize, gang: &Gang) -> Vec<Range<usize>> {
+    shares(batch, n_pieces(spec, batch), (gang.rank(), gang.size()))
+}
+
+fn shares(batch: usize, pieces: usize, (rank, size): (u32, u32)) -> Vec<Range<usize>> {
+    let whole = parts(0..batch, pieces);
+    whole.map(|piece| parts(piece, size as usize).nth(rank as usize).unwrap_or_default()).collect()
+}
+
+/// So many, which differ by one at most.
+fn parts(all: Range<usize>, n: usize) -> impl Iterator<Item = Range<usize>> {
+    let at = move |part: usize| all.start + all.len() * part / n;
+    (0..n).map(move |part| at(part)..at(part + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_share_each_piece_and_leave_no_chip_out() {
+        for (batch, pieces, size) in [(8, 1, 1), (8, 1, 3), (8, 3, 2), (7, 2, 3), (5, 5, 1)] {
+            let all: Vec<_> = (0..size).map(|rank| shares(batch, pieces, (rank, size))).collect();
+            let mut met = Vec::new();
+            for piece in 0..pieces {
+                let before = met.len();
+                all.iter().for_each(|rank| met.extend(rank[piece].clone()));
+                assert!(met.len() >= before + batch / pieces, "{batch} in {pieces} for {size}");
+            }
+            assert!(met.into_iter().eq(0..batch), "{batch} in {pieces} for {size}");
+        }
+        // As it was before there were pieces.
+        assert_eq!(shares(8, 1, (1, 3)), [2..5]);
+    }
+}
