@@ -89,25 +89,18 @@ impl AugmentEntry {
         }
     }
 
-    fn keys(&self) -> Vec<&'static str> {
-        match self {
-            Self::Word(AugmentWord::HorizontalFlip) => vec!["horizontal_flip"],
-            Self::Word(AugmentWord::VerticalFlip) => vec!["vertical_flip"],
-            Self::Word(AugmentWord::RightAngles) => vec!["right_angles"],
-            Self::Word(_) | Self::Strength(_) => {
-                let AugmentStrength { scale, blur, brightness, contrast, noise, channel_drop } =
-                    self.strength();
-                let given = [
-                    ("scale", scale.is_some()),
-                    ("blur", blur.is_some()),
-                    ("brightness", brightness.is_some()),
-                    ("contrast", contrast.is_some()),
-                    ("noise", noise.is_some()),
-                    ("channel_drop", channel_drop.is_some()),
-                ];
-                given.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect()
-            }
-        }
+    /// That have a strength.
+    fn keys(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let AugmentStrength { scale, blur, brightness, contrast, noise, channel_drop } = self.strength();
+        let given = [
+            ("scale", scale.is_some()),
+            ("blur", blur.is_some()),
+            ("brightness", brightness.is_some()),
+            ("contrast", contrast.is_some()),
+            ("noise", noise.is_some()),
+            ("channel_drop", channel_drop.is_some()),
+        ];
+        given.into_iter().filter(|(_, given)| *given).map(|(key, _)| key)
     }
 }
 
@@ -139,11 +132,14 @@ pub(super) fn augment(list: &[AugmentEntry]) -> Augment {
 pub(super) fn check(list: &[AugmentEntry], bands: u32, check: &mut Check<'_>) {
     let place = |at| Path::from("train.augment").index(at);
     for (at, entry) in list.iter().enumerate() {
-        check.need(!entry.keys().is_empty(), place(at), || {
-            "says of nothing how strong it is: { blur = 2.0 } for instance".into()
-        });
+        // A key that is not known was told of.
+        if matches!(entry, AugmentEntry::Strength(_)) && check.sound(&[&place(at).to_string()]) {
+            check.need(entry.keys().next().is_some(), place(at), || {
+                "says of nothing how strong it is: { blur = 2.0 } for instance".into()
+            });
+        }
         for key in entry.keys() {
-            if let Some(twin) = list[..at].iter().position(|other| other.keys().contains(&key)) {
+            if let Some(twin) = list[..at].iter().position(|other| other.keys().any(|known| known == key)) {
                 check.wrong(place(at), format!("{key} is in train.augment[{twin}] already"));
             }
         }
@@ -155,5 +151,37 @@ pub(super) fn check(list: &[AugmentEntry], bands: u32, check: &mut Check<'_>) {
         check.need(bands > 1 || strength.channel_drop.unwrap_or(0.0) == 0.0, place(at), || {
             "channel_drop: of one band nothing would be left".into()
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::TrainEntry;
+    use super::*;
+
+    #[test]
+    fn words_have_their_strengths_and_tables_say_them() {
+        let asked = |list: &str| {
+            let entry: TrainEntry = toml::from_str(&format!("augment = [{list}]")).unwrap();
+            entry.augment()
+        };
+        assert_eq!(asked(""), Augment::NOTHING);
+        assert_eq!(asked(r#""right_angles", "vertical_flip", "horizontal_flip""#), Augment::default());
+        assert_eq!(TrainEntry::default().augment(), Augment::default());
+        assert_eq!(
+            asked(r#""blur", { scale = [0.5, 2], noise = 0.05 }, { contrast = 0.3 }"#),
+            Augment { scale: Some([0.5, 2.0]), blur: 1.0, contrast: 0.3, noise: 0.05, ..Augment::NOTHING }
+        );
+        assert_eq!(
+            asked(r#""scale", "brightness", "contrast", "noise", "channel_drop""#),
+            Augment {
+                scale: Some([0.8, 1.25]),
+                brightness: 0.2,
+                contrast: 0.2,
+                noise: 0.02,
+                channel_drop: 0.1,
+                ..Augment::NOTHING
+            }
+        );
     }
 }

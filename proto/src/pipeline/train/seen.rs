@@ -80,3 +80,29 @@ impl Oversample {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::TrainEntry;
+    use super::*;
+
+    #[test]
+    fn names_become_numbers_of_classes() {
+        let entry = |text: &str| toml::from_str::<TrainEntry>(text).unwrap();
+        let class = |name: &str| ClassEntry { name: name.into(), color: "#000000".into(), null: false };
+        let classes = ["ground", "road", "roof"].map(class);
+        let rule = |text| entry(text).oversample.unwrap().rule(&classes);
+        assert_eq!(rule("oversample = { road = 2.5 }"), train::Oversample::Factors(vec![1.0, 2.5, 1.0]));
+        assert_eq!(rule("oversample = \"balanced\""), train::Oversample::Balanced);
+        assert!(entry("").oversample.is_none() && entry("").subset.is_none());
+        for (text, wanted) in [
+            ("chips = 9", Subset::Chips(9)),
+            ("share = 0.5", Subset::Share(0.5)),
+            ("overfit = 4", Subset::Overfit(4)),
+        ] {
+            let entry = entry(&format!("subset = {{ {text} }}"));
+            assert_eq!(entry.subset.unwrap().subset(), Some(wanted));
+            assert_eq!(entry.overfits(), text == "overfit = 4");
+        }
+    }
+}
