@@ -111,10 +111,10 @@ mod tests {
         let file = picture_file(&picture);
         let wanted = "090000000000000040".to_owned()
             + "1001"
-            + "2a15"
-            + "0a13"
+            + "2a13"
+            + "0a11"
             + "0a0176"
-            + "220e"
+            + "220c"
             + "0802"
             + "10ac02"
             + "1803"

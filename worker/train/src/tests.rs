@@ -4,7 +4,7 @@ use std::path::Path;
 
 use swath_backends::blobs::folder::Folder;
 use swath_model::Gang;
-use swath_proto::train::TrainSpec;
+use swath_proto::train::{Augment, TrainSpec};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -79,11 +79,12 @@ fn pictures_show_the_first_batch_and_what_each_epoch_makes_of_some_chips() {
     // Two columns of four chips, three of eight.
     assert_eq!(size(&bench.path("debug/first-batch.png")), (4 + 2 * 68, 4 + 4 * 68));
     assert_eq!(size(&bench.path("debug/validation.png")), (4 + 3 * 68, 4 + 8 * 68));
-    let png = bench.read("debug/validation.png");
-    for epoch in 0..4 {
+    for (epoch, name) in [(0, "first-batch"), (1, "validation"), (3, "validation")] {
         let events = bench.read(&format!("debug/events.out.tfevents.swath.{epoch:06}"));
+        assert!(events.windows(name.len()).any(|window| window == name.as_bytes()), "{name}");
+        let png = bench.read(&format!("debug/{name}.png"));
         let has_it = events.windows(png.len()).any(|window| window == png);
-        assert_eq!(has_it, epoch == 3, "epoch {epoch}");
+        assert!(has_it || epoch == 1, "epoch {epoch}");
     }
     let before = bench.read("debug/first-batch.png");
     let none = Bench::new();
@@ -103,7 +104,7 @@ fn a_training_in_which_all_is_drawn_goes_on_as_if_it_had_not_been_stopped() {
     }
     let told = whole.column("train_loss");
     let other = Bench::new();
-    other.run(&TrainSpec { oversample: None, ..spec }, (20, 4, 32), usize::MAX);
+    other.run(&TrainSpec { augment: Augment::default(), ..spec }, (20, 4, 32), usize::MAX);
     assert_ne!(other.column("train_loss"), told, "other chips are seen");
 }
 
@@ -111,12 +112,12 @@ fn a_training_in_which_all_is_drawn_goes_on_as_if_it_had_not_been_stopped() {
 fn some_chips_are_known_by_heart_and_judged_by() {
     let bench = Bench::new();
     let spec = squares::spec(
-        "architecture = \"tiny\"\nepochs = 60\nbatch = 4\nlr = 0.02\nsubset = { overfit = 4 }\n\
-         schedule = \"constant\"\npatience = 60",
+        "architecture = \"tiny\"\nepochs = 150\nbatch = 4\nlr = 0.05\nsubset = { overfit = 4 }\n\
+         schedule = \"constant\"\npatience = 150",
     );
     bench.run(&spec, (12, 0, 32), usize::MAX);
     let (losses, ious) = (bench.column("validation_loss"), bench.column("iou_1"));
-    assert!(losses[59] < 0.3 * losses[0] && ious[59] > 0.9, "{losses:?} {ious:?}");
+    assert!(losses[149] < 0.3 * losses[0] && ious[149] > 0.8, "{losses:?} {ious:?}");
     // They are validated on as they are, after the step that they were learnt from.
     let learnt = bench.column("train_loss");
     assert!(

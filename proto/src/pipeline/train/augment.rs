@@ -89,25 +89,18 @@ impl AugmentEntry {
         }
     }
 
-    fn keys(&self) -> Vec<&'static str> {
-        match self {
-            Self::Word(AugmentWord::HorizontalFlip) => vec!["horizontal_flip"],
-            Self::Word(AugmentWord::VerticalFlip) => vec!["vertical_flip"],
-            Self::Word(AugmentWord::RightAngles) => vec!["right_angles"],
-            Self::Word(_) | Self::Strength(_) => {
-                let AugmentStrength { scale, blur, brightness, contrast, noise, channel_drop } =
-                    self.strength();
-                let given = [
-                    ("scale", scale.is_some()),
-                    ("blur", blur.is_some()),
-                    ("brightness", brightness.is_some()),
-                    ("contrast", contrast.is_some()),
-                    ("noise", noise.is_some()),
-                    ("channel_drop", channel_drop.is_some()),
-                ];
-                given.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect()
-            }
-        }
+    /// That have a strength.
+    fn keys(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let AugmentStrength { scale, blur, brightness, contrast, noise, channel_drop } = self.strength();
+        let given = [
+            ("scale", scale.is_some()),
+            ("blur", blur.is_some()),
+            ("brightness", brightness.is_some()),
+            ("contrast", contrast.is_some()),
+            ("noise", noise.is_some()),
+            ("channel_drop", channel_drop.is_some()),
+        ];
+        given.into_iter().filter(|(_, given)| *given).map(|(key, _)| key)
     }
 }
 
@@ -140,13 +133,13 @@ pub(super) fn check(list: &[AugmentEntry], bands: u32, check: &mut Check<'_>) {
     let place = |at| Path::from("train.augment").index(at);
     for (at, entry) in list.iter().enumerate() {
         // A key that is not known was told of.
-        if check.sound(&[&place(at).to_string()]) {
-            check.need(!entry.keys().is_empty(), place(at), || {
+        if matches!(entry, AugmentEntry::Strength(_)) && check.sound(&[&place(at).to_string()]) {
+            check.need(entry.keys().next().is_some(), place(at), || {
                 "says of nothing how strong it is: { blur = 2.0 } for instance".into()
             });
         }
         for key in entry.keys() {
-            if let Some(twin) = list[..at].iter().position(|other| other.keys().contains(&key)) {
+            if let Some(twin) = list[..at].iter().position(|other| other.keys().any(|known| known == key)) {
                 check.wrong(place(at), format!("{key} is in train.augment[{twin}] already"));
             }
         }
