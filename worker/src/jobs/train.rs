@@ -148,11 +148,11 @@ pub(super) async fn inputs(cx: &Context, item: &Item, inputs: &Digest) -> Result
 /// Checkpoints, once the weights lie under the name of their content; the log stays.
 pub(super) async fn tidy(cx: &Context, item: &Item) -> swath_backends::Result<()> {
     let stem = keys::training(&item.id);
-    let listed: Vec<_> = cx.blobs.list(&format!("{stem}{}", swath_train::CHECKPOINTS)).try_collect().await?;
-    let checkpoints = listed.into_iter().map(|object| object.key);
-    let others = swath_train::PASSING.map(|name| format!("{stem}{name}"));
-    for key in checkpoints.chain(others) {
-        cx.blobs.delete(&key).await?;
+    let checkpoints = cx.blobs.list(&format!("{stem}{}", swath_train::CHECKPOINTS));
+    let mut passing: Vec<String> = checkpoints.map_ok(|object| object.key).try_collect().await?;
+    passing.extend(swath_train::PASSING.map(|name| format!("{stem}{name}")));
+    for key in &passing {
+        cx.blobs.delete(key).await?;
     }
     cx.blobs.delete(&keys::training_progress(&item.id)).await
 }
