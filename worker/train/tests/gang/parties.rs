@@ -17,7 +17,7 @@ use swath_backends::ledger::{Ledger as _, embedded::EmbeddedLedger};
 use swath_proto::train::TrainSpec;
 use swath_train::{
     Progress,
-    gang::{Joining, Ranks, TrainFile, supervise_together},
+    gang::{Joining, Ranks, TrainFile, address_towards, supervise_together},
 };
 use tokio::runtime::Runtime;
 
@@ -53,7 +53,8 @@ fn a_party() {
         ledger: Arc::new(ledger(folder)),
         runtime: runtime.handle().clone(),
         me: name.parse().unwrap(),
-        address: Ipv4Addr::LOCALHOST.into(),
+        // Where other machines would come, if this one has a network.
+        address: address_towards("192.0.2.1", 9).unwrap_or(Ipv4Addr::LOCALHOST.into()),
         least: least.parse().unwrap(),
         file: &TrainFile::read(&folder.join(FILE)).unwrap(),
     };
