@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Job,
     ahead::ahead,
-    cache::Room,
+    cache::{Cache, Room},
     data::{Chips, Shard},
     error::{Result, TrainError},
     train::Run,
@@ -21,7 +21,9 @@ const NAMED: usize = 20;
 /// Holds every tar against its index before any chip is fetched, and finds places for chips in the cache.
 pub(crate) fn look_at_shards(job: &Job, train: &mut Chips<'_>, validation: &mut Chips<'_>) -> Result<()> {
     let Job { spec, store, machine, .. } = job;
-    let shards = || job.train.iter().chain(&job.validation);
+    // Those that are trained on are validated on too.
+    let of_validation: &[Shard] = if spec.overfits() { &[] } else { &job.validation };
+    let shards = || job.train.iter().chain(of_validation);
     let tars = store.look(shards().map(|shard| shard.key.clone()))?;
     let wrong: Vec<String> =
         shards().zip(&tars).filter_map(|(shard, tar)| fault(shard, tar.as_ref())).collect();
@@ -40,13 +42,25 @@ pub(crate) fn look_at_shards(job: &Job, train: &mut Chips<'_>, validation: &mut 
         tracing::warn!("{} of {} shards are not as their index says: {named}", wrong.len(), tars.len());
     }
     if machine.chip_cache > 0 {
-        let mut room = Room::open(&machine.cache, machine.chip_cache)?;
-        let (of_train, of_validation) = tars.split_at(job.train.len());
-        train.cache = Some(Arc::new(room.keep(store, &job.train, of_train)?));
-        validation.cache = Some(Arc::new(room.keep(store, &job.validation, of_validation)?));
-        room.clear()?;
+        let (tars_of_train, tars_of_validation) = tars.split_at(job.train.len());
+        let of_both = [(&job.train[..], tars_of_train), (of_validation, tars_of_validation)];
+        match keep(job, of_both) {
+            Ok([of_train, of_validation]) => {
+                (train.cache, validation.cache) = (Some(of_train), Some(of_validation))
+            }
+            // It would only spare time.
+            Err(error) => tracing::warn!("{error}; chips are fetched each time"),
+        }
     }
     Ok(())
+}
+
+fn keep(job: &Job, of_both: [(&[Shard], &[Option<Meta>]); 2]) -> Result<[Arc<Cache>; 2]> {
+    let mut room = Room::open(&job.machine.cache, job.machine.chip_cache)?;
+    let [of_train, of_validation] = of_both.map(|(shards, tars)| room.keep(&job.store, shards, tars));
+    let caches = [Arc::new(of_train?), Arc::new(of_validation?)];
+    room.clear()?;
+    Ok(caches)
 }
 
 fn fault(shard: &Shard, tar: Option<&Meta>) -> Option<String> {

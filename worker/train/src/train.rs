@@ -66,7 +66,7 @@ pub struct Machine {
     pub cache: PathBuf,
     /// Bytes of chips that are kept there, decoded.
     pub chip_cache: u64,
-    /// Where to fetch them from, if not from where the environment or torchvision says.
+    /// Where to fetch encoders from, if not from where the environment or torchvision says.
     pub mirror: Option<String>,
 }
 

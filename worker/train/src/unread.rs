@@ -23,13 +23,13 @@ pub(crate) struct Unread {
 
 #[derive(Default)]
 struct Found {
-    /// Of this epoch: the shard, and where the chip begins in it.
-    in_epoch: BTreeSet<(String, u64)>,
+    /// Of this epoch, by their numbers.
+    in_epoch: BTreeSet<usize>,
     shards: BTreeMap<String, Damage>,
 }
 
 struct Damage {
-    chips: BTreeSet<u64>,
+    chips: BTreeSet<usize>,
     /// Of the first of them.
     why: String,
 }
@@ -45,30 +45,37 @@ impl Unread {
     }
 
     /// Counts a chip that is left out of its batch; an error where it is one too many.
-    pub(crate) fn leave_out(&self, shard: &str, begin: u64, why: TrainError) -> Result<()> {
+    pub(crate) fn leave_out(&self, shard: &str, chip: usize, why: TrainError) -> Result<()> {
         if !self.may_be(&why) {
             return Err(why);
         }
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.in_epoch.insert((shard.to_owned(), begin));
+        found.in_epoch.insert(chip);
         if !found.shards.contains_key(shard) {
             tracing::warn!(shard, "{why}; what of this shard can't be read is left out");
         }
         let damage = found.shards.entry(shard.to_owned());
         let first = || Damage { chips: BTreeSet::new(), why: why.to_string() };
-        damage.or_insert_with(first).chips.insert(begin);
+        damage.or_insert_with(first).chips.insert(chip);
         self.check(found.in_epoch.len() as u64, &found)
     }
 
-    /// An epoch is over, in which each chip was looked at by one rank or another.
+    /// An epoch is over: what ranks have met counts once, however many of them have met it.
     pub(crate) fn end_epoch(&self, gang: &Gang) -> Result<()> {
         if self.most == 0.0 {
             return Ok(());
         }
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut sums = [std::mem::take(&mut found.in_epoch).len() as f64];
-        gang.sum(&mut sums)?;
-        self.check(sums[0] as u64, &found)
+        let in_epoch = std::mem::take(&mut found.in_epoch);
+        let mut any = [in_epoch.len() as f64];
+        gang.sum(&mut any)?;
+        if any[0] == 0.0 {
+            return Ok(());
+        }
+        let mut met = vec![0.0; self.n_chips];
+        in_epoch.into_iter().for_each(|chip| met[chip] = 1.0);
+        gang.sum(&mut met)?;
+        self.check(met.iter().filter(|ranks| **ranks > 0.0).count() as u64, &found)
     }
 
     fn check(&self, n: u64, found: &Found) -> Result<()> {

@@ -10,5 +10,5 @@ for at = 1, #all, 2 do
   if until_ms <= now then redis.call('HDEL', KEYS[1], all[at]) end
   if until_ms > last then last = until_ms end
 end
-redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', last))
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', last - now))
 return 1

@@ -133,6 +133,10 @@ size_t swath_gang_meet(const Store* store, uint32_t rank, uint32_t size, const c
     group->setGroupName(kPrefix);
     // Nothing is shared with other machines.
     auto sums = is_here ? swath::SharedSums::open(*shared, *group, timeout) : nullptr;
+    if (is_here && sums == nullptr && rank == 0) {
+      TORCH_WARN("ranks of this machine do not reach each other's memory (/proc, memfd_create): they go by sockets, "
+                 "which takes longer");
+    }
     *gang = new Gang{std::move(shared), std::move(group), std::move(sums)};
   });
 }

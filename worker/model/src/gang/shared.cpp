@@ -5,6 +5,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <climits>
 #include <cstring>
 #include <string>
+#include <utility>
 
 namespace swath {
 
@@ -26,7 +28,8 @@ constexpr size_t kSlot = 4 << 20, kSmallSlot = 64 << 10;
 constexpr size_t kBlock = 2048;
 // How often it is looked whether those who are waited for are still there.
 constexpr long kLookEveryNs = 100'000'000;
-constexpr const char* kName = "shared memory";
+// In the store.
+constexpr const char *kPath = "shared/path", *kIdentity = "shared/identity";
 
 size_t pages(size_t bytes) {
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
@@ -45,25 +48,18 @@ struct alignas(64) Lane::Seat {
   // Pieces that it has brought.
   std::atomic<uint32_t> turn;
   std::atomic<uint32_t> has_left;
-  std::atomic<int32_t> process;
 };
 
 size_t Lane::bytes(int size, size_t slot) { return pages(size * sizeof(Seat)) + pages(2 * size * slot); }
 
-Lane::Lane(char* at, int rank, int size, size_t slot, std::chrono::milliseconds timeout)
+Lane::Lane(char* at, int rank, const std::vector<int>& processes, size_t slot, std::chrono::milliseconds timeout)
     : seats_(reinterpret_cast<Seat*>(at)),
-      slots_(at + pages(size * sizeof(Seat))),
+      slots_(at + pages(processes.size() * sizeof(Seat))),
       rank_(rank),
-      size_(size),
+      size_(static_cast<int>(processes.size())),
       slot_(slot),
       timeout_(timeout) {
-  seats_[rank].process = getpid();
-  // From here on it is known who they are.
-  arrive();
-  for (int other = 0; other < size; ++other) {
-    await(other);
-    processes_.push_back(static_cast<int>(syscall(SYS_pidfd_open, seats_[other].process.load(), 0)));
-  }
+  for (const int process : processes) processes_.push_back(static_cast<int>(syscall(SYS_pidfd_open, process, 0)));
 }
 
 Lane::~Lane() {
@@ -92,8 +88,7 @@ void Lane::await(int other) {
     const uint32_t seen = seat.turn.load(std::memory_order_acquire);
     if (static_cast<int32_t>(seen - turn_) >= 0) return;
     TORCH_CHECK(!seats_[rank_].has_left, "gang/shared: this rank has left");
-    const bool is_gone =
-        seat.has_left || (static_cast<size_t>(other) < processes_.size() && has_ended(processes_[other]));
+    const bool is_gone = seat.has_left || has_ended(processes_[other]);
     // It may have brought its piece before it went.
     if (is_gone && seat.turn.load(std::memory_order_acquire) == seen) {
       TORCH_CHECK(false, "gang/shared: rank ", other, " has left");
@@ -142,41 +137,78 @@ void Lane::sum(at::Tensor& numbers) {
   }
 }
 
+namespace {
+
+// A file that only memory holds, and what tells it from any other: a path that is looked up where processes have other
+// numbers may lead to somebody else's.
+struct File {
+  int descriptor;
+
+  explicit File(int of) : descriptor(of) {}
+  File(const File&) = delete;
+  ~File() {
+    if (descriptor >= 0) close(descriptor);
+  }
+
+  std::string identity() const {
+    struct stat about{};
+    if (descriptor < 0 || fstat(descriptor, &about) != 0) return "";
+    return std::to_string(about.st_dev) + ":" + std::to_string(about.st_ino) + ":" + std::to_string(about.st_size);
+  }
+};
+
+std::string read(c10d::Store& store, const char* name) {
+  const auto bytes = store.get(name);
+  return {bytes.begin(), bytes.end()};
+}
+
+void write(c10d::Store& store, const char* name, const std::string& text) {
+  store.set(name, std::vector<uint8_t>(text.begin(), text.end()));
+}
+
+// The first rank's, by all; of no memory where that can't be had.
+int memory(c10d::Store& store, int rank, size_t length) {
+  if (rank == 0) {
+    File file(static_cast<int>(syscall(SYS_memfd_create, "swath-gang", MFD_CLOEXEC)));
+    const bool is_whole = file.descriptor >= 0 && ftruncate(file.descriptor, static_cast<off_t>(length)) == 0;
+    write(store, kPath, "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(file.descriptor));
+    write(store, kIdentity, is_whole ? file.identity() : "none");
+    return is_whole ? std::exchange(file.descriptor, -1) : -1;
+  }
+  File file(open(read(store, kPath).c_str(), O_RDWR | O_CLOEXEC));
+  return read(store, kIdentity) == file.identity() ? std::exchange(file.descriptor, -1) : -1;
+}
+
+}  // namespace
+
 std::unique_ptr<SharedSums> SharedSums::open(c10d::Store& store, c10d::ProcessGroup& group,
                                              std::chrono::milliseconds timeout) {
   const int rank = group.getRank(), size = group.getSize();
   const size_t length = Lane::bytes(size, kSlot) + Lane::bytes(size, kSmallSlot);
-  int file = -1;
-  if (rank == 0) {
-    file = static_cast<int>(syscall(SYS_memfd_create, "swath-gang", MFD_CLOEXEC));
-    if (file >= 0 && ftruncate(file, static_cast<off_t>(length)) != 0) {
-      close(file);
-      file = -1;
-    }
-    const std::string path = "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(file);
-    store.set(kName, std::vector<uint8_t>(path.begin(), path.end()));
-  } else {
-    const auto path = store.get(kName);
-    file = ::open(std::string(path.begin(), path.end()).c_str(), O_RDWR | O_CLOEXEC);
-  }
+  const File file(memory(store, rank, length));
   void* at = MAP_FAILED;
-  if (file >= 0) at = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-  // All have it open by then, or have not found it.
-  std::vector<at::Tensor> reached{at::full({1}, at == MAP_FAILED ? 0.0 : 1.0, at::kDouble)};
-  group.allreduce(reached)->wait();
-  if (file >= 0) close(file);
-  if (reached[0].item<double>() < size) {
+  if (file.descriptor >= 0) at = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, file.descriptor, 0);
+  // How many have it open, and who they are.
+  std::vector<at::Tensor> told{at::zeros({1 + size}, at::kDouble)};
+  told[0][0] = at == MAP_FAILED ? 0.0 : 1.0;
+  told[0][1 + rank] = static_cast<double>(getpid());
+  group.allreduce(told)->wait();
+  const auto* all = told[0].data_ptr<double>();
+  if (all[0] < size) {
     if (at != MAP_FAILED) munmap(at, length);
     return nullptr;
   }
-  return std::unique_ptr<SharedSums>(new SharedSums(static_cast<char*>(at), length, rank, size, timeout));
+  const std::vector<int> processes(all + 1, all + 1 + size);
+  return std::unique_ptr<SharedSums>(new SharedSums(static_cast<char*>(at), length, rank, processes, timeout));
 }
 
-SharedSums::SharedSums(char* at, size_t length, int rank, int size, std::chrono::milliseconds timeout)
+SharedSums::SharedSums(char* at, size_t length, int rank, const std::vector<int>& processes,
+                       std::chrono::milliseconds timeout)
     : at_(at),
       length_(length),
-      beside_(std::make_unique<Lane>(at, rank, size, kSlot, timeout)),
-      now_(std::make_unique<Lane>(at + Lane::bytes(size, kSlot), rank, size, kSmallSlot, timeout)),
+      beside_(std::make_unique<Lane>(at, rank, processes, kSlot, timeout)),
+      now_(std::make_unique<Lane>(at + Lane::bytes(static_cast<int>(processes.size()), kSlot), rank, processes,
+                                  kSmallSlot, timeout)),
       thread_([this] { work(); }) {}
 
 SharedSums::~SharedSums() {

@@ -22,8 +22,8 @@ using Future = c10::intrusive_ptr<c10::ivalue::Future>;
 // What one rank after the other writes into its own place, and all read.
 class Lane {
  public:
-  // `at` is the same memory for all ranks, and zeroes at first.
-  Lane(char* at, int rank, int size, size_t slot, std::chrono::milliseconds timeout);
+  // `at` is the same memory for all ranks, and zeroes at first; `processes` are theirs.
+  Lane(char* at, int rank, const std::vector<int>& processes, size_t slot, std::chrono::milliseconds timeout);
   ~Lane();
 
   static size_t bytes(int size, size_t slot);
@@ -68,7 +68,7 @@ class SharedSums {
   Future sum_beside(const at::Tensor& numbers);
 
  private:
-  SharedSums(char* at, size_t length, int rank, int size, std::chrono::milliseconds timeout);
+  SharedSums(char* at, size_t length, int rank, const std::vector<int>& processes, std::chrono::milliseconds timeout);
   void work();
 
   char* at_;

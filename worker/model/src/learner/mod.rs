@@ -126,6 +126,8 @@ pub struct Learner {
     scale: Option<Scale>,
     average: Option<Average>,
     reducer: Option<Reducer>,
+    /// Of reducers before that one.
+    overlap_before: Overlap,
     gang: Gang,
 }
 
@@ -156,7 +158,20 @@ impl Learner {
         let average = |decay| Average::new(decay, setup.architecture, size, &learnt);
         let average = setup.ema.map(average).transpose()?;
         let reducer = gang.reducer(&learnt.learning())?;
-        Ok(Self { setup, network, learnt, encoder, losses, optimizer, scale, average, reducer, gang })
+        let overlap_before = Overlap::default();
+        Ok(Self {
+            setup,
+            network,
+            learnt,
+            encoder,
+            losses,
+            optimizer,
+            scale,
+            average,
+            reducer,
+            overlap_before,
+            gang,
+        })
     }
 
     pub const fn gang(&self) -> &Gang {
@@ -194,7 +209,9 @@ impl Learner {
 
     /// How much of the summing of gradients was hidden behind the computing of others, so far.
     pub fn overlap(&self) -> Option<Overlap> {
-        self.reducer.as_ref().map(Reducer::overlap)
+        let Overlap { summing_s, exposed_s } = self.overlap_before;
+        let now = self.reducer.as_ref()?.overlap();
+        Some(Overlap { summing_s: summing_s + now.summing_s, exposed_s: exposed_s + now.exposed_s })
     }
 
     /// The loss, and the likeliest class of each pixel (of equals, the first), as a predictor finds them in fp32: by the

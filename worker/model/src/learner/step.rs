@@ -75,8 +75,14 @@ impl Learner {
             sums.backward.f_div_scalar(divisor)?.f_backward()?;
         }
         let whole = whole.ok_or_else(|| ModelError::internal("a step of no batch"))?;
+        let loss = Loss { sum: whole.end()? + shared, weight };
+        if let Some(scale) = self.scale.as_mut().filter(|_| !loss.sum.is_finite()) {
+            // What a forward pass has made of 16 bits; the step is left out, as where a gradient is no number.
+            *scale = scale.fallen()?;
+            return Ok(Loss::default());
+        }
         // Before the weights follow it.
-        let loss = Loss { sum: whole.end()? + shared, weight }.checked()?;
+        let loss = loss.checked()?;
         tch::no_grad(|| self.follow(rate))?;
         Ok(loss)
     }
@@ -109,6 +115,7 @@ impl Learner {
             return Ok(());
         }
         // It waits for the gradients of all that it was given.
+        self.overlap_before = self.overlap().unwrap_or_default();
         self.reducer = None;
         for (_, parameter) in of_encoder() {
             let _ = parameter.f_set_requires_grad(!freeze)?;

@@ -32,17 +32,17 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// So many bytes, but no more than what chips take there already and half of what the disk has left.
+    /// So many bytes, but no more than half of what the disk has for chips: those that are there, and what is left.
     pub(crate) fn open(cache: &Path, bytes: u64) -> Result<Self> {
         let folder = cache.join(FOLDER);
         let failed = |error: io::Error| failed(&folder, error);
         fs::create_dir_all(&folder).map_err(failed)?;
         let used: u64 = listed(&folder).map_err(failed)?.iter().map(|(_, len, _)| len).sum();
-        let left = bytes.min(used + free(&folder).map_err(failed)? / 2);
+        let left = bytes.min((used + free(&folder).map_err(failed)?) / 2);
         Ok(Self { folder, left, ours: HashSet::new() })
     }
 
-    /// For all chips of these shards, or for as many of the first as there is room for: all ranks keep the same.
+    /// For all chips of these shards, or for as many of the first as there is room for.
     /// Where `tars` has none for a shard, nothing is known to tell its content by, and nothing of it is kept.
     pub(crate) fn keep(&mut self, store: &Store, shards: &[Shard], tars: &[Option<Meta>]) -> Result<Cache> {
         let mut files = HashMap::new();

@@ -28,7 +28,7 @@ pub struct Rank {
     pub store: Store,
     /// Of the engine.
     pub threads: u32,
-    /// Where encoders that were fetched are kept.
+    /// Where encoders and chips that were fetched are kept.
     pub cache: PathBuf,
 }
 
