@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use swath_proto::train::TrainSpec;
+use swath_proto::{ids::Digest, train::TrainSpec};
 use swath_shard::Index;
 
 use super::init::Init;
@@ -80,6 +80,13 @@ impl TrainFile {
             )));
         }
         Ok(file)
+    }
+
+    /// Of what is trained: where a machine keeps the weights that it begins with does not matter to the others.
+    pub(super) fn digest(&self) -> Result<Digest> {
+        let wrong = |error: serde_json::Error| TrainError::config(error.to_string());
+        let json = serde_json::to_vec(&Self { init: None, ..self.clone() }).map_err(wrong)?;
+        Ok(Digest::of(&json))
     }
 
     /// Puts what the network begins with under the root.
@@ -188,5 +195,20 @@ mod tests {
         // What a worker writes for its ranks begins with weights where its run does.
         let of_run: TrainFile = toml::from_str(&format!("{RIGHT}{weights}")).unwrap();
         assert_eq!(read("ours.json", &serde_json::to_string(&of_run).unwrap()), Ok(of_run));
+    }
+
+    #[test]
+    fn weights_to_begin_with_are_known_by_their_content_wherever_they_lie() {
+        let folder = tempfile::tempdir().unwrap();
+        let digest = |name: &str, content: &str| {
+            std::fs::write(folder.path().join(name), content).unwrap();
+            let path = folder.path().join("mine.toml");
+            let init = format!("init = \"{name}\"\n[train]");
+            std::fs::write(&path, RIGHT.replace("[train]", &init)).unwrap();
+            TrainFile::read(&path).unwrap().digest().unwrap()
+        };
+        let one = digest("one.safetensors", "weights");
+        assert_eq!(digest("other.safetensors", "weights"), one);
+        assert_ne!(digest("other.safetensors", "other weights"), one);
     }
 }

@@ -2,13 +2,14 @@
 //! says nothing more is gone for the others, whatever has become of it.
 
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use swath_backends::ledger::Ledger;
-use swath_proto::ids::{Digest, WorkerId};
+use swath_proto::ids::WorkerId;
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -83,8 +84,7 @@ impl Membership {
                 file.train.batch
             )));
         }
-        let wrong = |error: serde_json::Error| TrainError::config(error.to_string());
-        let training = Digest::of(&serde_json::to_vec(file).map_err(wrong)?);
+        let training = file.digest()?;
         let first = Card { address, ranks, training, state: State::Waits, leaves: false, plan: None };
         let (card, ours) = watch::channel(first);
         let (told, view) = watch::channel(View::default());
@@ -99,6 +99,8 @@ impl Membership {
             led: None,
             changed: Instant::now(),
             old: None,
+            unread: BTreeSet::new(),
+            is_in: false,
             is_away: false,
         };
         let keeping = runtime.spawn(keeper.keep(quit.clone()));
@@ -155,33 +157,48 @@ struct Keeper {
     changed: Instant,
     /// What was over before this party came.
     old: Option<Vec<WorkerId>>,
+    /// Those whose cards can't be read, as was told.
+    unread: BTreeSet<WorkerId>,
+    /// The others have been told of this party.
+    is_in: bool,
     /// The ledger was away when it was last asked.
     is_away: bool,
 }
 
 impl Keeper {
     async fn keep(mut self, quit: CancellationToken) {
-        loop {
-            let is_last = quit.is_cancelled();
-            let asked = self.round(is_last).await;
-            if let Err(error) = &asked
-                && !self.is_away
-            {
-                tracing::warn!(gang = self.name, %error, "the ledger can't be asked; trying again");
-            }
-            self.is_away = asked.is_err();
-            if is_last {
-                return;
-            }
+        while !quit.is_cancelled() {
+            self.ask(false).await;
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
                 _ = self.ours.changed() => {}
                 () = quit.cancelled() => {}
             }
         }
+        // A verdict is not to be lost because the ledger is away for a moment. After a lease, the others think that
+        // this party is gone, whatever it says.
+        let begun = Instant::now();
+        while self.is_in && !self.ask(true).await && begun.elapsed() < LEASE {
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    /// Whether the ledger has answered.
+    async fn ask(&mut self, is_last: bool) -> bool {
+        let asked = self.round(is_last).await;
+        if let Err(error) = &asked
+            && !self.is_away
+        {
+            tracing::warn!(gang = self.name, %error, "the ledger can't be asked; trying again");
+        }
+        self.is_away = asked.is_err();
+        asked.is_ok()
     }
 
     async fn round(&mut self, is_last: bool) -> Result<()> {
+        if !self.is_in && !self.may_enter().await? {
+            return Ok(());
+        }
         let asked = Instant::now();
         let leads = self.ledger.lead(&self.name, &self.me, LEASE).await?;
         let since = self.led.take().filter(|led| asked < led.until).map_or(asked, |led| led.since);
@@ -209,11 +226,25 @@ impl Keeper {
         let words = serde_json::to_string(&card);
         let words = words.map_err(|error| TrainError::new(Kind::Internal, error.to_string()))?;
         self.ledger.announce(&self.name, &self.me, &words, lease).await?;
+        self.is_in = true;
         if is_last && leads {
             self.ledger.resign(&self.name, &self.me).await?;
         }
         self.told.send_replace(view);
         Ok(())
+    }
+
+    /// Whether all who are there have this party's file. One that has another says nothing: those who wait would
+    /// end for it.
+    async fn may_enter(&mut self) -> Result<bool> {
+        let announced = self.ledger.announced(&self.name).await?;
+        let card = self.ours.borrow_and_update().clone();
+        let view = self.read(announced, &card);
+        let is_right = view.stranger.is_none();
+        if !is_right {
+            self.told.send_replace(view);
+        }
+        Ok(is_right)
     }
 
     /// What others have said, of this training, and this party itself.
@@ -222,7 +253,10 @@ impl Keeper {
         for (name, words) in announced {
             match serde_json::from_str::<Card>(&words) {
                 Ok(card) => _ = view.cards.insert(name, card),
-                Err(error) => tracing::warn!(gang = self.name, %name, %error, "a party of another version"),
+                Err(error) if self.unread.insert(name.clone()) => {
+                    tracing::warn!(gang = self.name, %name, %error, "a party of another version");
+                }
+                Err(_) => {}
             }
         }
         view.cards.remove(&self.me);

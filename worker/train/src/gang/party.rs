@@ -66,7 +66,7 @@ impl Party<'_> {
                 "a generation of the gang begins"
             );
             last = match self.train(&plan, seats, progress) {
-                Ok(Ended::Outcome(outcome @ Outcome::Finished(_))) => {
+                Ok(Ended::Outcome(outcome @ (Outcome::Finished(_) | Outcome::AlreadyFinished(_)))) => {
                     self.gang.say(State::Over(Verdict::Finished));
                     return Ok(outcome);
                 }

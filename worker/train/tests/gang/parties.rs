@@ -114,6 +114,12 @@ impl<'a> Parties<'a> {
         self.until(name, || (!self.steps(name).is_empty()).then_some(()));
     }
 
+    /// Who is there, as the ledger says.
+    fn announced(&self) -> Vec<String> {
+        let announced = self.runtime.block_on(self.ledger.announced(&format!("gang/{GANG}"))).unwrap();
+        announced.into_iter().map(|(name, _)| name.to_string()).collect()
+    }
+
     /// What has come of it, once its process is over.
     fn end(&mut self, name: &str) -> String {
         let mut child = self.started.remove(name).unwrap();
@@ -140,9 +146,13 @@ impl Drop for Parties<'_> {
 }
 
 /// One of them has the first rank, and says it.
-fn assert_finished(ends: &[String]) {
+fn assert_first_says(said: &str, ends: &[String]) {
     let n = |word: &str| ends.iter().filter(|end| end.starts_with(word)).count();
-    assert_eq!((n("Ok(Finished("), n("Ok(Helped)")), (1, ends.len() - 1), "{ends:?}");
+    assert_eq!((n(said), n("Ok(Helped)")), (1, ends.len() - 1), "{ends:?}");
+}
+
+fn assert_finished(ends: &[String]) {
+    assert_first_says("Ok(Finished(", ends);
 }
 
 fn begun(spec: &TrainSpec) -> (Bench, TrainFile) {
@@ -162,6 +172,17 @@ fn two_parties_train_as_one_process() {
     let all: Vec<_> = (1..=3).flat_map(|epoch| (1..=3).map(move |step| (epoch, step))).collect();
     assert_eq!([parties.steps("a"), parties.steps("b")], [all.clone(), all]);
     assert_near(&bench, &alone(&spec));
+}
+
+#[test]
+fn parties_are_told_that_their_training_is_over() {
+    let (bench, file) = begun(&squares::spec(SGD));
+    let mut parties = Parties::of(&bench, &file);
+    parties.start("a", 1, 1);
+    assert_finished(&[parties.end("a")]);
+    parties.start("b", 1, 2);
+    parties.start("c", 1, 2);
+    assert_first_says("Ok(AlreadyFinished(", &["b", "c"].map(|name| parties.end(name)));
 }
 
 #[test]
@@ -229,19 +250,21 @@ fn what_would_be_the_same_for_all_ends_all() {
 }
 
 #[test]
-fn another_training_under_the_same_name_is_told() {
+fn another_training_under_the_same_name_is_told_and_ends_nobody_else() {
     let (bench, file) = begun(&squares::spec(SGD));
     let mut parties = Parties::of(&bench, &file);
     parties.start("a", 1, 2);
-    let group = format!("gang/{GANG}");
-    parties.until("a", || {
-        (!parties.runtime.block_on(parties.ledger.announced(&group)).unwrap().is_empty()).then_some(())
-    });
-    write(&bench, &TrainFile { train: TrainSpec { epochs: 4, ..file.train.clone() }, ..file });
+    parties.until("a", || (!parties.announced().is_empty()).then_some(()));
+    write(&bench, &TrainFile { train: TrainSpec { epochs: 4, ..file.train.clone() }, ..file.clone() });
     parties.start("b", 1, 2);
     let end = parties.end("b");
     assert!(
         end.contains("kind: Config") && end.contains("a is in a gang of this name with another file"),
         "{end}"
     );
+    assert!(!parties.announced().contains(&"b".to_owned()), "those who wait hear of it");
+    // The one that was there first waits for one that is right.
+    write(&bench, &file);
+    parties.start("c", 1, 2);
+    assert_finished(&["a", "c"].map(|name| parties.end(name)));
 }
