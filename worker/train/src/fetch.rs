@@ -36,7 +36,7 @@ impl Chips<'_> {
                     places.into_iter().for_each(|at| chips[at] = Some(chip.clone()));
                 }
                 Err(_) if places.is_empty() => {}
-                Err(error) => self.unread.leave_out(key, numbers[at], error)?,
+                Err(error) => self.unread.leave_out(key, number, error)?,
             }
         }
         Ok(chips)
