@@ -145,14 +145,14 @@ pub(super) async fn inputs(cx: &Context, item: &Item, inputs: &Digest) -> Result
     serde_json::from_slice(&json).with_context(|| format!("reading {key}")).map_err(JobError::data)
 }
 
-/// Checkpoints, once the weights lie under the name of their content; the log stays.
+/// Checkpoints and best epochs, once the weights lie under the name of their content; the log stays.
 pub(super) async fn tidy(cx: &Context, item: &Item) -> swath_backends::Result<()> {
     let stem = keys::training(&item.id);
-    let checkpoints = cx.blobs.list(&format!("{stem}{}", swath_train::CHECKPOINTS));
-    let mut passing: Vec<String> = checkpoints.map_ok(|object| object.key).try_collect().await?;
-    passing.extend(swath_train::PASSING.map(|name| format!("{stem}{name}")));
-    for key in &passing {
-        cx.blobs.delete(key).await?;
+    for prefix in swath_train::PASSING {
+        let passing = cx.blobs.list(&format!("{stem}{prefix}")).map_ok(|object| object.key);
+        for key in passing.try_collect::<Vec<String>>().await? {
+            cx.blobs.delete(&key).await?;
+        }
     }
     cx.blobs.delete(&keys::training_progress(&item.id)).await
 }

@@ -1,14 +1,15 @@
-//! What a training has come to, beside its weights: so that whoever asks for it again is told at once.
+//! What a training has come to: its weights, and beside them so much that whoever asks for it again is told at once.
 
 use serde::{Deserialize, Serialize};
-use swath_model::Gang;
-use swath_proto::ids::Digest;
+use swath_model::{Gang, Learner};
+use swath_proto::{ids::Digest, train::Keep};
 
 use crate::{
-    checkpoint::Best,
+    checkpoint::{self, Best, Position},
     error::{Result, TrainError},
+    shelf::{BEST, CHECKPOINTS, best_key},
     store::Store,
-    train::{Outcome, Run},
+    train::{Job, Outcome, Run},
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,8 +22,11 @@ pub struct Finished {
     pub best: Option<Best>,
 }
 
-/// Under the training's output.
-pub const FINISHED: &str = "finished.json";
+const WEIGHTS: &str = "weights.safetensors";
+const FINISHED: &str = "finished.json";
+/// What the names begin with, under the training's output, of all that nothing names any more once the weights are
+/// elsewhere.
+pub const PASSING: [&str; 4] = [CHECKPOINTS, BEST, WEIGHTS, FINISHED];
 
 #[derive(Serialize, Deserialize)]
 struct Document {
@@ -40,10 +44,43 @@ impl Run<'_> {
         let helped = || (is_over[0] > 0.0).then_some(Outcome::Helped);
         Ok(found.map(Outcome::AlreadyFinished).or_else(helped))
     }
+
+    /// Writes down the weights of the last epoch, or of the best.
+    pub(crate) fn finish(&self, mut learner: Learner, position: &Position) -> Result<Finished> {
+        let Job { spec, store, output, .. } = self.job;
+        let (mut epoch, key) = (spec.epochs, self.key(WEIGHTS));
+        if let (Keep::Best, Some(best)) = (spec.keep, position.best) {
+            let kept = best_key(output, best.epoch);
+            let gone = || {
+                TrainError::data(format!("{kept} is gone: the weights of epoch {} were there", best.epoch))
+            };
+            let bytes = store.get(&kept)?.ok_or_else(gone)?;
+            let damaged = |what| TrainError::data(format!("{kept} is damaged: {what}"));
+            let read = checkpoint::read(&kept, bytes.into()).map_err(damaged)?.of(self.digest)?;
+            let found = read.position.epoch;
+            if found != best.epoch {
+                return Err(damaged(format!("the weights in it are of epoch {found}")));
+            }
+            read.restore(&mut learner)?;
+            epoch = best.epoch;
+        }
+        learner.take_average()?;
+        let network = serde_json::json!({
+            "architecture": spec.architecture, "bands": spec.bands, "classes": spec.classes,
+            "normalize": spec.normalize, "epoch": epoch,
+        });
+        let metadata = [("network", network.to_string())];
+        let bytes = checkpoint::weights(&key, &learner, metadata)?;
+        let sha256 = Digest::of(&bytes);
+        store.put(&key, bytes)?;
+        let finished = Finished { weights: key, sha256, epoch, best: position.best };
+        write(store, &self.key(FINISHED), self.digest, &finished)?;
+        Ok(finished)
+    }
 }
 
 /// Once the weights are there.
-pub(crate) fn write(store: &Store, key: &str, training: Digest, finished: &Finished) -> Result<()> {
+fn write(store: &Store, key: &str, training: Digest, finished: &Finished) -> Result<()> {
     let document = Document { training, finished: finished.clone() };
     let json = serde_json::to_vec_pretty(&document)
         .map_err(|error| TrainError::data(format!("{key} can't be written: {error}")))?;

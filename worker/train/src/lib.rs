@@ -1,7 +1,8 @@
 //! Trains a network from shards of chips, on one rank or on several. Nothing here reads imagery, so it builds
 //! without GDAL; nothing here names a tensor, which is `swath-model`'s.
 //!
-//! Read [`mod@train`] first: it is the loop; [`validate`] is what comes after each epoch. [`data`] are the chips,
+//! Read [`mod@train`] first: it is the loop, from where [`begin`] says to what [`finished`] writes; [`validate`] is what
+//! comes after each epoch. [`data`] are the chips,
 //! checked from their indexes; [`samples`] and [`oversample`] say which an epoch takes, [`pieces`] which rank computes
 //! what, [`order`] is how all is drawn, [`schedule`] the learning rate, [`sample`] and [`augment`] what the network is
 //! given of a chip ([`turned`]), each a pure function; [`ahead`] fetches and decodes beside the computing: [`fetch`] from
@@ -15,6 +16,7 @@
 mod ahead;
 mod augment;
 mod backbone;
+mod begin;
 mod cache;
 mod checkpoint;
 mod data;
@@ -53,11 +55,10 @@ pub use backbone::{MIRROR_VARIABLE, backbone};
 pub use checkpoint::Best;
 pub use data::Shard;
 pub use error::{Kind, Result, TrainError};
-pub use finished::Finished;
+pub use finished::{Finished, PASSING};
 pub use int8::Calibrated;
 pub use loader::load_epoch;
 pub use log::Row;
 pub use progress::Progress;
-pub use shelf::CHECKPOINTS;
 pub use store::Store;
-pub use train::{CHIP_CACHE, Job, LOADERS, Machine, Outcome, PASSING, most_ranks, train};
+pub use train::{CHIP_CACHE, Job, LOADERS, Machine, Outcome, most_ranks, train};

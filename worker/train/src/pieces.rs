@@ -3,8 +3,13 @@
 
 use std::ops::Range;
 
-use swath_model::Gang;
+use swath_model::{Batch, Gang};
 use swath_proto::train::TrainSpec;
+
+use crate::{
+    error::Result,
+    train::{Run, batch_size},
+};
 
 /// That a batch of so many chips is computed in.
 pub(crate) fn n_pieces(spec: &TrainSpec, batch: usize) -> usize {
@@ -12,7 +17,7 @@ pub(crate) fn n_pieces(spec: &TrainSpec, batch: usize) -> usize {
 }
 
 /// A rank's chips of each piece of a batch.
-pub(crate) fn pieces(spec: &TrainSpec, batch: usize, gang: &Gang) -> Vec<Range<usize>> {
+fn pieces(spec: &TrainSpec, batch: usize, gang: &Gang) -> Vec<Range<usize>> {
     shares(batch, n_pieces(spec, batch), (gang.rank(), gang.size()))
 }
 
@@ -25,6 +30,35 @@ fn shares(batch: usize, pieces: usize, (rank, size): (u32, u32)) -> Vec<Range<us
 fn parts(all: Range<usize>, n: usize) -> impl Iterator<Item = Range<usize>> {
     let at = move |part: usize| all.start + all.len() * part / n;
     (0..n).map(move |part| at(part)..at(part + 1))
+}
+
+/// A rank's samples of each step of an epoch.
+pub(crate) struct Share {
+    epoch: u32,
+    order: Vec<usize>,
+    batch: usize,
+    /// Of each piece of a batch.
+    pub(crate) ours: Vec<Range<usize>>,
+}
+
+impl Share {
+    pub(crate) fn of(&self, step: u64) -> impl Iterator<Item = usize> {
+        let batch = &self.order[step as usize * self.batch..][..self.batch];
+        self.ours.iter().flat_map(|piece| &batch[piece.clone()]).copied()
+    }
+}
+
+impl Run<'_> {
+    /// What this rank takes of an epoch.
+    pub(crate) fn share(&self, epoch: u32, gang: &Gang) -> Share {
+        let batch = batch_size(&self.job.spec, self.train.len());
+        Share { epoch, order: self.train.order(epoch), batch, ours: pieces(&self.job.spec, batch, gang) }
+    }
+
+    pub(crate) fn load(&self, share: &Share, step: u64) -> Result<Batch> {
+        let changed = share.of(step).map(|sample| self.train.sample(share.epoch, sample));
+        self.train.batch(&self.job.store, &changed.collect::<Vec<_>>())
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Writes checkpoints beside the steps: the thread that trains copies the state, another one hashes it and puts it into
-//! the store. One is on its way at most; what goes wrong with it is told at the next, or at the end.
+//! the store. One is on its way at most; what goes wrong with it is made up for or told at the next, or told
+//! at the end.
 
 use std::{
     thread::{Builder, JoinHandle},
@@ -7,31 +8,45 @@ use std::{
 };
 
 use bytes::Bytes;
-use swath_model::Learner;
+use swath_model::{Gang, Learner};
 use swath_proto::train::Checkpoint;
 
 use crate::{
     checkpoint::{self, Position},
     error::{Kind, Result, TrainError},
-    shelf::Shelf,
+    shelf::{Name, Shelf},
     store::Store,
 };
 
 pub(crate) struct Saver {
     /// Of the first rank alone: its state is that of all.
     store: Option<Store>,
+    /// Empty on all others.
     shelf: Shelf,
-    /// What the state of the best epoch is written down as.
-    best: String,
     every: Checkpoint,
     /// When the last was written, or the training began.
     since: Instant,
-    under_way: Option<JoinHandle<Result<()>>>,
+    under_way: Option<UnderWay>,
+}
+
+struct UnderWay {
+    thread: JoinHandle<std::result::Result<(), Missed>>,
+    /// As it stays if this fails.
+    shelf: Shelf,
+    /// What the one before it has failed with.
+    former: Option<TrainError>,
+}
+
+/// What is not written.
+struct Missed {
+    error: TrainError,
+    /// The best epoch that was to be: those after it can't make up for that.
+    best: Option<(String, Bytes)>,
 }
 
 impl Saver {
-    pub(crate) fn new(store: Option<Store>, shelf: Shelf, best: String, every: Checkpoint) -> Self {
-        Self { store, shelf, best, every, since: Instant::now(), under_way: None }
+    pub(crate) fn new(store: Option<Store>, shelf: Shelf, every: Checkpoint) -> Self {
+        Self { store, shelf, every, since: Instant::now(), under_way: None }
     }
 
     /// By the clock of this rank.
@@ -39,7 +54,8 @@ impl Saver {
         is_late(self.every.minutes, self.since.elapsed())
     }
 
-    /// Takes down where the training stands: as a checkpoint if it is due, and as the best epoch if it is that.
+    /// Takes down where the training stands: as a checkpoint if it is due, and as the best epoch if it is that. Where a
+    /// store in trouble did not take the last one, this one is due in its place.
     pub(crate) fn save(
         &mut self,
         learner: &Learner,
@@ -47,23 +63,32 @@ impl Saver {
         is_due: bool,
         is_best: bool,
     ) -> Result<()> {
-        self.wait()?;
-        let new = if is_due { self.shelf.add(position, self.every.keep) } else { None };
+        let missed = self.settle()?;
+        let is_due = is_due || missed.is_some();
         if is_due {
             self.since = Instant::now();
         }
         let Some(store) = self.store.clone() else { return Ok(()) };
-        // A checkpoint tells which epoch was the best: that is to be there by then.
-        let best = is_best.then(|| self.best.clone());
+        let best = is_best.then(|| self.shelf.add_best(position.epoch));
+        let shelf = self.shelf.clone();
+        let new = if is_due { self.shelf.add(position, self.every.keep) } else { None };
         let (last, gone) = new.unzip();
-        let keys: Vec<String> = best.into_iter().chain(last).collect();
-        let Some(first) = keys.first().cloned() else { return Ok(()) };
+        let Some(first) = best.clone().or_else(|| last.clone()) else { return Ok(()) };
         let (state, position) = (learner.snapshot()?, position.clone());
-        let put = move || {
-            let bytes = Bytes::from(checkpoint::bytes(&first, &state, &position)?);
+        let (former, missed) = missed.map(|missed| (missed.error, missed.best)).unzip();
+        let put = move || -> std::result::Result<(), Missed> {
+            let bytes = match checkpoint::bytes(&first, &state, &position) {
+                Ok(bytes) => Bytes::from(bytes),
+                Err(error) => return Err(Missed { error, best: None }),
+            };
             drop(state);
-            for key in &keys {
-                store.put(key, bytes.clone()).map_err(|error| error.at(format!("the checkpoint {key}")))?;
+            // A checkpoint tells which epoch was the best: that is to be there by then.
+            let best = best.map(|key| (key, bytes.clone())).or(missed.flatten());
+            for (key, bytes) in best.iter().cloned().chain(last.map(|key| (key, bytes))) {
+                store.put(&key, bytes).map_err(|error| {
+                    let error = error.at(format!("the checkpoint {key}"));
+                    Missed { error, best: best.clone() }
+                })?;
             }
             for key in gone.into_iter().flatten() {
                 if let Err(error) = store.delete(&key) {
@@ -74,24 +99,55 @@ impl Saver {
         };
         let spawned = Builder::new().name("checkpoint".into()).spawn(put);
         let failed = |error| TrainError::new(Kind::Capacity, format!("starting a thread: {error}"));
-        self.under_way = Some(spawned.map_err(failed)?);
+        self.under_way = Some(UnderWay { thread: spawned.map_err(failed)?, shelf, former });
         Ok(())
     }
 
     /// Until all is written.
     pub(crate) fn wait(&mut self) -> Result<()> {
-        let Some(under_way) = self.under_way.take() else { return Ok(()) };
-        let panicked = |_| TrainError::new(Kind::Internal, "the thread that writes checkpoints has panicked");
-        under_way.join().map_err(panicked)?
+        self.settle()?.map_or(Ok(()), |missed| Err(missed.error))
     }
 
-    /// Where the training can't go on: says what it would go on from.
-    pub(crate) fn after(&mut self, error: TrainError) -> TrainError {
-        match (self.wait(), self.shelf.newest()) {
-            (Err(of_writing), _) => error.and(of_writing),
-            (Ok(()), Some(last)) => error.and(format!("the last checkpoint, {last}, stays as it is")),
-            (Ok(()), None) => error.and("there is no checkpoint yet"),
+    /// Until nothing is under way. What another one may make up for is no error yet: twice in a row is.
+    fn settle(&mut self) -> Result<Option<Missed>> {
+        let Some(UnderWay { thread, shelf, former }) = self.under_way.take() else { return Ok(None) };
+        let panicked = |_| {
+            let text = "the thread that writes checkpoints has panicked";
+            Err(Missed { error: TrainError::new(Kind::Internal, text), best: None })
+        };
+        let Err(missed) = thread.join().unwrap_or_else(panicked) else {
+            if let Some(former) = former {
+                tracing::warn!("{former}; a later one is written in its place");
+            }
+            return Ok(None);
+        };
+        // What is not there must not push out what is.
+        self.shelf = shelf;
+        match former {
+            Some(former) => Err(former),
+            None if missed.error.kind == Kind::Transient => Ok(Some(missed)),
+            None => Err(missed.error),
         }
+    }
+
+    /// Where the training can't go on: what it would go on from, once that is wholly there. For all ranks at once,
+    /// since none may leave before: all others are ended then.
+    pub(crate) fn last_word(&mut self, gang: &Gang) -> Result<String> {
+        let written = self.wait();
+        let newest = self.shelf.newest();
+        let [has_failed, is_there] = [written.is_err(), newest.is_some()].map(|is| f64::from(u8::from(is)));
+        let Name { epoch, step } = newest.unwrap_or_default();
+        // The first rank's numbers; all others add nothing.
+        let mut sums = [has_failed, is_there, f64::from(epoch), step as f64];
+        gang.sum(&mut sums)?;
+        let [has_failed, is_there, epoch, step] = sums;
+        let newest = Name { epoch: epoch as u32, step: step as u64 };
+        Ok(match written {
+            Err(of_writing) => of_writing.to_string(),
+            Ok(()) if has_failed > 0.0 => "the first rank could not write its last checkpoint".into(),
+            Ok(()) if is_there == 0.0 => "there is no checkpoint yet".into(),
+            Ok(()) => format!("the last checkpoint, {}, stays as it is", self.shelf.key(newest)),
+        })
     }
 }
 

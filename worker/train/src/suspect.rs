@@ -35,10 +35,11 @@ pub(crate) fn of_step(
         }
         let mut n_found = [if found.is_some() { 1.0 } else { 0.0 }];
         learner.gang().sum(&mut n_found)?;
+        let last_word = saver.last_word(learner.gang())?;
         Ok(match found {
-            Some(found) => saver.after(error.and(found)),
+            Some(found) => error.and(found).and(last_word),
             None if n_found[0] > 0.0 => TrainError::new(Kind::Gang, "another rank's chips are at fault"),
-            None => saver.after(error),
+            None => error.and(last_word),
         })
     };
     look().unwrap_or_else(|error| error)

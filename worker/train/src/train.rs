@@ -11,30 +11,26 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use swath_geo::confusion::Confusion;
-use swath_model::{Batch, Gang, Learner, Loss, Overlap, Setup, Start};
+use swath_model::{Gang, Learner, Loss, Overlap};
 use swath_proto::{
     ids::Digest,
-    keys,
-    train::{Backbone, Checkpoint, Keep, TrainSpec},
+    train::{Checkpoint, TrainSpec},
 };
-use swath_weights::TensorFile;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     ahead::ahead,
-    backbone::backbone,
-    checkpoint::{self, Best, Position},
+    checkpoint::{Best, Position},
     data::{Chips, Shard},
-    error::{Kind, Result, TrainError},
-    finished::{self, FINISHED, Finished},
+    error::{Result, TrainError},
+    finished::Finished,
     loader::look_at_shards,
     log::{Log, Row},
     order::dropout_seed,
-    pieces::{n_pieces, pieces},
+    pieces::n_pieces,
     progress::{Course, Point, Progress, Teller},
     saver::Saver,
     schedule::learning_rate,
-    shelf::Shelf,
     store::Store,
     suspect,
 };
@@ -131,10 +127,6 @@ pub fn train(
     if leads { run.finish(learner, &position).map(Outcome::Finished) } else { Ok(Outcome::Helped) }
 }
 
-const BEST: &str = "best.safetensors";
-const WEIGHTS: &str = "weights.safetensors";
-/// What nothing names any more once the weights are elsewhere, beside the folder of checkpoints.
-pub const PASSING: [&str; 3] = [BEST, WEIGHTS, FINISHED];
 const LOG: &str = "log.csv";
 /// TensorBoard looks for `tfevents`.
 const EVENTS: &str = "events.out.tfevents.swath";
@@ -155,22 +147,6 @@ pub(crate) struct Run<'a> {
     pub(crate) steps_per_epoch: u64,
     /// Names all that decides what comes out.
     pub(crate) digest: Digest,
-}
-
-/// A rank's samples of each step of an epoch.
-pub(crate) struct Share {
-    epoch: u32,
-    order: Vec<usize>,
-    batch: usize,
-    /// Of each piece of a batch.
-    ours: Vec<Range<usize>>,
-}
-
-impl Share {
-    fn of(&self, step: u64) -> impl Iterator<Item = usize> {
-        let batch = &self.order[step as usize * self.batch..][..self.batch];
-        self.ours.iter().flat_map(|piece| &batch[piece.clone()]).copied()
-    }
 }
 
 impl<'a> Run<'a> {
@@ -224,81 +200,6 @@ impl<'a> Run<'a> {
 
     pub(crate) fn key(&self, name: &str) -> String {
         format!("{}{name}", self.job.output)
-    }
-
-    /// From the last checkpoint that is whole, or from the start. The first rank looks, and all others begin where it
-    /// does.
-    fn begin(&self, gang: Gang) -> Result<(Learner, Position, Saver)> {
-        let Job { spec, store, output, .. } = self.job;
-        let leads = gang.leads();
-        let mut shelf = if leads { Some(Shelf::look(store, output)?) } else { None };
-        let found = shelf.as_mut().map(|shelf| shelf.newest_whole(store, self.digest)).transpose()?.flatten();
-        // What a checkpoint replaces, or the first rank hands out, need not be fetched.
-        let start = if leads && found.is_none() { self.start()? } else { Start::Drawn };
-        let mut learner = self.learner(start, gang)?;
-        let mut position = Position::begin(self.digest);
-        if let Some(found) = found {
-            position = found.restore(&mut learner)?;
-        }
-        // Before any tensor goes from one to another: they may be of other sizes.
-        let wrong = |error| TrainError::new(Kind::Internal, format!("where the training stands: {error}"));
-        let words = serde_json::to_string(&(&position, self.job.spec.checkpoint)).map_err(wrong)?;
-        let heard = learner.gang_mut().hear(leads.then_some(words))?;
-        if !leads {
-            let (first, checkpoint): (Position, Checkpoint) = serde_json::from_str(&heard).map_err(wrong)?;
-            if first.training != self.digest || checkpoint != self.job.spec.checkpoint {
-                return Err(TrainError::config(
-                    "this rank has other options or chips than the first one: give all of them the same",
-                ));
-            }
-            position = first;
-        }
-        learner.follow_first()?;
-        let shelf = shelf.unwrap_or_else(|| Shelf::at(output, &position));
-        let saver = Saver::new(leads.then(|| store.clone()), shelf, self.key(BEST), spec.checkpoint);
-        Ok((learner, position, saver))
-    }
-
-    fn learner(&self, start: Start, gang: Gang) -> Result<Learner> {
-        let spec = &self.job.spec;
-        let classes = spec.classes as usize;
-        let mut class_weights = spec.class_weights.clone().unwrap_or_else(|| vec![1.0; classes]);
-        if let Some(ignored) = spec.ignore_class {
-            class_weights[usize::from(ignored)] = 0.0;
-        }
-        let setup = Setup {
-            architecture: spec.architecture,
-            bands: spec.bands,
-            class_weights,
-            optimizer: spec.optimizer,
-            weight_decay: spec.weight_decay,
-            batch_norm: spec.batch_norm,
-            loss: spec.loss,
-            precision: spec.precision,
-            clip: spec.clip,
-            ema: spec.ema,
-            seed: spec.seed,
-            threads: self.job.machine.threads,
-        };
-        Ok(Learner::new(setup, start, gang)?)
-    }
-
-    fn start(&self) -> Result<Start> {
-        let Job { spec, store, machine, .. } = self.job;
-        if let Some(weights) = &spec.weights {
-            let key = keys::model(weights).ok_or_else(|| TrainError::config("weights: must name a file"))?;
-            let missing = || TrainError::data(format!("{key} is not there: put the weights under the root"));
-            let bytes = store.get(&key)?.ok_or_else(missing)?;
-            let file = TensorFile::from_bytes(&key, bytes.into())?;
-            return Ok(Start::Weights { file, fresh_head: spec.fresh_head });
-        }
-        match (spec.backbone, spec.architecture.backbone()) {
-            (Backbone::Imagenet, Some(model)) => {
-                let path = backbone(model, &machine.cache, machine.mirror.as_deref())?;
-                Ok(Start::Backbone(swath_weights::open(path)?))
-            }
-            _ => Ok(Start::Drawn),
-        }
     }
 
     fn log(&self) -> Result<Log> {
@@ -360,17 +261,6 @@ impl<'a> Run<'a> {
             self.train.unread.end_epoch(learner.gang())?;
         }
         Ok(is_whole)
-    }
-
-    /// What this rank takes of an epoch.
-    pub(crate) fn share(&self, epoch: u32, gang: &Gang) -> Share {
-        let batch = batch_size(&self.job.spec, self.train.len());
-        Share { epoch, order: self.train.order(epoch), batch, ours: pieces(&self.job.spec, batch, gang) }
-    }
-
-    pub(crate) fn load(&self, share: &Share, step: u64) -> Result<Batch> {
-        let changed = share.of(step).map(|sample| self.train.sample(share.epoch, sample));
-        self.train.batch(&self.job.store, &changed.collect::<Vec<_>>())
     }
 
     /// After its last epoch, or when nothing has become better for longer than anybody wants to wait.
@@ -443,33 +333,6 @@ impl<'a> Run<'a> {
         let is_late = self.agree(learner.gang(), saver.is_late())?.is_late;
         let is_due = is_late || epoch == spec.epochs || epoch.is_multiple_of(spec.checkpoint.epochs);
         saver.save(learner, position, is_due, is_best)
-    }
-
-    fn finish(&self, mut learner: Learner, position: &Position) -> Result<Finished> {
-        let Job { spec, store, .. } = self.job;
-        let (mut epoch, key) = (spec.epochs, self.key(WEIGHTS));
-        if let (Keep::Best, Some(best)) = (spec.keep, position.best) {
-            let kept = self.key(BEST);
-            let gone = || {
-                TrainError::data(format!("{kept} is gone: the weights of epoch {} were there", best.epoch))
-            };
-            let bytes = store.get(&kept)?.ok_or_else(gone)?;
-            let damaged = |what| TrainError::data(format!("{kept} is damaged: {what}"));
-            checkpoint::read(&kept, bytes.into()).map_err(damaged)?.of(self.digest)?.restore(&mut learner)?;
-            epoch = best.epoch;
-        }
-        learner.take_average()?;
-        let network = serde_json::json!({
-            "architecture": spec.architecture, "bands": spec.bands, "classes": spec.classes,
-            "normalize": spec.normalize, "epoch": epoch,
-        });
-        let metadata = [("network", network.to_string())];
-        let bytes = checkpoint::weights(&key, &learner, metadata)?;
-        let sha256 = Digest::of(&bytes);
-        store.put(&key, bytes)?;
-        let finished = Finished { weights: key, sha256, epoch, best: position.best };
-        finished::write(store, &self.key(FINISHED), self.digest, &finished)?;
-        Ok(finished)
     }
 }
 

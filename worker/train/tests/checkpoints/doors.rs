@@ -15,21 +15,33 @@ use swath_backends::{
 };
 use tokio::sync::Semaphore;
 
-/// Checkpoints find no room once so many were put.
+pub const CHECKPOINTS: &str = "/checkpoints/";
+pub const BEST: &str = "/best-";
+
+/// Some of what is put there finds no room.
 pub struct NoRoom {
     folder: Folder,
-    left: AtomicUsize,
+    place: &'static str,
+    puts: AtomicUsize,
+    /// Of those.
+    failing: Range<usize>,
     kind: Kind,
 }
 
 impl NoRoom {
+    /// For checkpoints, once so many were put.
     pub fn after(root: &Path, n: usize, kind: Kind) -> Self {
-        Self { folder: Folder::open(root).unwrap(), left: AtomicUsize::new(n), kind }
+        Self { failing: n..usize::MAX, kind, ..Self::at(CHECKPOINTS, root, n) }
+    }
+
+    /// For one put there after so many others, and only once.
+    pub fn at(place: &'static str, root: &Path, n: usize) -> Self {
+        let (folder, puts) = (Folder::open(root).unwrap(), AtomicUsize::new(0));
+        Self { folder, place, puts, failing: n..n + 1, kind: Kind::Transient }
     }
 
     async fn before_put(&self, key: &str) -> Result<()> {
-        let take = |left: usize| left.checked_sub(1);
-        if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+        if !key.contains(self.place) || !self.failing.contains(&self.puts.fetch_add(1, Ordering::Relaxed)) {
             return Ok(());
         }
         let no_space = std::io::Error::from_raw_os_error(28);
@@ -58,7 +70,7 @@ impl Late {
     }
 
     async fn before_put(&self, key: &str) -> Result<()> {
-        if self.is_over.fetch_add(1, Ordering::Relaxed) > 0 {
+        if !key.contains(CHECKPOINTS) || self.is_over.fetch_add(1, Ordering::Relaxed) > 0 {
             return Ok(());
         }
         match tokio::time::timeout(PATIENCE, self.steps.acquire_many(self.wanted)).await {
@@ -79,9 +91,7 @@ macro_rules! folder_but_for_checkpoints {
             }
 
             async fn put(&self, key: &str, body: Bytes) -> Result<()> {
-                if key.contains("/checkpoints/") {
-                    self.before_put(key).await?;
-                }
+                self.before_put(key).await?;
                 self.folder.put(key, body).await
             }
 

@@ -12,7 +12,7 @@ use swath_train::{Job, Kind, Outcome, Store, train};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    doors::{Late, NoRoom},
+    doors::{BEST, CHECKPOINTS, Late, NoRoom},
     warnings::warnings_of,
 };
 use crate::{Bench, TINY, assert_same, error, run, squares};
@@ -45,6 +45,29 @@ fn stop_after(job: &Job, steps: usize) {
 
 fn name(epoch: u32, step: u64) -> String {
     format!("checkpoints/{epoch:06}-{step:09}.safetensors")
+}
+
+fn best(epoch: u32) -> String {
+    format!("best-{epoch:06}.safetensors")
+}
+
+/// What there is of those.
+fn bests(bench: &Bench) -> Vec<String> {
+    let files = std::fs::read_dir(bench.folder.path().join("training")).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut bests: Vec<String> = names.filter(|name| name.starts_with("best")).collect();
+    bests.sort();
+    bests
+}
+
+fn through(door: NoRoom, bench: &Bench, spec: TrainSpec) -> Job {
+    let store = Store::new(Arc::new(door), bench.runtime.handle().clone());
+    Job { store, ..bench.job(spec, CHIPS) }
+}
+
+/// At a rate at which nothing is learnt: no epoch is better than the first.
+fn learns_nothing(checkpoint: &str) -> TrainSpec {
+    TrainSpec { lr: 1e-12, ..spec(checkpoint) }
 }
 
 #[test]
@@ -218,4 +241,75 @@ fn the_last_checkpoint_fails_before_the_training_says_that_it_is_over() {
     assert_eq!(kind, Kind::Capacity, "{text}");
     assert_eq!(bench.checkpoints(), [name(1, 0), name(2, 0)]);
     assert!(!bench.folder.path().join("training/weights.safetensors").exists());
+}
+
+/// Whatever troubles the store may be why the worker is told to stop.
+#[test]
+fn a_training_that_is_stopped_after_a_put_has_failed_writes_where_it_stands() {
+    // The second step's, which it is stopped after; the third's, after which there is another one.
+    for (failing, steps, wanted) in [(1, 2, [name(0, 1), name(0, 2)]), (2, 4, [name(0, 2), name(1, 1)])] {
+        let bench = Bench::new();
+        let door = NoRoom::at(CHECKPOINTS, bench.folder.path(), failing);
+        let job = through(door, &bench, spec("steps = 1"));
+        let told = warnings_of(|| stop_after(&job, steps));
+        // What was not written has pushed out nothing.
+        assert_eq!(bench.checkpoints(), wanted);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("the checkpoint training/checkpoints/"), "{told:?}");
+        assert!(told[0].ends_with("; a later one is written in its place"), "{told:?}");
+    }
+}
+
+/// All checkpoints after it name that epoch.
+#[test]
+fn a_best_epoch_that_was_not_taken_is_written_before_the_next_checkpoint() {
+    for checkpoint in ["steps = 1", "epochs = 3"] {
+        let bench = Bench::new();
+        let door = NoRoom::at(BEST, bench.folder.path(), 0);
+        let job = through(door, &bench, learns_nothing(checkpoint));
+        let told = warnings_of(|| assert_eq!(run(&job).epoch, 1));
+        assert_eq!(bests(&bench), [best(1)]);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("the checkpoint training/best-000001.safetensors: "), "{told:?}");
+    }
+}
+
+#[test]
+fn a_best_epoch_that_a_dead_attempt_has_left_is_not_taken() {
+    let (whole, bench) = (Bench::new(), Bench::new());
+    run(&whole.job(learns_nothing("keep = 3"), CHIPS));
+    assert_eq!(bests(&whole), [best(1)]);
+    let second = whole.read(&name(2, 0));
+    let job = bench.job(learns_nothing("keep = 3"), CHIPS);
+    stop_after(&job, 4);
+    // That one thought its second epoch better, and died before the checkpoint that names it.
+    bench.write(&best(2), &second);
+    assert_eq!(run(&job).epoch, 1);
+    assert_eq!(bests(&bench), [best(1)]);
+    assert_same(&bench.read("weights.safetensors"), &whole.read("weights.safetensors"));
+    // Nor is it under another's name.
+    bench.remove("finished.json");
+    bench.write(&best(1), &second);
+    let text = "training/best-000001.safetensors is damaged: the weights in it are of epoch 2";
+    assert_eq!(error(&job), (Kind::Data, text.into()));
+}
+
+#[test]
+fn best_epochs_stay_until_a_checkpoint_names_a_better_one() {
+    // Known by heart in the end, so that the first epoch is not the best.
+    let spec = squares::spec(
+        "architecture = \"tiny\"\nepochs = 150\nbatch = 4\nlr = 0.05\nsubset = { overfit = 4 }\n\
+         schedule = \"constant\"\ncheckpoint = { epochs = 1000 }",
+    );
+    let whole = Bench::new();
+    let finished = run(&whole.job(spec.clone(), CHIPS));
+    assert_eq!(bests(&whole), [best(finished.epoch)]);
+    let bench = Bench::new();
+    let door = NoRoom::after(bench.folder.path(), 0, swath_backends::Kind::Full);
+    assert_eq!(error(&through(door, &bench, spec.clone())).0, Kind::Capacity);
+    let left = bests(&bench);
+    assert!(left.len() > 1 && left.last() == Some(&best(finished.epoch)), "{left:?}");
+    // From the start, since there is no checkpoint.
+    assert_eq!(run(&bench.job(spec, CHIPS)).epoch, finished.epoch);
+    assert_eq!(bests(&bench), [best(finished.epoch)]);
 }

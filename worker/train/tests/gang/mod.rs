@@ -306,6 +306,12 @@ fn the_rank_whose_chip_is_no_number_says_which() {
         let fault =
             "; broken.tar: chip squares/x672_y0_32x32: 1 of the 1024 pixels of band 3 are no numbers (NaN); ";
         assert!(text.starts_with("epoch 1, step ") && text.contains(fault), "{text}");
+        // It tells of what the first rank has written, and not before that is there.
+        let last = text.split_once("; the last checkpoint, training/").map(|(_, last)| last);
+        match last.and_then(|last| last.strip_suffix(", stays as it is")) {
+            Some(last) => assert_eq!(bench.checkpoints().pop().as_deref(), Some(last)),
+            None => assert!(text.ends_with("; there is no checkpoint yet"), "{text}"),
+        }
     }
 }
 
