@@ -2,14 +2,16 @@
 //! without GDAL; nothing here names a tensor, which is `swath-model`'s.
 //!
 //! Read [`mod@train`] first: it is the loop, from where [`begin`] says to what [`finished`] writes; [`validate`] is what
-//! comes after each epoch. [`data`] are the chips,
-//! checked from their indexes; [`samples`] and [`oversample`] say which an epoch takes, [`pieces`] which rank computes
-//! what, [`order`] is how all is drawn, [`schedule`] the learning rate, [`sample`] and [`augment`] what the network is
-//! given of a chip ([`turned`]), each a pure function; [`ahead`] fetches and decodes beside the computing: [`fetch`] from
-//! the store, or from the [`cache`], and [`unread`] is what becomes of chips that can't be. [`checkpoint`] is what is
-//! needed to go on, [`saver`] writes it beside the steps, [`shelf`] says which of several; [`suspect`] looks for the chip
-//! whose loss is no number; [`mod@progress`], [`log`] and [`pictures`] (drawn by [`sheet`]) are what people look at,
-//! [`events`] for TensorBoard.
+//! comes after each epoch. [`data`] are the chips, checked from their indexes; [`samples`] and [`oversample`] say which an
+//! epoch takes, [`pieces`] which rank computes what, [`order`] is how all is drawn, [`schedule`] the learning rate,
+//! [`sample`] and [`augment`] what the network is given of a chip ([`turned`]), each a pure function.
+//!
+//! [`ahead`] fetches and decodes beside the computing: [`fetch`] from the [`store`], or from the [`cache`], which
+//! [`loader`] has prepared, and [`unread`] is what becomes of chips that can't be. [`checkpoint`] is what is needed to go
+//! on, [`saver`] writes it beside the steps, [`shelf`] says which of several; [`suspect`] looks for the chip whose loss is
+//! no number. [`mod@progress`], [`log`] and [`pictures`] (drawn by [`sheet`]) are what people look at, [`events`] for
+//! TensorBoard.
+//!
 //! [`mod@backbone`] fetches encoders that others trained. [`gang`] is how several processes do it together. [`int8`]
 //! sees afterwards whether 8 bits will do.
 
