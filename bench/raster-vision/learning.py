@@ -49,7 +49,7 @@ def ours(swath, root, scenes, weights, epochs, seed=0):
     shutil.rmtree(root, ignore_errors=True)
     keys = dict(train__epochs=epochs, train__init=weights, train__seed=seed)
     seconds = swath.run(scenes[0].parent, root, "survey", "chip", "train", pipeline=PIPELINE, **keys)
-    return seconds, _last(only(root, "training/*/log.csv"), "f1_1")
+    return seconds, _last(only(root, "train/*/log.csv"), "f1_1")
 
 
 def theirs(root, scenes, weights, epochs):

@@ -78,6 +78,6 @@ mod tests {
             assert!(met.into_iter().eq(0..batch), "{batch} in {pieces} for {size}");
         }
         // As it was before there were pieces.
-        assert_eq!(shares(8, 1, (1, 3)), [2..5]);
+        assert_eq!(shares(8, 1, (1, 3)).first(), Some(&(2..5)));
     }
 }
