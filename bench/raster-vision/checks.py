@@ -77,7 +77,7 @@ def draw_weights(scene, path, seed=7):
         network.head.bias[0] += margin.median()
         for of_head in network.head.parameters():
             of_head /= margin.std()
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(network.state_dict(), path)
 
 

@@ -161,8 +161,8 @@ impl Read {
             return Ok(self);
         }
         Err(TrainError::config(format!(
-            "{} is of another training: its options or chips were others; delete it and those beside it, or train \
-             under another key",
+            "{} is of another training: its options or chips were others; delete it and those beside it, or give \
+             another output",
             self.key
         )))
     }

@@ -79,5 +79,6 @@ impl Chips<'_> {
 }
 
 fn decode(key: &str, entry: &Entry, bytes: &[u8]) -> Result<Chip> {
-    read_chip(bytes, entry).map_err(|error| TrainError::data(format!("{key}: {error}: {}", error.source)))
+    let what_to_do = "make the shard again, or let bad_chips say which share of the chips may be left out";
+    read_chip(bytes, entry).map_err(|error| TrainError::data(format!("{key}: {error}; {what_to_do}")))
 }

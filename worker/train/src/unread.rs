@@ -79,7 +79,8 @@ impl Unread {
     }
 
     fn check(&self, n: u64, found: &Found) -> Result<()> {
-        if n == 0 || n as f64 / self.n_chips as f64 <= self.most {
+        let some_are_left = n < self.n_chips as u64;
+        if n == 0 || (some_are_left && n as f64 / self.n_chips as f64 <= self.most) {
             return Ok(());
         }
         let mut named: Vec<String> = found
@@ -95,7 +96,7 @@ impl Unread {
             named.push(format!("and {} more shards", found.shards.len() - NAMED));
         }
         Err(TrainError::data(format!(
-            "{n} of {} chips can't be read, more than bad_chips = {} lets be left out: {}",
+            "at least {n} of {} chips can't be read, more than bad_chips = {} lets be left out: {}",
             self.n_chips,
             self.most,
             named.join("; ")
@@ -130,7 +131,7 @@ mod tests {
         let text = some.leave_out("b.tar", 60, TrainError::data("gone")).unwrap_err().to_string();
         assert_eq!(
             text,
-            "3 of 100 chips can't be read, more than bad_chips = 0.02 lets be left out: a.tar: 2 chips (torn); \
+            "at least 3 of 100 chips can't be read, more than bad_chips = 0.02 lets be left out: a.tar: 2 chips (torn); \
              b.tar: 1 chips (torn)"
         );
     }
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_store_that_does_not_answer_is_no_damage() {
-        let some = Unread::new(1.0, 100);
+        let some = Unread::new(0.9, 100);
         let error = some.leave_out("a.tar", 3, TrainError::new(Kind::Transient, "busy")).unwrap_err();
         assert_eq!(error.kind, Kind::Transient);
     }

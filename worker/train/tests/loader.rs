@@ -100,8 +100,7 @@ fn flipped_bytes_are_left_out_within_the_bound_and_end_the_training_beyond_it() 
     bench.damage("shard-1.tar", |tar| [2, 7, 9].into_iter().for_each(|chip| tar[at[chip] + 90] ^= 0x10));
     let (kind, text) = error(&job);
     assert_eq!(kind, Kind::Data);
-    let wanted =
-        "3 of 20 chips can't be read, more than bad_chips = 0.1 lets be left out: shard-1.tar: 3 chips (";
+    let wanted = "at least 3 of 20 chips can't be read, more than bad_chips = 0.1 lets be left out: shard-1.tar: 3 chips (";
     assert!(text.starts_with(wanted) && text.contains("the image can't be read"), "{text}");
 }
 
@@ -128,7 +127,7 @@ fn a_tar_that_was_cut_off_is_named_before_any_chip_is_fetched_or_left_out() {
     job.output = "another/".into();
     let (_, text) = error(&job);
     assert!(
-        text.starts_with("2 of 20 chips can't be read") && text.contains("shard-0.tar: 2 chips"),
+        text.starts_with("at least 2 of 20 chips can't be read") && text.contains("shard-0.tar: 2 chips"),
         "{text}"
     );
 }

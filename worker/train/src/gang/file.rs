@@ -106,16 +106,18 @@ impl TrainFile {
             let mut shards = Vec::new();
             for key in named {
                 if key.ends_with('/') {
-                    let mut found: Vec<String> = store.list(key)?;
+                    let found: Vec<String> = store.list(key)?;
                     if found.is_empty() {
                         return Err(TrainError::config(format!(
                             "{key}: there is no such folder under the root, or nothing in it: {}",
                             store.uri(key)
                         )));
                     }
-                    found.retain(|key| is_tar(key));
+                    // By its index a tar is missed that is not there.
+                    let mut found: Vec<String> = found.iter().filter_map(|key| tar_of(key)).collect();
                     // Stores list as they like; the order of chips is to be the same for all ranks.
                     found.sort();
+                    found.dedup();
                     if found.is_empty() {
                         return Err(TrainError::config(format!("{key}: there is no .tar in it")));
                     }
@@ -132,8 +134,10 @@ impl TrainFile {
     }
 }
 
-fn is_tar(key: &str) -> bool {
-    Path::new(key).extension().is_some_and(|extension| extension == "tar")
+/// The tar that this is, or is the index of.
+fn tar_of(key: &str) -> Option<String> {
+    let stem = key.strip_suffix(".tar").or_else(|| key.strip_suffix(".idx"))?;
+    Some(format!("{stem}.tar"))
 }
 
 fn shard(store: &Store, key: String) -> Result<Shard> {

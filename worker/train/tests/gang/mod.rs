@@ -445,6 +445,14 @@ fn shards_are_found_in_their_folder() {
     assert_eq!(train("training/").unwrap_err().to_string(), "training/: there is no .tar in it");
     let text = train("chips/other.tar").unwrap_err().to_string();
     assert!(text.starts_with("chips/other.tar: there is no such shard under the root: /"), "{text}");
+    // By its index it is known that there was one.
+    std::fs::rename(folder.join("shard-1.tar"), root.join("elsewhere")).unwrap();
+    let text = train("chips/").unwrap_err().to_string();
+    assert!(
+        text.starts_with("1 of 3 shards are not as their index says: chips/shard-1.tar is not there"),
+        "{text}"
+    );
+    std::fs::rename(root.join("elsewhere"), folder.join("shard-1.tar")).unwrap();
     std::fs::remove_file(folder.join("shard-0.idx")).unwrap();
     let text = train("chips/").unwrap_err().to_string();
     assert_eq!(text, "chips/shard-0.idx is not there, the index that belongs beside chips/shard-0.tar");
