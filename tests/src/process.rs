@@ -41,6 +41,19 @@ impl Server {
     /// It is there, and says nothing any more; until [`Self::go_on`].
     pub fn freeze(&self) {
         self.signal(libc::SIGSTOP);
+        // Threads that are at work go on for a moment.
+        while !self.is_frozen() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn is_frozen(&self) -> bool {
+        let child = self.child.as_ref().expect("a running server");
+        let threads = std::fs::read_dir(format!("/proc/{}/task", child.id())).expect("a server's threads");
+        let is_stopped = |stat: String| stat.rsplit(") ").next().is_some_and(|state| state.starts_with('T'));
+        threads
+            .flatten()
+            .all(|thread| std::fs::read_to_string(thread.path().join("stat")).is_ok_and(is_stopped))
     }
 
     pub fn go_on(&self) {
