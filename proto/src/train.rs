@@ -381,7 +381,7 @@ impl TrainSpec {
 mod tests {
     use super::*;
 
-    fn parse(more: &str) -> Result<TrainSpec, String> {
+    pub(super) fn parse(more: &str) -> Result<TrainSpec, String> {
         let text = format!("architecture = \"unet-resnet18\"\nclasses = 2\n{more}");
         let spec: TrainSpec = toml::from_str(&text).map_err(|e| e.to_string())?;
         spec.check().map_err(|e| e.to_string())?;

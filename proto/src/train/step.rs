@@ -166,13 +166,7 @@ impl TrainSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn parse(more: &str) -> Result<TrainSpec, String> {
-        let text = format!("architecture = \"unet-resnet18\"\nclasses = 2\n{more}");
-        let spec: TrainSpec = toml::from_str(&text).map_err(|e| e.to_string())?;
-        spec.check().map_err(|e| e.to_string())?;
-        Ok(spec)
-    }
+    use crate::train::tests::parse;
 
     #[test]
     fn what_is_left_out_leaves_no_trace() {

@@ -48,7 +48,7 @@ impl Run<'_> {
     /// Writes down the weights of the last epoch, or of the best.
     pub(crate) fn finish(&self, mut learner: Learner, position: &Position) -> Result<Finished> {
         let Job { spec, store, output, .. } = self.job;
-        let (mut epoch, key) = (spec.epochs, self.key(WEIGHTS));
+        let (mut epoch, key) = (position.epoch, self.key(WEIGHTS));
         if let (Keep::Best, Some(best)) = (spec.keep, position.best) {
             let kept = best_key(output, best.epoch);
             let gone = || {

@@ -15,7 +15,7 @@ use swath_proto::{
     geometry::SizePx,
     ids::Digest,
     item::{Architecture, DeviceName, EngineName, ModelRef, Precision, Weights, WindowShape},
-    train::TrainSpec,
+    train::{Keep, TrainSpec},
 };
 use swath_shard::{Chip, Image, SampleType, Shape};
 use swath_train::{Finished, Job, Kind, Outcome, Progress, train};
@@ -223,6 +223,8 @@ fn a_training_that_becomes_no_better_ends_and_keeps_its_best() {
     assert_eq!(column(&bench.read("log.csv"), "epoch"), [1.0, 2.0, 3.0]);
     // Done again, it is over at once.
     assert_eq!(run(&bench.job(spec.clone(), (12, 4, 32))), finished);
+    let last = TrainSpec { keep: Keep::Last, ..spec.clone() };
+    assert_eq!(run(&Bench::new().job(last, (12, 4, 32))).epoch, 3, "the last that there was");
     let (kind, text) = error(&Bench::new().job(spec, (12, 0, 32)));
     assert_eq!(kind, Kind::Config);
     assert!(text.starts_with("patience: there are no chips to validate on"), "{text}");
