@@ -2,6 +2,7 @@
 
 #[cfg(feature = "engine")]
 mod bench;
+mod http;
 mod worker;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use swath_proto::{
 pub use self::bench::BenchPredictArgs;
 #[cfg(feature = "engine")]
 pub use self::bench::{BenchArgs, BenchCommand, ForwardArgs};
+pub use self::http::HttpArgs;
 pub use self::worker::{Kind, SpotNotices, Tuning, WorkerArgs};
 use crate::{config, exit::Exit};
 
@@ -219,6 +221,8 @@ pub struct RunArgs {
     #[arg(long, short = 'n')]
     pub dry_run: bool,
     #[command(flatten)]
+    pub http: HttpArgs,
+    #[command(flatten)]
     pub tuning: Tuning,
 }
 
@@ -296,6 +300,8 @@ pub struct CoordinatorArgs {
     /// Another coordinator takes a run over when this one has been dead for so long.
     #[arg(long, default_value_t = 15.0, value_name = "SECONDS")]
     pub lease: f64,
+    #[command(flatten)]
+    pub http: HttpArgs,
 }
 
 #[derive(Debug, ClapArgs)]

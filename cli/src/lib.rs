@@ -10,12 +10,15 @@ pub mod args;
 mod commands;
 pub mod config;
 pub mod exit;
+#[cfg(feature = "worker")]
+mod imagery;
 mod line;
 pub mod logging;
 #[cfg(feature = "worker")]
 mod made;
 #[cfg(feature = "engine")]
 pub mod measure;
+mod page;
 #[cfg(feature = "worker")]
 mod picture;
 #[cfg(feature = "worker")]

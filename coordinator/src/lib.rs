@@ -6,6 +6,7 @@
 //! (pure), [`board`] is what is known of them (pure), [`feed`] and [`sweep`] decide what to publish
 //! (pure), [`steps`] are the commands of the user's own among them (pure), [`run`] is the state machine that does it, [`serve`] watches a root for runs,
 //! [`fleet`] is what all of them ask of the workers. `conclude` and `catalogue` are what is told at a run's end.
+//! [`http`] is the page for people and its API, [`live`] how it hears of runs that are served in the same process.
 
 mod bits;
 pub mod board;
@@ -15,6 +16,8 @@ pub mod conclude;
 pub mod feed;
 pub mod fleet;
 pub mod freeze;
+pub mod http;
+pub mod live;
 pub mod meter;
 mod office;
 mod out;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     commands,
     fleet::Fleet,
+    live::Live,
     records::{is_unreadable, silent_for},
     run::{self, Me, Over},
 };
@@ -23,7 +24,7 @@ const REST: Duration = Duration::from_secs(60);
 /// The same where it was a server that was away: it may be back at any moment.
 const REST_FROM_SERVERS: Duration = Duration::from_secs(4);
 
-pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn serve(doors: Doors, me: Me, live: Live, stop: CancellationToken) -> anyhow::Result<()> {
     let fleet = Fleet::default();
     let mut serving = HashSet::new();
     let mut looked_at = LookedAt::default();
@@ -37,8 +38,9 @@ pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Res
                     tracing::info!(run = %id, "serving");
                     serving.insert(id.clone());
                     let (doors, me, fleet, stop) = (doors.clone(), me.clone(), fleet.clone(), stop.clone());
+                    let (watch, _) = watch::channel(None);
+                    live.begin(&id, watch.clone());
                     tasks.spawn(async move {
-                        let (watch, _) = watch::channel(None);
                         let end = run::serve_among(&id, &doors, &me, &fleet, Over::Left, watch, stop).await;
                         (id, end.map(drop))
                     });
@@ -54,6 +56,7 @@ pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Res
             Some(ended) = tasks.join_next() => match ended {
                 Ok((id, end)) => {
                     serving.remove(&id);
+                    live.end(&id);
                     match end {
                         Ok(()) => {
                             resting.remove(&id);
