@@ -2,16 +2,9 @@
 
 use axum::{extract::State, response::Response};
 use serde_json::{Value, json};
+use swath_proto::worker::{GROUP, WorkerCard};
 
 use crate::http::{error::Problem, site::Site};
-
-/// The group in which they are there.
-const GROUP: &str = "workers";
-/// What is handed on of a worker's words. Others stay where they are.
-const WORDS: [&str; 14] = [
-    "started", "version", "host", "pid", "lanes", "slots", "state", "in_hand", "done", "failed", "busy_s",
-    "job", "instance", "metrics",
-];
 
 pub(in crate::http) async fn list(State(site): State<Site>) -> Result<Response, Problem> {
     let there = site.doors().ledger.announced(GROUP).await?;
@@ -19,14 +12,10 @@ pub(in crate::http) async fn list(State(site): State<Site>) -> Result<Response, 
     Ok(super::json(&json!({ "workers": workers })))
 }
 
-/// A worker of another version may say other things: what is known of them is shown.
-fn told(worker: &str, words: &str) -> Value {
-    let said: Value = serde_json::from_str(words).unwrap_or(Value::Null);
-    let mut told = json!({ "worker": worker });
-    for word in WORDS {
-        told[word] = said.get(word).cloned().unwrap_or(Value::Null);
-    }
-    told
+/// Of a worker of another version it is shown that it is there.
+fn told(name: &str, words: &str) -> Value {
+    let card = serde_json::from_str(words).ok().map(WorkerCard::into_newest);
+    json!({ "worker": name, "card": card })
 }
 
 #[cfg(test)]
@@ -34,13 +23,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_what_a_worker_says_only_known_words_are_handed_on() {
-        let worker = told("w-1", r#"{"host":"a","slots":3,"secret":"x"}"#);
-        assert_eq!(
-            (&worker["worker"], &worker["host"], &worker["slots"]),
-            (&json!("w-1"), &json!("a"), &json!(3))
-        );
-        assert!(worker.get("secret").is_none() && worker["pid"].is_null());
-        assert_eq!(told("w-2", "no JSON")["host"], Value::Null);
+    fn a_worker_of_another_version_is_there_all_the_same() {
+        let words = r#"{"version":"1","started":"2026-01-01T00:00:00Z","program":"0.1.0","host":"a","pid":7,"lanes":["cpu"],
+            "slots":3,"state":"working","in_hand":2,"done":5,"failed":0,"busy_s":1.5}"#;
+        let worker = told("w-1", words);
+        assert_eq!((&worker["worker"], &worker["card"]["slots"]), (&json!("w-1"), &json!(3)));
+        assert_eq!(told("w-2", r#"{"version":"99"}"#), json!({ "worker": "w-2", "card": null }));
     }
 }
