@@ -7,7 +7,7 @@ export const count = (n) => (n === null || n === undefined ? "–" : N.format(n)
 export const short = (n) => (n === null || n === undefined ? "–" : SHORT.format(n));
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 export const percent = (part) =>
-  part === null || part === undefined || Number.isNaN(part) ? "–" : `${(100 * part).toFixed(1)} %`;
+  part === null || part === undefined || Number.isNaN(part) ? "–" : `${(100 * part).toFixed(1)}\u00a0%`;
 export const metric = (value) => (value === null || value === undefined ? "–" : value.toFixed(3));
 
 /** "about 3 minutes": rounded so that it does not flicker. */
@@ -20,7 +20,7 @@ export function duration(seconds) {
   if (s < 36 * 3600) {
     const hours = Math.floor(s / 3600);
     const minutes = Math.round((s - hours * 3600) / 600) * 10;
-    return minutes === 60 ? plural(hours + 1, "hour") : minutes && hours < 10 ? `${plural(hours, "hour")} ${minutes} min` : plural(hours, "hour");
+    return minutes === 60 ? plural(hours + 1, "hour") : minutes && hours < 10 ? `${hours} h ${minutes} min` : plural(hours, "hour");
   }
   return plural(Math.round(s / 86400), "day");
 }

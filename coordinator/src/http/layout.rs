@@ -104,7 +104,7 @@ impl Layout {
     fn find(&self, number: u32, ordinal: u32, files: &SceneFiles) -> (Found, usize) {
         let Some(lot) = self.lots.get(&number) else { return (Found::Not, 0) };
         if let Some(at) = lot.scenes.iter().position(|scene| scene.ordinal == ordinal) {
-            let n = if self.record.has(Stage::Predict) { lot.scenes[at].grid.len() as usize } else { 0 };
+            let n = if self.is_cut() { lot.scenes[at].grid.len() as usize } else { 0 };
             return (Found::AtScene(at), n);
         }
         if let Some(at) = lot.learnt.iter().position(|scene| scene.header.id == files.id) {
@@ -113,6 +113,12 @@ impl Layout {
         let why = lot.unreadable.iter().find(|(id, _)| id == files.id.as_str());
         let why = why.map_or("its survey does not name it", |(_, why)| why.as_str());
         (Found::Unreadable(why.to_owned()), 0)
+    }
+
+    /// It is known into which parts scenes are cut: how large they are is pinned when workers have been measured.
+    fn is_cut(&self) -> bool {
+        let plan = &self.record.predict;
+        self.record.has(Stage::Predict) && plan.class.is_some() && plan.item_px.is_some()
     }
 
     pub(super) fn scene(&self, id: &SceneId) -> Option<&Shown> {
@@ -194,9 +200,11 @@ struct Kept {
 
 impl Kept {
     fn is_fresh(&self, now: Instant) -> bool {
+        let layout = &self.layout;
         let waits = |scene: &Shown| matches!(scene.found, Found::Not);
-        // Where all is found, only what is pinned may change yet.
-        let rest = if self.layout.scenes.iter().any(waits) { AGAIN } else { AGAIN_FOUND };
+        let is_settled =
+            (layout.is_cut() || !layout.record.has(Stage::Predict)) && !layout.scenes.iter().any(waits);
+        let rest = if is_settled { AGAIN_FOUND } else { AGAIN };
         now.duration_since(self.looked) < rest
     }
 }

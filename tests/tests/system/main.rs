@@ -22,6 +22,7 @@ mod learns;
 mod listing;
 mod merges;
 mod overlap;
+mod page;
 mod preemption;
 mod readers;
 mod refusals;

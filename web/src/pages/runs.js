@@ -3,7 +3,7 @@
 import { get, listen } from "../api.js";
 import { fill, h, keyed, say } from "../dom.js";
 import { bindHere } from "../keys.js";
-import { ago, clock, count, duration, isOver, percent, plural, standing, tone } from "../words.js";
+import { ago, clock, count, duration, isOver, plural, standing, tone } from "../words.js";
 
 export function runsPage(into) {
   document.title = "Runs · Swath";
@@ -53,7 +53,7 @@ function update(el, run) {
   const part = run.items ? run.done / run.items : 0;
   bar.style.width = `${100 * part}%`;
   el.querySelector(".bar").className = `bar ${tone(run.state, run.served)}`;
-  say(progress, run.items ? `${count(run.done)} of ${plural(run.items, "item")} · ${percent(part)}` : "nothing begun");
+  say(progress, run.items ? `${count(run.done)} of ${plural(run.items, "item")}` : "nothing begun");
   const failed = run.failures + run.unreadable_scenes;
   say(what, !isOver(run.state) && run.at_work ? `${run.at_work}${run.eta_seconds ? `, ${duration(run.eta_seconds)} left` : ""}` : "");
   say(failures, failed ? `${count(failed)} failed` : "");
