@@ -54,7 +54,7 @@ async function layout(name) {
     const cells = new Uint8Array(LARGE.n * LARGE.parts).fill(0).map((_, at) => (at < 600000 ? (at % 7919 === 0 ? 3 : 2) : at < 600400 ? 1 : 0));
     return { scenes, cells };
   }
-  const [record, status, headers] = [await json("runs", name, "run.json"), await json("runs", name, "status.json"), await surveyed()];
+  const [record, status, headers] = [await json("runs", name, "run.json"), (await maybe(json("runs", name, "status.json"))) ?? { stages: {}, held: 0 }, await surveyed()];
   const item = record.predict.item_px ?? 2048;
   const scenes = [];
   const cells = [];
@@ -187,7 +187,8 @@ createServer(async (request, response) => {
       response.writeHead(200, { ...headers, "Content-Type": "text/event-stream" });
       const [, , , name] = url.pathname.split("/");
       const tell = async () => {
-        if (name !== "events" && url.pathname.startsWith("/api/runs/")) response.write(`event: status\ndata: ${JSON.stringify(await status(decodeURIComponent(name)))}\n\n`);
+        const now = name !== "events" && url.pathname.startsWith("/api/runs/") ? await status(decodeURIComponent(name)) : null;
+        if (now) response.write(`event: status\ndata: ${JSON.stringify(now)}\n\n`);
       };
       const timer = setInterval(() => tell().catch(() => {}), 1000);
       request.on("close", () => clearInterval(timer));

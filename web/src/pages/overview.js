@@ -38,7 +38,7 @@ export function overviewTab(into, run) {
       if (!stages.children.length) stages.append(h("li.empty", {}, "No coordinator has taken it up yet. Start one: ", h("code", {}, "swath coordinator")));
       return;
     }
-    const known = STAGES.filter((name) => of.stages[name]).map((name) => ({ name, ...of.stages[name], isAtWork: of.at_work === name && !isOver(of.state) }));
+    const known = STAGES.filter((name) => of.stages[name]).map((name) => ({ name, ...of.stages[name], isOver: isOver(of.state), isAtWork: of.at_work === name && !isOver(of.state) }));
     stages.querySelector(".empty")?.remove();
     keyed(stages, known, (stage) => stage.name, makeStage, updateStage);
     if (isOver(of.state)) return;
@@ -67,7 +67,7 @@ function updateStage(el, stage) {
   const [done, failed] = el.querySelectorAll(".bar > *");
   done.style.width = `${stage.items ? (100 * stage.done) / stage.items : 0}%`;
   failed.style.width = `${stage.items ? (100 * stage.buried) / stage.items : 0}%`;
-  const n = stage.items ? `${count(stage.done)} of ${count(stage.items)}` : "not known yet";
+  const n = stage.items ? `${count(stage.done)} of ${count(stage.items)}` : stage.isOver ? "nothing to do" : "not known yet";
   say(el.querySelector(".n"), stage.buried ? `${n}, ${count(stage.buried)} failed` : n);
   const each = stage.made ? `${duration(stage.seconds)}` : stage.done ? "was there already" : "";
   say(el.querySelector(".t"), each);

@@ -22,12 +22,15 @@ export function trainingTab(into, run) {
   const scores = chart(scoreBox, { x: "epoch", range: [0, 1], series: [{ label: "F1", color: "--line1" }, { label: "IoU", color: "--line2" }, { label: "precision", color: "--line3", dash: [4, 4] }, { label: "recall", color: "--line4", dash: [4, 4] }], value: metric });
 
   let epoch = null;
+  let epochs = 0;
   const load = async () => {
     const told = await get(run.path("training"));
     const column = (name) => {
       const at = told.columns.indexOf(name);
       return told.epochs.map((row) => (at < 0 ? null : row[at]));
     };
+    epochs = told.epochs.length;
+    status();
     if (told.epochs.length) {
       const validation = column("validation_loss");
       // A line without a point would only stand in the legend.
@@ -39,7 +42,8 @@ export function trainingTab(into, run) {
     }
     noPictures.hidden = told.pictures.length > 0;
     const all = [...told.pictures].reverse();
-    fill(pictures, all.slice(0, 12).map((name) => h("figure", {}, h("img", { src: run.path("training", "pictures", name), alt: `chips: ${name}`, loading: "lazy" }), h("figcaption", {}, words(name)))));
+    fill(pictures, all.slice(0, 12).map((name) => h("figure", {}, h("img", { // Drawn anew each epoch.
+      src: `${run.path("training", "pictures", name)}?epoch=${told.epochs.length}`, alt: `chips: ${name}`, loading: "lazy" }), h("figcaption", {}, words(name)))));
   };
   load().catch((problem) => say(progress, problem.message));
 
@@ -53,7 +57,7 @@ export function trainingTab(into, run) {
     const isOn = run.status.at_work === "train";
     const step = of.validates ? `validates, step ${count(of.step)} of ${count(of.steps)}` : `step ${count(of.step)} of ${count(of.steps)}`;
     const left = of.eta_seconds ? ` · ${duration(of.eta_seconds)} left` : "";
-    say(progress, isOn ? `Epoch ${of.epoch} of ${of.epochs}, ${step}${of.loss ? ` · loss ${metric(of.loss)}` : ""}${left}` : `It came to epoch ${of.epoch} of ${of.epochs}, on ${plural(of.images, "chip")}.`);
+    say(progress, isOn ? `Epoch ${of.epoch} of ${of.epochs}, ${step}${of.loss ? ` · loss ${metric(of.loss)}` : ""}${left}` : `It came to epoch ${Math.max(of.epoch, epochs)} of ${of.epochs}, on ${plural(of.images, "chip")}.`);
     bar.firstChild.style.width = `${isOn ? (100 * of.step) / Math.max(1, of.steps) : 100}%`;
     if (epoch !== null && epoch !== of.epoch) load().catch(() => {});
     epoch = of.epoch;
@@ -62,6 +66,6 @@ export function trainingTab(into, run) {
 }
 
 function words(name) {
-  const epoch = /^validation-?(\d+)$/.exec(name);
-  return name === "first-batch" ? "the first batch: imagery and labels" : epoch ? `validation after epoch ${Number(epoch[1])}` : name.replaceAll("-", " ");
+  if (name === "first-batch") return "the first batch: imagery and labels";
+  return name === "validation" ? "validation, after the last epoch: imagery, labels, and what the network makes of it" : name.replaceAll("-", " ");
 }
