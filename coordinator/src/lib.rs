@@ -5,7 +5,7 @@
 //! Read in this order: [`freeze`] makes a run of a pipeline file, [`plan`] says which items a run has
 //! (pure), [`board`] is what is known of them (pure), [`feed`] and [`sweep`] decide what to publish
 //! (pure), [`steps`] are the commands of the user's own among them (pure), [`run`] is the state machine that does it, [`serve`] watches a root for runs,
-//! [`fleet`] is what all of them ask of the workers. `conclude` and `catalogue` are what is told at a run's end.
+//! [`fleet`] is what all of them ask of the workers. `conclude`, `catalogue` and `report` are what is told at a run's end.
 //! [`http`] is the page for people and its API, [`live`] how it hears of runs that are served in the same process.
 
 mod bits;
@@ -25,6 +25,7 @@ pub mod outlook;
 pub mod plan;
 pub mod rebuild;
 pub mod records;
+mod report;
 pub mod run;
 pub mod serve;
 mod shuffle;

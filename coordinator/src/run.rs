@@ -38,7 +38,7 @@ use self::{clock::Clock, publish::Fed};
 pub use crate::records::{list, read_status};
 use crate::{
     board::Board, commands, feed::LANES, fleet::Fleet, meter::Meter, office::Office, rebuild::Existing,
-    stragglers::Stragglers, streak::Streak, tally, training::Watched,
+    report, stragglers::Stragglers, streak::Streak, tally, training::Watched,
 };
 
 /// How often the ledger is asked for news: rarely when nothing happens, since every run does it.
@@ -261,6 +261,7 @@ impl Run {
         self.meter.sample(now, &self.board, !self.held.is_empty());
         if self.state.is_final() {
             let status = self.status();
+            report::write(&self.board, &status, &self.blobs).await?;
             self.watch.send_replace(Some(status.clone()));
             self.report(&status).await?;
             if let Err(error) = self.ledger.retire(self.board.run(), REMEMBERED).await {
