@@ -76,7 +76,10 @@ fn whoever_watches_is_told_what_happens() {
     let mut lines = BufReader::new(stream).lines();
     let mut next = |event: &str| {
         let wanted = format!("event: {event}");
-        let found = lines.by_ref().map(|line| line.expect("a line")).find(|line| *line == wanted);
+        let found = lines.by_ref().map(|line| line.expect("a line")).find(|line| {
+            assert!(started.elapsed() < 2 * PATIENCE, "{event} is not told");
+            *line == wanted
+        });
         assert!(found.is_some(), "the line was closed before {event} was told");
         let data = lines.next().expect("data").expect("a line");
         serde_json::from_str::<serde_json::Value>(data.strip_prefix("data: ").expect("data")).expect("JSON")
