@@ -153,7 +153,10 @@ fn errors(truth: &[u8], guess: &[u8], null: u8) -> Vec<Rgba> {
 fn undrawn(error: RasterError) -> Undrawn {
     match error.kind {
         Kind::Missing => Undrawn::Missing(error.to_string()),
-        _ => Undrawn::Failed(error.to_string()),
+        Kind::Unreadable | Kind::BandMissing | Kind::BadLabels | Kind::Unsupported => {
+            Undrawn::Bad(error.to_string())
+        }
+        Kind::Transient | Kind::Refused | Kind::Full => Undrawn::Failed(error.to_string()),
     }
 }
 

@@ -42,6 +42,9 @@ pub enum Undrawn {
     /// There is no such file yet, or any more.
     #[error("{0}")]
     Missing(String),
+    /// A file is not what it should be, and won't be when it is asked for again.
+    #[error("{0}")]
+    Bad(String),
     #[error("{0}")]
     Failed(String),
 }

@@ -4,7 +4,7 @@
 use axum::{
     body::Bytes,
     extract::State,
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use serde::Deserialize;
@@ -182,6 +182,13 @@ async fn draw(
         Err(Undrawn::Missing(why)) => {
             tracing::debug!(%run, scene = %id, why, "a picture can't be drawn: a file is not there");
             Err(Problem::missing(format!("a file of '{id}' is not there")))
+        }
+        Err(Undrawn::Bad(why)) => {
+            tracing::debug!(%run, scene = %id, why, "a picture can't be drawn: a file is damaged");
+            let words = format!(
+                "a file of '{id}' can't be read; the coordinator's log says why, with RUST_LOG=debug"
+            );
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words))
         }
         Err(Undrawn::Failed(why)) => {
             tracing::warn!(%run, scene = %id, why, "a picture can't be drawn");
