@@ -25,7 +25,7 @@ const SILENT: Duration = Duration::from_secs(60);
 
 /// Handle to what is known; clones share it.
 #[derive(Clone, Default)]
-pub struct Fleet(Arc<Mutex<Known>>);
+pub struct Sharing(Arc<Mutex<Known>>);
 
 #[derive(Default)]
 struct Known {
@@ -36,7 +36,7 @@ struct Known {
     looked: Option<Instant>,
 }
 
-impl Fleet {
+impl Sharing {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -124,14 +124,14 @@ mod tests {
 
     #[test]
     fn a_run_learns_what_the_others_of_its_process_leave() {
-        let fleet = Fleet::default();
-        assert_eq!(fleet.window(&run("b"), Lane::Cpu, bid(0)), 480);
-        assert_eq!(fleet.window(&run("a"), Lane::Cpu, bid(0)), 480, "two of them, twice the workers");
-        assert_eq!(fleet.window(&run("c"), Lane::Cpu, bid(7)), 1440);
-        assert_eq!(fleet.window(&run("b"), Lane::Cpu, bid(0)), 1);
-        assert_eq!(fleet.window(&run("b"), Lane::Steps, bid(0)), 480, "another lane, other workers");
-        fleet.withdraw(&run("c"));
-        assert_eq!(fleet.window(&run("b"), Lane::Cpu, bid(0)), 480);
+        let sharing = Sharing::default();
+        assert_eq!(sharing.window(&run("b"), Lane::Cpu, bid(0)), 480);
+        assert_eq!(sharing.window(&run("a"), Lane::Cpu, bid(0)), 480, "two of them, twice the workers");
+        assert_eq!(sharing.window(&run("c"), Lane::Cpu, bid(7)), 1440);
+        assert_eq!(sharing.window(&run("b"), Lane::Cpu, bid(0)), 1);
+        assert_eq!(sharing.window(&run("b"), Lane::Steps, bid(0)), 480, "another lane, other workers");
+        sharing.withdraw(&run("c"));
+        assert_eq!(sharing.window(&run("b"), Lane::Cpu, bid(0)), 480);
     }
 
     #[test]
