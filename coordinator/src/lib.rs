@@ -13,6 +13,7 @@ mod catalogue;
 pub mod commands;
 pub mod conclude;
 pub mod feed;
+pub mod fleet;
 pub mod freeze;
 pub mod meter;
 mod office;

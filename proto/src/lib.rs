@@ -6,13 +6,14 @@
 //! [`vectors`] what polygons are drawn, [`steps`] which commands of the user's own are run, [`item`] is the unit of work, [`envelope`] is an item on the queue,
 //! [`reference`](mod@reference) stands for one that is too long, [`outcome`] is how it ended, [`finished`] which files it leaves,
 //! [`footprint`] where their scene lies on the globe, [`scene`] and [`run`] are what was frozen when a run began, [`pipeline`] is the file a
-//! person writes, [`keys`] is where everything lies under the root.
+//! person writes, [`fleet`] is what workers are told apart by, [`keys`] is where everything lies under the root.
 
 pub mod access;
 pub mod chips;
 pub mod envelope;
 pub mod filter;
 pub mod finished;
+pub mod fleet;
 pub mod footprint;
 pub mod geometry;
 pub mod ids;

@@ -1,0 +1,3 @@
+//! Workers come with the backlog and leave with it.
+
+pub mod provider;
