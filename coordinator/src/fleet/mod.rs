@@ -6,5 +6,7 @@
 pub mod market;
 pub mod policy;
 pub mod provider;
+#[cfg(test)]
+mod simulator;
 pub mod target;
 mod words;

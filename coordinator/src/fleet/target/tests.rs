@@ -110,7 +110,7 @@ fn a_moment_without_work_sends_nobody_away() {
         seen
     };
     for second in 0..1000_u32 {
-        let waiting = if second % 50 < 40 { 0 } else { 400 };
+        let waiting = if second % 50 < 40 { 0 } else { 40 };
         let step = cpu(&policy, &with(waiting), &mut memory, f64::from(second));
         assert_eq!((step.target, step.drain.len()), (3, 0), "{second}: {}", step.why);
     }
