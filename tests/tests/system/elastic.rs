@@ -88,14 +88,16 @@ fn cards(site: &Site) -> Vec<(WorkerId, Worker)> {
 
 /// The worker with its supervisor, as when its machine is taken away.
 fn kill(card: &Worker) {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", card.pid)).unwrap_or_default();
+    let read =
+        |pid: &str, name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let stat = read(&card.pid.to_string(), "stat");
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    // One that is gone by itself has no parent any more.
-    let Some(parent) = after_name.split_whitespace().nth(1).and_then(|parent| parent.parse().ok()) else {
-        return;
-    };
-    // SAFETY: a plain call; it is a supervisor that the coordinator under test has started.
-    unsafe { libc::kill(parent, libc::SIGKILL) };
+    // One that is gone by itself has no parent any more, or a stranger.
+    let Some(parent) = after_name.split_whitespace().nth(1) else { return };
+    if let (true, Ok(parent)) = (read(parent, "cmdline").contains("swath-worker"), parent.parse()) {
+        // SAFETY: a plain call; it is a supervisor that the coordinator under test has started.
+        unsafe { libc::kill(parent, libc::SIGKILL) };
+    }
 }
 
 /// Work for a while, on the way of `swath run` or `swath submit`.
@@ -239,16 +241,17 @@ fn a_budget_that_is_reached_sends_all_away_and_is_said_until_it_is_raised() {
 #[test]
 fn what_makes_no_sense_of_a_fleet_is_told_before_anything_is_started() {
     let site = Site::new(Kind::Embedded);
+    let local = ["coordinator", "--fleet", "local"];
     for (args, wanted) in [
-        (&["coordinator", "--workers-max", "3"][..], "give --fleet local"),
-        (&["coordinator", "--fleet", "local", "--workers-min", "3", "--workers-max", "2"], "--workers-min 3"),
-        (&["coordinator", "--fleet", "local", "--budget-money", "2"], "--price cpu-on-demand=MONEY"),
-        (&["coordinator", "--fleet", "moon"], "--fleet moon"),
-        (&["coordinator", "--fleet", "local", "--worker-options", "--slots none"], "--worker-options"),
-        (&["fleet", "scale", "many"], "auto"),
-        (&["fleet", "drain"], "--all"),
+        (vec!["coordinator", "--workers-max", "3"], "give --fleet local"),
+        ([&local[..], &["--workers-min", "3", "--workers-max", "2"]].concat(), "--workers-min 3"),
+        ([&local[..], &["--budget-money", "2"]].concat(), "--price cpu-on-demand=MONEY"),
+        ([&local[..], &["--worker-options", "--slots none"]].concat(), "--worker-options"),
+        (vec!["coordinator", "--fleet", "moon"], "--fleet moon"),
+        (vec!["fleet", "scale", "many"], "auto"),
+        (vec!["fleet", "drain"], "WORKERS"),
     ] {
-        let output = site.swath(args, 2);
+        let output = site.swath(&args, 2);
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(told.contains(wanted), "{args:?}: {told}");
     }
