@@ -109,7 +109,7 @@ fn secret(door: &str) -> anyhow::Result<Option<String>> {
 }
 
 /// The path and text of `$XDG_CONFIG_HOME/swath/NAME.toml`.
-fn profile(name: &str) -> anyhow::Result<(String, String)> {
+pub(crate) fn profile(name: &str) -> anyhow::Result<(String, String)> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if name.is_empty() || !name.chars().all(is_name) {
         return Err(Usage(format!("--profile {name}: must be letters, digits, '-' and '_'")).into());

@@ -37,7 +37,7 @@ mod tail;
 use self::{clock::Clock, publish::Fed};
 pub use crate::records::{list, read_status};
 use crate::{
-    board::Board, commands, feed::LANES, fleet::Fleet, meter::Meter, office::Office, rebuild::Existing,
+    board::Board, commands, feed::LANES, meter::Meter, office::Office, rebuild::Existing, sharing::Sharing,
     stragglers::Stragglers, streak::Streak, tally, training::Watched,
 };
 
@@ -76,7 +76,7 @@ pub struct Run {
     /// Why the queue takes nothing at this time.
     unpublished: Option<String>,
     rank: Rank,
-    fleet: Fleet,
+    sharing: Sharing,
     /// How often in a row each lane was seen to be empty.
     empty: BTreeMap<Lane, u32>,
     held: HashSet<Place>,
@@ -117,7 +117,7 @@ pub async fn serve(
     watch: watch::Sender<Option<RunStatus>>,
     stop: CancellationToken,
 ) -> anyhow::Result<Option<RunStatus>> {
-    serve_among(run, doors, me, &Fleet::default(), Over::TakenUp, watch, stop).await
+    serve_among(run, doors, me, &Sharing::default(), Over::TakenUp, watch, stop).await
 }
 
 /// What becomes of a run that is over when its office is ours.
@@ -134,7 +134,7 @@ pub async fn serve_among(
     run: &RunId,
     doors: &Doors,
     me: &Me,
-    fleet: &Fleet,
+    sharing: &Sharing,
     mut over: Over,
     watch: watch::Sender<Option<RunStatus>>,
     stop: CancellationToken,
@@ -157,7 +157,7 @@ pub async fn serve_among(
         // A root of many outputs is listed for a while, and must not make us deaf.
         let mut this = tokio::select! {
             () = stop.cancelled() => return Ok(None),
-            loaded = Run::load(run, doors, me.name.clone(), fleet.clone(), over, watch) => loaded?,
+            loaded = Run::load(run, doors, me.name.clone(), sharing.clone(), over, watch) => loaded?,
         };
         this.serve(&office, &stop).await
     };
@@ -169,7 +169,7 @@ pub async fn serve_among(
         lost = office.keep() => Err(lost),
         served = served => served,
     };
-    fleet.withdraw(run);
+    sharing.withdraw(run);
     office.resign().await;
     status
 }
@@ -246,7 +246,7 @@ impl Run {
         let fed = if self.state == RunState::Running || self.state == RunState::Preparing {
             self.feed(now).await?
         } else {
-            self.fleet.withdraw(self.board.run());
+            self.sharing.withdraw(self.board.run());
             Fed::default()
         };
         if n_events + fed.n > 0 || clock.judged.is_due(now, JUDGE_EVERY) {

@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     commands,
-    fleet::Fleet,
     records::{is_unreadable, silent_for},
     run::{self, Me, Over},
+    sharing::Sharing,
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -24,7 +24,16 @@ const REST: Duration = Duration::from_secs(60);
 const REST_FROM_SERVERS: Duration = Duration::from_secs(4);
 
 pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Result<()> {
-    let fleet = Fleet::default();
+    serve_sharing(doors, me, Sharing::default(), stop).await
+}
+
+/// As [`serve`], where somebody else wants to know what runs ask for.
+pub async fn serve_sharing(
+    doors: Doors,
+    me: Me,
+    sharing: Sharing,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let mut serving = HashSet::new();
     let mut looked_at = LookedAt::default();
     let mut resting: HashMap<RunId, (u32, Instant)> = HashMap::new();
@@ -36,10 +45,11 @@ pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Res
                 for id in runs.into_iter().filter(|id| !rests(id)) {
                     tracing::info!(run = %id, "serving");
                     serving.insert(id.clone());
-                    let (doors, me, fleet, stop) = (doors.clone(), me.clone(), fleet.clone(), stop.clone());
+                    let (doors, me, sharing, stop) =
+                        (doors.clone(), me.clone(), sharing.clone(), stop.clone());
                     tasks.spawn(async move {
                         let (watch, _) = watch::channel(None);
-                        let end = run::serve_among(&id, &doors, &me, &fleet, Over::Left, watch, stop).await;
+                        let end = run::serve_among(&id, &doors, &me, &sharing, Over::Left, watch, stop).await;
                         (id, end.map(drop))
                     });
                 }

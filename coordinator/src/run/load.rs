@@ -21,10 +21,10 @@ use tokio::sync::watch;
 use super::{Over, Run};
 use crate::{
     board::Board,
-    fleet::Fleet,
     meter::Meter,
     rebuild::{self, Existing},
     records::read_status,
+    sharing::Sharing,
     stragglers::Stragglers,
     streak::Streak,
     training::Watched,
@@ -35,7 +35,7 @@ impl Run {
         run: &RunId,
         doors: &Doors,
         me: WorkerId,
-        fleet: Fleet,
+        sharing: Sharing,
         over: Over,
         watch: watch::Sender<Option<RunStatus>>,
     ) -> anyhow::Result<Self> {
@@ -56,7 +56,7 @@ impl Run {
             message: None,
             unpublished: None,
             rank: Rank::default(),
-            fleet,
+            sharing,
             empty: BTreeMap::new(),
             held: HashSet::new(),
             stragglers: Stragglers::default(),

@@ -67,7 +67,7 @@ impl Run {
     }
 
     pub(super) async fn feed(&mut self, now: Instant) -> anyhow::Result<Fed> {
-        self.fleet.look_around(&self.blobs, now).await;
+        self.sharing.look_around(&self.blobs, now).await;
         let mut all = Fed::default();
         for lane in LANES {
             let fed = self.feed_lane(lane, now).await?;
@@ -78,7 +78,7 @@ impl Run {
 
     async fn feed_lane(&mut self, lane: Lane, now: Instant) -> anyhow::Result<Fed> {
         let bid = Bid { rank: self.rank, ask: self.ask(lane, now) };
-        let window = self.fleet.window(self.board.run(), lane, bid) as usize;
+        let window = self.sharing.window(self.board.run(), lane, bid) as usize;
         let mut fed = Fed::default();
         let (mut n_found, mut at_once) = (0, 1);
         while self.board.n_out(lane) < window {

@@ -10,7 +10,7 @@ use std::{
 use swath_backends::{blobs::SharedBlobs, queue::Lane};
 use swath_proto::{
     ids::RunId,
-    status::{RunState, RunStatus},
+    status::{Ask, RunState, RunStatus},
 };
 
 use crate::{
@@ -25,7 +25,7 @@ const SILENT: Duration = Duration::from_secs(60);
 
 /// Handle to what is known; clones share it.
 #[derive(Clone, Default)]
-pub struct Fleet(Arc<Mutex<Known>>);
+pub struct Sharing(Arc<Mutex<Known>>);
 
 #[derive(Default)]
 struct Known {
@@ -36,7 +36,7 @@ struct Known {
     looked: Option<Instant>,
 }
 
-impl Fleet {
+impl Sharing {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -55,6 +55,14 @@ impl Fleet {
             bids.extend(asked[nth]);
         }
         divide(&bids).get(at).copied().unwrap_or_default()
+    }
+
+    /// What every run asks of the workers of each lane, in the order of [`LANES`].
+    pub fn asks(&self) -> Vec<(RunId, [Option<Ask>; LANES.len()])> {
+        let known = self.known();
+        let others = known.others.iter().filter(|(run, _)| !known.own.contains_key(*run));
+        let asks = |bids: &[Option<Bid>; LANES.len()]| bids.map(|bid| bid.map(|bid| bid.ask));
+        known.own.iter().chain(others).map(|(run, bids)| (run.clone(), asks(bids))).collect()
     }
 
     /// It asks for nothing: it is paused, or not served here any more.
@@ -111,7 +119,7 @@ fn bids(status: &RunStatus) -> Option<[Option<Bid>; LANES.len()]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use swath_proto::status::{Ask, Rank};
+    use swath_proto::status::Rank;
 
     fn bid(priority: i32) -> Bid {
         let ask = Ask { out: 0, held: 4, more: 10_000, seconds: Some(1.0) };
@@ -124,14 +132,17 @@ mod tests {
 
     #[test]
     fn a_run_learns_what_the_others_of_its_process_leave() {
-        let fleet = Fleet::default();
-        assert_eq!(fleet.window(&run("b"), Lane::Cpu, bid(0)), 480);
-        assert_eq!(fleet.window(&run("a"), Lane::Cpu, bid(0)), 480, "two of them, twice the workers");
-        assert_eq!(fleet.window(&run("c"), Lane::Cpu, bid(7)), 1440);
-        assert_eq!(fleet.window(&run("b"), Lane::Cpu, bid(0)), 1);
-        assert_eq!(fleet.window(&run("b"), Lane::Steps, bid(0)), 480, "another lane, other workers");
-        fleet.withdraw(&run("c"));
-        assert_eq!(fleet.window(&run("b"), Lane::Cpu, bid(0)), 480);
+        let sharing = Sharing::default();
+        assert_eq!(sharing.window(&run("b"), Lane::Cpu, bid(0)), 480);
+        assert_eq!(sharing.window(&run("a"), Lane::Cpu, bid(0)), 480, "two of them, twice the workers");
+        assert_eq!(sharing.window(&run("c"), Lane::Cpu, bid(7)), 1440);
+        assert_eq!(sharing.window(&run("b"), Lane::Cpu, bid(0)), 1);
+        assert_eq!(sharing.window(&run("b"), Lane::Steps, bid(0)), 480, "another lane, other workers");
+        let asked: Vec<_> = sharing.asks().into_iter().map(|(run, [cpu, gpu, _])| (run, cpu, gpu)).collect();
+        assert_eq!(asked.len(), 3);
+        assert!(asked.iter().all(|(_, cpu, gpu)| *cpu == Some(bid(0).ask) && gpu.is_none()));
+        sharing.withdraw(&run("c"));
+        assert_eq!(sharing.window(&run("b"), Lane::Cpu, bid(0)), 480);
     }
 
     #[test]
