@@ -6,6 +6,7 @@ use std::{fmt, path::Path, time::Duration};
 
 use crate::Result;
 use async_trait::async_trait;
+use swath_proto::worker::Instance;
 
 #[cfg(feature = "s3")]
 mod ec2;
@@ -63,6 +64,9 @@ impl fmt::Display for Notice {
 #[async_trait]
 trait Source: Send + Sync {
     async fn look(&self) -> Result<Option<Notice>>;
+
+    /// What this machine is.
+    async fn instance(&self) -> Result<Instance>;
 }
 
 pub struct Notices(Box<dyn Source>);
@@ -91,6 +95,11 @@ impl Notices {
             )),
             _ => Ok(None),
         }
+    }
+
+    /// What this machine is, as its owner says.
+    pub async fn instance(&self) -> Result<Instance> {
+        self.0.instance().await
     }
 
     /// Returns with the first notice.

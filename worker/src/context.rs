@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     ops::Deref,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -33,6 +33,7 @@ use crate::{
     limits,
     native::{Inside, Suspect},
     phases::Phases,
+    presence::Presence,
     streak::Streak,
     tail::Tail,
 };
@@ -70,6 +71,7 @@ pub struct Context {
     /// What its claims hold, extended together.
     pub holds: Holds,
     pub idle: Idle,
+    pub presence: Presence,
     /// Why this worker must end: it can't do the work that there is.
     pub unfit: Mutex<Option<anyhow::Error>>,
 }
@@ -224,11 +226,13 @@ impl Context {
 
     /// An item was seen through here.
     pub fn succeeded(&self) {
+        self.presence.done.fetch_add(1, Ordering::AcqRel);
         self.streak.lock().unwrap_or_else(PoisonError::into_inner).succeeded();
     }
 
     /// An item has failed here, and it may have been this worker's fault.
     pub fn failed(&self, item: &Item, failure: &Failure) {
+        self.presence.failed.fetch_add(1, Ordering::AcqRel);
         let mut streak = self.streak.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(n) = streak.failed(&item.run, item.place, failure.class) {
             self.declare_unfit(anyhow!(

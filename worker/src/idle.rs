@@ -1,20 +1,39 @@
-//! Whether a worker has had nothing in hand for so long that it may leave: over all its lanes together.
+//! Whether a worker has had nothing in hand for so long that it may leave, and for how long it has been busy: over all
+//! its lanes together.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// How many items are in hand.
 #[derive(Default)]
-pub struct Idle(watch::Sender<usize>);
+pub struct Idle(watch::Sender<Hands>);
+
+#[derive(Default)]
+struct Hands {
+    /// How many items are in hand.
+    n: usize,
+    /// Since when there are any.
+    since: Option<Instant>,
+    /// Before that.
+    busy: Duration,
+}
 
 pub struct Busy<'a>(&'a Idle);
 
 impl Idle {
     /// Until what is returned is dropped.
     pub fn busy(&self) -> Busy<'_> {
-        self.0.send_modify(|n| *n += 1);
+        self.0.send_modify(|hands| {
+            hands.n += 1;
+            hands.since.get_or_insert_with(Instant::now);
+        });
         Busy(self)
+    }
+
+    /// How many items are in hand, and for how long there have been any.
+    pub fn hands(&self) -> (usize, Duration) {
+        let hands = self.0.borrow();
+        (hands.n, hands.busy + hands.since.map_or(Duration::ZERO, |since| since.elapsed()))
     }
 
     /// Returns when nothing has been in hand for that long.
@@ -22,7 +41,7 @@ impl Idle {
         let mut in_hand = self.0.subscribe();
         loop {
             // The sender is ours: both end only as they should.
-            let _ = in_hand.wait_for(|n| *n == 0).await;
+            let _ = in_hand.wait_for(|hands| hands.n == 0).await;
             if tokio::time::timeout(patience, in_hand.changed()).await.is_err() {
                 return;
             }
@@ -32,7 +51,12 @@ impl Idle {
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.0.send_modify(|n| *n -= 1);
+        self.0.0.send_modify(|hands| {
+            hands.n -= 1;
+            if hands.n == 0 {
+                hands.busy += hands.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+            }
+        });
     }
 }
 
@@ -54,5 +78,8 @@ mod tests {
         let began = std::time::Instant::now();
         idle.lasts(patience).await;
         assert!(began.elapsed() >= patience, "it left before its time");
+        let (n, busy) = idle.hands();
+        assert!(n == 0 && busy >= patience * 10, "{busy:?} for twice {:?}", patience * 5);
+        assert_eq!(idle.hands().1, busy, "nobody is busy with empty hands");
     }
 }

@@ -2,7 +2,7 @@
 //! writes one output under a key derived from the item, and says so in the ledger.
 //!
 //! Read [`run`] first: THE loop. [`attempt`] is the way of one item, [`jobs`] are the things an item
-//! can ask for, [`device`] is the thread that owns the model, [`keeper`] keeps leases alive,
+//! can ask for, [`device`] is the thread that owns the model, [`keeper`] keeps leases alive, [`presence`] says that this worker is there,
 //! [`supervise`] and [`native`] find out which item killed a worker, [`failure`] says what becomes of an
 //! item that failed.
 
@@ -21,6 +21,7 @@ pub mod models;
 pub mod native;
 mod oom;
 pub mod phases;
+pub mod presence;
 mod progress;
 pub mod run;
 mod streak;

@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -26,6 +26,7 @@ use crate::{
     holds::Holds,
     idle::Idle,
     phases::{Phases, Times},
+    presence::{self, Presence},
     supervise::Inheritance,
 };
 
@@ -59,7 +60,8 @@ pub async fn run(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     // Its own: a worker that has to leave does not stop what else there is in the process.
-    let stop = stop.child_token();
+    let signal = stop;
+    let stop = signal.child_token();
     let phases = Arc::new(Phases::default());
     let cx = Arc::new(Context {
         blobs: doors.blobs,
@@ -73,6 +75,7 @@ pub async fn run(
         in_hand: Mutex::default(),
         holds: Holds::default(),
         idle: Idle::default(),
+        presence: Presence::default(),
         lease: config.lease,
         threads: config.threads,
         ranks: config.ranks,
@@ -85,7 +88,10 @@ pub async fn run(
         native: Semaphore::new(config.native_threads.max(1)),
         unfit: Mutex::default(),
     });
-    let timer = tokio::spawn(leave_in_time(cx.clone(), config.notices, config.grace));
+    let notices = config.notices.map(Arc::new);
+    let timer = tokio::spawn(leave_in_time(cx.clone(), signal, notices.clone(), config.grace));
+    let names = config.lanes.iter().map(|lane| lane.name().to_owned()).collect();
+    let presence = tokio::spawn(presence::keep(cx.clone(), names, config.slots, notices));
     if let Some(crash) = &inheritance.crash {
         aftermath::report(&cx, crash).await?;
     }
@@ -102,6 +108,8 @@ pub async fn run(
         }
     }
     timer.abort();
+    presence.abort();
+    presence::withdraw(&cx).await;
     idler.inspect(|idler| idler.abort());
     tell(&cx.phases.times());
     let unfit = cx.unfit.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -128,10 +136,16 @@ fn tell(times: &Times) {
 }
 
 /// Hands back what is unfinished once the time is over that there is from the signal to stop, or from the
-/// notice that the machine goes.
-async fn leave_in_time(cx: Arc<Context>, notices: Option<Notices>, grace: Duration) {
+/// notice that the machine goes. Whoever leaves for another reason has all the time that its items take.
+async fn leave_in_time(
+    cx: Arc<Context>,
+    signal: CancellationToken,
+    notices: Option<Arc<Notices>>,
+    grace: Duration,
+) {
     let grace = tokio::select! {
-        () = cx.stop.cancelled() => grace,
+        () = signal.cancelled() => grace,
+        () = leaves_unasked(&cx) => grace,
         notice = notice(notices) => {
             tracing::warn!(%notice, "taking no new work");
             cx.stop.cancel();
@@ -148,7 +162,15 @@ async fn leave_when_idle(cx: Arc<Context>, patience: Duration) {
     cx.stop.cancel();
 }
 
-async fn notice(notices: Option<Notices>) -> Notice {
+/// Not so where it was asked to drain.
+async fn leaves_unasked(cx: &Context) {
+    cx.stop.cancelled().await;
+    if cx.presence.drains.load(Ordering::Acquire) {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn notice(notices: Option<Arc<Notices>>) -> Notice {
     match notices {
         Some(notices) => notices.next().await,
         None => std::future::pending().await,

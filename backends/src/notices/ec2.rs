@@ -5,12 +5,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::imds::client::{Client, error::ImdsError};
 use serde::Deserialize;
+use swath_proto::worker::Instance;
 
 use super::{AHEAD, Notice, Source};
 use crate::{Error, Kind, Result};
 
 const INTERRUPTION: &str = "/latest/meta-data/spot/instance-action";
 const REBALANCE: &str = "/latest/meta-data/events/recommendations/rebalance";
+const KIND: &str = "/latest/meta-data/instance-type";
+const ZONE: &str = "/latest/meta-data/placement/availability-zone";
+const LIFE_CYCLE: &str = "/latest/meta-data/instance-life-cycle";
 /// Of a notice whose time can't be read: half of what they come ahead.
 const UNKNOWN: Duration = Duration::from_secs(60);
 /// It is on this machine's own link.
@@ -43,6 +47,15 @@ impl Source for Metadata {
             return Ok(Some(interruption(&json, jiff::Timestamp::now())));
         }
         Ok(self.get(REBALANCE).await?.map(|_| Notice::Rebalance))
+    }
+
+    async fn instance(&self) -> Result<Instance> {
+        let (kind, zone, cycle) = tokio::try_join!(self.get(KIND), self.get(ZONE), self.get(LIFE_CYCLE))?;
+        Ok(Instance {
+            kind: kind.unwrap_or_default(),
+            zone: zone.unwrap_or_default(),
+            is_spot: cycle.as_deref() == Some("spot"),
+        })
     }
 }
 

@@ -168,6 +168,7 @@ async fn worker(site: &Site, blobs: SharedBlobs) -> Context {
         in_hand: Mutex::default(),
         holds: Default::default(),
         idle: Default::default(),
+        presence: swath_worker::presence::Presence::default(),
         unfit: Mutex::default(),
         phases,
     }

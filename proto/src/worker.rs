@@ -1,0 +1,94 @@
+//! What a worker says of itself, to whoever wants to know who is there: to the ledger's group [`GROUP`], every few
+//! seconds and under a lease, so that one that dies is not there any more.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::WorkerId;
+
+pub const GROUP: &str = "workers";
+
+/// Whoever holds this office in the ledger wants the worker gone: it takes nothing new, and leaves when what it has in
+/// hand is done.
+pub fn drain_office(worker: &WorkerId) -> String {
+    format!("drain/{worker}")
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "version")]
+pub enum WorkerCard {
+    #[serde(rename = "1")]
+    V1(Worker),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Worker {
+    /// RFC 3339.
+    pub started: String,
+    /// Of the program.
+    pub program: String,
+    pub host: String,
+    pub pid: u32,
+    /// The lanes that it serves, by their names.
+    pub lanes: Vec<String>,
+    pub slots: u32,
+    pub state: WorkerState,
+    /// Items.
+    pub in_hand: u32,
+    /// Items that were finished here, and those that failed here.
+    pub done: u64,
+    pub failed: u64,
+    /// Seconds in which anything was in hand.
+    pub busy_s: f64,
+    /// Where its metrics are, if it shows any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<SocketAddr>,
+    /// Who has started it, and under what name: `batch:JOB`, `local:3`. None: a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// The rented machine that it runs on, where that can be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Instance>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerState {
+    /// Takes what comes.
+    Working,
+    /// Takes nothing new.
+    Leaving,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// `g5.xlarge`
+    pub kind: String,
+    /// `eu-central-1a`
+    pub zone: String,
+    pub is_spot: bool,
+}
+
+impl WorkerCard {
+    pub fn into_newest(self) -> Worker {
+        match self {
+            Self::V1(worker) => worker,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frozen_card_is_read() {
+        let frozen = include_str!("../samples/worker-v1.json");
+        let worker = serde_json::from_str::<WorkerCard>(frozen).unwrap().into_newest();
+        assert_eq!(worker.instance.as_ref().unwrap().kind, "g5.xlarge");
+        assert_eq!(worker.state, WorkerState::Leaving);
+        let again = serde_json::to_value(WorkerCard::V1(worker)).unwrap();
+        assert_eq!(again, serde_json::from_str::<serde_json::Value>(frozen).unwrap());
+    }
+}
