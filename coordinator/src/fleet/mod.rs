@@ -1,14 +1,11 @@
 //! Workers come with the backlog and leave with it.
 //!
 //! Read in this order: [`policy`] is what is asked of a fleet, [`target`] decides how many workers there should be
-//! (pure), [`market`] where the next ones are started (pure), [`provider`] is where they come from.
+//! (pure), [`market`] where the next ones are started (pure), [`provider`] is where they come from, [`batch`] one of those.
 
-<<<<<<< HEAD
 pub mod batch;
-=======
 pub mod market;
 pub mod policy;
->>>>>>> fleet
 pub mod provider;
 #[cfg(test)]
 mod simulator;
