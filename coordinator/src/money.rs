@@ -49,8 +49,7 @@ impl Prices {
     /// `name`: of the file, for what is wrong with it.
     pub fn read(name: &str, text: &str) -> anyhow::Result<Self> {
         let prices: Self = toml::from_str(text).map_err(|error| {
-            let line =
-                error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             anyhow!("{name}, line {line}: {}", error.message())
         })?;
         let wrong = || format!("{name}, [instances]");
@@ -86,9 +85,9 @@ impl Prices {
             bill.hours += hours;
             match self.hour(kind, *is_spot) {
                 Some(price) => bill.money += hours * price,
-                None => drop(
-                    bill.unknown.insert(format!("{kind} ({})", if *is_spot { "spot" } else { "on demand" })),
-                ),
+                None => {
+                    bill.unknown.insert(format!("{kind} ({})", if *is_spot { "spot" } else { "on demand" }));
+                }
             }
         }
         bill
