@@ -1,7 +1,7 @@
 # Once, when the host is new: Redis and the coordinator become containers that systemd keeps.
 # shellcheck shell=bash disable=SC2154 # variables are set by the lines above this file in the host's user data
 set -euo pipefail
-dnf install -y -q docker
+until dnf install -y -q docker; do sleep 10; done
 mkdir -p /etc/swath/swath /var/lib/swath/redis
 # Names of servers, and no secret.
 {
@@ -10,6 +10,11 @@ mkdir -p /etc/swath/swath /var/lib/swath/redis
   if [ "$with_redis" = yes ]; then printf 'SWATH_LEDGER=redis://127.0.0.1:6379/0\n'; fi
 } > /etc/swath/environment
 cat > /etc/swath/swath/fleet.toml <<END
+[fleet]
+fleet = "batch"
+workers_max = $cpu_workers
+gpu_workers_max = $gpu_workers
+
 [batch]
 region = "$region"
 name = "$prefix"
@@ -24,10 +29,10 @@ on_demand = "$prefix-gpu-on-demand"
 definition = "$prefix-worker-gpu"
 
 [batch.trainer]
-spot = "$prefix-gpu-spot"
-on_demand = "$prefix-gpu-on-demand"
 definition = "$prefix-trainer"
 END
+metrics=
+if [ "$with_monitoring" = yes ]; then metrics=' --metrics 127.0.0.1:9464'; fi
 # Secrets go from their store into the program's environment, and never to a disk or a command line.
 cat > /usr/local/bin/swath-coordinator <<END
 #!/bin/bash
@@ -41,7 +46,7 @@ docker rm -f swath-coordinator 2>/dev/null || true
 exec docker run --rm --name swath-coordinator --network host --env-file /etc/swath/environment \\
   \${SWATH_QUEUE:+-e SWATH_QUEUE} \${SWATH_LEDGER:+-e SWATH_LEDGER} -v /etc/swath:/etc/swath:ro \\
   --log-driver awslogs --log-opt awslogs-region=$region --log-opt awslogs-group=$logs \\
-  --log-opt awslogs-stream=coordinator $registry/$image coordinator --profile fleet
+  --log-opt awslogs-stream=coordinator $registry/$image coordinator --profile fleet --http 127.0.0.1:7878$metrics
 END
 chmod 755 /usr/local/bin/swath-coordinator
 # A service that is tried again for ever: before the first image is published there is nothing to run.
