@@ -2,6 +2,7 @@
 
 #[cfg(feature = "engine")]
 mod bench;
+mod fleet;
 mod worker;
 
 use std::path::PathBuf;
@@ -23,7 +24,10 @@ use swath_proto::{
 pub use self::bench::BenchPredictArgs;
 #[cfg(feature = "engine")]
 pub use self::bench::{BenchArgs, BenchCommand, ForwardArgs};
-pub use self::worker::{Kind, SpotNotices, Tuning, WorkerArgs};
+pub use self::{
+    fleet::{FleetArgs, FleetCommand, FleetFlags, Number, Price},
+    worker::{Kind, SpotNotices, Tuning, WorkerArgs},
+};
 use crate::{config, exit::Exit};
 
 /// Chip, train, predict and evaluate on large imagery, on one machine or a fleet.
@@ -121,6 +125,8 @@ pub enum Command {
     Submit(SubmitArgs),
     /// Serve every run under the root.
     Coordinator(CoordinatorArgs),
+    /// Show the workers that a coordinator starts by itself; have more or fewer, or none.
+    Fleet(FleetArgs),
     /// Work on items until told to stop.
     #[cfg(feature = "worker")]
     Worker(WorkerArgs),
@@ -310,6 +316,8 @@ pub struct CoordinatorArgs {
     /// Another coordinator takes a run over when this one has been dead for so long.
     #[arg(long, default_value_t = 15.0, value_name = "SECONDS")]
     pub lease: f64,
+    #[command(flatten)]
+    pub fleet: FleetFlags,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -35,8 +35,7 @@ pub fn shown(urls: &Urls) -> Urls {
 pub fn source(args: &FileArgs, doors: &DoorArgs) -> anyhow::Result<Source> {
     let name = args.file.display().to_string();
     let text = read(&args.file)?;
-    let profile = doors.profile.as_deref().map(profile::find).transpose()?;
-    let profile = profile.map(|found| (found.path.display().to_string(), found.text));
+    let profile = doors.profile.as_deref().map(profile).transpose()?;
     let mut flags = Vec::new();
     if !args.stages.is_empty() {
         let names: Vec<&str> = args.stages.iter().map(|stage| stage.name()).collect();
@@ -118,6 +117,12 @@ fn secret(door: &str) -> anyhow::Result<Option<String>> {
         "" => Err(wrong("it is empty, and should hold a URL").into()),
         url => Ok(Some(url.to_owned())),
     }
+}
+
+/// The path and text of a profile.
+pub(crate) fn profile(name: &str) -> anyhow::Result<(String, String)> {
+    let found = profile::find(name)?;
+    Ok((found.path.display().to_string(), found.text))
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

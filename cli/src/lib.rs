@@ -10,6 +10,7 @@ pub mod args;
 mod commands;
 pub mod config;
 pub mod exit;
+mod fleet;
 mod line;
 pub mod logging;
 #[cfg(feature = "worker")]

@@ -5,7 +5,7 @@
 //! Read in this order: [`freeze`] makes a run of a pipeline file, [`plan`] says which items a run has
 //! (pure), [`board`] is what is known of them (pure), [`feed`] and [`sweep`] decide what to publish
 //! (pure), [`steps`] are the commands of the user's own among them (pure), [`run`] is the state machine that does it, [`serve`] watches a root for runs,
-//! [`sharing`] divides the workers among them. `conclude` and `catalogue` are what is told at a run's end.
+//! [`sharing`] divides the workers among them, [`fleet`] starts workers and sends them away. `conclude` and `catalogue` are what is told at a run's end.
 //! `rent` counts the time of rented machines, and [`money`] says what it costs.
 
 mod bits;

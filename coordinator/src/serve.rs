@@ -24,7 +24,16 @@ const REST: Duration = Duration::from_secs(60);
 const REST_FROM_SERVERS: Duration = Duration::from_secs(4);
 
 pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Result<()> {
-    let sharing = Sharing::default();
+    serve_sharing(doors, me, Sharing::default(), stop).await
+}
+
+/// As [`serve`], where somebody else wants to know what runs ask for.
+pub async fn serve_sharing(
+    doors: Doors,
+    me: Me,
+    sharing: Sharing,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let mut serving = HashSet::new();
     let mut looked_at = LookedAt::default();
     let mut resting: HashMap<RunId, (u32, Instant)> = HashMap::new();

@@ -10,7 +10,7 @@ use std::{
 use swath_backends::{blobs::SharedBlobs, queue::Lane};
 use swath_proto::{
     ids::RunId,
-    status::{RunState, RunStatus},
+    status::{Ask, RunState, RunStatus},
 };
 
 use crate::{
@@ -76,6 +76,14 @@ impl Sharing {
         }
     }
 
+    /// What every run asks of the workers of each lane, in the order of [`LANES`].
+    pub fn asks(&self) -> Vec<(RunId, [Option<Ask>; LANES.len()])> {
+        let known = self.known();
+        let others = known.others.iter().filter(|(run, _)| !known.own.contains_key(*run));
+        let asks = |bids: &[Option<Bid>; LANES.len()]| bids.map(|bid| bid.map(|bid| bid.ask));
+        known.own.iter().chain(others).map(|(run, bids)| (run.clone(), asks(bids))).collect()
+    }
+
     /// It asks for nothing: it is paused, or not served here any more.
     pub fn withdraw(&self, run: &RunId) {
         self.known().own.remove(run);
@@ -130,7 +138,7 @@ fn bids(status: &RunStatus) -> Option<[Option<Bid>; LANES.len()]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use swath_proto::status::{Ask, Rank};
+    use swath_proto::status::Rank;
 
     fn bid(priority: i32) -> Bid {
         let ask = Ask { out: 0, held: 4, more: 10_000, seconds: Some(1.0) };
@@ -149,6 +157,9 @@ mod tests {
         assert_eq!(sharing.window(&run("c"), Lane::Cpu, bid(7)), 1440);
         assert_eq!(sharing.window(&run("b"), Lane::Cpu, bid(0)), 1);
         assert_eq!(sharing.window(&run("b"), Lane::Steps, bid(0)), 480, "another lane, other workers");
+        let asked: Vec<_> = sharing.asks().into_iter().map(|(run, [cpu, gpu, _])| (run, cpu, gpu)).collect();
+        assert_eq!(asked.len(), 3);
+        assert!(asked.iter().all(|(_, cpu, gpu)| *cpu == Some(bid(0).ask) && gpu.is_none()));
         sharing.withdraw(&run("c"));
         assert_eq!(sharing.window(&run("b"), Lane::Cpu, bid(0)), 480);
     }

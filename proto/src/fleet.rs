@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::WorkerId;
+use crate::ids::{RunId, WorkerId};
 
 /// Which machine a worker needs, and so which lane it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -176,16 +176,9 @@ pub struct Pending {
     pub market: Market,
     pub n: u32,
     #[serde(default)]
-    pub run: Option<crate::ids::RunId>,
+    pub run: Option<RunId>,
     /// RFC 3339.
     pub asked: String,
-}
-
-/// A job that is paid for, as far as that is counted in [`Spent`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Counted {
-    pub job: String,
-    pub seconds: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -211,8 +204,9 @@ pub struct FleetStatus {
     /// What the next one that has the fleet goes on with.
     #[serde(default)]
     pub pending: Vec<Pending>,
+    /// What jobs have cost after this time is not in `spent` yet. RFC 3339.
     #[serde(default)]
-    pub counted: Vec<Counted>,
+    pub counted_until: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]

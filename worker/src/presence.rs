@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use swath_backends::notices::Notices;
-use swath_proto::worker::{GROUP, Instance, Worker, WorkerCard, WorkerState, drain_office};
+use swath_proto::worker::{GROUP, Instance, Worker, WorkerCard, WorkerState, drain_office, root_mark};
 
 use crate::context::Context;
 
@@ -36,6 +36,7 @@ pub async fn keep(cx: Arc<Context>, lanes: Vec<String>, slots: usize, notices: O
         program: env!("CARGO_PKG_VERSION").into(),
         host: host(),
         pid: std::process::id(),
+        root: Some(root_mark(&cx.blobs.uri(""))),
         lanes,
         slots: slots.try_into().unwrap_or(u32::MAX),
         state: WorkerState::Working,

@@ -1,6 +1,6 @@
 //! How workers work: told to one that is started by itself, or with a command that starts its own.
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{Args as ClapArgs, Parser, ValueEnum};
 use swath_backends::notices::Ask;
 
 #[derive(Debug, ClapArgs)]
@@ -73,4 +73,17 @@ pub struct Tuning {
     /// MiB that GDAL may keep of what it has read.
     #[arg(long, default_value_t = 64, value_name = "MIB")]
     pub gdal_cache: usize,
+}
+
+impl Tuning {
+    /// From these words alone.
+    pub fn read<'a>(words: impl Iterator<Item = &'a str>) -> Result<Self, clap::Error> {
+        #[derive(Parser)]
+        #[command(no_binary_name = true)]
+        struct Words {
+            #[command(flatten)]
+            tuning: Tuning,
+        }
+        Words::try_parse_from(words).map(|words| words.tuning)
+    }
 }

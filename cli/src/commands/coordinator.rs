@@ -1,22 +1,52 @@
-//! `swath coordinator`: serves every run under the root.
+//! `swath coordinator`: serves every run under the root, and starts workers for them where it is asked to.
+
+use std::sync::Arc;
 
 use swath_backends::open::{Urls, open};
-use swath_coordinator::{run::Me, serve::serve};
+use swath_coordinator::{
+    fleet::control::{Setup, control},
+    run::Me,
+    serve::serve_sharing,
+    sharing::Sharing,
+};
 
 use crate::{
     args::{CoordinatorArgs, DoorArgs},
     config,
     exit::Exit,
+    fleet,
     signals::stop_on_signals,
 };
 
 pub(super) async fn run(args: CoordinatorArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
     let me = Me { name: config::process_name("coordinator"), lease: config::seconds("--lease", args.lease)? };
+    let setup = fleet::setup(args.fleet, &doors)?;
     let stop = stop_on_signals()?;
     let urls = config::urls(&doors);
     let doors = open(&urls).await?;
     let Urls { root, queue, ledger } = config::shown(&urls);
     tracing::info!(root, queue, ledger, "watching the root for runs");
-    serve(doors, me, stop).await?;
+    let sharing = Sharing::default();
+    let serves = serve_sharing(doors.clone(), me.clone(), sharing.clone(), stop.clone());
+    match setup {
+        None => serves.await?,
+        Some(setup) => {
+            let Setup { policy, provider, provider_name, .. } = &setup;
+            let (cpu, gpu) = (policy.kinds.cpu.max, policy.kinds.gpu.max);
+            tracing::info!(provider = provider_name, cpu, gpu, "starting workers as they are needed");
+            let provider = Arc::clone(provider);
+            // Whatever ends one of them ends the other.
+            let ends = stop.clone();
+            let served = async {
+                let served = serves.await;
+                ends.cancel();
+                served
+            };
+            let (served, ()) = tokio::join!(served, control(setup, doors, me, sharing, stop));
+            // The last to hold it waits for the workers of this machine, which hand back what they can't finish.
+            tokio::task::spawn_blocking(move || drop(provider)).await?;
+            served?;
+        }
+    }
     Ok(Exit::Done)
 }

@@ -8,6 +8,7 @@ mod bench;
 mod coordinator;
 mod cost;
 mod doctor;
+mod fleet;
 mod items;
 #[cfg(feature = "worker")]
 mod picture;
@@ -71,6 +72,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Predict(args) => block_on(predict::run(args)),
         Command::Submit(args) => block_on(submit::run(args, doors)),
         Command::Coordinator(args) => block_on(coordinator::run(args, doors)),
+        Command::Fleet(args) => block_on(fleet::run(args.what, doors)),
         Command::Status(args) => block_on(status::run(args, doors)),
         Command::Items(args) => block_on(items::run(args, doors)),
         Command::Pause(name) => block_on(steer::run(name.run, Wish::Pause, doors)),

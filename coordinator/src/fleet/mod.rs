@@ -1,12 +1,19 @@
 //! Workers come with the backlog and leave with it.
 //!
 //! Read in this order: [`policy`] is what is asked of a fleet, [`target`] decides how many workers there should be
-//! (pure), [`market`] where the next ones are started (pure), [`provider`] is where they come from, [`batch`] one of those.
+//! (pure), [`market`] where the next ones are started (pure), [`provider`] is where they come from, [`local`] this
+//! machine as such and [`batch`] rented ones, `book` keeps account of them (pure), [`commands`] is what people ask, [`control`] is the loop that
+//! does it all, and `report` what it tells.
 
 pub mod batch;
+mod book;
+pub mod commands;
+pub mod control;
+pub mod local;
 pub mod market;
 pub mod policy;
 pub mod provider;
+mod report;
 #[cfg(test)]
 mod simulator;
 pub mod target;
