@@ -279,7 +279,7 @@ impl Control {
         let messages = [
             decision.messages.clone(),
             report::late(drained, cards, now),
-            report::unserved(&self.sharing.asks(), &self.setup),
+            report::unserved(&self.sharing.asks(), &self.setup.policy, self.setup.allow_steps),
         ];
         let policy = &self.setup.policy;
         let crew = |kind| {
@@ -371,3 +371,6 @@ fn order(kind: WorkerKind, step: &Step, run: Option<RunId>, now: Timestamp) -> O
     let token = format!("{kind}-{}-{:08x}", now.as_millisecond(), rand::random::<u32>());
     Some(Order { token, kind, market, n: step.start, run, stage: None })
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,9 +11,8 @@ use swath_proto::{
 
 use super::{
     book::Card,
-    control::Setup,
     market::Place,
-    policy::KindPolicy,
+    policy::{KindPolicy, Policy},
     provider::Order,
     target::{self, Step},
     words::duration,
@@ -72,16 +71,68 @@ pub(super) fn late(drained: &HashMap<WorkerId, Timestamp>, cards: &[Card], now: 
 }
 
 /// Work that this fleet has no workers for.
-pub(super) fn unserved(asks: &[(RunId, [Option<Ask>; LANES.len()])], setup: &Setup) -> Vec<String> {
+pub(super) fn unserved(
+    asks: &[(RunId, [Option<Ask>; LANES.len()])],
+    policy: &Policy,
+    allow_steps: bool,
+) -> Vec<String> {
     let items = |nth: usize| -> u64 {
         asks.iter().filter_map(|(_, asks)| asks[nth]).map(|ask| ask.out + ask.more).sum()
     };
-    let kinds = &setup.policy.kinds;
+    let kinds = &policy.kinds;
     let unserved = [
         (kinds.cpu.max == 0, "items for processors wait, and --workers-max is 0"),
         (kinds.gpu.max == 0, "items for cards wait, and --gpu-workers-max is 0"),
-        (!setup.allow_steps, "steps of users' own wait, and this fleet's workers have no --allow-steps"),
+        (!allow_steps, "steps of users' own wait, and this fleet's workers have no --allow-steps"),
     ];
     let is_told = |(nth, (is_unserved, _)): &(usize, (bool, &str))| *is_unserved && items(*nth) > 0;
     unserved.into_iter().enumerate().filter(is_told).map(|(_, (_, words))| words.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use swath_proto::fleet::{Market, WorkerKind};
+
+    #[test]
+    fn work_that_nobody_is_there_for_is_told_of() {
+        let ask = |more| Some(Ask { out: 0, held: 0, more, seconds: None });
+        let asks =
+            [("a".parse().unwrap(), [ask(3), ask(0), ask(2)]), ("b".parse().unwrap(), [None, ask(1), None])];
+        let told = |cpu, gpu, steps| unserved(&asks, &Policy::of_here((0, cpu), (0, gpu)), steps);
+        assert_eq!(told(1, 1, true), [""; 0]);
+        let all = told(0, 0, false);
+        assert_eq!(all.len(), 3);
+        assert!(all[1].contains("--gpu-workers-max") && all[2].contains("--allow-steps"), "{all:?}");
+        let nothing = [("a".parse().unwrap(), [ask(0), None, None])];
+        assert_eq!(unserved(&nothing, &Policy::of_here((0, 0), (0, 0)), false), [""; 0]);
+    }
+
+    #[test]
+    fn whoever_does_not_leave_is_told_of_with_what_it_has() {
+        let json = serde_json::json!({
+            "started": "", "program": "", "host": "h", "pid": 1, "lanes": ["cpu"], "slots": 3, "state": "leaving",
+            "in_hand": 2, "done": 0, "failed": 0, "busy_s": 0.0,
+        });
+        let cards: [Card; 1] = [("w".parse().unwrap(), serde_json::from_value(json).unwrap())];
+        let since = Timestamp::from_second(1_764_417_600).unwrap();
+        let drained = HashMap::from([(cards[0].0.clone(), since)]);
+        let after = |seconds| since + jiff::SignedDuration::from_secs(seconds);
+        assert_eq!(late(&drained, &cards, after(900)), [""; 0]);
+        let told = late(&drained, &cards, after(1200));
+        assert!(told[0].starts_with("w was told to leave 20 min ago and has 2 items in hand"), "{told:?}");
+    }
+
+    #[test]
+    fn an_order_that_is_written_down_reads_back() {
+        let given = Order {
+            token: "cpu-1-2".into(),
+            kind: WorkerKind::Cpu,
+            market: Market::Spot,
+            n: 3,
+            run: Some("a".parse().unwrap()),
+            stage: None,
+        };
+        assert_eq!(order(pending(&given, Timestamp::now())), given);
+    }
 }

@@ -364,9 +364,15 @@ impl Case<'_> {
             let words = format!("those at work are done before another is there ({})", duration(launch_s));
             return (0, Some(words));
         }
+        // Never more than are allowed, those on their way out included.
+        let room = self.kind.max.saturating_sub(have + self.crew.leaving).min(missing);
         let price = memory.place.offer(self.kind).price_per_hour;
-        let n = left.take(missing, self.crew.work.item_s(), price);
-        let but = (n < missing).then(|| format!("the budget is enough for {n} more"));
+        let n = left.take(room, self.crew.work.item_s(), price);
+        let but = match (n < room, room < missing) {
+            (true, _) => Some(format!("the budget is enough for {n} more")),
+            (false, true) => Some(format!("{} are leaving first", self.crew.leaving)),
+            (false, false) => None,
+        };
         (n, but)
     }
 

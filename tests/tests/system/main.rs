@@ -11,6 +11,7 @@ mod control;
 mod counted;
 mod data;
 mod duplicates;
+mod elastic;
 mod ensembles;
 mod failures;
 mod faults;

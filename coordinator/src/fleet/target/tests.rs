@@ -208,6 +208,17 @@ fn a_controller_that_begins_leaves_everybody_where_they_are() {
 }
 
 #[test]
+fn those_who_leave_make_room_first() {
+    let (policy, mut memory) = (policy(0, 10), Memory::default());
+    let mut seen = seen(crew(4800, Some(10.0)));
+    seen.crews.cpu.workers = workers_with(&[1; 4]);
+    seen.crews.cpu.leaving = 4;
+    let step = cpu(&policy, &seen, &mut memory, 0.0);
+    assert_eq!((step.target, step.start), (10, 2), "{}", step.why);
+    assert!(step.why.contains("4 are leaving first"), "{}", step.why);
+}
+
+#[test]
 fn kinds_are_decided_on_by_themselves() {
     let mut policy = policy(0, 10);
     policy.kinds.gpu = policy.kinds.cpu.clone();
