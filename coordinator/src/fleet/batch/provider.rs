@@ -46,9 +46,8 @@ pub(super) struct Server {
     /// How the names of our jobs begin.
     pub(super) fleet: String,
     pub(super) settings: Settings,
-    root: String,
-    /// Where things are, for the workers; nothing that holds a secret.
-    doors: BTreeMap<String, String>,
+    /// Where things are, as this process reaches them.
+    urls: Urls,
     /// By the section, what jobs are submitted with: looked for or registered when it is first needed.
     definitions: tokio::sync::Mutex<HashMap<&'static str, String>>,
     /// Jobs of which nobody knows whether they were submitted, and until when that is so.
@@ -85,18 +84,13 @@ impl Batch {
             ));
         }
         let (client, region, at) = client::open(settings).await?;
-        let doors =
-            [("SWATH_ROOT", &urls.root), ("SWATH_QUEUE", &urls.queue), ("SWATH_LEDGER", &urls.ledger)];
-        // A job's variables are shown to all who may look at it: what holds a secret comes by its definition.
-        let doors = doors.into_iter().filter(|(_, url)| redacted(url) == **url);
         let server = Server {
             client,
             region,
             at,
             fleet: settings.name.clone().unwrap_or_else(|| own_name(&urls.root)),
             settings: settings.clone(),
-            root: redacted(&urls.root),
-            doors: doors.map(|(name, url)| (name.to_owned(), url.clone())).collect(),
+            urls: urls.clone(),
             definitions: tokio::sync::Mutex::default(),
             doubts: Mutex::default(),
             listed_within: LISTED_WITHIN,
@@ -190,7 +184,11 @@ impl Server {
         };
         let queue = queue.map_err(wrong)?.to_owned();
         let definition = self.definition(section, side).await?;
-        let mut environment = self.doors.clone();
+        // A definition that somebody else has made says by itself where things are, as its machines reach them.
+        let mut environment = match side.image {
+            Some(_) => self.doors_for_others().map_err(wrong)?,
+            None => BTreeMap::new(),
+        };
         environment.extend(self.settings.environment.clone());
         Ok(Way {
             queue,
@@ -200,6 +198,26 @@ impl Server {
             attempts: self.settings.attempts,
             tags: BTreeMap::new(),
         })
+    }
+
+    /// Nothing that holds a secret: a job's variables are shown to all who may look at it. Those come by the definition.
+    fn doors_for_others(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let Urls { root, queue, ledger } = &self.urls;
+        let mut doors = BTreeMap::new();
+        for (name, url) in [("SWATH_ROOT", root), ("SWATH_QUEUE", queue), ("SWATH_LEDGER", ledger)] {
+            if self.settings.environment.contains_key(name) {
+                continue;
+            }
+            anyhow::ensure!(
+                !is_here(url),
+                "other machines can't reach {}: say in [batch] environment how they do, as {name}",
+                redacted(url)
+            );
+            if redacted(url) == *url {
+                doors.insert(name.to_owned(), url.clone());
+            }
+        }
+        Ok(doors)
     }
 
     async fn definition(&self, section: &'static str, side: &Side) -> Result<String, ProviderError> {
@@ -229,11 +247,12 @@ impl Server {
     }
 
     pub(super) fn tags(&self, run: Option<&str>, stage: Option<&str>) -> BTreeMap<String, String> {
+        let root = redacted(&self.urls.root);
         names::tags([
             ("run", run),
             ("stage", stage),
             ("owner", self.settings.owner.as_deref()),
-            ("root", Some(&*self.root)),
+            ("root", Some(&*root)),
             ("fleet", Some(&*self.fleet)),
         ])
     }
@@ -251,6 +270,14 @@ impl Server {
         let ended = self.client.terminate_job().job_id(id).reason(why).send().await;
         ended.map(drop).map_err(|error| failed(format!("ending the job {id}"), &self.at, error))
     }
+}
+
+/// Whether a URL leads to this machine alone.
+fn is_here(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split('/').next().unwrap_or_default();
+    let host = host.rsplit('@').next().unwrap_or_default();
+    host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]")
 }
 
 /// Behind the image's entry point, which is the program.
@@ -293,5 +320,20 @@ impl Provider for Batch {
         };
         // It ends those too that wait, and those that run within their grace: as a worker is told by SIGTERM.
         self.server.end(id, why).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_this_machine_is_told_from_others() {
+        for url in ["redis://127.0.0.1:6379/0", "amqp://user:a@localhost/%2f", "rediss://[::1]"] {
+            assert!(is_here(url), "{url}");
+        }
+        for url in ["redis://10.0.0.7:6379/0", "s3://maps/localhost", "sqs://eu-central-1/maps"] {
+            assert!(!is_here(url), "{url}");
+        }
     }
 }
