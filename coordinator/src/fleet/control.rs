@@ -146,7 +146,8 @@ impl Control {
             Ok(jobs) => jobs,
             Err(error) => {
                 let trouble = error.told();
-                self.write(fleet, self.blind(fleet, trouble.clone(), now)).await?;
+                let status = self.blind(fleet, trouble.clone(), now);
+                self.write(fleet, status).await?;
                 return Err(anyhow!(trouble));
             }
         };
@@ -175,7 +176,8 @@ impl Control {
             }
         }
         // An order lies under the root before anybody is started for it.
-        self.write(fleet, self.status(fleet, &seen, &decision, &cards, now)).await?;
+        let status = self.status(fleet, &seen, &decision, &cards, now);
+        self.write(fleet, status).await?;
         for key in obeyed {
             self.doors.blobs.delete(&key).await?;
         }
