@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults soak lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict memory fuzz
+.PHONY: help setup build demo test test-faults soak template lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict memory fuzz
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -98,7 +98,11 @@ bench-predict: ## what predicting costs beside Raster Vision and a loop by hand,
 	$(TARGET)/release/swath bench predict --set predict.engine=libtorch
 	$(SWATH_CACHE)/raster-vision-0.31.1/bin/python bench/raster-vision/main.py $(TARGET)/release/swath --size 2048 --only predict predict-by-hand
 
-lint: ## format, clippy, docs, licences, scripts
+template: ## cloudformation/swath.yaml, of its sources
+	cloudformation/flatten > cloudformation/swath.yaml.part
+	mv cloudformation/swath.yaml.part cloudformation/swath.yaml
+
+lint: ## format, clippy, docs, licences, scripts, the AWS template
 	@setup/install build lint
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -106,6 +110,8 @@ lint: ## format, clippy, docs, licences, scripts
 	cargo clippy --locked -p swath --no-default-features --features engine -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --workspace --no-deps --document-private-items
 	$(SWATH_CACHE)/cargo-deny-0.20.2/bin/cargo-deny --locked --all-features check licenses bans sources
-	shellcheck setup/install setup/demo setup/memory setup/fuzz setup/env .ci/run
+	shellcheck setup/install setup/demo setup/memory setup/fuzz setup/env .ci/run cloudformation/parts/*.sh
+	@cloudformation/flatten | cmp - cloudformation/swath.yaml || { echo "the sources have changed: make template" >&2; exit 1; }
+	$(SWATH_CACHE)/cfn-lint-1.58.0/bin/python $(SWATH_CACHE)/cfn-lint-1.58.0/bin/cfn-lint cloudformation/swath.yaml
 	@find . -path ./target -prune -o -name '*.rs' -exec wc -l {} + | \
 		awk '$$2 != "total" && $$1 > 400 { print "warning: " $$2 " has " $$1 " lines: is it one concept?" }'

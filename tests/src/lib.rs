@@ -4,6 +4,7 @@
 pub mod certificates;
 pub mod faults;
 pub mod imds;
+pub mod moto;
 mod port;
 mod process;
 pub mod proxy;

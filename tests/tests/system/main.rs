@@ -39,6 +39,7 @@ mod silence;
 mod site;
 mod small_scenes;
 mod sqs;
+mod stack;
 mod steers;
 mod steps;
 mod stragglers;
