@@ -150,8 +150,8 @@ mod tests {
         for wrong in ["cpu", "cpu=", "cpu=-1", "cpu=inf", "tpu=1", "gpu-reserved=1", "=1"] {
             assert!(price(wrong).is_err(), "{wrong}");
         }
-        assert_eq!("auto".parse(), Ok(Number(None)));
-        assert_eq!("7".parse(), Ok(Number(Some(7))));
+        assert_eq!("auto".parse::<Number>(), Ok(Number(None)));
+        assert_eq!("7".parse::<Number>(), Ok(Number(Some(7))));
         assert!("-1".parse::<Number>().is_err() && "many".parse::<Number>().is_err());
     }
 }

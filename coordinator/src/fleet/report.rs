@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use swath_proto::{
-    fleet::{Crew, Pending},
+    fleet::{Crew, FleetStatus, Pending},
     ids::{RunId, WorkerId},
     status::Ask,
 };
@@ -55,6 +55,12 @@ pub(super) fn order(Pending { token, kind, market, n, run, .. }: Pending) -> Ord
     Order { token, kind, market, n, run, stage: None }
 }
 
+/// Nothing but what goes on by itself has changed.
+pub(super) fn is_alike(one: &FleetStatus, other: &FleetStatus) -> bool {
+    let FleetStatus { written, spent, counted_until, .. } = one.clone();
+    *one == FleetStatus { written, spent, counted_until, ..other.clone() }
+}
+
 /// Workers that were told to leave long ago.
 pub(super) fn late(drained: &HashMap<WorkerId, Timestamp>, cards: &[Card], now: Timestamp) -> Vec<String> {
     let late = |(id, card): &Card| {
@@ -97,14 +103,14 @@ mod tests {
     #[test]
     fn work_that_nobody_is_there_for_is_told_of() {
         let ask = |more| Some(Ask { out: 0, held: 0, more, seconds: None });
-        let asks =
-            [("a".parse().unwrap(), [ask(3), ask(0), ask(2)]), ("b".parse().unwrap(), [None, ask(1), None])];
+        let run = |name: &str| name.parse::<RunId>().unwrap();
+        let asks = [(run("a"), [ask(3), ask(0), ask(2)]), (run("b"), [None, ask(1), None])];
         let told = |cpu, gpu, steps| unserved(&asks, &Policy::of_here((0, cpu), (0, gpu)), steps);
         assert_eq!(told(1, 1, true), [""; 0]);
         let all = told(0, 0, false);
         assert_eq!(all.len(), 3);
         assert!(all[1].contains("--gpu-workers-max") && all[2].contains("--allow-steps"), "{all:?}");
-        let nothing = [("a".parse().unwrap(), [ask(0), None, None])];
+        let nothing = [(run("a"), [ask(0), None, None])];
         assert_eq!(unserved(&nothing, &Policy::of_here((0, 0), (0, 0)), false), [""; 0]);
     }
 

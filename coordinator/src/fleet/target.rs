@@ -12,6 +12,7 @@ use swath_proto::{
 };
 
 use super::{
+    budget::{self, Left},
     market::{self, News, Place},
     policy::{KindPolicy, Policy},
     provider::JobId,
@@ -24,8 +25,6 @@ const UNKNOWN_S: f64 = 30.0;
 const ON_A_GUESS: u32 = 4;
 /// The least that a rise comes to, as a part of the target, where the last one was a moment ago.
 const RISE: f64 = 0.25;
-/// From the word to leave until a worker without work has left.
-const LEAVES_S: f64 = 10.0;
 
 /// All that a decision depends on, beside the policy.
 #[derive(Clone, Debug, Default)]
@@ -82,7 +81,8 @@ impl Work {
         self.seconds + self.unknown * UNKNOWN_S
     }
 
-    fn item_s(&self) -> f64 {
+    /// On an average.
+    pub(super) fn item_s(&self) -> f64 {
         let left = self.waiting as f64 + self.held as f64 / 2.0;
         if left > 0.0 { self.all_s() / left } else { 0.0 }
     }
@@ -152,7 +152,7 @@ pub struct Step {
 
 pub fn decide(policy: &Policy, seen: &Seen, memory: &mut Memory, now_s: f64) -> Decision {
     let mut decision = Decision::default();
-    let mut left = left(policy, seen);
+    let mut left = Left::of(policy, seen);
     if memory.exhausted.is_some_and(|reached| reached != policy.budget) {
         memory.exhausted = None;
     }
@@ -163,7 +163,7 @@ pub fn decide(policy: &Policy, seen: &Seen, memory: &mut Memory, now_s: f64) -> 
         decision.messages.push(format!(
             "the budget is reached ({}): workers leave when they have finished what they have, and nothing is started \
              until it is raised",
-            told(policy.budget, seen.spent)
+            budget::told(policy.budget, seen.spent)
         ));
     }
     for kind in WorkerKind::ALL {
@@ -398,60 +398,6 @@ impl Case<'_> {
         }
         step.drain.extend(by_load[..n].iter().map(|worker| worker.id.clone()));
     }
-}
-
-/// What is left of the budget once everybody who is there has left; none: there is no such limit.
-struct Left {
-    hours: Option<f64>,
-    money: Option<f64>,
-}
-
-fn left(policy: &Policy, seen: &Seen) -> Left {
-    let (mut hours, mut money) = (seen.spent.hours, seen.spent.money);
-    for kind in WorkerKind::ALL {
-        let (crew, kind) = (seen.crews.of(kind), policy.kinds.of(kind));
-        let each_h = leaves_h(crew.work.item_s());
-        let dearest = kind.offers.iter().filter_map(|offer| offer.price_per_hour).fold(0.0, f64::max);
-        let n = (crew.workers.len() + crew.launching.len()) as f64 + f64::from(crew.leaving);
-        hours += n * each_h;
-        money += n * each_h * dearest;
-    }
-    Left {
-        hours: policy.budget.hours.map(|budget| budget - hours),
-        money: policy.budget.money.map(|budget| budget - money),
-    }
-}
-
-impl Left {
-    fn is_used_up(&self) -> bool {
-        [self.hours, self.money].into_iter().flatten().any(|left| left <= 0.0)
-    }
-
-    /// Sets aside what workers cost at least; returns for how many there is enough.
-    fn take(&mut self, wanted: u32, item_s: f64, price: Option<f64>) -> u32 {
-        // Enough to do something before it has to leave.
-        let each_h = 2.0 * leaves_h(item_s);
-        let within = |left: Option<f64>, each: f64| match left {
-            Some(left) if each > 0.0 => (left / each).floor().clamp(0.0, f64::from(wanted)) as u32,
-            _ => wanted,
-        };
-        let each = each_h * price.unwrap_or(0.0);
-        let n = within(self.hours, each_h).min(within(self.money, each));
-        self.hours = self.hours.map(|left| left - f64::from(n) * each_h);
-        self.money = self.money.map(|left| left - f64::from(n) * each);
-        n
-    }
-}
-
-/// Hours from the word to leave until a worker has left: it finishes what it has.
-fn leaves_h(item_s: f64) -> f64 {
-    (2.0 * item_s + LEAVES_S) / 3600.0
-}
-
-fn told(budget: Budget, spent: Spent) -> String {
-    let hours = budget.hours.map(|hours| format!("{:.2} of {hours} hours of workers", spent.hours));
-    let money = budget.money.map(|money| format!("{:.2} of {money} in money", spent.money));
-    hours.into_iter().chain(money).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The client, its region, and who it asks.
 pub(super) async fn open(settings: &Settings) -> Result<(Client, String, String), ProviderError> {
     let config = aws::config(settings.region.as_deref()).await;
-    let Some(region) = config.region().map(|region| region.as_ref().to_owned()) else {
+    let Some(region) = config.region().map(ToString::to_string) else {
         let next = "set AWS_REGION, or region in [batch] of the profile, eu-central-1 for instance";
         return Err(ProviderError::new(
             ErrorKind::Config,
