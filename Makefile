@@ -62,6 +62,7 @@ bench-scale: ## runs of ten million items, a million outputs found again; minute
 	@setup/install build test
 	cargo build --locked --release -p swath
 	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 scale_
+	cargo test --locked -q --release -p swath-coordinator decide_over -- --ignored --nocapture
 
 bench-idle: ## what a worker without work costs, on each backend; two minutes
 	@setup/install build test

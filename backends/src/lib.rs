@@ -4,6 +4,8 @@
 //!
 //! URLs choose: see [`open`]. [`notices`] say that this machine is about to be taken away.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod blobs;
 pub mod contract;
 mod embedded;

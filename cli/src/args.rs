@@ -56,10 +56,13 @@ pub struct DoorArgs {
     /// local: (in the root), or redis://USER:PASSWORD@HOST. SWATH_LEDGER_FILE names a file that holds it.
     #[arg(long, global = true, env = "SWATH_LEDGER", default_value = "local:", hide_env_values = true)]
     pub ledger: String,
-    /// What is said nowhere else: NAME.toml in $XDG_CONFIG_HOME/swath, with root, queue, ledger and
-    /// keys of pipelines.
+    /// What is said nowhere else: NAME.toml in $XDG_CONFIG_HOME/swath, with root, queue, ledger, batch, prices
+    /// and keys of pipelines; or Raster Vision's ~/.rastervision/NAME.
     #[arg(long, global = true, env = "SWATH_PROFILE", value_name = "NAME")]
     pub profile: Option<String>,
+    /// What an hour of a rented machine costs: a table as prices.toml, in the place of examples.
+    #[arg(long, global = true, env = "SWATH_PRICES", value_name = "FILE")]
+    pub prices: Option<PathBuf>,
 }
 
 impl DoorArgs {
@@ -68,7 +71,13 @@ impl DoorArgs {
     pub fn of_folder(folder: &std::path::Path) -> anyhow::Result<Self> {
         use anyhow::Context as _;
         let root = folder.to_str().with_context(|| format!("{} is not valid UTF-8", folder.display()))?;
-        Ok(Self { root: root.into(), queue: "local:".into(), ledger: "local:".into(), profile: None })
+        Ok(Self {
+            root: root.into(),
+            queue: "local:".into(),
+            ledger: "local:".into(),
+            profile: None,
+            prices: None,
+        })
     }
 }
 
@@ -144,7 +153,12 @@ pub enum Command {
     /// Let a run go before others, or behind them. Acts on what is not published yet: about two minutes of work
     /// are.
     Priority(PriorityArgs),
-    /// Check root, queue, ledger and engines, each by a round trip.
+    /// Show a profile, or make one: of Raster Vision's, or of the outputs of the CloudFormation stack.
+    Profile {
+        #[command(subcommand)]
+        what: ProfileCommand,
+    },
+    /// Check root, queue, ledger, AWS Batch where a profile names it, and engines, each by a round trip.
     Doctor,
     /// Measure a part of the system; prints one JSON object a line.
     #[cfg(feature = "engine")]
@@ -351,6 +365,37 @@ pub enum ItemsCommand {
     Drop {
         #[arg(required = true)]
         items: Vec<Place>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// Show a profile, and what is wrong with it.
+    Show {
+        /// That of --profile, if left out.
+        name: Option<String>,
+    },
+    /// Take over a profile of Raster Vision, and say what has no counterpart.
+    Import {
+        /// The INI file, or its name in ~/.rastervision.
+        from: PathBuf,
+        /// What the profile is to be called. [default: as the file]
+        #[arg(long)]
+        name: Option<String>,
+        /// In the place of one that is there.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make a profile of what `aws cloudformation describe-stacks --stack-name NAME` prints.
+    FromOutputs {
+        /// The JSON; - reads standard input.
+        file: PathBuf,
+        /// What the profile is to be called. [default: as the stack]
+        #[arg(long)]
+        name: Option<String>,
+        /// In the place of one that is there.
+        #[arg(long)]
+        force: bool,
     },
 }
 

@@ -16,6 +16,9 @@ use crate::{
     exit::Usage,
 };
 
+#[cfg(feature = "servers")]
+mod batch;
+
 /// Between two looks at processes of this machine.
 const HERE_EVERY: Duration = Duration::from_secs(1);
 
@@ -44,12 +47,28 @@ struct Profile {
 }
 
 /// None: this coordinator starts no workers.
-pub(crate) fn setup(flags: FleetFlags, doors: &DoorArgs) -> anyhow::Result<Option<Setup>> {
+pub(crate) async fn open(flags: FleetFlags, doors: &DoorArgs) -> anyhow::Result<Option<Setup>> {
     let section = doors.profile.as_deref().map(section).transpose()?.unwrap_or_default();
     let flags = flags.over(section)?;
+    match flags.fleet.as_deref().map(|place| place.trim_end_matches(':')) {
+        #[cfg(feature = "servers")]
+        Some("batch") => batch::setup(flags, doors).await.map(Some),
+        #[cfg(not(feature = "servers"))]
+        Some("batch") => {
+            let why = "--fleet batch: this program was built without its client (feature \"servers\")";
+            Err(Usage(why.into()).into())
+        }
+        _ => setup(flags, doors),
+    }
+}
+
+/// Of this machine.
+fn setup(flags: FleetFlags, doors: &DoorArgs) -> anyhow::Result<Option<Setup>> {
     let Some(place) = flags.fleet.clone() else {
         return match flags.is_said() {
-            true => Err(Usage("where workers come from is not said: give --fleet local".into()).into()),
+            true => {
+                Err(Usage("where workers come from is not said: give --fleet local or batch".into()).into())
+            }
             false => Ok(None),
         };
     };
@@ -58,7 +77,7 @@ pub(crate) fn setup(flags: FleetFlags, doors: &DoorArgs) -> anyhow::Result<Optio
             (flags.workers_min.unwrap_or(0), flags.workers_max.unwrap_or_else(cores)),
             (flags.gpu_workers_min.unwrap_or(0), flags.gpu_workers_max.unwrap_or(0)),
         ),
-        _ => return Err(Usage(format!("--fleet {place}: must be local")).into()),
+        _ => return Err(Usage(format!("--fleet {place}: must be local or batch")).into()),
     };
     if !flags.gpu_markets.is_empty() {
         return Err(Usage("--gpu-markets: this machine is no market; leave it out".into()).into());
@@ -194,7 +213,7 @@ mod tests {
 
     fn doors() -> DoorArgs {
         let local = || "local:".to_owned();
-        DoorArgs { root: "root".into(), queue: local(), ledger: local(), profile: None }
+        DoorArgs { root: "root".into(), queue: local(), ledger: local(), profile: None, prices: None }
     }
 
     #[test]
@@ -223,7 +242,7 @@ mod tests {
         let max = FleetFlags { workers_max: Some(4), ..FleetFlags::default() };
         assert!(wrong(max.clone()).contains("give --fleet local"));
         let elsewhere = FleetFlags { fleet: Some("moon".into()), ..max.clone() };
-        assert!(wrong(elsewhere).contains("--fleet moon: must be local"));
+        assert!(wrong(elsewhere).contains("--fleet moon: must be local or batch"));
         let here = FleetFlags { fleet: Some("local".into()), ..max };
         assert!(wrong(FleetFlags { workers_min: Some(9), ..here.clone() }).contains("--workers-min 9"));
         assert!(

@@ -21,6 +21,7 @@ pub mod measure;
 mod picture;
 #[cfg(feature = "worker")]
 mod pool;
+pub mod profile;
 pub mod progress;
 mod served;
 pub mod signals;

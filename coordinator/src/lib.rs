@@ -6,6 +6,7 @@
 //! (pure), [`board`] is what is known of them (pure), [`feed`] and [`sweep`] decide what to publish
 //! (pure), [`steps`] are the commands of the user's own among them (pure), [`run`] is the state machine that does it, [`serve`] watches a root for runs,
 //! [`sharing`] divides the workers among them, [`fleet`] starts workers and sends them away. `conclude` and `catalogue` are what is told at a run's end.
+//! `rent` counts the time of rented machines, and [`money`] says what it costs.
 
 mod bits;
 pub mod board;
@@ -15,13 +16,16 @@ pub mod conclude;
 pub mod feed;
 pub mod fleet;
 pub mod freeze;
+mod ground;
 pub mod meter;
+pub mod money;
 mod office;
 mod out;
 pub mod outlook;
 pub mod plan;
 pub mod rebuild;
 pub mod records;
+mod rent;
 pub mod run;
 pub mod serve;
 pub mod sharing;

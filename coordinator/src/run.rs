@@ -22,6 +22,7 @@ use swath_proto::{
     item::Place,
     keys,
     status::{Ask, Rank, RunState, RunStatus},
+    worker::{GROUP, WorkerCard},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -37,8 +38,8 @@ mod tail;
 use self::{clock::Clock, publish::Fed};
 pub use crate::records::{list, read_status};
 use crate::{
-    board::Board, commands, feed::LANES, meter::Meter, office::Office, rebuild::Existing, sharing::Sharing,
-    stragglers::Stragglers, streak::Streak, tally, training::Watched,
+    board::Board, commands, feed::LANES, meter::Meter, office::Office, rebuild::Existing, rent::Rent,
+    sharing::Sharing, stragglers::Stragglers, streak::Streak, tally, training::Watched,
 };
 
 /// How often the ledger is asked for news: rarely when nothing happens, since every run does it.
@@ -53,6 +54,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How often a training is asked how far it is.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 const COMMANDS_EVERY: Duration = Duration::from_secs(2);
+/// How often workers are asked on which rented machines they are.
+const RENT_EVERY: Duration = Duration::from_secs(10);
 
 /// How long the ledger keeps a run that is over. Whoever wants it later has it filled again from the keys.
 pub(crate) const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -84,6 +87,7 @@ pub struct Run {
     streak: Streak,
     is_doomed: bool,
     training: Watched,
+    rent: Rent,
     watch: watch::Sender<Option<RunStatus>>,
 }
 
@@ -249,6 +253,9 @@ impl Run {
             self.sharing.withdraw(self.board.run());
             Fed::default()
         };
+        if clock.rented.is_due(now, RENT_EVERY) {
+            self.count_rent(now).await?;
+        }
         if n_events + fed.n > 0 || clock.judged.is_due(now, JUDGE_EVERY) {
             if self.board.wants_evaluation() {
                 self.evaluate().await?;
@@ -290,7 +297,22 @@ impl Run {
         let asks =
             LANES.into_iter().filter(|_| goes_on).map(|lane| (lane.name().to_owned(), self.ask(lane, now)));
         let rank = (self.rank, asks.collect::<BTreeMap<String, Ask>>());
-        tally::status(&self.board, &self.meter, &self.training, self.held.len(), rank, (state, message))
+        let status =
+            tally::status(&self.board, &self.meter, &self.training, self.held.len(), rank, (state, message));
+        RunStatus { rented: self.rent.rented(), ..status }
+    }
+
+    /// The time of rented machines that went by since the last time.
+    async fn count_rent(&mut self, now: Instant) -> anyhow::Result<()> {
+        let cards = self.ledger.announced(GROUP).await?;
+        // One of a newer program is passed over: it can't be told where it is.
+        let workers: Vec<_> = cards
+            .iter()
+            .filter_map(|(_, words)| Some(serde_json::from_str::<WorkerCard>(words).ok()?.into_newest()))
+            .collect();
+        let (run, sharing) = (self.board.run().clone(), self.sharing.clone());
+        self.rent.look(now, self.meter.at_work(), &workers, |lane| sharing.part(&run, lane));
+        Ok(())
     }
 
     /// What it asks of the workers of a lane.

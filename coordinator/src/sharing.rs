@@ -57,6 +57,25 @@ impl Sharing {
         divide(&bids).get(at).copied().unwrap_or_default()
     }
 
+    /// Which part of a lane's workers is at work for the run: by what is in their hands; where nothing is, each run that
+    /// has work for them has the same.
+    pub fn part(&self, run: &RunId, lane: Lane) -> f64 {
+        let Some(nth) = LANES.iter().position(|of| *of == lane) else { return 0.0 };
+        let known = self.known();
+        let others = known.others.iter().filter(|(run, _)| !known.own.contains_key(*run));
+        let asks = |(of, asked): (&RunId, &[Option<Bid>; LANES.len()])| {
+            let ask = asked[nth]?.ask;
+            (ask.held + ask.out + ask.more > 0).then(|| (of == run, ask.held))
+        };
+        let asks: Vec<(bool, u64)> = known.own.iter().chain(others).filter_map(asks).collect();
+        let all: u64 = asks.iter().map(|(_, held)| held).sum();
+        match asks.iter().find(|(is_own, _)| *is_own) {
+            None => 0.0,
+            Some(_) if all == 0 => 1.0 / asks.len() as f64,
+            Some((_, held)) => *held as f64 / all as f64,
+        }
+    }
+
     /// What every run asks of the workers of each lane, in the order of [`LANES`].
     pub fn asks(&self) -> Vec<(RunId, [Option<Ask>; LANES.len()])> {
         let known = self.known();
@@ -143,6 +162,25 @@ mod tests {
         assert!(asked.iter().all(|(_, cpu, gpu)| *cpu == Some(bid(0).ask) && gpu.is_none()));
         sharing.withdraw(&run("c"));
         assert_eq!(sharing.window(&run("b"), Lane::Cpu, bid(0)), 480);
+    }
+
+    #[test]
+    fn workers_are_the_runs_whose_items_they_have() {
+        let sharing = Sharing::default();
+        let part = |name: &str, lane| sharing.part(&run(name), lane);
+        let with_held = |held| Bid { ask: Ask { held, ..bid(0).ask }, ..bid(0) };
+        assert_eq!(part("a", Lane::Cpu), 0.0, "nobody has asked for anything");
+        sharing.window(&run("a"), Lane::Cpu, with_held(0));
+        sharing.window(&run("b"), Lane::Cpu, with_held(0));
+        assert_eq!(part("a", Lane::Cpu), 0.5, "they wait for both alike");
+        sharing.window(&run("a"), Lane::Cpu, with_held(3));
+        sharing.window(&run("b"), Lane::Cpu, with_held(1));
+        assert_eq!((part("a", Lane::Cpu), part("b", Lane::Cpu)), (0.75, 0.25));
+        let nothing = Bid { ask: Ask { held: 0, out: 0, more: 0, seconds: None }, ..bid(0) };
+        sharing.window(&run("a"), Lane::Gpu, nothing);
+        assert_eq!(part("a", Lane::Gpu), 0.0, "machines that nobody needs are nobody's");
+        sharing.withdraw(&run("a"));
+        assert_eq!((part("a", Lane::Cpu), part("b", Lane::Cpu)), (0.0, 1.0));
     }
 
     #[test]

@@ -252,10 +252,10 @@ mod tests {
     #[test]
     fn words_read_back_what_they_print() {
         for kind in WorkerKind::ALL {
-            assert_eq!(kind.to_string().parse(), Ok(kind));
+            assert_eq!(kind.to_string().parse::<WorkerKind>(), Ok(kind));
         }
         for market in Market::ALL {
-            assert_eq!(market.to_string().parse(), Ok(market));
+            assert_eq!(market.to_string().parse::<Market>(), Ok(market));
             assert_eq!(serde_json::to_string(&market).unwrap(), format!("\"{market}\""));
         }
         assert!("reserved".parse::<Market>().is_err());

@@ -1,10 +1,12 @@
 //! Real servers for tests: started by the tests, on free loopback ports, with data in a temporary
 //! folder; gone when the test process is.
 
+pub mod between;
 pub mod certificates;
 pub mod faults;
 pub mod imds;
 pub mod moto;
+pub mod moto_batch;
 mod port;
 mod process;
 pub mod proxy;

@@ -12,13 +12,14 @@ use swath_proto::{
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(next_help_heading = "A fleet that grows with the backlog and goes away when it is done")]
 pub struct FleetFlags {
-    /// Where workers come from: `local` for processes of this machine. None are started without it.
+    /// Where workers come from: `local` for processes of this machine, `batch` for AWS Batch by --profile. None are
+    /// started without it.
     #[arg(long, env = "SWATH_FLEET", value_name = "WHERE")]
     pub fleet: Option<String>,
     /// Workers that are kept even if there is nothing to do. [default: 0]
     #[arg(long, env = "SWATH_WORKERS_MIN", value_name = "N")]
     pub workers_min: Option<u32>,
-    /// [default: one a core of this machine]
+    /// [default: one a core of this machine; needed for batch]
     #[arg(long, env = "SWATH_WORKERS_MAX", value_name = "N")]
     pub workers_max: Option<u32>,
     /// The same of workers that take a card each. [default: 0]
@@ -149,8 +150,8 @@ mod tests {
         for wrong in ["cpu", "cpu=", "cpu=-1", "cpu=inf", "tpu=1", "gpu-reserved=1", "=1"] {
             assert!(price(wrong).is_err(), "{wrong}");
         }
-        assert_eq!("auto".parse(), Ok(Number(None)));
-        assert_eq!("7".parse(), Ok(Number(Some(7))));
+        assert_eq!("auto".parse::<Number>(), Ok(Number(None)));
+        assert_eq!("7".parse::<Number>(), Ok(Number(Some(7))));
         assert!("-1".parse::<Number>().is_err() && "many".parse::<Number>().is_err());
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 
 pub(super) async fn run(args: CoordinatorArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
     let me = Me { name: config::process_name("coordinator"), lease: config::seconds("--lease", args.lease)? };
-    let setup = fleet::setup(args.fleet, &doors)?;
+    let setup = fleet::open(args.fleet, &doors).await?;
     let stop = stop_on_signals()?;
     let urls = config::urls(&doors);
     let doors = open(&urls).await?;

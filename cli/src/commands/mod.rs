@@ -6,6 +6,7 @@ mod baseline;
 #[cfg(feature = "worker")]
 mod bench;
 mod coordinator;
+mod cost;
 mod doctor;
 mod fleet;
 mod items;
@@ -14,6 +15,7 @@ mod picture;
 mod plan;
 #[cfg(feature = "worker")]
 mod predict;
+mod profile;
 mod report;
 mod run;
 mod schema;
@@ -80,6 +82,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
             let rank = NewRank { priority: Some(args.priority), share: args.share };
             block_on(steer::run(args.run, Wish::Rank(rank), doors))
         }
+        Command::Profile { what } => profile::run(what, &doors),
         Command::Doctor => block_on(doctor::run(doors)),
         Command::Schema => schema::run(),
         Command::Completions { shell } => {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     again::{Before, before},
-    report, status,
+    cost, report, status,
     status::state,
     submit,
 };
@@ -78,6 +78,7 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
                 say!("{message}");
             }
             report::results(&record, &status, &doors.blobs).await?;
+            cost::tell_spent(&status, &door_args)?;
             report::failures(&status);
             Ok(status::exit(&status))
         }

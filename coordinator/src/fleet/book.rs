@@ -17,7 +17,7 @@ use super::{
 };
 
 /// So long a job may be missing from the provider's list after it was started.
-const LISTED_WITHIN_S: f64 = 60.0;
+const LISTED_WITHIN_S: f64 = 120.0;
 
 #[derive(Default)]
 pub(super) struct Book {
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(crews.cpu.launching.len(), 3);
         book.started(&order, &[jobs[0].id.clone(), JobId("local:t-2".into())], at(0));
         assert_eq!(look(&mut book, &jobs, &[], 1).launching.len(), 2);
-        assert_eq!(look(&mut book, &jobs, &[], 61).launching.len(), 1, "it was never listed");
+        assert_eq!(look(&mut book, &jobs, &[], 121).launching.len(), 1, "it was never listed");
     }
 
     #[test]

@@ -2,7 +2,10 @@
 //! writes down how the fleet stands. One coordinator under a root does it; all it needs to go on where another has
 //! stopped lies in `fleet.json`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
@@ -31,6 +34,8 @@ const LEASE: Duration = Duration::from_secs(60);
 const ROUND: Duration = Duration::from_secs(45);
 /// A worker asks every five seconds whether it is to leave.
 const DRAIN_LEASE: Duration = Duration::from_secs(60);
+/// How often `fleet.json` is written where nothing has changed.
+const WRITE_EVERY: Duration = Duration::from_secs(10);
 /// Jobs that are cancelled in a round.
 const CANCELS: usize = 200;
 
@@ -110,8 +115,8 @@ struct Fleet {
     pending: Vec<Order>,
     /// From the provider, since the last decision.
     news: ByKind<Vec<News>>,
-    /// Messages that were told.
-    told: Vec<String>,
+    /// As it was written last, and when that was.
+    written: Option<(FleetStatus, Instant)>,
 }
 
 impl Control {
@@ -136,10 +141,15 @@ impl Control {
 
     async fn turn(&mut self, fleet: &mut Fleet) -> anyhow::Result<()> {
         let now = Timestamp::now();
-        self.sharing.look_around(&self.doors.blobs, std::time::Instant::now()).await;
+        self.sharing.look_around(&self.doors.blobs, Instant::now()).await;
         let jobs = match self.setup.provider.jobs().await {
             Ok(jobs) => jobs,
-            Err(error) => return Err(anyhow!("{}", error.told())),
+            Err(error) => {
+                let trouble = error.told();
+                let status = self.blind(fleet, trouble.clone(), now);
+                self.write(fleet, status).await?;
+                return Err(anyhow!(trouble));
+            }
         };
         let cards = self.cards().await?;
         let obeyed = self.obey(fleet, &cards, now).await?;
@@ -166,7 +176,8 @@ impl Control {
             }
         }
         // An order lies under the root before anybody is started for it.
-        self.write(fleet, &seen, &decision, &cards, now).await?;
+        let status = self.status(fleet, &seen, &decision, &cards, now);
+        self.write(fleet, status).await?;
         for key in obeyed {
             self.doors.blobs.delete(&key).await?;
         }
@@ -189,7 +200,7 @@ impl Control {
             wish: Wish::default(),
             pending: Vec::new(),
             news: ByKind::default(),
-            told: Vec::new(),
+            written: None,
         };
         let Some(json) = json else { return Ok(fleet) };
         let before = FleetStatus::from_json(&json).with_context(|| {
@@ -267,18 +278,17 @@ impl Control {
         ByKind { cpu: most.cpu.1, gpu: most.gpu.1 }
     }
 
-    async fn write(
+    fn status(
         &self,
-        fleet: &mut Fleet,
+        fleet: &Fleet,
         seen: &Seen,
         decision: &Decision,
         cards: &[Card],
         now: Timestamp,
-    ) -> anyhow::Result<()> {
-        let drained = &fleet.book.drained;
+    ) -> FleetStatus {
         let messages = [
             decision.messages.clone(),
-            report::late(drained, cards, now),
+            report::late(&fleet.book.drained, cards, now),
             report::unserved(&self.sharing.asks(), &self.setup.policy, self.setup.allow_steps),
         ];
         let policy = &self.setup.policy;
@@ -286,7 +296,7 @@ impl Control {
             let (seen, step) = (seen.crews.of(kind), decision.kinds.of(kind));
             report::crew(policy.kinds.of(kind), seen, step, &fleet.memory.kinds.of(kind).place)
         };
-        let status = FleetStatus {
+        FleetStatus {
             written: now.to_string(),
             coordinator: self.me.name.clone(),
             provider: self.setup.provider_name.clone(),
@@ -299,13 +309,36 @@ impl Control {
             messages: messages.concat(),
             pending: fleet.pending.iter().map(|order| report::pending(order, now)).collect(),
             counted_until: fleet.book.counted_until.map(|until| until.to_string()),
-        };
-        for message in status.messages.iter().filter(|message| !fleet.told.contains(*message)) {
+        }
+    }
+
+    /// Where the provider can't be asked: as it was seen last.
+    fn blind(&self, fleet: &Fleet, trouble: String, now: Timestamp) -> FleetStatus {
+        let status = self.status(fleet, &Seen::default(), &Decision::default(), &[], now);
+        let crews = fleet.written.as_ref().map(|(last, _)| last.crews.clone());
+        FleetStatus {
+            crews: crews.unwrap_or_else(|| status.crews.clone()),
+            messages: vec![trouble],
+            ..status
+        }
+    }
+
+    /// What nobody would miss is left out for a while.
+    async fn write(&self, fleet: &mut Fleet, status: FleetStatus) -> anyhow::Result<()> {
+        let mut told = &Vec::new();
+        if let Some((last, at)) = &fleet.written {
+            if at.elapsed() < WRITE_EVERY && report::is_alike(last, &status) {
+                return Ok(());
+            }
+            told = &last.messages;
+        }
+        for message in status.messages.iter().filter(|message| !told.contains(*message)) {
             tracing::warn!("{message}");
         }
-        fleet.told.clone_from(&status.messages);
         let json = status.to_json().context("writing fleet.json")?;
-        self.doors.blobs.put(keys::FLEET, json.into()).await.context("writing fleet.json")
+        self.doors.blobs.put(keys::FLEET, json.into()).await.context("writing fleet.json")?;
+        fleet.written = Some((status, Instant::now()));
+        Ok(())
     }
 
     /// Holds the office by which a worker hears that it is to leave, until it leaves.

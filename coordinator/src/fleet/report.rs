@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use swath_proto::{
-    fleet::{Crew, Pending},
+    fleet::{Crew, FleetStatus, Pending},
     ids::{RunId, WorkerId},
     status::Ask,
 };
@@ -53,6 +53,12 @@ pub(super) fn pending(order: &Order, now: Timestamp) -> Pending {
 /// Reads it back.
 pub(super) fn order(Pending { token, kind, market, n, run, .. }: Pending) -> Order {
     Order { token, kind, market, n, run, stage: None }
+}
+
+/// Nothing but what goes on by itself has changed.
+pub(super) fn is_alike(one: &FleetStatus, other: &FleetStatus) -> bool {
+    let FleetStatus { written, spent, counted_until, .. } = one.clone();
+    *one == FleetStatus { written, spent, counted_until, ..other.clone() }
 }
 
 /// Workers that were told to leave long ago.

@@ -24,6 +24,7 @@ use crate::{
     meter::Meter,
     rebuild::{self, Existing},
     records::read_status,
+    rent::Rent,
     sharing::Sharing,
     stragglers::Stragglers,
     streak::Streak,
@@ -63,6 +64,7 @@ impl Run {
             streak: Streak::default(),
             is_doomed: false,
             training: Watched::default(),
+            rent: Rent::default(),
             watch,
         };
         if let Some(before) = read_status(&this.blobs, run).await? {
@@ -74,6 +76,7 @@ impl Run {
             }
             this.rank = before.rank;
             this.meter.go_on(&before);
+            this.rent.go_on(&before);
             this.training.go_on(before.training);
         }
         this.reload().await?;

@@ -1,6 +1,7 @@
 //! The system from outside. One binary, so that servers are started and the program is linked once.
 
 mod assembly;
+mod batch;
 mod broker;
 mod cards;
 mod catalogue;

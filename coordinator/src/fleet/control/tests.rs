@@ -23,6 +23,7 @@ use crate::{
 #[derive(Default)]
 struct Fake {
     is_away: AtomicBool,
+    refuses: AtomicBool,
     orders: Mutex<Vec<Order>>,
     jobs: Mutex<Vec<Job>>,
     cancelled: Mutex<Vec<JobId>>,
@@ -39,6 +40,10 @@ impl Provider for Fake {
     }
 
     async fn jobs(&self) -> Result<Vec<Job>, ProviderError> {
+        if self.refuses.load(Ordering::Acquire) {
+            let (remedy, why) = ("give the role batch:ListJobs", anyhow!("access denied"));
+            return Err(ProviderError::new(ErrorKind::Refused, "listing jobs", remedy, why));
+        }
         Ok(self.jobs.lock().unwrap().clone())
     }
 
@@ -210,6 +215,23 @@ async fn what_a_newer_program_has_written_is_left_as_it_is() {
     let error = scene.control("first").round().await.unwrap_err();
     assert!(format!("{error:#}").contains("update this one"), "{error:#}");
     assert_eq!(scene.doors.blobs.get(keys::FLEET).await.unwrap(), newer.as_slice());
+}
+
+#[tokio::test]
+async fn a_provider_that_refuses_is_told_of_and_the_fleet_stays_as_it_was_seen() {
+    let scene = Scene::new().await;
+    scene.ask(120);
+    let mut control = scene.control("first");
+    control.round().await.unwrap();
+    scene.provider.refuses.store(true, Ordering::Release);
+    let error = control.round().await.unwrap_err().to_string();
+    assert_eq!(error, "listing jobs: access denied; give the role batch:ListJobs");
+    let told = scene.told().await;
+    assert_eq!((told.messages, told.crews.cpu.launching), (vec![error], 4));
+    scene.provider.refuses.store(false, Ordering::Release);
+    control.round().await.unwrap();
+    assert_eq!(scene.told().await.messages, [""; 0]);
+    assert_eq!(scene.provider.orders().len(), 1);
 }
 
 #[tokio::test]
