@@ -5,17 +5,20 @@
 //! Read in this order: [`freeze`] makes a run of a pipeline file, [`plan`] says which items a run has
 //! (pure), [`board`] is what is known of them (pure), [`feed`] and [`sweep`] decide what to publish
 //! (pure), [`steps`] are the commands of the user's own among them (pure), [`run`] is the state machine that does it, [`serve`] watches a root for runs,
-//! [`fleet`] is what all of them ask of the workers. `conclude` and `catalogue` are what is told at a run's end.
+//! [`fleet`] is what all of them ask of the workers. `conclude` and `catalogue` are what is told at a run's end,
+//! [`metrics`] and [`discovery`] what Prometheus is told meanwhile.
 
 mod bits;
 pub mod board;
 mod catalogue;
 pub mod commands;
 pub mod conclude;
+pub mod discovery;
 pub mod feed;
 pub mod fleet;
 pub mod freeze;
 pub mod meter;
+pub mod metrics;
 mod office;
 mod out;
 pub mod outlook;

@@ -10,6 +10,7 @@ pub(super) struct Clock {
     pub(super) watched: Last,
     pub(super) judged: Last,
     pub(super) told: Last,
+    pub(super) shown: Last,
     pub(super) reported: Last,
 }
 

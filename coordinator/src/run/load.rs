@@ -23,6 +23,7 @@ use crate::{
     board::Board,
     fleet::Fleet,
     meter::Meter,
+    metrics::runs::OfRun,
     rebuild::{self, Existing},
     records::read_status,
     stragglers::Stragglers,
@@ -63,6 +64,7 @@ impl Run {
             streak: Streak::default(),
             is_doomed: false,
             training: Watched::default(),
+            shown: OfRun::begin(run),
             watch,
         };
         if let Some(before) = read_status(&this.blobs, run).await? {
