@@ -54,13 +54,6 @@ pub(crate) const RUN_FAILED_ITEMS: Declared = Declared::gauge(
 );
 pub(crate) const RUN_UNREADABLE: Declared =
     Declared::gauge("swath_run_unreadable_scenes", &["run"], "Scenes whose header could not be read.");
-pub(crate) const RUN_COST: Declared = Declared::gauge(
-    "swath_run_cost_usd",
-    &["run"],
-    "What the run's workers have cost so far, by the prices that the fleet was told.",
-);
-pub(crate) const RUN_BUDGET: Declared =
-    Declared::gauge("swath_run_budget_usd", &["run"], "What the run may cost.");
 
 // Their items.
 pub(crate) const ITEMS: Declared = Declared::gauge(
@@ -141,22 +134,46 @@ pub(crate) const WORKER_HANDS: Declared =
 
 // The fleet.
 const FLEET_TARGET: Declared =
-    Declared::gauge("swath_fleet_target_workers", &["lane"], "Workers that there should be.");
+    Declared::gauge("swath_fleet_target_workers", &["kind"], "Workers that there should be.");
+const FLEET_MAX: Declared =
+    Declared::gauge("swath_fleet_max_workers", &["kind"], "Workers that there may be at most.");
+const FLEET_LAUNCHING: Declared = Declared::gauge(
+    "swath_fleet_launching_workers",
+    &["kind"],
+    "Workers that were asked for and are not at work yet.",
+);
+const FLEET_LAUNCH_SECONDS: Declared = Declared::gauge(
+    "swath_fleet_launch_seconds",
+    &["kind"],
+    "From the order to the first word of a worker, as measured.",
+);
 const FLEET_STARTS: Declared = Declared::counter(
     "swath_fleet_starts_total",
-    &["lane", "outcome"],
+    &["kind", "outcome"],
     "Workers that were asked for: started, or failed.",
 );
 const FLEET_PREEMPTIONS: Declared = Declared::counter(
     "swath_fleet_preemptions_total",
-    &["lane"],
+    &["kind"],
     "Workers that were lost because their machine was taken away.",
 );
-const FLEET_COST: Declared = Declared::counter(
-    "swath_fleet_cost_usd_total",
-    &["lane"],
-    "What workers have cost, by the prices that the fleet was told.",
+const FLEET_SPENT_SECONDS: Declared = Declared::gauge(
+    "swath_fleet_spent_worker_seconds",
+    &[],
+    "Time of all workers that the fleet has started, over its life under this root.",
 );
+const FLEET_SPENT_MONEY: Declared = Declared::gauge(
+    "swath_fleet_spent_money",
+    &[],
+    "What they have cost, by the prices that the fleet was told and in their currency.",
+);
+const FLEET_BUDGET_SECONDS: Declared = Declared::gauge(
+    "swath_fleet_budget_worker_seconds",
+    &[],
+    "Time of workers that may be spent. None without such a budget.",
+);
+const FLEET_BUDGET_MONEY: Declared =
+    Declared::gauge("swath_fleet_budget_money", &[], "Money that may be spent. None without such a budget.");
 
 // The coordinator itself.
 const STEP_SECONDS: Declared = Declared::histogram(
@@ -171,7 +188,7 @@ const AWAY: Declared = Declared::counter(
 );
 
 /// Of runs and workers.
-pub(crate) static SHOWN: [Declared; 30] = [
+pub(crate) static SHOWN: [Declared; 28] = [
     RUN_STATE,
     RUN_STARTED,
     RUN_PROGRESS,
@@ -180,8 +197,6 @@ pub(crate) static SHOWN: [Declared; 30] = [
     RUN_PIXELS_DONE,
     RUN_FAILED_ITEMS,
     RUN_UNREADABLE,
-    RUN_COST,
-    RUN_BUDGET,
     ITEMS,
     OUTCOMES,
     FAILURES,
@@ -203,8 +218,20 @@ pub(crate) static SHOWN: [Declared; 30] = [
     WORKER_SLOTS,
     WORKER_HANDS,
 ];
-const COUNTED: [Declared; 6] =
-    [FLEET_TARGET, FLEET_STARTS, FLEET_PREEMPTIONS, FLEET_COST, STEP_SECONDS, AWAY];
+const COUNTED: [Declared; 12] = [
+    FLEET_TARGET,
+    FLEET_MAX,
+    FLEET_LAUNCHING,
+    FLEET_LAUNCH_SECONDS,
+    FLEET_STARTS,
+    FLEET_PREEMPTIONS,
+    FLEET_SPENT_SECONDS,
+    FLEET_SPENT_MONEY,
+    FLEET_BUDGET_SECONDS,
+    FLEET_BUDGET_MONEY,
+    STEP_SECONDS,
+    AWAY,
+];
 
 /// All that is declared here.
 pub fn all() -> impl Iterator<Item = Declared> {
@@ -228,7 +255,6 @@ pub fn render() -> String {
     static BEGUN: LazyLock<()> = LazyLock::new(|| {
         swath_backends::metrics::begin("coordinator", env!("CARGO_PKG_VERSION"));
         shown::begin();
-        fleet::begin();
         LazyLock::force(&STEPS);
         LazyLock::force(&INTERRUPTIONS);
     });

@@ -1,88 +1,105 @@
-//! What a fleet has been told to be, what it does, and what it costs: filled in by whoever steers it.
+//! What a fleet has been told to be, what it does, and what it costs: filled in by whoever steers it. Nothing of it is
+//! shown where there is no fleet.
 
-use std::{
-    collections::BTreeMap,
-    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+use std::sync::LazyLock;
+
+use prometheus::{Gauge, GaugeVec, IntCounterVec};
+
+use super::{
+    FLEET_BUDGET_MONEY, FLEET_BUDGET_SECONDS, FLEET_LAUNCH_SECONDS, FLEET_LAUNCHING, FLEET_MAX,
+    FLEET_PREEMPTIONS, FLEET_SPENT_MONEY, FLEET_SPENT_SECONDS, FLEET_STARTS, FLEET_TARGET,
 };
 
-use prometheus::{CounterVec, GaugeVec, IntCounterVec};
-use swath_backends::queue::Lane;
-use swath_proto::ids::RunId;
-
-use super::{FLEET_COST, FLEET_PREEMPTIONS, FLEET_STARTS, FLEET_TARGET, RUN_BUDGET, RUN_COST, Sample};
-
 static TARGET: LazyLock<GaugeVec> = LazyLock::new(|| FLEET_TARGET.to_gauges());
+static MAX: LazyLock<GaugeVec> = LazyLock::new(|| FLEET_MAX.to_gauges());
+static LAUNCHING: LazyLock<GaugeVec> = LazyLock::new(|| FLEET_LAUNCHING.to_gauges());
+static LAUNCH_SECONDS: LazyLock<GaugeVec> = LazyLock::new(|| FLEET_LAUNCH_SECONDS.to_gauges());
 static STARTS: LazyLock<IntCounterVec> = LazyLock::new(|| FLEET_STARTS.to_int_counters());
 static PREEMPTIONS: LazyLock<IntCounterVec> = LazyLock::new(|| FLEET_PREEMPTIONS.to_int_counters());
-static COST: LazyLock<CounterVec> = LazyLock::new(|| FLEET_COST.to_counters());
-static MONEY: Mutex<BTreeMap<RunId, Money>> = Mutex::new(BTreeMap::new());
+static SPENT_SECONDS: LazyLock<Gauge> = LazyLock::new(|| FLEET_SPENT_SECONDS.to_gauge());
+static SPENT_MONEY: LazyLock<Gauge> = LazyLock::new(|| FLEET_SPENT_MONEY.to_gauge());
+static BUDGET_SECONDS: LazyLock<Gauge> = LazyLock::new(|| FLEET_BUDGET_SECONDS.to_gauge());
+static BUDGET_MONEY: LazyLock<Gauge> = LazyLock::new(|| FLEET_BUDGET_MONEY.to_gauge());
 
-#[derive(Default)]
-struct Money {
-    cost: Option<f64>,
-    budget: Option<f64>,
+/// How the workers of a kind stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Crew {
+    pub target: u32,
+    pub max: u32,
+    pub launching: u32,
+    /// None before one was measured.
+    pub launch_s: Option<f64>,
 }
 
-pub(super) fn begin() {
-    LazyLock::force(&TARGET);
-    LazyLock::force(&STARTS);
-    LazyLock::force(&PREEMPTIONS);
-    LazyLock::force(&COST);
+/// What was spent, and may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Account {
+    pub hours: f64,
+    pub money: f64,
+    pub budget_hours: Option<f64>,
+    pub budget_money: Option<f64>,
 }
 
-/// How many workers of a lane there should be. From then on its counters are shown, at 0 before anything was counted.
-pub fn wants(lane: Lane, workers: u64) {
-    let lane = lane.name();
-    TARGET.with_label_values(&[lane]).set(workers as f64);
-    for outcome in ["started", "failed"] {
-        STARTS.with_label_values(&[lane, outcome]).inc_by(0);
+/// After each look. The counters of a kind are shown from then on, at 0 before anything was counted.
+pub fn crew(kind: &str, crew: Crew) {
+    TARGET.with_label_values(&[kind]).set(f64::from(crew.target));
+    MAX.with_label_values(&[kind]).set(f64::from(crew.max));
+    LAUNCHING.with_label_values(&[kind]).set(f64::from(crew.launching));
+    if let Some(seconds) = crew.launch_s {
+        LAUNCH_SECONDS.with_label_values(&[kind]).set(seconds);
     }
-    PREEMPTIONS.with_label_values(&[lane]).inc_by(0);
-    COST.with_label_values(&[lane]).inc_by(0.0);
+    for outcome in ["started", "failed"] {
+        STARTS.with_label_values(&[kind, outcome]).inc_by(0);
+    }
+    PREEMPTIONS.with_label_values(&[kind]).inc_by(0);
 }
 
-pub fn started(lane: Lane, workers: u64) {
-    STARTS.with_label_values(&[lane.name(), "started"]).inc_by(workers);
+pub fn account(account: Account) {
+    const HOUR: f64 = 3600.0;
+    SPENT_SECONDS.set(account.hours * HOUR);
+    SPENT_MONEY.set(account.money);
+    if let Some(hours) = account.budget_hours {
+        BUDGET_SECONDS.set(hours * HOUR);
+    }
+    if let Some(money) = account.budget_money {
+        BUDGET_MONEY.set(money);
+    }
 }
 
-/// They were asked for, and nobody gave them.
-pub fn not_started(lane: Lane, workers: u64) {
-    STARTS.with_label_values(&[lane.name(), "failed"]).inc_by(workers);
+pub fn started(kind: &str, workers: u32) {
+    STARTS.with_label_values(&[kind, "started"]).inc_by(workers.into());
+}
+
+/// They were asked for, and nobody gave them, or they have ended before they worked.
+pub fn not_started(kind: &str, workers: u32) {
+    STARTS.with_label_values(&[kind, "failed"]).inc_by(workers.into());
 }
 
 /// Their machines were taken away.
-pub fn preempted(lane: Lane, workers: u64) {
-    PREEMPTIONS.with_label_values(&[lane.name()]).inc_by(workers);
+pub fn preempted(kind: &str, workers: u32) {
+    PREEMPTIONS.with_label_values(&[kind]).inc_by(workers.into());
 }
 
-/// Dollars more than before.
-pub fn spent(lane: Lane, usd: f64) {
-    COST.with_label_values(&[lane.name()]).inc_by(usd.max(0.0));
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What a run has cost so far, and may cost.
-pub fn cost(run: &RunId, usd: f64, budget: Option<f64>) {
-    let mut all = all();
-    let money = all.entry(run.clone()).or_default();
-    (money.cost, money.budget) = (Some(usd), budget);
-}
-
-pub(super) fn forget(run: &RunId) {
-    all().remove(run);
-}
-
-/// Of the runs that are shown.
-pub(super) fn money<'a>(runs: impl Iterator<Item = &'a RunId>) -> Vec<Sample> {
-    let all = all();
-    let mut samples = Vec::new();
-    for (run, money) in runs.filter_map(|run| Some((run, all.get(run)?))) {
-        for (of, usd) in [(&RUN_COST, money.cost), (&RUN_BUDGET, money.budget)] {
-            samples.extend(usd.map(|usd| Sample::new(of, &[run.as_str()], usd)));
+    #[test]
+    fn a_fleet_is_shown_from_when_it_is_told_of() {
+        crew("cpu", Crew { target: 4, max: 8, launching: 1, launch_s: Some(90.0) });
+        account(Account { hours: 0.5, money: 0.1, budget_hours: None, budget_money: Some(20.0) });
+        preempted("cpu", 2);
+        let text = swath_backends::declared::render();
+        for line in [
+            "swath_fleet_target_workers{kind=\"cpu\"} 4",
+            "swath_fleet_launch_seconds{kind=\"cpu\"} 90",
+            "swath_fleet_preemptions_total{kind=\"cpu\"} 2",
+            "swath_fleet_starts_total{kind=\"cpu\",outcome=\"failed\"} 0",
+            "swath_fleet_spent_worker_seconds 1800",
+            "swath_fleet_budget_money 20",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
         }
+        assert!(!text.contains("swath_fleet_budget_worker_seconds"), "there is no such budget\n{text}");
     }
-    samples
-}
-
-fn all() -> MutexGuard<'static, BTreeMap<RunId, Money>> {
-    MONEY.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -18,7 +18,7 @@ use super::{
     BACKLOG_ITEMS, BACKLOG_SECONDS, BYTES, FAILURES, ITEM_SECONDS, ITEMS, OUTCOMES, PIXELS, REPUBLISHED,
     RUN_ETA, RUN_FAILED_ITEMS, RUN_PIXELS, RUN_PIXELS_DONE, RUN_PROGRESS, RUN_STARTED, RUN_STATE,
     RUN_UNREADABLE, Sample, TRAIN_CHIPS, TRAIN_EPOCH, TRAIN_EPOCHS, TRAIN_LOSS, TRAIN_MEAN_IOU, TRAIN_SPEED,
-    TRAIN_STEP, TRAIN_STEPS, fleet,
+    TRAIN_STEP, TRAIN_STEPS,
 };
 
 /// What has come to its end is shown for so long, so that everybody has seen how it ended.
@@ -132,7 +132,10 @@ impl Heard {
             Event::Buried { place, failure, .. } if failure.class == FailureClass::Dropped => {
                 (place, "dropped", None)
             }
-            Event::Buried { place, failure, .. } => (place, "buried", Some(failure)),
+            // What was tried again and again was counted each time.
+            Event::Buried { place, failure, .. } => {
+                (place, "buried", Some(failure).filter(|failure| failure.class == FailureClass::Data))
+            }
             Event::Reset { place } => (place, "reset", None),
         };
         *self.outcomes.entry((place.stage, outcome)).or_default() += 1;
