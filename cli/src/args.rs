@@ -296,6 +296,10 @@ pub struct CoordinatorArgs {
     /// Another coordinator takes a run over when this one has been dead for so long.
     #[arg(long, default_value_t = 15.0, value_name = "SECONDS")]
     pub lease: f64,
+    /// Show metrics for Prometheus at this address (/metrics), and where workers show theirs (/discovery). Whoever reaches
+    /// it reads them.
+    #[arg(long, value_name = "IP:PORT", env = "SWATH_METRICS")]
+    pub metrics: Option<std::net::SocketAddr>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -17,6 +17,7 @@ use crate::discovery;
 
 pub mod fleet;
 pub mod runs;
+pub mod serve;
 mod shown;
 pub mod workers;
 
