@@ -49,7 +49,7 @@ mod tests {
                 assert!(text.contains(&series), "{series}\n{text}");
             }
         }
-        assert!(text.contains("swath_call_errors_total{door=\"blobs\",kind=\"not_found\"} "), "{text}");
+        assert!(text.contains("swath_call_errors_total{door=\"blobs\",error=\"not_found\"} "), "{text}");
         assert!(text.contains("swath_blob_bytes_total{direction=\"written\"} "), "{text}");
     }
 }

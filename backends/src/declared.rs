@@ -26,7 +26,8 @@ impl Type {
     }
 }
 
-/// Items and scenes are no labels: there are too many of them.
+/// Items and scenes are no labels: there are too many of them. Nor is what Prometheus calls targets by: worker, host, kind,
+/// zone, instance, job.
 #[derive(Clone, Copy, Debug)]
 pub struct Declared {
     pub name: &'static str,

@@ -16,7 +16,7 @@ const CALL_SECONDS: Declared = Declared::histogram(
 );
 const CALL_ERRORS: Declared = Declared::counter(
     "swath_call_errors_total",
-    &["door", "kind"],
+    &["door", "error"],
     "Calls that have failed, and (abandoned) those that nobody waited for any more.",
 );
 const BLOB_BYTES: Declared = Declared::counter(

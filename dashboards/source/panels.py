@@ -116,10 +116,13 @@ def board(uid, title, what, variables, sections):
     )
     for one in variables:
         made.with_variable(one)
+    number_of = 0
     for name, panels in sections:
-        made.with_row(dashboard.Row(name))
+        number_of += 1
+        made.with_row(dashboard.Row(name).id(number_of))
         for panel in panels:
-            made.with_panel(panel)
+            number_of += 1
+            made.with_panel(panel.id(number_of))
     return made.build()
 
 

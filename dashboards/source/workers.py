@@ -92,8 +92,8 @@ BOARD = board(
                 lines("Open files", "Of the process.",
                       (f'process_open_fds{{job="swath-workers",{W}}}', "{{worker}}")),
                 lines("Memory of cards", "In use, where a card computes.",
-                      (f'swath_worker_device_memory_bytes{{{W},kind="total"}} - ignoring (kind) '
-                       f'swath_worker_device_memory_bytes{{{W},kind="free"}}', "{{worker}}"), unit="bytes"),
+                      (f'swath_worker_device_memory_bytes{{{W},part="total"}} - ignoring (part) '
+                       f'swath_worker_device_memory_bytes{{{W},part="free"}}', "{{worker}}"), unit="bytes"),
             ],
         ),
     ],

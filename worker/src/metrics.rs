@@ -58,7 +58,7 @@ const NOTICES: Declared = Declared::counter(
 );
 const DEVICE_MEMORY: Declared = Declared::gauge(
     "swath_worker_device_memory_bytes",
-    &["kind"],
+    &["part"],
     "Memory of the card: total, and free. None where no card computes.",
 );
 pub(crate) const DISK_SIZE: Declared =
