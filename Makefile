@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults soak template lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict memory fuzz
+.PHONY: help setup build demo test test-faults soak template lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict memory fuzz dashboards
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -101,7 +101,11 @@ template: ## cloudformation/swath.yaml, of its sources
 	cloudformation/flatten > cloudformation/swath.yaml.part
 	mv cloudformation/swath.yaml.part cloudformation/swath.yaml
 
-lint: ## format, clippy, docs, licences, scripts, the AWS template
+dashboards: ## dashboards/*.json of their sources
+	@setup/install dashboards
+	PYTHONDONTWRITEBYTECODE=1 $(SWATH_CACHE)/dashboards-1/bin/python dashboards/source/make.py
+
+lint: ## format, clippy, docs, licences, scripts, the AWS template, dashboards
 	@setup/install build lint
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -109,6 +113,9 @@ lint: ## format, clippy, docs, licences, scripts, the AWS template
 	cargo clippy --locked -p swath --no-default-features --features engine -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --workspace --no-deps --document-private-items
 	$(SWATH_CACHE)/cargo-deny-0.20.2/bin/cargo-deny --locked --all-features check licenses bans sources
+	PYTHONDONTWRITEBYTECODE=1 $(SWATH_CACHE)/dashboards-1/bin/python dashboards/source/make.py --check
+	promtool check config --lint-fatal deploy/prometheus/prometheus.yml
+	promtool test rules dashboards/alerts_test.yml
 	shellcheck setup/install setup/demo setup/memory setup/fuzz setup/env .ci/run cloudformation/parts/*.sh
 	@cloudformation/flatten | cmp - cloudformation/swath.yaml || { echo "the sources have changed: make template" >&2; exit 1; }
 	$(SWATH_CACHE)/cfn-lint-1.58.0/bin/python $(SWATH_CACHE)/cfn-lint-1.58.0/bin/cfn-lint cloudformation/swath.yaml

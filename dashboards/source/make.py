@@ -8,7 +8,7 @@ import queues
 import run
 import training
 import workers
-from panels import text
+from panels import read_back, text
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
 BOARDS = {"run": run, "workers": workers, "queues": queues, "training": training, "fleet": fleet}
@@ -16,6 +16,8 @@ BOARDS = {"run": run, "workers": workers, "queues": queues, "training": training
 differ = False
 for name, module in BOARDS.items():
     path, made = HERE / f"{name}.json", text(module.BOARD)
+    if read_back(made) != made:
+        sys.exit(f"{name}: Grafana's schema does not hold all that is in it")
     if "--check" not in sys.argv[1:]:
         path.write_text(made)
     elif not path.exists() or path.read_text() != made:

@@ -4,9 +4,12 @@ import json
 
 from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, table, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import common as c
 from grafana_foundation_sdk.models import dashboard as d
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+register_default_plugins()
 
 SOURCE = d.DataSourceRef(type_val="prometheus", uid="${datasource}")
 GREEN, YELLOW, RED = "green", "#EAB839", "red"
@@ -81,6 +84,7 @@ def bars(title, what, expr, legend, unit="short", limits=None, width=12, most=No
 def rows(title, what, queries, unit="short", width=24, by="stage"):
     """A table: a row for each value of `by`, a column for each query of (expr, name)."""
     panel = table.Panel().title(title).description(what).datasource(SOURCE).span(width).height(8).unit(unit)
+    panel.show_header(True)
     for at, (expr, _) in enumerate(queries):
         made = query(expr, instant=True, form=PromQueryFormat.TABLE).ref_id(chr(ord("A") + at))
         panel.with_target(made)
@@ -127,4 +131,16 @@ def board(uid, title, what, variables, sections):
 
 
 def text(made):
-    return json.dumps(made, cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
+    document = json.loads(json.dumps(made, cls=JSONEncoder))
+    # Of Grafana 10, and gone since.
+    document.pop("style", None)
+    for one in document["templating"]["list"]:
+        # What the SDK says of every variable, and Grafana's schema only of those of another kind.
+        for name in ["id", "auto", "auto_count", "auto_min"]:
+            one.pop(name, None)
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def read_back(written):
+    """As Grafana's schema has it: what it does not know is lost, what is wrong is an error."""
+    return text(d.Dashboard.from_json(json.loads(written)))

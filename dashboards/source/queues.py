@@ -45,8 +45,7 @@ BOARD = board(
                       (f"histogram_quantile(0.95, sum by (le, door, call) "
                        f"(rate(swath_call_seconds_bucket{{{D}}}[$__rate_interval])))", "{{door}} {{call}}"), unit="s"),
                 lines("Calls that fail", "By door and error; a lookup of what is not there is among them.",
-                      (f"sum by (door, error) (rate(swath_call_errors_total{{{D}}}[$__rate_interval])) > 0 or "
-                       f"sum by (door) (rate(swath_call_errors_total{{{D}}}[$__rate_interval])) * 0",
+                      (f"sum by (door, error) (rate(swath_call_errors_total{{{D}}}[$__rate_interval]))",
                        "{{door}} {{error}}"), unit="ops"),
                 lines("Bytes", "Of objects under the root that were read and written.",
                       ("sum by (direction) (rate(swath_blob_bytes_total[$__rate_interval]))", "{{direction}}"),
