@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults soak template lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict memory fuzz dashboards
+.PHONY: help setup build demo test test-faults soak template lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict memory fuzz dashboards bench-metrics
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -67,6 +67,10 @@ bench-idle: ## what a worker without work costs, on each backend; two minutes
 	@setup/install build test
 	cargo build --locked --release -p swath
 	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 idle::
+
+bench-metrics: ## what updates of metrics take, against an item's CPU
+	@setup/install build
+	cargo run --locked --release -q -p swath-worker --example metrics_cost
 
 bench-overlap: ## how much of the time the device computes, with one item in hand and with three
 	@setup/install build test

@@ -7,6 +7,7 @@ pub mod imds;
 pub mod moto;
 mod port;
 mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod rabbitmq;
 pub mod redis;
@@ -17,6 +18,7 @@ pub mod s3_faults;
 mod s3_request;
 pub mod s3_sums;
 
+pub use port::free as free_port;
 pub use process::Server;
 
 /// Where `make setup` puts large things.
