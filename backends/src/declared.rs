@@ -51,47 +51,47 @@ impl Declared {
         Self { name, is: Type::Histogram, labels, help }
     }
 
-    fn opts(&self, is: Type) -> Opts {
+    fn opts(self, is: Type) -> Opts {
         assert_eq!(self.is, is, "{} is declared otherwise", self.name);
         Opts::new(self.name, self.help)
     }
 
     /// Counts whole things. Like all of these, it is registered, and so made once a process.
-    pub fn to_int_counter(&self) -> IntCounter {
+    pub fn to_int_counter(self) -> IntCounter {
         assert!(self.labels.is_empty(), "{}: {PLAIN}", self.name);
         registered(IntCounter::with_opts(self.opts(Type::Counter)))
     }
 
-    pub fn to_int_counters(&self) -> IntCounterVec {
+    pub fn to_int_counters(self) -> IntCounterVec {
         registered(IntCounterVec::new(self.opts(Type::Counter), self.labels))
     }
 
     /// Counts seconds and money.
-    pub fn to_counter(&self) -> Counter {
+    pub fn to_counter(self) -> Counter {
         assert!(self.labels.is_empty(), "{}: {PLAIN}", self.name);
         registered(Counter::with_opts(self.opts(Type::Counter)))
     }
 
-    pub fn to_counters(&self) -> CounterVec {
+    pub fn to_counters(self) -> CounterVec {
         registered(CounterVec::new(self.opts(Type::Counter), self.labels))
     }
 
-    pub fn to_gauge(&self) -> Gauge {
+    pub fn to_gauge(self) -> Gauge {
         assert!(self.labels.is_empty(), "{}: {PLAIN}", self.name);
         registered(Gauge::with_opts(self.opts(Type::Gauge)))
     }
 
-    pub fn to_gauges(&self) -> GaugeVec {
+    pub fn to_gauges(self) -> GaugeVec {
         registered(GaugeVec::new(self.opts(Type::Gauge), self.labels))
     }
 
-    pub fn to_histogram(&self, buckets: &[f64]) -> Histogram {
+    pub fn to_histogram(self, buckets: &[f64]) -> Histogram {
         assert!(self.labels.is_empty(), "{}: {PLAIN}", self.name);
         let opts = HistogramOpts::from(self.opts(Type::Histogram)).buckets(buckets.to_vec());
         registered(Histogram::with_opts(opts))
     }
 
-    pub fn to_histograms(&self, buckets: &[f64]) -> HistogramVec {
+    pub fn to_histograms(self, buckets: &[f64]) -> HistogramVec {
         let opts = HistogramOpts::from(self.opts(Type::Histogram)).buckets(buckets.to_vec());
         registered(HistogramVec::new(opts, self.labels))
     }
