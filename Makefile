@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults soak template lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict memory fuzz
+.PHONY: help setup build demo test test-faults soak template lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict memory fuzz dashboards bench-metrics
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -69,6 +69,10 @@ bench-idle: ## what a worker without work costs, on each backend; two minutes
 	cargo build --locked --release -p swath
 	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 idle::
 
+bench-metrics: ## what updates of metrics take, against an item's CPU
+	@setup/install build
+	cargo run --locked --release -q -p swath-worker --example metrics_cost
+
 bench-overlap: ## how much of the time the device computes, with one item in hand and with three
 	@setup/install build test
 	cargo build --locked --release -p swath
@@ -102,7 +106,11 @@ template: ## cloudformation/swath.yaml, of its sources
 	cloudformation/flatten > cloudformation/swath.yaml.part
 	mv cloudformation/swath.yaml.part cloudformation/swath.yaml
 
-lint: ## format, clippy, docs, licences, scripts, the AWS template
+dashboards: ## dashboards/*.json of their sources
+	@setup/install dashboards
+	PYTHONDONTWRITEBYTECODE=1 $(SWATH_CACHE)/dashboards-1/bin/python dashboards/source/make.py
+
+lint: ## format, clippy, docs, licences, scripts, the AWS template, dashboards
 	@setup/install build lint
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -110,6 +118,9 @@ lint: ## format, clippy, docs, licences, scripts, the AWS template
 	cargo clippy --locked -p swath --no-default-features --features engine -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --workspace --no-deps --document-private-items
 	$(SWATH_CACHE)/cargo-deny-0.20.2/bin/cargo-deny --locked --all-features check licenses bans sources
+	PYTHONDONTWRITEBYTECODE=1 $(SWATH_CACHE)/dashboards-1/bin/python dashboards/source/make.py --check
+	promtool check config --lint-fatal deploy/prometheus/prometheus.yml
+	promtool test rules dashboards/alerts_test.yml
 	shellcheck setup/install setup/demo setup/memory setup/fuzz setup/env .ci/run cloudformation/parts/*.sh
 	@cloudformation/flatten | cmp - cloudformation/swath.yaml || { echo "the sources have changed: make template" >&2; exit 1; }
 	$(SWATH_CACHE)/cfn-lint-1.58.0/bin/python $(SWATH_CACHE)/cfn-lint-1.58.0/bin/cfn-lint cloudformation/swath.yaml

@@ -318,6 +318,10 @@ pub struct CoordinatorArgs {
     pub lease: f64,
     #[command(flatten)]
     pub fleet: FleetFlags,
+    /// Show metrics for Prometheus at this address (/metrics), and where workers show theirs (/discovery). Whoever reaches
+    /// it reads them.
+    #[arg(long, value_name = "IP:PORT", env = "SWATH_METRICS")]
+    pub metrics: Option<std::net::SocketAddr>,
 }
 
 #[derive(Debug, ClapArgs)]

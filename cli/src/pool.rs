@@ -120,6 +120,7 @@ pub(crate) fn start(
         .args(["--item-limit", &tuning.item_limit.to_string()])
         .args(["--gdal-cache", &tuning.gdal_cache.to_string()])
         .args(tuning.allow_steps.then_some("--allow-steps"))
+        .args(tuning.metrics.map(|address| format!("--metrics={address}")))
         // By environment, so that no password shows in a list of processes.
         .env("SWATH_ROOT", &doors.root)
         .env("SWATH_QUEUE", &doors.queue)

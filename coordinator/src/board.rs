@@ -372,6 +372,10 @@ impl Board {
         self.out.n(lane)
     }
 
+    pub fn n_out_of(&self, stage: Stage) -> usize {
+        self.out.n_of(stage)
+    }
+
     /// Lots whose findings are to be loaded.
     pub fn to_open(&self) -> Vec<u32> {
         // Items to predict are planned for one numeric class.

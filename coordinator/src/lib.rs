@@ -5,19 +5,22 @@
 //! Read in this order: [`freeze`] makes a run of a pipeline file, [`plan`] says which items a run has
 //! (pure), [`board`] is what is known of them (pure), [`feed`] and [`sweep`] decide what to publish
 //! (pure), [`steps`] are the commands of the user's own among them (pure), [`run`] is the state machine that does it, [`serve`] watches a root for runs,
-//! [`sharing`] divides the workers among them, [`fleet`] starts workers and sends them away. `conclude` and `catalogue` are what is told at a run's end.
-//! `rent` counts the time of rented machines, and [`money`] says what it costs.
+//! [`sharing`] divides the workers among them, [`fleet`] starts workers and sends them away. `rent` counts the time of rented
+//! machines, and [`money`] says what it costs. `conclude` and `catalogue` are what is told at a run's end, [`metrics`] and
+//! [`discovery`] what Prometheus is told meanwhile.
 
 mod bits;
 pub mod board;
 mod catalogue;
 pub mod commands;
 pub mod conclude;
+pub mod discovery;
 pub mod feed;
 pub mod fleet;
 pub mod freeze;
 mod ground;
 pub mod meter;
+pub mod metrics;
 pub mod money;
 mod office;
 mod out;

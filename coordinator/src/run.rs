@@ -19,7 +19,7 @@ use swath_backends::{
 };
 use swath_proto::{
     ids::{RunId, WorkerId},
-    item::Place,
+    item::{Place, Stage},
     keys,
     status::{Ask, Rank, RunState, RunStatus},
     worker::{GROUP, WorkerCard},
@@ -38,8 +38,22 @@ mod tail;
 use self::{clock::Clock, publish::Fed};
 pub use crate::records::{list, read_status};
 use crate::{
-    board::Board, commands, feed::LANES, meter::Meter, office::Office, rebuild::Existing, rent::Rent,
-    sharing::Sharing, stragglers::Stragglers, streak::Streak, tally, training::Watched,
+    board::{Board, Count},
+    commands,
+    feed::LANES,
+    meter::Meter,
+    metrics::{
+        self,
+        runs::{OfRun, OfStage, Told},
+    },
+    office::Office,
+    rebuild::Existing,
+    rent::Rent,
+    sharing::Sharing,
+    stragglers::Stragglers,
+    streak::Streak,
+    tally,
+    training::Watched,
 };
 
 /// How often the ledger is asked for news: rarely when nothing happens, since every run does it.
@@ -48,6 +62,8 @@ const IDLE: Duration = Duration::from_millis(250);
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 /// How often those hear who watch in this process.
 const TELL_EVERY: Duration = Duration::from_millis(100);
+/// How often is written down what Prometheus may ask for.
+const SHOW_EVERY: Duration = Duration::from_secs(2);
 /// How often it is looked for whether a run is over though nothing has happened.
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -88,6 +104,7 @@ pub struct Run {
     is_doomed: bool,
     training: Watched,
     rent: Rent,
+    shown: OfRun,
     watch: watch::Sender<Option<RunStatus>>,
 }
 
@@ -202,17 +219,20 @@ impl Run {
             };
             // A server that is silent must not make us deaf. Whatever is cut off here is found again
             // by whoever serves the run next.
+            let began = Instant::now();
             let pause = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 step = step => match step {
                     Ok(Step::Over(status)) => return Ok(Some(*status)),
                     Ok(Step::Pause(pause)) => {
+                        metrics::stepped(began.elapsed());
                         failed = 0;
                         pause
                     }
                     // What is known stays: the ledger says whether it has lost anything since.
                     Err(error) if passes(&error) => {
+                        metrics::was_interrupted();
                         let pause = Duration::from_secs(1 << failed).min(REST);
                         failed = (failed + 1).min(8);
                         let (run, error) = (self.board.run(), format!("{error:#}"));
@@ -268,6 +288,7 @@ impl Run {
         self.meter.sample(now, &self.board, !self.held.is_empty());
         if self.state.is_final() {
             let status = self.status();
+            self.show();
             self.watch.send_replace(Some(status.clone()));
             self.report(&status).await?;
             if let Err(error) = self.ledger.retire(self.board.run(), REMEMBERED).await {
@@ -278,6 +299,9 @@ impl Run {
         }
         if self.watch.receiver_count() > 0 && clock.told.is_due(now, TELL_EVERY) {
             self.watch.send_replace(Some(self.status()));
+        }
+        if clock.shown.is_due(now, SHOW_EVERY) {
+            self.show();
         }
         if clock.reported.is_due(now, STATUS_EVERY) {
             self.report(&self.status()).await?;
@@ -315,6 +339,21 @@ impl Run {
         Ok(())
     }
 
+    /// For Prometheus.
+    fn show(&self) {
+        let of_stage = |(stage, count): (&Stage, &Count)| OfStage {
+            stage: *stage,
+            lane: self.board.lane(*stage),
+            items: count.items,
+            done: count.done,
+            buried: self.board.graves(*stage).count() as u64,
+            out: self.board.n_out_of(*stage) as u64,
+            held: self.held.iter().filter(|place| place.stage == *stage).count() as u64,
+        };
+        let stages = self.board.counts().iter().map(of_stage).collect();
+        self.shown.tell(Told { status: self.status(), stages });
+    }
+
     /// What it asks of the workers of a lane.
     fn ask(&self, lane: Lane, now: Instant) -> Ask {
         let (more, stage) = self.board.upcoming(lane, now);
@@ -337,6 +376,7 @@ impl Run {
                 let n = events.len();
                 for event in events {
                     self.meter.hear(&event);
+                    self.shown.hear(&event);
                     self.stragglers.hear(&event);
                     if let Some(event) = self.board.told_of_item(&event) {
                         self.streak.hear(&event, now);

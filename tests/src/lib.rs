@@ -9,6 +9,7 @@ pub mod moto;
 pub mod moto_batch;
 mod port;
 mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod rabbitmq;
 pub mod redis;
@@ -19,6 +20,7 @@ pub mod s3_faults;
 mod s3_request;
 pub mod s3_sums;
 
+pub use port::free as free_port;
 pub use process::Server;
 
 /// Where `make setup` puts large things.

@@ -70,6 +70,10 @@ pub struct Tuning {
     /// is ended with its worker; eight times as long for whole scenes, for ever for trainings.
     #[arg(long, default_value_t = 900.0, value_name = "SECONDS")]
     pub item_limit: f64,
+    /// Show metrics for Prometheus at this address; port 0 takes any that is free, and the coordinator tells which. Whoever
+    /// reaches it reads them.
+    #[arg(long, value_name = "IP:PORT", env = "SWATH_METRICS")]
+    pub metrics: Option<std::net::SocketAddr>,
     /// MiB that GDAL may keep of what it has read.
     #[arg(long, default_value_t = 64, value_name = "MIB")]
     pub gdal_cache: usize,

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use swath_backends::open::{Urls, open};
+use swath_backends::{
+    counted::counted,
+    open::{Urls, open},
+};
 use swath_coordinator::{
     fleet::control::{Setup, control},
+    metrics::serve::Door,
     run::Me,
     serve::serve_sharing,
     sharing::Sharing,
@@ -13,7 +17,7 @@ use swath_coordinator::{
 use crate::{
     args::{CoordinatorArgs, DoorArgs},
     config,
-    exit::Exit,
+    exit::{Exit, Usage},
     fleet,
     signals::stop_on_signals,
 };
@@ -23,7 +27,14 @@ pub(super) async fn run(args: CoordinatorArgs, doors: DoorArgs) -> anyhow::Resul
     let setup = fleet::open(args.fleet, &doors).await?;
     let stop = stop_on_signals()?;
     let urls = config::urls(&doors);
-    let doors = open(&urls).await?;
+    let mut doors = open(&urls).await?;
+    if let Some(wanted) = args.metrics {
+        let door = Door::open(wanted).await;
+        let door = door.map_err(|error| Usage(format!("--metrics {wanted}: {error}")))?;
+        doors = counted(doors);
+        tracing::info!(address = %door.address, "metrics are shown");
+        tokio::spawn(door.serve(doors.ledger.clone()));
+    }
     let Urls { root, queue, ledger } = config::shown(&urls);
     tracing::info!(root, queue, ledger, "watching the root for runs");
     let sharing = Sharing::default();

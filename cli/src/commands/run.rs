@@ -152,6 +152,11 @@ pub(super) fn start_workers(
     if n > 256 {
         return Err(Usage(format!("--workers {n}: must be 0 to 256")).into());
     }
+    if let Some(address) = tuning.metrics.filter(|address| n > 1 && address.port() != 0) {
+        let ip = address.ip();
+        let text = format!("--metrics {address}: {n} workers can't share a port; {ip}:0 gives each its own");
+        return Err(Usage(text).into());
+    }
     Ok(Workers(Some(crate::pool::Pool::start(
         n,
         record.needs_cards(),

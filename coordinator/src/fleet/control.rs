@@ -25,6 +25,7 @@ use super::{
     policy::Policy,
     provider::{ErrorKind, Order, Provider, ProviderError},
     report,
+    shown::show,
     target::{Crew, Decision, Memory, Seen, Step, Work, decide},
 };
 use crate::{run::Me, sharing::Sharing};
@@ -177,6 +178,7 @@ impl Control {
         }
         // An order lies under the root before anybody is started for it.
         let status = self.status(fleet, &seen, &decision, &cards, now);
+        show(&status, &seen);
         self.write(fleet, status).await?;
         for key in obeyed {
             self.doors.blobs.delete(&key).await?;

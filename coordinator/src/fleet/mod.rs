@@ -15,6 +15,7 @@ pub mod market;
 pub mod policy;
 pub mod provider;
 mod report;
+mod shown;
 #[cfg(test)]
 mod simulator;
 pub mod target;

@@ -11,6 +11,7 @@ pub(super) struct Clock {
     pub(super) rented: Last,
     pub(super) judged: Last,
     pub(super) told: Last,
+    pub(super) shown: Last,
     pub(super) reported: Last,
 }
 

@@ -22,6 +22,7 @@ use super::{Over, Run};
 use crate::{
     board::Board,
     meter::Meter,
+    metrics::runs::OfRun,
     rebuild::{self, Existing},
     records::read_status,
     rent::Rent,
@@ -65,6 +66,7 @@ impl Run {
             is_doomed: false,
             training: Watched::default(),
             rent: Rent::default(),
+            shown: OfRun::begin(run),
             watch,
         };
         if let Some(before) = read_status(&this.blobs, run).await? {

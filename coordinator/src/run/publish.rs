@@ -57,7 +57,9 @@ impl Run {
                 };
             let checks = self.empty.entry(lane).or_default();
             *checks = if is_empty { *checks + 1 } else { 0 };
-            lost.extend(sweep::lost(&self.board, lane, &self.held, *checks >= 2, now));
+            let lost_here = sweep::lost(&self.board, lane, &self.held, *checks >= 2, now);
+            self.shown.republished(lane, lost_here.len());
+            lost.extend(lost_here);
         }
         if !lost.is_empty() {
             tracing::info!(%run, items = lost.len(), "the queue has lost items, or workers use another ledger: publishing them again");

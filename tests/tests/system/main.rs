@@ -23,6 +23,7 @@ mod kills;
 mod learns;
 mod listing;
 mod merges;
+mod metrics;
 mod overlap;
 mod preemption;
 mod readers;

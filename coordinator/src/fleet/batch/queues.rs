@@ -3,7 +3,7 @@
 
 use aws_sdk_batch::types::{ComputeEnvironmentDetail, JobQueueDetail};
 
-use super::{Server, failure};
+use super::{failure, provider::Server};
 use crate::fleet::provider::ProviderError;
 
 /// As Batch tells of it.

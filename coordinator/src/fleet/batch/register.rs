@@ -8,9 +8,9 @@ use aws_sdk_batch::types::{
 };
 
 use super::{
-    Server,
     definition::{DIGEST, Definition, OPEN_FILES},
     failure::failed,
+    provider::Server,
     state::HOST_LOST,
 };
 use crate::fleet::provider::{ErrorKind, ProviderError};
