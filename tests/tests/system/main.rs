@@ -13,6 +13,7 @@ mod duplicates;
 mod ensembles;
 mod failures;
 mod faults;
+mod first_process;
 mod full_disk;
 mod heals;
 mod idle;
