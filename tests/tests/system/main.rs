@@ -21,6 +21,7 @@ mod int8;
 mod kills;
 mod learns;
 mod listing;
+mod manifests;
 mod merges;
 mod overlap;
 mod preemption;
