@@ -102,7 +102,7 @@ template: ## cloudformation/swath.yaml, of its sources
 	mv cloudformation/swath.yaml.part cloudformation/swath.yaml
 
 # Each set of features in a folder of its own: otherwise each would build the others' crates anew.
-images: ## every role's image, without Docker's daemon, and a pipeline in them; root, an hour
+images: ## every role's image, without Docker's daemon, and a pipeline in them; takes root
 	@setup/install build images
 	cargo build --locked --release -p swath
 	cargo build --locked --release -p swath --no-default-features --features servers --target-dir $(TARGET)/images/coordinator-target
