@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults soak template lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict memory fuzz dashboards bench-metrics
+.PHONY: help setup build demo test test-faults soak template dashboards images lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict bench-metrics memory fuzz
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -110,7 +110,18 @@ dashboards: ## dashboards/*.json of their sources
 	@setup/install dashboards
 	PYTHONDONTWRITEBYTECODE=1 $(SWATH_CACHE)/dashboards-1/bin/python dashboards/source/make.py
 
-lint: ## format, clippy, docs, licences, scripts, the AWS template, dashboards
+# Each set of features in a folder of its own: otherwise each would build the others' crates anew.
+images: ## every role's image, without Docker's daemon, and a pipeline in them; takes root
+	@setup/install build images
+	cargo build --locked --release -p swath
+	cargo build --locked --release -p swath --no-default-features --features servers --target-dir $(TARGET)/images/coordinator-target
+	cargo build --locked --release -p swath --no-default-features --features engine,servers --target-dir $(TARGET)/images/trainer-target
+	ln -sfn ../release $(TARGET)/images/worker
+	ln -sfn coordinator-target/release $(TARGET)/images/coordinator
+	ln -sfn trainer-target/release $(TARGET)/images/trainer
+	deploy/docker/check --binaries $(TARGET)/images
+
+lint: ## format, clippy, docs, licences, scripts, the AWS template, dashboards, images, manifests
 	@setup/install build lint
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -124,5 +135,10 @@ lint: ## format, clippy, docs, licences, scripts, the AWS template, dashboards
 	shellcheck setup/install setup/demo setup/memory setup/fuzz setup/env .ci/run cloudformation/parts/*.sh
 	@cloudformation/flatten | cmp - cloudformation/swath.yaml || { echo "the sources have changed: make template" >&2; exit 1; }
 	$(SWATH_CACHE)/cfn-lint-1.58.0/bin/python $(SWATH_CACHE)/cfn-lint-1.58.0/bin/cfn-lint cloudformation/swath.yaml
+	shellcheck deploy/docker/build deploy/docker/run deploy/docker/publish deploy/docker/check deploy/compose/prepare
+	$(SWATH_CACHE)/hadolint-2.15.1/bin/hadolint deploy/docker/Dockerfile
+	$(SWATH_CACHE)/check-jsonschema-0.39.0/bin/python -m check_jsonschema --builtin-schema vendor.compose-spec deploy/compose/compose.yaml
+	$(SWATH_CACHE)/kubernetes-validate-1.37.0/bin/python -m kubernetes_validate --strict --quiet -k 1.32 \
+		$(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/base/*.yaml deploy/kubernetes/gpu/*.yaml))
 	@find . -path ./target -prune -o -name '*.rs' -exec wc -l {} + | \
 		awk '$$2 != "total" && $$1 > 400 { print "warning: " $$2 " has " $$1 " lines: is it one concept?" }'
