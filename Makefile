@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults test-page web web-check soak lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict memory fuzz
+.PHONY: help setup build demo test test-faults test-page web web-check soak template dashboards images lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict bench-metrics memory fuzz
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -76,11 +76,16 @@ bench-scale: ## runs of ten million items, a million outputs found again; minute
 	@setup/install build test
 	cargo build --locked --release -p swath
 	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 scale_
+	cargo test --locked -q --release -p swath-coordinator decide_over -- --ignored --nocapture
 
 bench-idle: ## what a worker without work costs, on each backend; two minutes
 	@setup/install build test
 	cargo build --locked --release -p swath
 	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 idle::
+
+bench-metrics: ## what updates of metrics take, against an item's CPU
+	@setup/install build
+	cargo run --locked --release -q -p swath-worker --example metrics_cost
 
 bench-overlap: ## how much of the time the device computes, with one item in hand and with three
 	@setup/install build test
@@ -111,7 +116,26 @@ bench-predict: ## what predicting costs beside Raster Vision and a loop by hand,
 	$(TARGET)/release/swath bench predict --set predict.engine=libtorch
 	$(SWATH_CACHE)/raster-vision-0.31.1/bin/python bench/raster-vision/main.py $(TARGET)/release/swath --size 2048 --only predict predict-by-hand
 
-lint: ## format, clippy, docs, licences, scripts
+template: ## cloudformation/swath.yaml, of its sources
+	cloudformation/flatten > cloudformation/swath.yaml.part
+	mv cloudformation/swath.yaml.part cloudformation/swath.yaml
+
+dashboards: ## dashboards/*.json of their sources
+	@setup/install dashboards
+	PYTHONDONTWRITEBYTECODE=1 $(SWATH_CACHE)/dashboards-1/bin/python dashboards/source/make.py
+
+# Each set of features in a folder of its own: otherwise each would build the others' crates anew.
+images: ## every role's image, without Docker's daemon, and a pipeline in them; takes root
+	@setup/install build images
+	cargo build --locked --release -p swath
+	cargo build --locked --release -p swath --no-default-features --features servers --target-dir $(TARGET)/images/coordinator-target
+	cargo build --locked --release -p swath --no-default-features --features engine,servers --target-dir $(TARGET)/images/trainer-target
+	ln -sfn ../release $(TARGET)/images/worker
+	ln -sfn coordinator-target/release $(TARGET)/images/coordinator
+	ln -sfn trainer-target/release $(TARGET)/images/trainer
+	deploy/docker/check --binaries $(TARGET)/images
+
+lint: ## format, clippy, docs, licences, scripts, the AWS template, dashboards, images, manifests
 	@setup/install build lint
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -119,6 +143,16 @@ lint: ## format, clippy, docs, licences, scripts
 	cargo clippy --locked -p swath --no-default-features --features engine -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --workspace --no-deps --document-private-items
 	$(SWATH_CACHE)/cargo-deny-0.20.2/bin/cargo-deny --locked --all-features check licenses bans sources
-	shellcheck setup/install setup/demo setup/memory setup/fuzz setup/env .ci/run
+	PYTHONDONTWRITEBYTECODE=1 $(SWATH_CACHE)/dashboards-1/bin/python dashboards/source/make.py --check
+	promtool check config --lint-fatal deploy/prometheus/prometheus.yml
+	promtool test rules dashboards/alerts_test.yml
+	shellcheck setup/install setup/demo setup/memory setup/fuzz setup/env .ci/run cloudformation/parts/*.sh
+	@cloudformation/flatten | cmp - cloudformation/swath.yaml || { echo "the sources have changed: make template" >&2; exit 1; }
+	$(SWATH_CACHE)/cfn-lint-1.58.0/bin/python $(SWATH_CACHE)/cfn-lint-1.58.0/bin/cfn-lint cloudformation/swath.yaml
+	shellcheck deploy/docker/build deploy/docker/run deploy/docker/publish deploy/docker/check deploy/compose/prepare
+	$(SWATH_CACHE)/hadolint-2.15.1/bin/hadolint deploy/docker/Dockerfile
+	$(SWATH_CACHE)/check-jsonschema-0.39.0/bin/python -m check_jsonschema --builtin-schema vendor.compose-spec deploy/compose/compose.yaml
+	$(SWATH_CACHE)/kubernetes-validate-1.37.0/bin/python -m kubernetes_validate --strict --quiet -k 1.32 \
+		$(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/base/*.yaml deploy/kubernetes/gpu/*.yaml))
 	@find . -path ./target -prune -o -name '*.rs' -exec wc -l {} + | \
 		awk '$$2 != "total" && $$1 > 400 { print "warning: " $$2 " has " $$1 " lines: is it one concept?" }'

@@ -20,6 +20,22 @@ pub enum Kind {
     Corrupt,
 }
 
+impl Kind {
+    pub const ALL: [Self; 6] =
+        [Self::Transient, Self::NotFound, Self::Refused, Self::Full, Self::Config, Self::Corrupt];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::NotFound => "not_found",
+            Self::Refused => "refused",
+            Self::Full => "full",
+            Self::Config => "config",
+            Self::Corrupt => "corrupt",
+        }
+    }
+}
+
 #[derive(Debug)]
 pub struct Error {
     pub kind: Kind,

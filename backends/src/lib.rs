@@ -2,15 +2,21 @@
 //! [`blobs`] that hold everything that matters. Each has an embedded twin for one machine, which is
 //! a product and passes the same [`contract`] as the servers do.
 //!
-//! URLs choose: see [`open`]. [`notices`] say that this machine is about to be taken away.
+//! URLs choose: see [`open`]. [`counted`] doors say how long calls take. [`notices`] say that this machine is about to
+//! be taken away.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod blobs;
 pub mod contract;
+pub mod counted;
+pub mod declared;
 mod embedded;
 pub mod error;
 #[cfg(test)]
 mod killed;
 pub mod ledger;
+pub mod metrics;
 pub mod notices;
 pub mod open;
 pub mod outside;

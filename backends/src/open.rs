@@ -172,8 +172,16 @@ fn of_root(mut url: Url, root: &str) -> Url {
     url
 }
 
-#[cfg(any(feature = "rabbitmq", feature = "sqs"))]
-fn own_name(root: &str) -> String {
+/// Every region is named so: words and a number, `us-gov-west-1`. Which there are, changes.
+pub fn is_region(name: &str) -> bool {
+    let mut words: Vec<&str> = name.split('-').collect();
+    let is_number = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_digit());
+    let is_word = |word: &&str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase());
+    words.pop().is_some_and(is_number) && words.len() >= 2 && words.iter().all(is_word)
+}
+
+/// What belongs to a root alone is called so, where nothing else is said: queues, a fleet's jobs.
+pub fn own_name(root: &str) -> String {
     let place = match folder(root) {
         Some(folder) => std::path::absolute(&folder).unwrap_or(folder).display().to_string(),
         None => root.trim_end_matches('/').to_owned(),

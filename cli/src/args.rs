@@ -2,6 +2,7 @@
 
 #[cfg(feature = "engine")]
 mod bench;
+mod fleet;
 mod http;
 mod worker;
 
@@ -24,8 +25,11 @@ use swath_proto::{
 pub use self::bench::BenchPredictArgs;
 #[cfg(feature = "engine")]
 pub use self::bench::{BenchArgs, BenchCommand, ForwardArgs};
-pub use self::http::HttpArgs;
-pub use self::worker::{Kind, SpotNotices, Tuning, WorkerArgs};
+pub use self::{
+    fleet::{FleetArgs, FleetCommand, FleetFlags, Number, Price},
+    http::HttpArgs,
+    worker::{Kind, SpotNotices, Tuning, WorkerArgs},
+};
 use crate::{config, exit::Exit};
 
 /// Chip, train, predict and evaluate on large imagery, on one machine or a fleet.
@@ -54,10 +58,13 @@ pub struct DoorArgs {
     /// local: (in the root), or redis://USER:PASSWORD@HOST. SWATH_LEDGER_FILE names a file that holds it.
     #[arg(long, global = true, env = "SWATH_LEDGER", default_value = "local:", hide_env_values = true)]
     pub ledger: String,
-    /// What is said nowhere else: NAME.toml in $XDG_CONFIG_HOME/swath, with root, queue, ledger and
-    /// keys of pipelines.
+    /// What is said nowhere else: NAME.toml in $XDG_CONFIG_HOME/swath, with root, queue, ledger, batch, prices
+    /// and keys of pipelines; or Raster Vision's ~/.rastervision/NAME.
     #[arg(long, global = true, env = "SWATH_PROFILE", value_name = "NAME")]
     pub profile: Option<String>,
+    /// What an hour of a rented machine costs: a table as prices.toml, in the place of examples.
+    #[arg(long, global = true, env = "SWATH_PRICES", value_name = "FILE")]
+    pub prices: Option<PathBuf>,
 }
 
 impl DoorArgs {
@@ -66,7 +73,13 @@ impl DoorArgs {
     pub fn of_folder(folder: &std::path::Path) -> anyhow::Result<Self> {
         use anyhow::Context as _;
         let root = folder.to_str().with_context(|| format!("{} is not valid UTF-8", folder.display()))?;
-        Ok(Self { root: root.into(), queue: "local:".into(), ledger: "local:".into(), profile: None })
+        Ok(Self {
+            root: root.into(),
+            queue: "local:".into(),
+            ledger: "local:".into(),
+            profile: None,
+            prices: None,
+        })
     }
 }
 
@@ -114,6 +127,8 @@ pub enum Command {
     Submit(SubmitArgs),
     /// Serve every run under the root.
     Coordinator(CoordinatorArgs),
+    /// Show the workers that a coordinator starts by itself; have more or fewer, or none.
+    Fleet(FleetArgs),
     /// Work on items until told to stop.
     #[cfg(feature = "worker")]
     Worker(WorkerArgs),
@@ -140,7 +155,12 @@ pub enum Command {
     /// Let a run go before others, or behind them. Acts on what is not published yet: about two minutes of work
     /// are.
     Priority(PriorityArgs),
-    /// Check root, queue, ledger and engines, each by a round trip.
+    /// Show a profile, or make one: of Raster Vision's, or of the outputs of the CloudFormation stack.
+    Profile {
+        #[command(subcommand)]
+        what: ProfileCommand,
+    },
+    /// Check root, queue, ledger, AWS Batch where a profile names it, and engines, each by a round trip.
     Doctor,
     /// Measure a part of the system; prints one JSON object a line.
     #[cfg(feature = "engine")]
@@ -302,6 +322,12 @@ pub struct CoordinatorArgs {
     pub lease: f64,
     #[command(flatten)]
     pub http: HttpArgs,
+    #[command(flatten)]
+    pub fleet: FleetFlags,
+    /// Show metrics for Prometheus at this address (/metrics), and where workers show theirs (/discovery). Whoever reaches
+    /// it reads them.
+    #[arg(long, value_name = "IP:PORT", env = "SWATH_METRICS")]
+    pub metrics: Option<std::net::SocketAddr>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -349,6 +375,37 @@ pub enum ItemsCommand {
     Drop {
         #[arg(required = true)]
         items: Vec<Place>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// Show a profile, and what is wrong with it.
+    Show {
+        /// That of --profile, if left out.
+        name: Option<String>,
+    },
+    /// Take over a profile of Raster Vision, and say what has no counterpart.
+    Import {
+        /// The INI file, or its name in ~/.rastervision.
+        from: PathBuf,
+        /// What the profile is to be called. [default: as the file]
+        #[arg(long)]
+        name: Option<String>,
+        /// In the place of one that is there.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make a profile of what `aws cloudformation describe-stacks --stack-name NAME` prints.
+    FromOutputs {
+        /// The JSON; - reads standard input.
+        file: PathBuf,
+        /// What the profile is to be called. [default: as the stack]
+        #[arg(long)]
+        name: Option<String>,
+        /// In the place of one that is there.
+        #[arg(long)]
+        force: bool,
     },
 }
 

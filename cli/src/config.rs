@@ -13,8 +13,9 @@ use swath_proto::{
 };
 
 use crate::{
-    args::{Args, DoorArgs, FileArgs, Tuning},
+    args::{Args, Command, DoorArgs, FileArgs, Tuning},
     exit::Usage,
+    profile,
 };
 
 pub fn urls(doors: &DoorArgs) -> Urls {
@@ -76,9 +77,19 @@ pub fn fill_in(mut args: Args, unsaid: &[&str]) -> anyhow::Result<Args> {
             unsaid.retain(|other| *other != door);
         }
     }
-    let Some(name) = &args.doors.profile else { return Ok(args) };
-    let (name, text) = profile(name)?;
-    let said = ProfileDoors::read(Named { name: &name, text: &text })?;
+    // What makes a profile does not need it yet.
+    let Some(name) = args.doors.profile.as_ref().filter(|_| !matches!(args.command, Command::Profile { .. }))
+    else {
+        return Ok(args);
+    };
+    let found = profile::find(name)?;
+    if found.is_foreign {
+        note!(
+            "note: the profile {name} is Raster Vision's; swath profile show {name} tells what is taken of it"
+        );
+    }
+    let path = found.path.display().to_string();
+    let said = ProfileDoors::read(Named { name: &path, text: &found.text })?;
     let doors = &mut args.doors;
     for (door, said, value) in [
         ("root", said.root, &mut doors.root),
@@ -108,19 +119,10 @@ fn secret(door: &str) -> anyhow::Result<Option<String>> {
     }
 }
 
-/// The path and text of `$XDG_CONFIG_HOME/swath/NAME.toml`.
-fn profile(name: &str) -> anyhow::Result<(String, String)> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if name.is_empty() || !name.chars().all(is_name) {
-        return Err(Usage(format!("--profile {name}: must be letters, digits, '-' and '_'")).into());
-    }
-    let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let folder = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")));
-    let folder =
-        folder.ok_or_else(|| Usage(format!("--profile {name}: neither XDG_CONFIG_HOME nor HOME is set")))?;
-    let path = folder.join("swath").join(format!("{name}.toml"));
-    let text = read(&path).map_err(|error| Usage(format!("--profile {name}: {error:#}")))?;
-    Ok((path.display().to_string(), text))
+/// The path and text of a profile.
+pub(crate) fn profile(name: &str) -> anyhow::Result<(String, String)> {
+    let found = profile::find(name)?;
+    Ok((found.path.display().to_string(), found.text))
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

@@ -10,6 +10,7 @@ pub mod args;
 mod commands;
 pub mod config;
 pub mod exit;
+mod fleet;
 #[cfg(feature = "worker")]
 mod imagery;
 mod line;
@@ -23,6 +24,7 @@ mod page;
 mod picture;
 #[cfg(feature = "worker")]
 mod pool;
+pub mod profile;
 pub mod progress;
 mod served;
 pub mod signals;

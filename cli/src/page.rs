@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use swath_backends::open::{Doors, Urls};
+use swath_backends::open::Doors;
 use swath_coordinator::{
     http::{Door, Options, Page, Token, imagery::Imagery},
     live::Live,
@@ -10,7 +10,12 @@ use swath_coordinator::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{args::HttpArgs, config, exit::Usage};
+use crate::{
+    args::{DoorArgs, HttpArgs},
+    config,
+    exit::Usage,
+    profile,
+};
 
 const TOKEN: &str = "SWATH_HTTP_TOKEN";
 
@@ -42,7 +47,7 @@ pub(crate) fn wanted(args: &HttpArgs) -> anyhow::Result<Option<Options>> {
 pub(crate) async fn open(
     wanted: Option<Options>,
     doors: &Doors,
-    urls: &Urls,
+    args: &DoorArgs,
     live: &Live,
 ) -> anyhow::Result<Option<Served>> {
     let Some(options) = wanted else { return Ok(None) };
@@ -51,8 +56,9 @@ pub(crate) async fn open(
     tracing::info!(address = %door.address, "serving the page");
     let page = Page {
         doors: doors.clone(),
-        shown: config::shown(urls),
+        shown: config::shown(&config::urls(args)),
         live: live.clone(),
+        prices: profile::prices(args.prices.as_deref(), args.profile.as_deref())?,
         imagery: imagery()?,
         token: options.token,
     };

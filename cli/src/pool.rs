@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use swath_coordinator::fleet::local::last_words;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -61,7 +62,8 @@ impl Pool {
             let has_card = number == 1 && needs_card;
             pool.threads.push(std::thread::spawn(move || {
                 let kinds = if has_card { "cpu,gpu" } else { "cpu" };
-                let start = || start(&program, kinds, &doors, &tuning, &file);
+                let job = format!("local:{number}");
+                let start = || start(&program, kinds, &job, &doors, &tuning, &file);
                 if let Err(error) = keep(start, &stop) {
                     tracing::error!(number, error = format!("{error:#}"), log = %log.display(), "worker is gone");
                     // Nobody does its work.
@@ -98,23 +100,11 @@ pub(crate) fn logs(doors: &DoorArgs) -> PathBuf {
     }
 }
 
-/// The end of a worker's log, and where the rest is.
-fn last_words(log: &Path) -> String {
-    let text = std::fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text[text.len().saturating_sub(4096)..]).into_owned();
-    let mut last: Vec<&str> = text.lines().rev().take_while(|line| line.starts_with("  because:")).collect();
-    last.extend(text.lines().rev().nth(last.len()));
-    last.reverse();
-    let said: Vec<&str> = last
-        .iter()
-        .map(|line| line.trim().trim_start_matches("swath: ").trim_start_matches("because: "))
-        .collect();
-    format!("{} ({})", said.join(": "), log.display())
-}
-
-fn start(
+/// `job`: what it says of who has started it. Call it on a thread that lives as long as the worker.
+pub(crate) fn start(
     program: &Path,
     kinds: &str,
+    job: &str,
     doors: &DoorArgs,
     tuning: &Tuning,
     log: &File,
@@ -130,10 +120,12 @@ fn start(
         .args(["--item-limit", &tuning.item_limit.to_string()])
         .args(["--gdal-cache", &tuning.gdal_cache.to_string()])
         .args(tuning.allow_steps.then_some("--allow-steps"))
+        .args(tuning.metrics.map(|address| format!("--metrics={address}")))
         // By environment, so that no password shows in a list of processes.
         .env("SWATH_ROOT", &doors.root)
         .env("SWATH_QUEUE", &doors.queue)
         .env("SWATH_LEDGER", &doors.ledger)
+        .env("SWATH_JOB", job)
         .env_remove("SWATH_QUEUE_FILE")
         .env_remove("SWATH_LEDGER_FILE")
         .stdin(Stdio::null())

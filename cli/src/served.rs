@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use swath_backends::{ledger::Ledger, open::look_at_ledger};
-use swath_coordinator::records::{office, silent_for};
+use swath_coordinator::{
+    fleet,
+    records::{office, silent_for},
+};
 use swath_proto::{
     ids::RunId,
     status::{RunState, RunStatus},
@@ -48,10 +51,19 @@ impl Office {
     }
 
     pub async fn of(&self, run: &RunId) -> Served {
+        self.held(&office(run)).await
+    }
+
+    /// Whether anybody has the fleet of a root.
+    pub async fn of_fleet(&self, root_uri: &str) -> Served {
+        self.held(&fleet::control::office(root_uri)).await
+    }
+
+    async fn held(&self, office: &str) -> Served {
         match self {
             Self::Empty => Served::No,
             Self::Closed => Served::Unknown,
-            Self::Ledger(ledger) => match timeout(ANSWERS_WITHIN, ledger.leader(&office(run))).await {
+            Self::Ledger(ledger) => match timeout(ANSWERS_WITHIN, ledger.leader(office)).await {
                 Ok(Ok(Some(_))) => Served::Yes,
                 Ok(Ok(None)) => Served::No,
                 Ok(Err(_)) | Err(_) => Served::Unknown,

@@ -25,6 +25,7 @@ use self::line::{Line, Next};
 use crate::{
     bits::{Bits, ones},
     feed::lane,
+    ground,
     out::Out,
     plan::{self, Lot},
     steps,
@@ -60,6 +61,8 @@ pub struct Board {
     fatal: Option<Failure>,
     pub pixels_done: u64,
     pub pixels: u64,
+    /// Of all scenes so far; none once one of them does not say where it lies.
+    pub square_km: Option<f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +105,7 @@ impl Board {
             fatal: None,
             pixels_done: 0,
             pixels: 0,
+            square_km: Some(0.0),
         };
         let record = &board.record;
         let n_probes = u32::from(record.has(Stage::Predict) && record.has_weights());
@@ -211,6 +215,8 @@ impl Board {
             let predict = if self.record.has(Stage::Predict) { scene.grid.len() } else { 0 };
             self.missing.insert((lot.lot, scene.ordinal), predict.saturating_sub(n_done));
             self.pixels += scene.header.size.pixels();
+            self.square_km =
+                self.square_km.zip(ground::square_km(&scene.header)).map(|(so_far, one)| so_far + one);
             self.pixels_done += pixels_done;
         }
         let dependents: Vec<Place> = [Stage::Assemble, Stage::Eval, Stage::Vectorize]
@@ -364,6 +370,10 @@ impl Board {
 
     pub fn n_out(&self, lane: Lane) -> usize {
         self.out.n(lane)
+    }
+
+    pub fn n_out_of(&self, stage: Stage) -> usize {
+        self.out.n_of(stage)
     }
 
     /// Lots whose findings are to be loaded.

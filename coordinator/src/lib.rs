@@ -5,7 +5,9 @@
 //! Read in this order: [`freeze`] makes a run of a pipeline file, [`plan`] says which items a run has
 //! (pure), [`board`] is what is known of them (pure), [`feed`] and [`sweep`] decide what to publish
 //! (pure), [`steps`] are the commands of the user's own among them (pure), [`run`] is the state machine that does it, [`serve`] watches a root for runs,
-//! [`fleet`] is what all of them ask of the workers. `conclude`, `catalogue` and `report` are what is told at a run's end.
+//! [`sharing`] divides the workers among them, [`fleet`] starts workers and sends them away. `rent` counts the time of rented
+//! machines, and [`money`] says what it costs. `conclude`, `catalogue` and `report` are what is told at a run's end, [`metrics`] and
+//! [`discovery`] what Prometheus is told meanwhile.
 //! [`http`] is the page for people and its API, [`live`] how it hears of runs that are served in the same process.
 
 mod bits;
@@ -13,21 +15,27 @@ pub mod board;
 mod catalogue;
 pub mod commands;
 pub mod conclude;
+pub mod discovery;
 pub mod feed;
 pub mod fleet;
 pub mod freeze;
+mod ground;
 pub mod http;
 pub mod live;
 pub mod meter;
+pub mod metrics;
+pub mod money;
 mod office;
 mod out;
 pub mod outlook;
 pub mod plan;
 pub mod rebuild;
 pub mod records;
+mod rent;
 mod report;
 pub mod run;
 pub mod serve;
+pub mod sharing;
 mod shuffle;
 pub mod speed;
 pub mod steps;

@@ -47,6 +47,10 @@ impl Out {
         self.of_stage.iter().filter(|(stage, _)| lane(**stage, self.device) == of).map(|(_, n)| n).sum()
     }
 
+    pub(crate) fn n_of(&self, stage: Stage) -> usize {
+        self.of_stage.get(&stage).copied().unwrap_or_default()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.since.is_empty()
     }

@@ -11,7 +11,7 @@ use swath_proto::{
     ids::RunId,
     item::Stage,
     keys,
-    status::{FailedItem, RunState, RunStatus},
+    status::{FailedItem, Rented, RunState, RunStatus},
 };
 
 use crate::board::Board;
@@ -38,6 +38,8 @@ struct Report {
     bottleneck: Option<Stage>,
     /// Seconds in which items were out, summed over stages: some go on beside others.
     work_seconds: f64,
+    /// Empty where all workers were on machines of one's own. What they cost is for a table of prices to say.
+    rented: Vec<Rented>,
     scenes: usize,
     pixels: u64,
     /// As `eval.json` has them, of all scenes together.
@@ -139,6 +141,7 @@ async fn gather(board: &Board, status: &RunStatus, blobs: &SharedBlobs) -> anyho
         bottleneck,
         work_seconds: stages.iter().map(|stage| stage.seconds).sum(),
         stages,
+        rented: status.rented.clone(),
         scenes: board.record.scenes.len(),
         pixels: status.pixels_done,
         worst: eval.as_ref().map_or_else(Vec::new, worst),

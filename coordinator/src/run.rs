@@ -19,9 +19,10 @@ use swath_backends::{
 };
 use swath_proto::{
     ids::{RunId, WorkerId},
-    item::Place,
+    item::{Place, Stage},
     keys,
     status::{Ask, Rank, RunState, RunStatus},
+    worker::{GROUP, WorkerCard},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -37,8 +38,23 @@ mod tail;
 use self::{clock::Clock, publish::Fed};
 pub use crate::records::{list, read_status};
 use crate::{
-    board::Board, commands, feed::LANES, fleet::Fleet, meter::Meter, office::Office, rebuild::Existing,
-    report, stragglers::Stragglers, streak::Streak, tally, training::Watched,
+    board::{Board, Count},
+    commands,
+    feed::LANES,
+    meter::Meter,
+    metrics::{
+        self,
+        runs::{OfRun, OfStage, Told},
+    },
+    office::Office,
+    rebuild::Existing,
+    rent::Rent,
+    report,
+    sharing::Sharing,
+    stragglers::Stragglers,
+    streak::Streak,
+    tally,
+    training::Watched,
 };
 
 /// How often the ledger is asked for news: rarely when nothing happens, since every run does it.
@@ -47,12 +63,16 @@ const IDLE: Duration = Duration::from_millis(250);
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 /// How often those hear who watch in this process.
 const TELL_EVERY: Duration = Duration::from_millis(100);
+/// How often is written down what Prometheus may ask for.
+const SHOW_EVERY: Duration = Duration::from_secs(2);
 /// How often it is looked for whether a run is over though nothing has happened.
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How often a training is asked how far it is.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 const COMMANDS_EVERY: Duration = Duration::from_secs(2);
+/// How often workers are asked on which rented machines they are.
+const RENT_EVERY: Duration = Duration::from_secs(10);
 
 /// How long the ledger keeps a run that is over. Whoever wants it later has it filled again from the keys.
 pub(crate) const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -76,7 +96,7 @@ pub struct Run {
     /// Why the queue takes nothing at this time.
     unpublished: Option<String>,
     rank: Rank,
-    fleet: Fleet,
+    sharing: Sharing,
     /// How often in a row each lane was seen to be empty.
     empty: BTreeMap<Lane, u32>,
     held: HashSet<Place>,
@@ -84,6 +104,8 @@ pub struct Run {
     streak: Streak,
     is_doomed: bool,
     training: Watched,
+    rent: Rent,
+    shown: OfRun,
     watch: watch::Sender<Option<RunStatus>>,
 }
 
@@ -117,7 +139,7 @@ pub async fn serve(
     watch: watch::Sender<Option<RunStatus>>,
     stop: CancellationToken,
 ) -> anyhow::Result<Option<RunStatus>> {
-    serve_among(run, doors, me, &Fleet::default(), Over::TakenUp, watch, stop).await
+    serve_among(run, doors, me, &Sharing::default(), Over::TakenUp, watch, stop).await
 }
 
 /// What becomes of a run that is over when its office is ours.
@@ -134,7 +156,7 @@ pub async fn serve_among(
     run: &RunId,
     doors: &Doors,
     me: &Me,
-    fleet: &Fleet,
+    sharing: &Sharing,
     mut over: Over,
     watch: watch::Sender<Option<RunStatus>>,
     stop: CancellationToken,
@@ -157,7 +179,7 @@ pub async fn serve_among(
         // A root of many outputs is listed for a while, and must not make us deaf.
         let mut this = tokio::select! {
             () = stop.cancelled() => return Ok(None),
-            loaded = Run::load(run, doors, me.name.clone(), fleet.clone(), over, watch) => loaded?,
+            loaded = Run::load(run, doors, me.name.clone(), sharing.clone(), over, watch) => loaded?,
         };
         this.serve(&office, &stop).await
     };
@@ -169,7 +191,7 @@ pub async fn serve_among(
         lost = office.keep() => Err(lost),
         served = served => served,
     };
-    fleet.withdraw(run);
+    sharing.withdraw(run);
     office.resign().await;
     status
 }
@@ -198,17 +220,20 @@ impl Run {
             };
             // A server that is silent must not make us deaf. Whatever is cut off here is found again
             // by whoever serves the run next.
+            let began = Instant::now();
             let pause = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 step = step => match step {
                     Ok(Step::Over(status)) => return Ok(Some(*status)),
                     Ok(Step::Pause(pause)) => {
+                        metrics::stepped(began.elapsed());
                         failed = 0;
                         pause
                     }
                     // What is known stays: the ledger says whether it has lost anything since.
                     Err(error) if passes(&error) => {
+                        metrics::was_interrupted();
                         let pause = Duration::from_secs(1 << failed).min(REST);
                         failed = (failed + 1).min(8);
                         let (run, error) = (self.board.run(), format!("{error:#}"));
@@ -246,9 +271,12 @@ impl Run {
         let fed = if self.state == RunState::Running || self.state == RunState::Preparing {
             self.feed(now).await?
         } else {
-            self.fleet.withdraw(self.board.run());
+            self.sharing.withdraw(self.board.run());
             Fed::default()
         };
+        if clock.rented.is_due(now, RENT_EVERY) {
+            self.count_rent(now).await?;
+        }
         if n_events + fed.n > 0 || clock.judged.is_due(now, JUDGE_EVERY) {
             if self.board.wants_evaluation() {
                 self.evaluate().await?;
@@ -262,6 +290,7 @@ impl Run {
         if self.state.is_final() {
             let status = self.status();
             report::write(&self.board, &status, &self.blobs).await?;
+            self.show();
             self.watch.send_replace(Some(status.clone()));
             self.report(&status).await?;
             if let Err(error) = self.ledger.retire(self.board.run(), REMEMBERED).await {
@@ -272,6 +301,9 @@ impl Run {
         }
         if self.watch.receiver_count() > 0 && clock.told.is_due(now, TELL_EVERY) {
             self.watch.send_replace(Some(self.status()));
+        }
+        if clock.shown.is_due(now, SHOW_EVERY) {
+            self.show();
         }
         if clock.reported.is_due(now, STATUS_EVERY) {
             self.report(&self.status()).await?;
@@ -291,7 +323,37 @@ impl Run {
         let asks =
             LANES.into_iter().filter(|_| goes_on).map(|lane| (lane.name().to_owned(), self.ask(lane, now)));
         let rank = (self.rank, asks.collect::<BTreeMap<String, Ask>>());
-        tally::status(&self.board, &self.meter, &self.training, self.held.len(), rank, (state, message))
+        let status =
+            tally::status(&self.board, &self.meter, &self.training, self.held.len(), rank, (state, message));
+        RunStatus { rented: self.rent.rented(), ..status }
+    }
+
+    /// The time of rented machines that went by since the last time.
+    async fn count_rent(&mut self, now: Instant) -> anyhow::Result<()> {
+        let cards = self.ledger.announced(GROUP).await?;
+        // One of a newer program is passed over: it can't be told where it is.
+        let workers: Vec<_> = cards
+            .iter()
+            .filter_map(|(_, words)| Some(serde_json::from_str::<WorkerCard>(words).ok()?.into_newest()))
+            .collect();
+        let (run, sharing) = (self.board.run().clone(), self.sharing.clone());
+        self.rent.look(now, self.meter.at_work(), &workers, |lane| sharing.part(&run, lane));
+        Ok(())
+    }
+
+    /// For Prometheus.
+    fn show(&self) {
+        let of_stage = |(stage, count): (&Stage, &Count)| OfStage {
+            stage: *stage,
+            lane: self.board.lane(*stage),
+            items: count.items,
+            done: count.done,
+            buried: self.board.graves(*stage).count() as u64,
+            out: self.board.n_out_of(*stage) as u64,
+            held: self.held.iter().filter(|place| place.stage == *stage).count() as u64,
+        };
+        let stages = self.board.counts().iter().map(of_stage).collect();
+        self.shown.tell(Told { status: self.status(), stages });
     }
 
     /// What it asks of the workers of a lane.
@@ -316,6 +378,7 @@ impl Run {
                 let n = events.len();
                 for event in events {
                     self.meter.hear(&event);
+                    self.shown.hear(&event);
                     self.stragglers.hear(&event);
                     if let Some(event) = self.board.told_of_item(&event) {
                         self.streak.hear(&event, now);

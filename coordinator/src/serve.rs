@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     commands,
-    fleet::Fleet,
     live::Live,
     records::{is_unreadable, silent_for},
     run::{self, Me, Over},
+    sharing::Sharing,
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -24,8 +24,18 @@ const REST: Duration = Duration::from_secs(60);
 /// The same where it was a server that was away: it may be back at any moment.
 const REST_FROM_SERVERS: Duration = Duration::from_secs(4);
 
-pub async fn serve(doors: Doors, me: Me, live: Live, stop: CancellationToken) -> anyhow::Result<()> {
-    let fleet = Fleet::default();
+pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Result<()> {
+    serve_sharing(doors, me, Sharing::default(), Live::default(), stop).await
+}
+
+/// As [`serve`], where others want to know what runs ask for, and how they stand.
+pub async fn serve_sharing(
+    doors: Doors,
+    me: Me,
+    sharing: Sharing,
+    live: Live,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let mut serving = HashSet::new();
     let mut looked_at = LookedAt::default();
     let mut resting: HashMap<RunId, (u32, Instant)> = HashMap::new();
@@ -37,11 +47,12 @@ pub async fn serve(doors: Doors, me: Me, live: Live, stop: CancellationToken) ->
                 for id in runs.into_iter().filter(|id| !rests(id)) {
                     tracing::info!(run = %id, "serving");
                     serving.insert(id.clone());
-                    let (doors, me, fleet, stop) = (doors.clone(), me.clone(), fleet.clone(), stop.clone());
+                    let (doors, me, sharing, stop) =
+                        (doors.clone(), me.clone(), sharing.clone(), stop.clone());
                     let (watch, _) = watch::channel(None);
                     live.begin(&id, watch.clone());
                     tasks.spawn(async move {
-                        let end = run::serve_among(&id, &doors, &me, &fleet, Over::Left, watch, stop).await;
+                        let end = run::serve_among(&id, &doors, &me, &sharing, Over::Left, watch, stop).await;
                         (id, end.map(drop))
                     });
                 }

@@ -4,7 +4,7 @@ use swath_proto::{
     ids::RunId,
     item::{ModelRef, Stage},
     run::RunRecord,
-    status::{RunStatus, StageCount},
+    status::{Rented, RunStatus, StageCount},
 };
 
 /// A run that was, so far as it came.
@@ -28,6 +28,8 @@ pub struct Time {
     pub seconds: f64,
     /// The run that it is taken from.
     pub like: RunId,
+    /// Of rented machines, as that run had them for this stage.
+    pub rented: Vec<Rented>,
 }
 
 /// As long as it took the first of these that did the same kind of work, with the workers it had.
@@ -43,8 +45,11 @@ pub fn time(stage: Stage, record: &RunRecord, left: Left, past: &[Past]) -> Opti
             Stage::Predict | Stage::Assemble | Stage::Eval | Stage::Vectorize | Stage::Merge => left.pixels,
             _ => left.items as f64,
         };
-        let seconds = count.seconds * left / done?;
-        Some(Time { seconds, like: past.record.run.clone() })
+        let times = left / done?;
+        let rented = past.status.rented.iter().filter(|rented| rented.stage == Some(stage));
+        let rented =
+            rented.map(|rented| Rented { seconds: rented.seconds * times, ..rented.clone() }).collect();
+        Some(Time { seconds: count.seconds * times, like: past.record.run.clone(), rented })
     })
 }
 

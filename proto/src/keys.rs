@@ -39,6 +39,15 @@ pub fn commands(run: &RunId) -> String {
     format!("{COMMANDS}{run}/")
 }
 
+/// How the fleet stands.
+pub const FLEET: &str = "fleet.json";
+/// What people ask of it.
+pub const FLEET_COMMANDS: &str = "fleet/commands/";
+
+pub fn fleet_command(name: &str) -> String {
+    format!("{FLEET_COMMANDS}{name}")
+}
+
 pub const RUNS: &str = "runs/";
 
 /// A list of inputs that is too long for a message.

@@ -5,14 +5,15 @@
 //! become training samples, [`train`] how a network learns from them and [`learn`] what a run trains on,
 //! [`vectors`] what polygons are drawn, [`steps`] which commands of the user's own are run, [`item`] is the unit of work, [`envelope`] is an item on the queue,
 //! [`reference`](mod@reference) stands for one that is too long, [`outcome`] is how it ended, [`finished`] which files it leaves,
-//! [`footprint`] where their scene lies on the globe, [`worker`] what a worker says of itself, [`scene`] and [`run`] are what was frozen when a run began, [`pipeline`] is the file a
-//! person writes, [`keys`] is where everything lies under the root.
+//! [`footprint`] where their scene lies on the globe, [`scene`] and [`run`] are what was frozen when a run began, [`pipeline`] is the file a
+//! person writes, [`fleet`] is how a fleet stands, [`worker`] what a worker says of itself, [`keys`] is where everything lies under the root.
 
 pub mod access;
 pub mod chips;
 pub mod envelope;
 pub mod filter;
 pub mod finished;
+pub mod fleet;
 pub mod footprint;
 pub mod geometry;
 pub mod ids;

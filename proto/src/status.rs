@@ -77,6 +77,19 @@ pub struct Ask {
     pub seconds: Option<f64>,
 }
 
+/// Time of rented machines, as much of it as was this run's: what it costs is for a table of prices to say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rented {
+    /// `g5.xlarge`
+    pub kind: String,
+    pub is_spot: bool,
+    /// At work at that time.
+    #[serde(default)]
+    pub stage: Option<Stage>,
+    /// Of machines, whatever number of workers they had.
+    pub seconds: f64,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunStatus {
     pub run: RunId,
@@ -121,6 +134,12 @@ pub struct RunStatus {
     pub n_dropped: u64,
     /// Scenes whose header could not be read.
     pub unreadable_scenes: Vec<String>,
+    /// Empty where all workers were on machines of one's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rented: Vec<Rented>,
+    /// On the ground, of all pixels to predict; none where a scene does not say where it lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub square_km: Option<f64>,
     pub message: Option<String>,
 }
 

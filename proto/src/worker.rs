@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::WorkerId;
+use crate::ids::{ItemId, WorkerId};
 
 pub const GROUP: &str = "workers";
 
@@ -13,6 +13,13 @@ pub const GROUP: &str = "workers";
 /// hand is done.
 pub fn drain_office(worker: &WorkerId) -> String {
     format!("drain/{worker}")
+}
+
+/// A root in few letters: several may share a ledger.
+pub fn root_mark(uri: &str) -> String {
+    let mut mark = ItemId::of(uri.trim_end_matches('/').as_bytes()).to_string();
+    mark.truncate(8);
+    mark
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +37,9 @@ pub struct Worker {
     pub program: String,
     pub host: String,
     pub pid: u32,
+    /// The [`root_mark`] of the root whose items it works on; none: of a program that did not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
     /// The lanes that it serves, by their names.
     pub lanes: Vec<String>,
     pub slots: u32,

@@ -9,6 +9,12 @@ use std::{
 
 const TOKEN: &str = "a-token-of-the-stand-in";
 
+const INSTANCE: [(&str, &str); 3] = [
+    ("/latest/meta-data/instance-type", "g5.xlarge"),
+    ("/latest/meta-data/placement/availability-zone", "eu-central-1a"),
+    ("/latest/meta-data/instance-life-cycle", "spot"),
+];
+
 #[derive(Default)]
 struct State {
     interruption: Option<String>,
@@ -105,6 +111,10 @@ impl Imds {
             state.interruption.clone()
         } else if request.starts_with("get /latest/meta-data/events/recommendations/rebalance ") {
             state.rebalance.clone()
+        } else if let Some((_, value)) =
+            INSTANCE.iter().find(|(path, _)| request.starts_with(&format!("get {path} ")))
+        {
+            return ("200 OK", "content-type: text/plain\r\n".into(), (*value).to_owned());
         } else {
             state.wrong.push(format!("what is asked for: {request}"));
             None

@@ -1,11 +1,15 @@
 //! Real servers for tests: started by the tests, on free loopback ports, with data in a temporary
 //! folder; gone when the test process is.
 
+pub mod between;
 pub mod certificates;
 pub mod faults;
 pub mod imds;
+pub mod moto;
+pub mod moto_batch;
 mod port;
 mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod rabbitmq;
 pub mod redis;
@@ -16,6 +20,7 @@ pub mod s3_faults;
 mod s3_request;
 pub mod s3_sums;
 
+pub use port::free as free_port;
 pub use process::Server;
 
 /// Where `make setup` puts large things.

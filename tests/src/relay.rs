@@ -150,7 +150,7 @@ fn serve(mut client: TcpStream, server: u16, state: &Mutex<State>) -> Option<()>
     client.write_all(&answer.body).ok()
 }
 
-fn ask(server: u16, head: &[String], body: &Value) -> Option<Answer> {
+pub(crate) fn ask(server: u16, head: &[String], body: &Value) -> Option<Answer> {
     let body = body.to_string();
     let mut stream = TcpStream::connect(("127.0.0.1", server)).ok()?;
     let ours = |line: &&String| header(line, "content-length").or(header(line, "connection")).is_none();
@@ -173,7 +173,7 @@ pub(crate) fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
 }
 
 /// The lines of its head, and its body.
-fn read_message(stream: &mut TcpStream) -> Option<(Vec<String>, Vec<u8>)> {
+pub(crate) fn read_message(stream: &mut TcpStream) -> Option<(Vec<String>, Vec<u8>)> {
     let mut reader = BufReader::new(stream);
     let mut head = Vec::new();
     loop {

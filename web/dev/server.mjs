@@ -123,7 +123,7 @@ async function api(parts, query, method) {
   }
   if (method === "POST") return { run: name, served: true };
   const real = name === LARGE.run ? (await names())[0] : name;
-  if (!of) return { run: name, served: true, status: await status(name), record: await about(real), has_scores: true, has_report: false };
+  if (!of) return { run: name, served: true, status: await status(name), record: await about(real), bill: null, has_scores: true, has_report: false };
   if (of === "parts") {
     const { cells } = await layout(name);
     const packed = new Uint8Array(Math.ceil(cells.length / 4));

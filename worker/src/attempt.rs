@@ -29,6 +29,7 @@ use crate::{
     failure::JobError,
     jobs::{self, Output, TriedAgain},
     keeper::{End, keep, patiently},
+    metrics,
     native::count_finished,
     tail::Tail,
 };
@@ -144,14 +145,24 @@ async fn see_through(cx: &Context, claimed: &Claimed) -> anyhow::Result<()> {
                 bytes: output.body.len() as u64,
             };
             let finish = || cx.ledger.finish(&claimed.run, claimed.place, report);
-            if patiently(cx, "finishing", finish).await.context("finishing")? == Finish::Duplicate {
+            let finish = patiently(cx, "finishing", finish).await.context("finishing")?;
+            let outcome = if finish == Finish::First { "done" } else { "duplicate" };
+            metrics::ended(claimed.place.stage, outcome, started.elapsed());
+            if finish == Finish::Duplicate {
                 tracing::debug!(run = %claimed.run, place = %claimed.place, "somebody else had finished it");
             }
             cx.succeeded();
             count_finished();
             Ok(())
         }
-        Err(error) => fail(cx, claimed, error).await,
+        Err(error) => {
+            let outcome = match error.class() {
+                None | Some(FailureClass::Preempted) => "handed_back",
+                Some(class) => class.name(),
+            };
+            metrics::ended(claimed.place.stage, outcome, started.elapsed());
+            fail(cx, claimed, error).await
+        }
     }
 }
 
@@ -264,7 +275,7 @@ async fn make(
     }
     let began = Instant::now();
     let put = cx.blobs.put_new(key, output.body.clone()).await?;
-    cx.phases.add(|times| times.put += began.elapsed());
+    cx.phases.put(began.elapsed());
     if put == Put::Exists {
         tracing::debug!(run = %claimed.run, place = %claimed.place, "somebody else was first");
     }

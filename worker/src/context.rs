@@ -204,7 +204,7 @@ impl Context {
             Stage::Train => None,
             _ => Some(self.native.acquire().await.map_err(JobError::internal)?),
         };
-        self.phases.add(|times| times.waited_for_threads += asked.elapsed());
+        self.phases.waited_for_threads(asked.elapsed());
         let (suspect, tail) = (self.suspect(item), Tail::current());
         let files = item.work.files();
         let uris: Vec<&str> = files.iter().map(|file| file.uri.as_str()).collect();

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     context::logged,
     failure::JobError,
+    metrics,
     native::{Inside, Suspect},
     phases::Phases,
     tail::Tail,
@@ -31,6 +32,8 @@ impl Device {
             let mut models = Models::default();
             while let Some((asked, task)) = queue.blocking_recv() {
                 phases.compute(asked, || task(&mut models));
+                // Here, since the driver answers whoever has computed.
+                swath_model::card_memory().into_iter().for_each(metrics::saw_card);
             }
         })?;
         Ok(Self { tasks })

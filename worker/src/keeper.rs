@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::{
     context::{Claimed, Context},
-    limits,
+    limits, metrics,
 };
 
 /// RabbitMQ takes back what is not settled within half an hour. An item that runs longer than this
@@ -47,8 +47,11 @@ pub async fn keep(cx: &Context, item: &Claimed, delivery: &mut Option<Delivery>)
             return End::TooLong(limit);
         }
         tokio::time::sleep_until(next).await;
-        let extend =
-            |places: Vec<Place>| async move { cx.ledger.extend(&item.run, &places, &cx.me, cx.lease).await };
+        let extend = |places: Vec<Place>| async move {
+            let lost = cx.ledger.extend(&item.run, &places, &cx.me, cx.lease).await?;
+            metrics::extended(places.len(), lost.len());
+            Ok::<_, swath_backends::Error>(lost)
+        };
         // Side by side: a broker that is silent costs no lease in the ledger.
         let (extended, settled) = tokio::join!(
             holds.extend(cx.lease / 3, extend),
@@ -66,6 +69,7 @@ pub async fn keep(cx: &Context, item: &Claimed, delivery: &mut Option<Delivery>)
             }
             Err(error) => {
                 next = Instant::now() + cx.lease / 10;
+                metrics::not_extended();
                 warn(item, "extending the lease failed", error);
             }
         }

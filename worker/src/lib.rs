@@ -4,7 +4,7 @@
 //! Read [`run`] first: THE loop. [`attempt`] is the way of one item, [`jobs`] are the things an item
 //! can ask for, [`device`] is the thread that owns the model, [`keeper`] keeps leases alive, [`presence`] says that this worker is there,
 //! [`supervise`] and [`native`] find out which item killed a worker, [`failure`] says what becomes of an
-//! item that failed.
+//! item that failed, [`metrics`] what is shown to Prometheus.
 
 pub mod aftermath;
 pub mod attempt;
@@ -17,6 +17,7 @@ pub mod idle;
 pub mod jobs;
 pub mod keeper;
 pub mod limits;
+pub mod metrics;
 pub mod models;
 pub mod native;
 mod oom;

@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::metrics::{Phase, took};
+
 #[derive(Default)]
 pub struct Phases(Mutex<Times>);
 
@@ -41,7 +43,7 @@ impl Phases {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn add(&self, change: impl FnOnce(&mut Times)) {
+    fn add(&self, change: impl FnOnce(&mut Times)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -51,6 +53,8 @@ impl Phases {
         let result = work();
         let decode = thread_cpu().saturating_sub(cpu);
         let fetch = began.elapsed().saturating_sub(decode);
+        took(Phase::Decode, decode);
+        took(Phase::Fetch, fetch);
         self.add(|times| {
             times.decode += decode;
             times.fetch += fetch;
@@ -62,8 +66,19 @@ impl Phases {
         let began = Instant::now();
         let result = work();
         let busy = began.elapsed();
+        took(Phase::Encode, busy);
         self.add(|times| times.encode += busy);
         result
+    }
+
+    pub fn put(&self, busy: Duration) {
+        took(Phase::Put, busy);
+        self.add(|times| times.put += busy);
+    }
+
+    pub fn waited_for_threads(&self, waited: Duration) {
+        took(Phase::WaitForThreads, waited);
+        self.add(|times| times.waited_for_threads += waited);
     }
 
     /// A task of the device, which was handed over at `asked`.
@@ -75,6 +90,8 @@ impl Phases {
     }
 
     fn computed(&self, asked: Instant, began: Instant, ended: Instant) {
+        took(Phase::WaitForDevice, began - asked);
+        took(Phase::Device, ended - began);
         self.add(|times| {
             times.waited_for_device += began - asked;
             times.device += ended - began;

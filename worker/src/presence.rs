@@ -1,6 +1,7 @@
 //! Says to the ledger that this worker is there, and what it has done; and hears there that it is to leave.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -10,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use swath_backends::notices::Notices;
-use swath_proto::worker::{GROUP, Instance, Worker, WorkerCard, WorkerState, drain_office};
+use swath_proto::worker::{GROUP, Instance, Worker, WorkerCard, WorkerState, drain_office, root_mark};
 
 use crate::context::Context;
 
@@ -30,12 +31,18 @@ pub struct Presence {
 }
 
 /// Until the worker leaves.
-pub async fn keep(cx: Arc<Context>, lanes: Vec<String>, slots: usize, notices: Option<Arc<Notices>>) {
+pub async fn keep(
+    cx: Arc<Context>,
+    lanes: Vec<String>,
+    slots: usize,
+    (metrics, notices): (Option<SocketAddr>, Option<Arc<Notices>>),
+) {
     let mut card = Worker {
         started: jiff::Timestamp::now().to_string(),
         program: env!("CARGO_PKG_VERSION").into(),
         host: host(),
         pid: std::process::id(),
+        root: Some(root_mark(&cx.blobs.uri(""))),
         lanes,
         slots: slots.try_into().unwrap_or(u32::MAX),
         state: WorkerState::Working,
@@ -43,7 +50,7 @@ pub async fn keep(cx: Arc<Context>, lanes: Vec<String>, slots: usize, notices: O
         done: 0,
         failed: 0,
         busy_s: 0.0,
-        metrics: None,
+        metrics,
         job: job(|name| std::env::var(name).ok()),
         instance: instance(notices).await,
     };

@@ -25,6 +25,7 @@ use crate::{
     device::Device,
     holds::Holds,
     idle::Idle,
+    metrics::{self, machine::Machine, serve::Door},
     phases::{Phases, Times},
     presence::{self, Presence},
     supervise::Inheritance,
@@ -50,6 +51,8 @@ pub struct Config {
     pub item_limit: Duration,
     /// Says when this machine is about to be taken away.
     pub notices: Option<Notices>,
+    /// Where metrics are shown.
+    pub metrics: Option<Door>,
 }
 
 /// Works until `stop` is set or, with `idle_exit`, until there has been nothing to do.
@@ -91,7 +94,9 @@ pub async fn run(
     let notices = config.notices.map(Arc::new);
     let timer = tokio::spawn(leave_in_time(cx.clone(), signal, notices.clone(), config.grace));
     let names = config.lanes.iter().map(|lane| lane.name().to_owned()).collect();
-    let presence = tokio::spawn(presence::keep(cx.clone(), names, config.slots, notices));
+    let address = config.metrics.as_ref().map(|door| door.address);
+    let shown = config.metrics.map(|door| tokio::spawn(door.serve(Machine::of(&cx.cache))));
+    let presence = tokio::spawn(presence::keep(cx.clone(), names, config.slots, (address, notices)));
     if let Some(crash) = &inheritance.crash {
         aftermath::report(&cx, crash).await?;
     }
@@ -110,6 +115,7 @@ pub async fn run(
     timer.abort();
     presence.abort();
     presence::withdraw(&cx).await;
+    shown.inspect(|shown| shown.abort());
     idler.inspect(|idler| idler.abort());
     tell(&cx.phases.times());
     let unfit = cx.unfit.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -148,6 +154,7 @@ async fn leave_in_time(
         () = leaves_unasked(&cx) => grace,
         notice = notice(notices) => {
             tracing::warn!(%notice, "taking no new work");
+            metrics::noticed();
             cx.stop.cancel();
             notice.grace(grace)
         }
@@ -182,6 +189,7 @@ async fn serve(cx: Arc<Context>, queue: Arc<dyn Queue>, lane: Lane, slots: usize
     let connecting = cx.idle.busy();
     let mut receiver = queue.receive(lane, slots).await.context("receiving")?;
     drop(connecting);
+    let [new, again] = metrics::serves(lane, slots);
     let mut attempts = JoinSet::new();
     loop {
         tokio::select! {
@@ -191,8 +199,9 @@ async fn serve(cx: Arc<Context>, queue: Arc<dyn Queue>, lane: Lane, slots: usize
             delivery = receiver.next(), if attempts.len() < cx.crowd.width(slots) => {
                 let cx = cx.clone();
                 let delivery = delivery.context("receiving")?;
+                if delivery.redelivered { again.inc() } else { new.inc() }
                 attempts.spawn(async move {
-                    let _busy = cx.idle.busy();
+                    let (_busy, _in_hand) = (cx.idle.busy(), metrics::in_hand());
                     attempt::attempt(&cx, delivery).await
                 });
             }

@@ -173,10 +173,21 @@ fn crash_name(signal: i32) -> Option<&'static str> {
 fn wait(child: libc::pid_t, page: &Page) -> (i32, bool) {
     look_up_every(LOOK_EVERY_S);
     let (mut status, mut hung) = (0, false);
-    // SAFETY: waits for our own child; interrupted waits are repeated.
-    while unsafe { libc::waitpid(child, &mut status, 0) } == -1
-        && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted
-    {
+    loop {
+        // Whichever ends: a container's first process inherits those whose parents are gone, and buries them.
+        let mut ended = 0;
+        // SAFETY: waits for children of this process, which has no other thread that might.
+        let who = unsafe { libc::waitpid(-1, &mut ended, 0) };
+        if who == child {
+            status = ended;
+            break;
+        }
+        if who != -1 {
+            continue;
+        }
+        if std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
+            break;
+        }
         if !hung && page.has_overdue() {
             hung = true;
             // SAFETY: our own child, not yet waited for.

@@ -8,6 +8,7 @@ use futures::stream::BoxStream;
 
 use crate::Result;
 
+pub(crate) mod counted;
 pub mod folder;
 pub mod ranges;
 #[cfg(feature = "s3")]

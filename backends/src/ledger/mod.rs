@@ -16,6 +16,7 @@ use swath_proto::{
 
 use crate::Result;
 
+pub(crate) mod counted;
 pub mod embedded;
 #[cfg(feature = "redis")]
 pub mod redis;

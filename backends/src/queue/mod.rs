@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use crate::Result;
 
 pub mod by_reference;
+pub(crate) mod counted;
 pub mod embedded;
 pub mod faulty;
 #[cfg(feature = "rabbitmq")]

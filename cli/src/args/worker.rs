@@ -1,6 +1,6 @@
 //! How workers work: told to one that is started by itself, or with a command that starts its own.
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{Args as ClapArgs, Parser, ValueEnum};
 use swath_backends::notices::Ask;
 
 #[derive(Debug, ClapArgs)]
@@ -70,7 +70,24 @@ pub struct Tuning {
     /// is ended with its worker; eight times as long for whole scenes, for ever for trainings.
     #[arg(long, default_value_t = 900.0, value_name = "SECONDS")]
     pub item_limit: f64,
+    /// Show metrics for Prometheus at this address; port 0 takes any that is free, and the coordinator tells which. Whoever
+    /// reaches it reads them.
+    #[arg(long, value_name = "IP:PORT", env = "SWATH_METRICS")]
+    pub metrics: Option<std::net::SocketAddr>,
     /// MiB that GDAL may keep of what it has read.
     #[arg(long, default_value_t = 64, value_name = "MIB")]
     pub gdal_cache: usize,
+}
+
+impl Tuning {
+    /// From these words alone.
+    pub fn read<'a>(words: impl Iterator<Item = &'a str>) -> Result<Self, clap::Error> {
+        #[derive(Parser)]
+        #[command(no_binary_name = true)]
+        struct Words {
+            #[command(flatten)]
+            tuning: Tuning,
+        }
+        Words::try_parse_from(words).map(|words| words.tuning)
+    }
 }

@@ -6,13 +6,16 @@ mod baseline;
 #[cfg(feature = "worker")]
 mod bench;
 mod coordinator;
+mod cost;
 mod doctor;
+mod fleet;
 mod items;
 #[cfg(feature = "worker")]
 mod picture;
 mod plan;
 #[cfg(feature = "worker")]
 mod predict;
+mod profile;
 mod report;
 mod run;
 mod schema;
@@ -69,6 +72,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Predict(args) => block_on(predict::run(args)),
         Command::Submit(args) => block_on(submit::run(args, doors)),
         Command::Coordinator(args) => block_on(coordinator::run(args, doors)),
+        Command::Fleet(args) => block_on(fleet::run(args.what, doors)),
         Command::Status(args) => block_on(status::run(args, doors)),
         Command::Items(args) => block_on(items::run(args, doors)),
         Command::Pause(name) => block_on(steer::run(name.run, Wish::Pause, doors)),
@@ -78,6 +82,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
             let rank = NewRank { priority: Some(args.priority), share: args.share };
             block_on(steer::run(args.run, Wish::Rank(rank), doors))
         }
+        Command::Profile { what } => profile::run(what, &doors),
         Command::Doctor => block_on(doctor::run(doors)),
         Command::Schema => schema::run(),
         Command::Completions { shell } => {

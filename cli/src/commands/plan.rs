@@ -3,6 +3,7 @@
 use swath_backends::{blobs::SharedBlobs, open::look_at_blobs};
 use swath_coordinator::{
     freeze,
+    money::Prices,
     outlook::{Chips, Outlook, StageOutlook, look},
     plan,
     rebuild::Existing,
@@ -17,6 +18,7 @@ use swath_proto::{
     status::RunStatus,
 };
 
+use super::cost;
 use crate::{
     args::{DoorArgs, FileArgs},
     config,
@@ -31,12 +33,13 @@ pub(super) async fn run(args: &FileArgs, json: bool, doors: DoorArgs) -> anyhow:
     super::tell_left_out(&frozen);
     let existing = Existing::list(&root).await?;
     let status = read_status(&root, &frozen.record.run).await?;
+    let prices = cost::prices(&doors)?;
     let survey = surveyor(&frozen.record, &root).await?;
     let outlook = look(frozen.record, &root, &existing, survey).await?;
     if json {
         let (probe, _) = plan::probe(&outlook.record, outlook.lots.iter(), |_| true);
         let probed = existing.has(Stage::Probe, probe.id);
-        say!("{}", document(&outlook, status.as_ref(), probed)?);
+        say!("{}", document(&outlook, status.as_ref(), probed, &prices)?);
         return Ok(Exit::Done);
     }
     let record = &outlook.record;
@@ -68,7 +71,7 @@ pub(super) async fn run(args: &FileArgs, json: bool, doors: DoorArgs) -> anyhow:
     say!("");
     table::print(&stages(&outlook.stages));
     say!("");
-    for line in notes(&outlook) {
+    for line in notes(&outlook).into_iter().chain(cost::expectation(&outlook.stages, &prices)) {
         say!("{line}");
     }
     match status {
@@ -168,7 +171,12 @@ fn pixels(outlook: &Outlook) -> u64 {
     outlook.lots.iter().flat_map(|lot| &lot.scenes).map(|scene| scene.header.size.pixels()).sum()
 }
 
-fn document(outlook: &Outlook, status: Option<&RunStatus>, probed: bool) -> anyhow::Result<String> {
+fn document(
+    outlook: &Outlook,
+    status: Option<&RunStatus>,
+    probed: bool,
+    prices: &Prices,
+) -> anyhow::Result<String> {
     let record: &RunRecord = &outlook.record;
     let stages = outlook.stages.iter().map(|stage| {
         serde_json::json!({
@@ -185,6 +193,14 @@ fn document(outlook: &Outlook, status: Option<&RunStatus>, probed: bool) -> anyh
             "validation_chips": chips.validation, "chips_are_cut": chips.are_cut,
         })
     });
+    let rented = cost::expected(&outlook.stages);
+    let cost = (!rented.is_empty()).then(|| {
+        let bill = prices.bill(&rented);
+        serde_json::json!({
+            "hours": bill.hours, "money": bill.money, "currency": prices.currency, "unknown": bill.unknown,
+            "prices": prices.origin(),
+        })
+    });
     let document = serde_json::json!({
         "run": record.run,
         "stages": record.stages,
@@ -195,6 +211,7 @@ fn document(outlook: &Outlook, status: Option<&RunStatus>, probed: bool) -> anyh
         "pixels": pixels(outlook),
         "item_px": record.predict.item_px,
         "probed": probed,
+        "cost": cost,
         "status": status,
     });
     Ok(document.to_string())

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     again::{Before, before},
-    report, status,
+    cost, report, status,
     status::state,
     submit,
 };
@@ -70,7 +70,7 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
     }
 
     let live = Live::default();
-    let page = page::open(wanted, &doors, &config::urls(&door_args), &live).await?;
+    let page = page::open(wanted, &doors, &door_args, &live).await?;
     let pool = start_workers(args.workers, &record, &args.tuning, &door_args)?;
     let broken = pool.broken();
     let served = serve_told(&record, &doors, &stop, &broken, &live).await;
@@ -86,6 +86,7 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
                 say!("{message}");
             }
             report::results(&record, &status, &doors.blobs).await?;
+            cost::tell_spent(&status, &door_args)?;
             report::failures(&status);
             Ok(status::exit(&status))
         }
@@ -171,6 +172,11 @@ pub(super) fn start_workers(
     let n = wanted.unwrap_or(cores);
     if n > 256 {
         return Err(Usage(format!("--workers {n}: must be 0 to 256")).into());
+    }
+    if let Some(address) = tuning.metrics.filter(|address| n > 1 && address.port() != 0) {
+        let ip = address.ip();
+        let text = format!("--metrics {address}: {n} workers can't share a port; {ip}:0 gives each its own");
+        return Err(Usage(text).into());
     }
     Ok(Workers(Some(crate::pool::Pool::start(
         n,

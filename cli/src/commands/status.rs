@@ -11,7 +11,7 @@ use swath_proto::{
     status::{Rank, RunState, RunStatus},
 };
 
-use super::report;
+use super::{cost, report};
 use crate::{
     args::{DoorArgs, StatusArgs},
     exit::{Exit, Usage},
@@ -69,7 +69,7 @@ pub(super) async fn run(args: StatusArgs, doors: DoorArgs) -> anyhow::Result<Exi
         };
         match args.json {
             true => say!("{}", serde_json::to_string(&Told { status: &status, served: served.known() })?),
-            false => show(&status, served),
+            false => show(&status, served, &doors)?,
         }
         if !args.watch || status.state.is_final() {
             if let Some(record) = read_record(&root, run).await?.filter(|_| is_to_be_told(&args, &status)) {
@@ -169,7 +169,7 @@ pub(crate) const fn state(state: RunState) -> &'static str {
     }
 }
 
-fn show(status: &RunStatus, served: Served) {
+fn show(status: &RunStatus, served: Served, doors: &DoorArgs) -> anyhow::Result<()> {
     say!("{}  {}", status.run, standing(status, served));
     if let Some(message) = &status.message {
         say!("{message}");
@@ -187,7 +187,9 @@ fn show(status: &RunStatus, served: Served) {
         }
         (false, _) => say!("{}", line::at_work(status)),
     }
+    cost::tell_spent(status, doors)?;
     report::failures(status);
+    Ok(())
 }
 
 /// In the order of work.

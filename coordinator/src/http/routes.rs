@@ -54,7 +54,6 @@ fn routes() -> Vec<Route> {
         ("post", "/api/runs/{run}/priority", post(actions::priority)),
         ("post", "/api/runs/{run}/replay", post(actions::replay)),
         ("post", "/api/runs/{run}/drop", post(actions::drop_items)),
-        // What Prometheus scrapes, and where it finds workers, are mounted here.
     ]
 }
 

@@ -10,7 +10,7 @@ use super::{
     access::Token, api::runs::Listed, events::Channels, imagery::Imagery, layout::Layouts, rate::Rate,
     tiles::Tiles, watch::Looks,
 };
-use crate::live::Live;
+use crate::{live::Live, money::Prices};
 
 /// A page with all its tiles is a few hundred requests at once.
 const REQUESTS: (f64, f64) = (200.0, 2000.0);
@@ -25,6 +25,8 @@ pub struct Page {
     /// For people, and without secrets.
     pub shown: Urls,
     pub live: Live,
+    /// What rented machines cost.
+    pub prices: Prices,
     /// Who draws pixels; none in a program that was built without GDAL.
     pub imagery: Option<Arc<dyn Imagery>>,
     /// Without one the page is for this machine alone.
@@ -74,6 +76,10 @@ impl Site {
 
     pub(super) fn live(&self) -> &Live {
         &self.0.page.live
+    }
+
+    pub(super) fn prices(&self) -> &Prices {
+        &self.0.page.prices
     }
 
     pub(super) fn imagery(&self) -> Option<&Arc<dyn Imagery>> {

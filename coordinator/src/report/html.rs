@@ -52,24 +52,30 @@ fn head(report: &Report) -> String {
         RunState::Cancelled => "cancelled",
         RunState::Preparing | RunState::Running | RunState::Paused => "under way",
     };
+    let rented: f64 = report.rented.iter().map(|rented| rented.seconds).sum();
+    let rented =
+        if report.rented.is_empty() { "none".to_owned() } else { format!("{:.1} hours", rented / 3600.0) };
+    let failed = report.n_failures + report.unreadable_scenes.len() as u64;
+    let tiles = [
+        ("Took", report.seconds.map_or_else(|| "–".to_owned(), duration)),
+        ("Longest stage", report.bottleneck.map_or("–", |stage| stage.name()).to_owned()),
+        ("Time at work", duration(report.work_seconds)),
+        ("Rented machines", rented),
+        ("Scenes", report.scenes.to_string()),
+        ("Pixels", format!("{:.1} M", report.pixels as f64 / 1e6)),
+        ("Failed", failed.to_string()),
+    ];
+    let tiles = tiles.map(|(name, value)| format!("<div><dt>{name}</dt><dd>{value}</dd></div>")).concat();
     let message =
         report.message.as_deref().map(|message| format!("<p class=\"notice\">{}</p>", Safe(message)));
-    let took = report.seconds.map_or_else(|| "–".to_owned(), duration);
-    let bottleneck = report.bottleneck.map_or("–", |stage| stage.name());
     format!(
         "<h1>{} <span class=\"pill\">{state}</span></h1><p class=\"dim\">began {}, ended {}; swath {}</p>{}\
-         <dl class=\"tiles\"><div><dt>Took</dt><dd>{took}</dd></div><div><dt>Longest stage</dt><dd>{bottleneck}</dd></div>\
-         <div><dt>Time at work</dt><dd>{}</dd></div><div><dt>Scenes</dt><dd>{}</dd></div>\
-         <div><dt>Pixels</dt><dd>{:.1} M</dd></div><div><dt>Failed</dt><dd>{}</dd></div></dl>",
+         <dl class=\"tiles\">{tiles}</dl>",
         Safe(report.run.as_str()),
         Safe(&report.started),
         Safe(&report.ended),
         Safe(&report.program),
         message.unwrap_or_default(),
-        duration(report.work_seconds),
-        report.scenes,
-        report.pixels as f64 / 1e6,
-        report.n_failures + report.unreadable_scenes.len() as u64,
     )
 }
 
@@ -270,6 +276,7 @@ mod tests {
             stages: Vec::new(),
             bottleneck: None,
             work_seconds: 0.0,
+            rented: Vec::new(),
             scenes: 1,
             pixels: 4_000_000,
             scores: Some(serde_json::json!([

@@ -8,8 +8,10 @@ pub(super) struct Clock {
     pub(super) asked: Last,
     pub(super) swept: Last,
     pub(super) watched: Last,
+    pub(super) rented: Last,
     pub(super) judged: Last,
     pub(super) told: Last,
+    pub(super) shown: Last,
     pub(super) reported: Last,
 }
 

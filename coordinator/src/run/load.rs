@@ -21,10 +21,12 @@ use tokio::sync::watch;
 use super::{Over, Run};
 use crate::{
     board::Board,
-    fleet::Fleet,
     meter::Meter,
+    metrics::runs::OfRun,
     rebuild::{self, Existing},
     records::read_status,
+    rent::Rent,
+    sharing::Sharing,
     stragglers::Stragglers,
     streak::Streak,
     training::Watched,
@@ -35,7 +37,7 @@ impl Run {
         run: &RunId,
         doors: &Doors,
         me: WorkerId,
-        fleet: Fleet,
+        sharing: Sharing,
         over: Over,
         watch: watch::Sender<Option<RunStatus>>,
     ) -> anyhow::Result<Self> {
@@ -56,13 +58,15 @@ impl Run {
             message: None,
             unpublished: None,
             rank: Rank::default(),
-            fleet,
+            sharing,
             empty: BTreeMap::new(),
             held: HashSet::new(),
             stragglers: Stragglers::default(),
             streak: Streak::default(),
             is_doomed: false,
             training: Watched::default(),
+            rent: Rent::default(),
+            shown: OfRun::begin(run),
             watch,
         };
         if let Some(before) = read_status(&this.blobs, run).await? {
@@ -74,6 +78,7 @@ impl Run {
             }
             this.rank = before.rank;
             this.meter.go_on(&before);
+            this.rent.go_on(&before);
             this.training.go_on(before.training);
         }
         this.reload().await?;

@@ -57,7 +57,9 @@ impl Run {
                 };
             let checks = self.empty.entry(lane).or_default();
             *checks = if is_empty { *checks + 1 } else { 0 };
-            lost.extend(sweep::lost(&self.board, lane, &self.held, *checks >= 2, now));
+            let lost_here = sweep::lost(&self.board, lane, &self.held, *checks >= 2, now);
+            self.shown.republished(lane, lost_here.len());
+            lost.extend(lost_here);
         }
         if !lost.is_empty() {
             tracing::info!(%run, items = lost.len(), "the queue has lost items, or workers use another ledger: publishing them again");
@@ -67,7 +69,7 @@ impl Run {
     }
 
     pub(super) async fn feed(&mut self, now: Instant) -> anyhow::Result<Fed> {
-        self.fleet.look_around(&self.blobs, now).await;
+        self.sharing.look_around(&self.blobs, now).await;
         let mut all = Fed::default();
         for lane in LANES {
             let fed = self.feed_lane(lane, now).await?;
@@ -78,7 +80,7 @@ impl Run {
 
     async fn feed_lane(&mut self, lane: Lane, now: Instant) -> anyhow::Result<Fed> {
         let bid = Bid { rank: self.rank, ask: self.ask(lane, now) };
-        let window = self.fleet.window(self.board.run(), lane, bid) as usize;
+        let window = self.sharing.window(self.board.run(), lane, bid) as usize;
         let mut fed = Fed::default();
         let (mut n_found, mut at_once) = (0, 1);
         while self.board.n_out(lane) < window {

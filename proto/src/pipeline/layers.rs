@@ -57,7 +57,7 @@ impl<'a> Layers<'a> {
         if let Some(profile) = self.profile {
             let mut below = Node::read(profile.name, profile.text, &mut problems);
             if let Kind::Table(table) = &mut below.kind {
-                DOORS.iter().for_each(|door| drop(table.remove(*door)));
+                DOORS.iter().chain(&SECTIONS).for_each(|key| drop(table.remove(*key)));
             }
             below.overlay(tree);
             tree = below;
@@ -229,6 +229,9 @@ fn sorted(mut problems: Vec<Problem>, file: &str) -> BadPipeline {
 /// The keys of a profile that are no keys of a pipeline: where everything is.
 const DOORS: [&str; 3] = ["root", "queue", "ledger"];
 
+/// Keys of a profile that others read: what a fleet is asked for, and where its workers come from.
+const SECTIONS: [&str; 3] = ["fleet", "batch", "prices"];
+
 /// Where a profile says that everything is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProfileDoors {
@@ -255,12 +258,12 @@ impl ProfileDoors {
             None => None,
         };
         let doors = Self { root: door("root"), queue: door("queue"), ledger: door("ledger") };
-        let known: Vec<&str> = DOORS.into_iter().chain(super::shape::keys(&known)).collect();
+        let known: Vec<&str> = DOORS.into_iter().chain(SECTIONS).chain(super::shape::keys(&known)).collect();
         for (key, node) in table {
             if !known.contains(&key.as_str()) {
                 let near = super::problem::nearest(key, known.iter().copied());
                 let hint = near.map_or_else(
-                    || "a profile has root, queue, ledger, and the keys of a pipeline".to_owned(),
+                    || "a profile has root, queue, ledger, [fleet], [batch], prices, and the keys of a pipeline".to_owned(),
                     |near| format!("did you mean {near}?"),
                 );
                 let (origin, path) = (node.key_origin.clone(), Path::default().key(key.as_str()));

@@ -257,7 +257,8 @@ fn a_problem_of_an_override_names_the_override() {
 #[test]
 fn a_profile_has_doors_and_keys_of_pipelines() {
     let read = |text| layers::ProfileDoors::read(Named { name: "profile.toml", text });
-    let doors = read("root = \"s3://b/p\"\nledger = \"redis://h\"\n[predict]\nbatch = 2").unwrap();
+    let doors = "root = \"s3://b/p\"\nledger = \"redis://h\"\n[predict]\nbatch = 2\n[fleet]\nworkers_max = 2";
+    let doors = read(doors).unwrap();
     assert_eq!((doors.root.as_deref(), doors.queue), (Some("s3://b/p"), None));
     let bad = read("rot = \"x\"\nqueue = 3").unwrap_err().to_string();
     assert_eq!(

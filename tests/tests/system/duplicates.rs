@@ -45,6 +45,7 @@ fn worker(name: &str, site: &Site) -> Config {
         ranks: None,
         item_limit: Duration::from_secs(900),
         notices: None,
+        metrics: None,
     }
 }
 

@@ -354,6 +354,7 @@ fn after_running_out_of_memory(inside: &[Place], max_failures: u32) -> RunStatus
         ranks: None,
         item_limit: Duration::from_secs(900),
         notices: None,
+        metrics: None,
     };
     let stop = tokio_util::sync::CancellationToken::new();
     let inheritance = out_of_memory(&run, inside, max_failures);

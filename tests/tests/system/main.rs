@@ -1,6 +1,7 @@
 //! The system from outside. One binary, so that servers are started and the program is linked once.
 
 mod assembly;
+mod batch;
 mod broker;
 mod cards;
 mod catalogue;
@@ -10,9 +11,11 @@ mod control;
 mod counted;
 mod data;
 mod duplicates;
+mod elastic;
 mod ensembles;
 mod failures;
 mod faults;
+mod first_process;
 mod full_disk;
 mod heals;
 mod idle;
@@ -20,7 +23,9 @@ mod int8;
 mod kills;
 mod learns;
 mod listing;
+mod manifests;
 mod merges;
+mod metrics;
 mod overlap;
 mod page;
 mod preemption;
@@ -39,6 +44,7 @@ mod silence;
 mod site;
 mod small_scenes;
 mod sqs;
+mod stack;
 mod steers;
 mod steps;
 mod stragglers;

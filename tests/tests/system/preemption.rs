@@ -9,6 +9,7 @@ use swath_proto::{
     ids::WorkerId,
     item::{Place, Stage},
     status::RunState,
+    worker::{GROUP, Worker, WorkerCard, WorkerState, drain_office},
 };
 use swath_tests::imds::Imds;
 
@@ -37,6 +38,14 @@ fn held(site: &Site, run: &str) -> Vec<(Place, WorkerId)> {
         let ledger = site.doors().await.ledger;
         ledger.held(&run.parse().expect("a run's name")).await.expect("holds")
     })
+}
+
+/// What the only worker says of itself, while there is one.
+fn card(site: &Site) -> Option<(WorkerId, Worker)> {
+    let announced = block_on(async { site.doors().await.ledger.announced(GROUP).await.expect("cards") });
+    let [(me, words)] = &announced[..] else { return None };
+    let card: WorkerCard = serde_json::from_str(words).expect("a card");
+    Some((me.clone(), card.into_newest()))
 }
 
 fn holds_predictions(site: &Site, run: &str) -> Place {
@@ -128,11 +137,38 @@ fn a_worker_that_is_likely_to_be_interrupted_finishes_what_it_has_and_takes_noth
     let _coordinator = site.start(&["coordinator"]);
     let worker = site.start_with(&["worker", "--lease", "600", "--slots", "1"], [imds.environment()]);
     holds_predictions(&site, &run);
+    let busy = || card(&site).map(|(_, card)| card).filter(|card| card.in_hand == 1 && card.busy_s > 0.0);
+    let said = until("a worker that says what it does", busy);
+    assert_eq!((said.state, &said.lanes[..], said.slots), (WorkerState::Working, &["cpu".to_owned()][..], 1));
+    assert_eq!(said.instance.map(|of| (of.kind, of.is_spot)), Some(("g5.xlarge".into(), true)));
     imds.recommend_rebalance("2026-11-28T08:00:00Z");
     leaves(worker);
     assert_eq!(held(&site, &run), []);
     let log = std::fs::read_to_string(site.path("processes.log")).expect("what was told");
     assert!(log.contains("likely to be taken away soon") && !log.contains("handed back"), "{log}");
+    let done = site.predicted(&run);
+    assert!((1..N_ITEMS).contains(&done), "{done} items are done");
+    assert_eq!(card(&site), None, "it is gone, and says so");
+}
+
+#[test]
+fn a_worker_that_is_asked_to_leave_finishes_what_it_has_whatever_time_that_takes() {
+    let site = Site::new(Kind::Embedded);
+    let run = slow(&site);
+    let _coordinator = site.start(&["coordinator"]);
+    // Hardly any time after a signal.
+    let worker = site.start(&["worker", "--lease", "600", "--grace", "0.1"]);
+    holds_predictions(&site, &run);
+    let (me, _) = until("a worker that says that it is there", || card(&site));
+    block_on(async {
+        let ledger = site.doors().await.ledger;
+        let whoever = "whoever".parse().expect("a name");
+        assert!(ledger.lead(&drain_office(&me), &whoever, PATIENCE).await.expect("an office"));
+    });
+    leaves(worker);
+    assert_eq!(held(&site, &run), []);
+    let log = std::fs::read_to_string(site.path("processes.log")).expect("what was told");
+    assert!(log.contains("asked to leave") && !log.contains("handed back"), "{log}");
     let done = site.predicted(&run);
     assert!((1..N_ITEMS).contains(&done), "{done} items are done");
 }

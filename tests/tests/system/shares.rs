@@ -7,7 +7,7 @@ use std::{
 };
 
 use swath_backends::open::Doors;
-use swath_coordinator::{live::Live, records::read_status, run::Me, serve::serve};
+use swath_coordinator::{records::read_status, run::Me, serve::serve};
 use swath_proto::{
     ids::RunId,
     item::Place,
@@ -46,7 +46,7 @@ impl Coordinators {
         for name in names {
             // So long that none loses its office on a busy machine.
             let me = Me { name: name.parse().expect("a name"), lease: Duration::from_secs(60) };
-            tokio::spawn(serve(doors.clone(), me, Live::default(), stop.clone()));
+            tokio::spawn(serve(doors.clone(), me, stop.clone()));
         }
         Self(stop)
     }
@@ -145,7 +145,7 @@ fn what_one_coordinator_has_cancelled_is_not_taken_up_by_another() {
         let serving = ["one", "two"].map(|name| {
             // The other one asks for the office five times a second.
             let me = Me { name: name.parse().expect("a name"), lease: Duration::from_secs(2) };
-            tokio::spawn(serve(doors.clone(), me, Live::default(), stop.clone()))
+            tokio::spawn(serve(doors.clone(), me, stop.clone()))
         });
         until("a coordinator", async || read_status(&doors.blobs, &run).await.expect("a status")).await;
         site.swath(&["cancel", run.as_str()], 0);

@@ -108,7 +108,7 @@ function header(run) {
   const report = h("a.button", { hidden: true, href: run.path("report"), target: "_blank", rel: "noopener" }, "Report");
   const bar = h("div.bar.large", { role: "progressbar", "aria-label": "Items done", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i", {}));
   const tiles = ["Done", "Time left", "Speed", "Failed", "Time at work"].map((title) => ({
-    title,
+    name: h("dt", {}, title),
     value: h("span.value", {}, "–"),
     note: h("span.note.dim", {}, " "),
   }));
@@ -116,7 +116,7 @@ function header(run) {
     h("p.crumbs", {}, h("a", { href: "#/" }, "Runs"), " / "),
     h("div.head", {}, h("h1", {}, run.name, " ", pill), h("div.buttons", {}, pauseButton, rankButton, cancelButton, report)),
     sub, message, bar,
-    h("dl.tiles", {}, tiles.map(({ title, value, note }) => h("div", {}, h("dt", {}, title), h("dd", {}, value, note)))));
+    h("dl.tiles", {}, tiles.map(({ name, value, note }) => h("div", {}, name, h("dd", {}, value, note)))));
 
   const goesOn = () => run.status && !isOver(run.status.state);
   const pause = () => {
@@ -175,17 +175,18 @@ function header(run) {
       : status?.at_work === "predict" && status.pixels_per_second ? `${short(status.pixels_per_second / 1e6)} Mpx/s`
       : status?.items_per_second ? `${short(status.items_per_second)} items/s` : "–";
     const seconds = sum((stage) => stage.seconds);
-    const cost = status?.money ?? null;
     [
       [percent(items ? part : null), items ? `${count(done)} of ${plural(items, "item")}` : "nothing is known yet"],
       [isOver(state) ? "–" : duration(status?.eta_seconds), isOver(state) ? "it is over" : status?.at_work ? `of ${status.at_work}` : " "],
       [isOver(state) ? "–" : speed, goesOn() ? `${plural(status.held, "item")} at work` : " "],
       [count(failed), failed ? "see Failures" : status?.n_dropped ? `${count(status.n_dropped)} dropped` : "nothing failed"],
-      [duration(seconds), cost === null ? "of all stages" : `${cost}`],
+      about.bill ? [about.bill.money, `${about.bill.hours.toFixed(1)} machine hours${about.bill.unknown.length ? ", some without a price" : ""}`] : [duration(seconds), "of all stages"],
     ].forEach(([value, note], at) => {
       say(tiles[at].value, value);
       say(tiles[at].note, note);
     });
+    say(tiles[4].name, about.bill ? "Cost" : "Time at work");
+    tiles[4].note.title = about.bill ? [about.bill.origin, ...about.bill.unknown.map((kind) => `no price: ${kind}`)].join("\n") : "";
     tiles[3].value.classList.toggle("bad", failed > 0);
   };
   return { el, update, pause };

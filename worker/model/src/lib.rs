@@ -42,7 +42,7 @@ pub use gang::{Gang, Overlap, Patience, Reach, Store};
 pub use learner::{Batch, Counts, Learner, Loss, Scale, Setup, Snapshot, Start, likeliest};
 pub use predictor::{Files, Predictor, load, multiplications};
 pub use ranges::{Calibration, Ranges};
-pub use torch::{Rates, card, init_process, rates};
+pub use torch::{Rates, card, card_memory, init_process, rates};
 
 /// All that can compute here, each opened, with its version; and the card, or why there is none: on most machines
 /// that is nothing wrong.

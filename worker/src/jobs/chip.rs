@@ -17,6 +17,7 @@ use super::{Output, json};
 use crate::{
     context::{Claimed, Context},
     failure::JobError,
+    metrics,
 };
 
 /// What came of the windows.
@@ -31,6 +32,7 @@ struct Cut {
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Chip) -> Result<Output, JobError> {
     let wanted = work.clone();
     let cut = cx.native(item, move || cut(&wanted)).await?;
+    metrics::kept_chips(cut.chips);
     let mut read = work.scene.files();
     read.push(work.labels.file().clone());
     cx.check_all_unchanged(item, &read).await?;

@@ -21,7 +21,7 @@ use crate::{
     context::{Claimed, Context},
     device::{Key, Models},
     failure::JobError,
-    models,
+    metrics, models,
 };
 
 /// The item's pixels with the context around them, and which of its own pixels are to be predicted.
@@ -143,13 +143,17 @@ const fn missing(work: &Predict) -> Missing {
 }
 
 /// The predictor as the looks need it.
-struct Shown<'a>(&'a mut dyn Predictor);
+struct Shown<'a> {
+    predictor: &'a mut dyn Predictor,
+    batch: usize,
+}
 
 impl Network for Shown<'_> {
     type Error = ModelError;
 
     fn forward(&mut self, input: &[f32], n: usize) -> Result<&[f32], ModelError> {
-        self.0.forward(input, n)
+        metrics::showed(n, self.batch);
+        self.predictor.forward(input, n)
     }
 }
 
@@ -179,7 +183,8 @@ fn infer(
         read.scaler.scale(&read.block, seen, out);
     };
     let mut planes = Planes::new(work.rect, work.model.classes as usize, kept(work));
-    looks.show(&windows, fill, &mut Shown(predictor), &mut planes).map_err(|error| match error {
+    let mut network = Shown { predictor, batch: looks.batch };
+    looks.show(&windows, fill, &mut network, &mut planes).map_err(|error| match error {
         BadLook::Cut(error) => JobError::internal(error),
         BadLook::Logits(error) => JobError::data(error),
         BadLook::Network(error) => error.into(),

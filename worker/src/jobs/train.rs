@@ -31,7 +31,7 @@ use crate::{
     context::{Claimed, Context, RankProcesses},
     failure::JobError,
     keeper::until_closed,
-    progress,
+    metrics, progress,
 };
 
 /// Steps are many; people read one line now and then.
@@ -66,7 +66,9 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Ou
     let (run, stop) = (item.run.clone(), halt.clone());
     let (sender, news) = watch::channel(None);
     let mut told: Option<Instant> = None;
+    let mut shown = metrics::Training::default();
     let mut tell = move |now: Progress| {
+        shown.hear(&now);
         sender.send_replace(Some(Training::from(&now)));
         let is_due = told.is_none_or(|told| told.elapsed() >= TELL_EVERY) || now.step == now.steps;
         if is_due {

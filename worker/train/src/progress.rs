@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use swath_model::Batch;
+use swath_model::{Batch, Overlap};
 use swath_proto::learn::Training;
 
 use crate::error::Result;
@@ -25,6 +25,10 @@ pub struct Progress {
     pub samples_per_s: f64,
     /// The share of this phase's time so far in which the next batch was waited for.
     pub waiting: f64,
+    /// Seconds so far for which gradients were summed over all ranks, and those of them in which nothing else was left
+    /// to compute: of this rank, since it began.
+    pub summing_s: f64,
+    pub exposed_s: f64,
     /// To the end of the last epoch.
     pub eta_s: Option<f64>,
 }
@@ -72,12 +76,14 @@ pub(crate) struct Teller<'a> {
     validate: Pace,
     validates: bool,
     pub(crate) mean_iou: Option<f64>,
+    pub(crate) overlap: Overlap,
 }
 
 impl<'a> Teller<'a> {
     pub(crate) fn new(tell: &'a mut dyn FnMut(Progress), course: Course, mean_iou: Option<f64>) -> Self {
         let (train, validate) = <(Pace, Pace)>::default();
-        Self { tell, course, train, validate, validates: false, mean_iou }
+        let overlap = Overlap::default();
+        Self { tell, course, train, validate, validates: false, mean_iou, overlap }
     }
 
     /// A phase of an epoch begins.
@@ -119,6 +125,8 @@ impl<'a> Teller<'a> {
             mean_iou: self.mean_iou,
             samples_per_s: step_s.map_or(0.0, |step_s| f64::from(course.batch) / step_s.max(1e-9)),
             waiting,
+            summing_s: self.overlap.summing_s,
+            exposed_s: self.overlap.exposed_s,
             eta_s: eta_s(course, point, self.train.step_s, self.validate.step_s),
         });
     }

@@ -246,6 +246,7 @@ impl<'a> Run<'a> {
                 })?;
                 position.set_loss(loss);
                 position.step = step + 1;
+                teller.overlap = learner.overlap().unwrap_or_default();
                 teller.stepped(Point { epoch, validates: false, step: step + 1, loss: loss.mean() });
                 let is_due =
                     spec.checkpoint.steps.is_some_and(|every| position.step.is_multiple_of(every.into()));

@@ -34,7 +34,7 @@ impl Address {
             );
         }
         let region = url.host_str().unwrap_or_default().to_owned();
-        if !is_region(&region) {
+        if !crate::open::is_region(&region) {
             return wrong(format!(
                 "'{region}' is no region: it is sqs://REGION/PREFIX, sqs://eu-central-1/maps for instance"
             ));
@@ -86,14 +86,6 @@ impl Address {
         let at = self.endpoint.as_ref().map(|endpoint| format!(" at {endpoint}")).unwrap_or_default();
         format!("sqs://{}/{queue}{at}", self.region)
     }
-}
-
-/// Every region is named so: words and a number, `us-gov-west-1`. Which there are, changes.
-fn is_region(name: &str) -> bool {
-    let mut words: Vec<&str> = name.split('-').collect();
-    let is_number = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_digit());
-    let is_word = |word: &&str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase());
-    words.pop().is_some_and(is_number) && words.len() >= 2 && words.iter().all(is_word)
 }
 
 #[cfg(test)]

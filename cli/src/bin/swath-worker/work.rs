@@ -1,19 +1,26 @@
 //! `swath worker`: a supervisor, and under it the process that works.
 
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
 use anyhow::Context as _;
 use swath::{
     args::{DoorArgs, Kind, LogFormat, WorkerArgs},
     config,
-    exit::{self, Exit},
+    exit::{self, Exit, Usage},
     logging,
     signals::stop_on_signals,
 };
 use swath_backends::{
+    counted::counted,
     notices::Notices,
-    open::{Urls, open},
+    open::{Urls, ledger_server, open},
     queue::Lane,
 };
-use swath_worker::{context::RankProcesses, run, supervise, tail};
+use swath_train::gang::address_towards;
+use swath_worker::{context::RankProcesses, metrics::serve::Door, run, supervise, tail};
 
 pub(crate) fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> anyhow::Result<Exit> {
     config::check(&args.tuning)?;
@@ -23,7 +30,7 @@ pub(crate) fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> an
     logging::start_beside(format, "info", tail::layer());
     swath_model::init_process();
     swath_raster::configure(&swath_raster::Settings { cache_mib: args.tuning.gdal_cache });
-    let config = run::Config {
+    let mut config = run::Config {
         me: config::process_name("worker"),
         lanes: args
             .kinds
@@ -51,6 +58,7 @@ pub(crate) fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> an
         },
         item_limit: config::seconds("--item-limit", args.tuning.item_limit)?,
         notices: Notices::open(args.spot_notices.into())?,
+        metrics: None,
     };
     // At once, and not with its first item; and before libtorch computes anything, since it looks for cards once.
     if config.lanes.contains(&Lane::Gpu) {
@@ -64,11 +72,29 @@ pub(crate) fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> an
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async move {
         let stop = stop_on_signals()?;
-        let doors = open(&urls).await?;
+        let mut doors = open(&urls).await?;
+        if let Some(wanted) = args.tuning.metrics {
+            let door = door(wanted, &urls.ledger).await?;
+            tracing::info!(address = %door.address, "metrics are shown");
+            config.metrics = Some(door);
+            doors = counted(doors);
+        }
         let Urls { root, queue, ledger } = config::shown(&urls);
         tracing::info!(worker = %config.me, root, queue, ledger, "ready");
         run::run(config, doors, inheritance, stop).await
     });
     let exit = ended.map_or_else(|error| exit::explain(&error), |()| Exit::Done);
     supervise::leave(exit as i32)
+}
+
+/// Who shares a ledger's file is on this machine.
+async fn door(wanted: SocketAddr, ledger: &str) -> anyhow::Result<Door> {
+    let here = || -> io::Result<IpAddr> {
+        match ledger_server(ledger) {
+            None => Ok(Ipv4Addr::LOCALHOST.into()),
+            Some((host, port)) => address_towards(&host, port).map_err(io::Error::other),
+        }
+    };
+    let door = Door::open(wanted, here).await;
+    door.map_err(|error| Usage(format!("--metrics {wanted}: {error}; port 0 takes any that is free")).into())
 }

@@ -53,6 +53,7 @@ pub(super) async fn run(
         ranks: 1,
         allow_steps: false,
         item_limit: 900.0,
+        metrics: None,
         gdal_cache: 16,
     };
     let logs = tempfile::tempdir()?;

@@ -1,18 +1,21 @@
 //! `swath doctor`: every door by what a run does with it, and the engines by their names. What fails does not keep it
 //! from trying the rest.
 
+#[cfg(feature = "servers")]
+mod batch;
 mod ledger;
 mod queue;
 mod root;
 
 use std::time::Instant;
 
-use swath_backends::open::redacted;
+use swath_backends::open::{Urls, redacted};
 
 use crate::{
     args::DoorArgs,
     config,
     exit::{self, Exit},
+    profile,
 };
 
 pub(super) async fn run(args: DoorArgs) -> anyhow::Result<Exit> {
@@ -24,8 +27,32 @@ pub(super) async fn run(args: DoorArgs) -> anyhow::Result<Exit> {
     queue::check(&mut queue, &urls).await;
     say!("ledger   {}", redacted(&urls.ledger));
     ledger::check(&mut ledger, &urls).await;
-    let exits = [root.exits, queue.exits, ledger.exits, vec![engines()]].concat();
+    let batch = batch_of(args.profile.as_deref(), &urls).await;
+    let exits = [root.exits, queue.exits, ledger.exits, batch.exits, vec![engines()]].concat();
     Ok(worst(&exits))
+}
+
+/// Where a profile names it.
+async fn batch_of(name: Option<&str>, urls: &Urls) -> Door {
+    let mut door = Door::default();
+    match profile::batch(name) {
+        Ok(None) => {}
+        #[cfg(feature = "servers")]
+        Ok(Some(settings)) => {
+            say!("batch    {}", name.unwrap_or_default());
+            batch::check(&mut door, &settings, urls).await;
+        }
+        #[cfg(not(feature = "servers"))]
+        Ok(Some(_)) => {
+            say!("batch    {}, at {}", name.unwrap_or_default(), redacted(&urls.root));
+            door.leaves_out("it: this program was built without its client (feature \"servers\")");
+        }
+        Err(error) => {
+            say!("batch    {}", name.unwrap_or_default());
+            door.tries::<()>("read the profile", async { Err(error) }).await;
+        }
+    }
+    door
 }
 
 /// Wrong usage is mended first, then servers, then the rest.

@@ -3,7 +3,7 @@
 use axum::{extract::State, response::Response};
 use serde_json::{Value, json};
 use swath_backends::Kind;
-use swath_proto::{ids::RunId, item::Stage, keys, run::RunRecord};
+use swath_proto::{ids::RunId, item::Stage, keys, run::RunRecord, status::RunStatus};
 
 use super::Named;
 use crate::{
@@ -24,9 +24,23 @@ pub(in crate::http) async fn run(
         "served": served,
         "status": status,
         "record": told(&record),
+        "bill": status.as_ref().and_then(|status| bill(&site, status)),
         "has_scores": is_there(&site, &keys::eval(&run)).await?,
         "has_report": is_there(&site, &keys::report(&run)).await?,
     })))
+}
+
+/// None where all workers were on machines of one's own.
+fn bill(site: &Site, status: &RunStatus) -> Option<Value> {
+    let prices = site.prices();
+    let bill = prices.bill(&status.rented);
+    let told = json!({
+        "hours": bill.hours,
+        "money": prices.told(bill.money),
+        "unknown": bill.unknown,
+        "origin": prices.origin(),
+    });
+    (!status.rented.is_empty()).then_some(told)
 }
 
 /// Of its record what people ask for; neither where buckets are nor how they are reached.

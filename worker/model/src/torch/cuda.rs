@@ -142,6 +142,24 @@ pub fn card() -> Result<String> {
     Ok(found()?.to_string())
 }
 
+/// Free bytes of the card that this process computes on, and all of them. To be asked on a thread that has computed
+/// there; none elsewhere, and where no card computes.
+pub fn card_memory() -> Option<(u64, u64)> {
+    type Ask = unsafe extern "C" fn(*mut usize, *mut usize) -> c_int;
+    static ASK: OnceLock<Option<Ask>> = OnceLock::new();
+    // What is not in use is not opened for this.
+    FOUND.get().filter(|found| found.is_ok())?;
+    let ask = (*ASK.get_or_init(|| {
+        let driver = opened(DRIVER, RTLD_NOW | RTLD_LOCAL).ok()?;
+        // SAFETY: so is this function declared in cuda.h, for good; the driver stays open.
+        unsafe { driver.get::<Ask>(b"cuMemGetInfo_v2\0") }.ok().map(|ask| *ask)
+    }))?;
+    let (mut free, mut total) = (0, 0);
+    // SAFETY: it writes two numbers where it is told to; without a card on this thread it says so.
+    let answer = unsafe { ask(&raw mut free, &raw mut total) };
+    (answer == 0).then_some((free as u64, total as u64))
+}
+
 #[derive(Clone, Debug, PartialEq)]
 struct Card {
     name: String,
@@ -168,8 +186,9 @@ impl Card {
     }
 }
 
+static FOUND: OnceLock<std::result::Result<Card, String>> = OnceLock::new();
+
 fn found() -> Result<&'static Card> {
-    static FOUND: OnceLock<std::result::Result<Card, String>> = OnceLock::new();
     FOUND.get_or_init(open).as_ref().map_err(|why| ModelError::new(Kind::Unfit, why.clone()))
 }
 

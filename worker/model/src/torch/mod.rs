@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(crate) use cuda::Cuda;
-pub use cuda::card;
+pub use cuda::{card, card_memory};
 pub(crate) use eager::Eager;
 pub(crate) use library::engine;
 pub use limits::{Rates, rates};

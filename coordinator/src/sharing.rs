@@ -10,7 +10,7 @@ use std::{
 use swath_backends::{blobs::SharedBlobs, queue::Lane};
 use swath_proto::{
     ids::RunId,
-    status::{RunState, RunStatus},
+    status::{Ask, RunState, RunStatus},
 };
 
 use crate::{
@@ -25,7 +25,7 @@ const SILENT: Duration = Duration::from_secs(60);
 
 /// Handle to what is known; clones share it.
 #[derive(Clone, Default)]
-pub struct Fleet(Arc<Mutex<Known>>);
+pub struct Sharing(Arc<Mutex<Known>>);
 
 #[derive(Default)]
 struct Known {
@@ -36,7 +36,7 @@ struct Known {
     looked: Option<Instant>,
 }
 
-impl Fleet {
+impl Sharing {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -55,6 +55,33 @@ impl Fleet {
             bids.extend(asked[nth]);
         }
         divide(&bids).get(at).copied().unwrap_or_default()
+    }
+
+    /// Which part of a lane's workers is at work for the run: by what is in their hands; where nothing is, each run that
+    /// has work for them has the same.
+    pub fn part(&self, run: &RunId, lane: Lane) -> f64 {
+        let Some(nth) = LANES.iter().position(|of| *of == lane) else { return 0.0 };
+        let known = self.known();
+        let others = known.others.iter().filter(|(run, _)| !known.own.contains_key(*run));
+        let asks = |(of, asked): (&RunId, &[Option<Bid>; LANES.len()])| {
+            let ask = asked[nth]?.ask;
+            (ask.held + ask.out + ask.more > 0).then(|| (of == run, ask.held))
+        };
+        let asks: Vec<(bool, u64)> = known.own.iter().chain(others).filter_map(asks).collect();
+        let all: u64 = asks.iter().map(|(_, held)| held).sum();
+        match asks.iter().find(|(is_own, _)| *is_own) {
+            None => 0.0,
+            Some(_) if all == 0 => 1.0 / asks.len() as f64,
+            Some((_, held)) => *held as f64 / all as f64,
+        }
+    }
+
+    /// What every run asks of the workers of each lane, in the order of [`LANES`].
+    pub fn asks(&self) -> Vec<(RunId, [Option<Ask>; LANES.len()])> {
+        let known = self.known();
+        let others = known.others.iter().filter(|(run, _)| !known.own.contains_key(*run));
+        let asks = |bids: &[Option<Bid>; LANES.len()]| bids.map(|bid| bid.map(|bid| bid.ask));
+        known.own.iter().chain(others).map(|(run, bids)| (run.clone(), asks(bids))).collect()
     }
 
     /// It asks for nothing: it is paused, or not served here any more.
@@ -111,7 +138,7 @@ fn bids(status: &RunStatus) -> Option<[Option<Bid>; LANES.len()]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use swath_proto::status::{Ask, Rank};
+    use swath_proto::status::Rank;
 
     fn bid(priority: i32) -> Bid {
         let ask = Ask { out: 0, held: 4, more: 10_000, seconds: Some(1.0) };
@@ -124,14 +151,36 @@ mod tests {
 
     #[test]
     fn a_run_learns_what_the_others_of_its_process_leave() {
-        let fleet = Fleet::default();
-        assert_eq!(fleet.window(&run("b"), Lane::Cpu, bid(0)), 480);
-        assert_eq!(fleet.window(&run("a"), Lane::Cpu, bid(0)), 480, "two of them, twice the workers");
-        assert_eq!(fleet.window(&run("c"), Lane::Cpu, bid(7)), 1440);
-        assert_eq!(fleet.window(&run("b"), Lane::Cpu, bid(0)), 1);
-        assert_eq!(fleet.window(&run("b"), Lane::Steps, bid(0)), 480, "another lane, other workers");
-        fleet.withdraw(&run("c"));
-        assert_eq!(fleet.window(&run("b"), Lane::Cpu, bid(0)), 480);
+        let sharing = Sharing::default();
+        assert_eq!(sharing.window(&run("b"), Lane::Cpu, bid(0)), 480);
+        assert_eq!(sharing.window(&run("a"), Lane::Cpu, bid(0)), 480, "two of them, twice the workers");
+        assert_eq!(sharing.window(&run("c"), Lane::Cpu, bid(7)), 1440);
+        assert_eq!(sharing.window(&run("b"), Lane::Cpu, bid(0)), 1);
+        assert_eq!(sharing.window(&run("b"), Lane::Steps, bid(0)), 480, "another lane, other workers");
+        let asked: Vec<_> = sharing.asks().into_iter().map(|(run, [cpu, gpu, _])| (run, cpu, gpu)).collect();
+        assert_eq!(asked.len(), 3);
+        assert!(asked.iter().all(|(_, cpu, gpu)| *cpu == Some(bid(0).ask) && gpu.is_none()));
+        sharing.withdraw(&run("c"));
+        assert_eq!(sharing.window(&run("b"), Lane::Cpu, bid(0)), 480);
+    }
+
+    #[test]
+    fn workers_are_the_runs_whose_items_they_have() {
+        let sharing = Sharing::default();
+        let part = |name: &str, lane| sharing.part(&run(name), lane);
+        let with_held = |held| Bid { ask: Ask { held, ..bid(0).ask }, ..bid(0) };
+        assert_eq!(part("a", Lane::Cpu), 0.0, "nobody has asked for anything");
+        sharing.window(&run("a"), Lane::Cpu, with_held(0));
+        sharing.window(&run("b"), Lane::Cpu, with_held(0));
+        assert_eq!(part("a", Lane::Cpu), 0.5, "they wait for both alike");
+        sharing.window(&run("a"), Lane::Cpu, with_held(3));
+        sharing.window(&run("b"), Lane::Cpu, with_held(1));
+        assert_eq!((part("a", Lane::Cpu), part("b", Lane::Cpu)), (0.75, 0.25));
+        let nothing = Bid { ask: Ask { held: 0, out: 0, more: 0, seconds: None }, ..bid(0) };
+        sharing.window(&run("a"), Lane::Gpu, nothing);
+        assert_eq!(part("a", Lane::Gpu), 0.0, "machines that nobody needs are nobody's");
+        sharing.withdraw(&run("a"));
+        assert_eq!((part("a", Lane::Cpu), part("b", Lane::Cpu)), (0.0, 1.0));
     }
 
     #[test]

@@ -1,0 +1,229 @@
+//! What has become of this fleet's jobs: listed by the beginning of their names, described in hundreds. What is over
+//! stays as it is, and is not asked for again.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use anyhow::anyhow;
+use aws_sdk_batch::types::JobDetail;
+use jiff::Timestamp;
+
+use super::{
+    failure::failed,
+    names::{self, Named, Role},
+    provider::{BATCH, Server},
+    state::{Told, state},
+};
+use crate::fleet::provider::{ErrorKind, Job, JobId, JobState, ProviderError};
+
+/// Ids a call.
+const MOST_DESCRIBED: usize = 100;
+/// What has ended is told for so long. Batch itself keeps it for seven days at least.
+const LATELY: Duration = Duration::from_secs(30 * 60);
+
+/// A worker, or a machine of a gang, as Batch told of it last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    named: Named,
+    pub(super) id: JobId,
+    pub(super) state: JobState,
+    asked: Timestamp,
+    began: Option<Timestamp>,
+    ended: Option<Timestamp>,
+}
+
+/// A job that was submitted: plain, or an array with its children.
+pub(super) struct Known {
+    n: u32,
+    is_array: bool,
+    /// By the index of a child; a plain job is its own and only one.
+    over: BTreeMap<u32, Seen>,
+}
+
+impl Known {
+    fn is_over(&self) -> bool {
+        self.over.len() >= self.n as usize
+    }
+}
+
+impl Seen {
+    fn of(told: &JobDetail, named: &Named, id: String, now: Timestamp) -> Self {
+        let container = told.container.as_ref();
+        let state = state(Told {
+            status: told.status.as_ref().map_or("", |status| status.as_str()),
+            status_reason: told.status_reason.as_deref(),
+            exit_code: container.and_then(|container| container.exit_code),
+            reason: container.and_then(|container| container.reason.as_deref()),
+            is_cancelled: told.is_cancelled == Some(true) || told.is_terminated == Some(true),
+        });
+        // Batch counts milliseconds; a server that has none to tell says nought.
+        let at = |ms: Option<i64>| Timestamp::from_millisecond(ms.filter(|ms| *ms > 0)?).ok();
+        // What an earlier host has cost counts too.
+        let first = told.attempts().first().and_then(|attempt| attempt.started_at);
+        Self {
+            named: named.clone(),
+            id: JobId(format!("{BATCH}{id}")),
+            asked: at(told.created_at).unwrap_or(now),
+            began: at(first).or_else(|| at(told.started_at)),
+            ended: at(told.stopped_at).filter(|_| state.is_over()),
+            state,
+        }
+    }
+
+    /// `None`: it trains.
+    fn into_worker(self) -> Option<Job> {
+        let Named { role: Role::Worker(kind), market, token } = self.named else { return None };
+        let (id, state, asked, began, ended) = (self.id, self.state, self.asked, self.began, self.ended);
+        Some(Job { id, token, kind, market, state, asked, began, ended })
+    }
+}
+
+impl Server {
+    pub(super) async fn jobs(&self) -> Result<Vec<Job>, ProviderError> {
+        let mut known = std::mem::take(&mut *self.known());
+        let seen = self.seen(&format!("{}*", names::beginning(&self.fleet)), &mut known).await;
+        *self.known() = known;
+        let since = Timestamp::now() - LATELY;
+        let is_told = |job: &Job| !job.state.is_over() || job.ended.unwrap_or(job.asked) >= since;
+        Ok(seen?.into_iter().filter_map(Seen::into_worker).filter(is_told).collect())
+    }
+
+    /// `name`: of a job, or the beginning of names with an asterisk.
+    pub(super) async fn seen(
+        &self,
+        name: &str,
+        known: &mut HashMap<String, Known>,
+    ) -> Result<Vec<Seen>, ProviderError> {
+        let now = Timestamp::now();
+        let named = self.named(name).await?;
+        known.retain(|id, _| named.contains_key(id));
+        let is_open = |id: &&String| known.get(*id).is_none_or(|known| !known.is_over());
+        let open: Vec<String> = named.keys().filter(is_open).cloned().collect();
+        let told = self.described(&open).await?;
+        let mut children = Vec::new();
+        for id in &open {
+            let Some(job) = told.get(id) else {
+                let why = anyhow!("the job {id} is listed and not described yet");
+                return Err(ProviderError::new(ErrorKind::Away, "looking at jobs", "", why));
+            };
+            let n = job.array_properties.as_ref().and_then(|array| u32::try_from(array.size?).ok());
+            let n = n.filter(|n| *n > 0);
+            let known = known.entry(id.clone()).or_insert_with(|| Known {
+                n: n.unwrap_or(1),
+                is_array: n.is_some(),
+                over: BTreeMap::new(),
+            });
+            if known.is_array {
+                let is_left = |index: &u32| !known.over.contains_key(index);
+                children.extend((0..known.n).filter(is_left).map(|index| child(id, index)));
+            }
+        }
+        let told_of_children = self.described(&children).await?;
+        let mut seen = Vec::new();
+        for id in &open {
+            let (Some(job), Some(known), Some(named)) = (told.get(id), known.get_mut(id), named.get(id))
+            else {
+                continue;
+            };
+            for index in 0..known.n {
+                if known.over.contains_key(&index) {
+                    continue;
+                }
+                let own = if known.is_array { child(id, index) } else { id.clone() };
+                // A child that is not there yet stands where its array does.
+                let job = told_of_children.get(&own).unwrap_or(job);
+                let one = Seen::of(job, named, own, now);
+                if one.state.is_over() {
+                    known.over.insert(index, one);
+                } else {
+                    seen.push(one);
+                }
+            }
+        }
+        seen.extend(known.values().flat_map(|known| known.over.values().cloned()));
+        Ok(seen)
+    }
+
+    /// What was submitted, by its id.
+    async fn named(&self, name: &str) -> Result<BTreeMap<String, Named>, ProviderError> {
+        let mut named = BTreeMap::new();
+        for queue in self.queues() {
+            for job in self.listed(&queue, name).await? {
+                let (Some(id), Some(name)) = (job.job_id, job.job_name) else { continue };
+                if let Some(told) = names::read(&self.fleet, &name) {
+                    named.insert(id, told);
+                }
+            }
+        }
+        Ok(named)
+    }
+
+    /// Those that are not there are left out.
+    async fn described(&self, ids: &[String]) -> Result<HashMap<String, JobDetail>, ProviderError> {
+        let mut found = HashMap::new();
+        for ids in ids.chunks(MOST_DESCRIBED) {
+            let described = self.client.describe_jobs().set_jobs(Some(ids.to_vec())).send().await;
+            let described = described.map_err(|error| failed("looking at jobs", &self.at, error))?;
+            for job in described.jobs.unwrap_or_default() {
+                if let Some(id) = job.job_id.clone() {
+                    found.insert(id, job);
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn child(id: &str, index: u32) -> String {
+    format!("{id}:{index}")
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_batch::types::{AttemptDetail, ContainerDetail, JobStatus};
+    use swath_proto::fleet::{Market, WorkerKind};
+
+    use super::*;
+    use crate::fleet::provider::Ending;
+
+    fn named(role: Role) -> Named {
+        Named { role, market: Market::Spot, token: "t-1".into() }
+    }
+
+    fn of(told: &JobDetail, role: Role) -> Seen {
+        Seen::of(told, &named(role), "a:3".into(), Timestamp::from_second(9).unwrap())
+    }
+
+    #[test]
+    fn what_batch_tells_of_a_job_becomes_a_worker() {
+        let told = JobDetail::builder()
+            .status(JobStatus::Failed)
+            .status_reason("Essential container in task exited")
+            .created_at(1_000)
+            .started_at(3_000)
+            .stopped_at(5_000)
+            .attempts(AttemptDetail::builder().started_at(2_000).build())
+            .container(ContainerDetail::builder().exit_code(2).build())
+            .build();
+        let job = of(&told, Role::Worker(WorkerKind::Gpu)).into_worker().expect("a worker");
+        assert_eq!((job.id.0.as_str(), job.token.as_str()), ("batch:a:3", "t-1"));
+        assert_eq!((job.kind, job.market), (WorkerKind::Gpu, Market::Spot));
+        assert!(
+            matches!(&job.state, JobState::Ended(Ending::Failed(why)) if why.contains("code 2")),
+            "{job:?}"
+        );
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!((job.asked, job.began, job.ended), (at(1), Some(at(2)), Some(at(5))));
+        assert_eq!(of(&told, Role::Trainer).into_worker(), None);
+    }
+
+    #[test]
+    fn a_job_that_waits_has_neither_begun_nor_ended() {
+        let told = JobDetail::builder().status(JobStatus::Runnable).started_at(0).stopped_at(7_000).build();
+        let seen = of(&told, Role::Worker(WorkerKind::Cpu));
+        assert_eq!(seen.state, JobState::Queued { why: None });
+        assert_eq!((seen.began, seen.ended), (None, None));
+    }
+}
