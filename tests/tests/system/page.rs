@@ -126,4 +126,15 @@ fn a_scene_is_shown_as_it_is_and_as_it_was_found() {
     assert_eq!(png_size(&page.get(&format!("{at}/thumbnail?px=200")).body), (188, 188));
     let scores = page.json(&format!("/api/runs/{run}/scores"));
     assert_eq!((&scores["total"], &scores["scenes"][0]["scene"]), (&1.into(), &"scene-1".into()));
+
+    // What was told at its end stands alone, and may do nothing.
+    assert_eq!(page.json(&format!("/api/runs/{run}"))["has_report"], true);
+    let report = page.get(&format!("/api/runs/{run}/report"));
+    assert!(report.header("content-security-policy").is_some_and(|policy| policy.contains("sandbox")));
+    let text = report.text();
+    assert!(text.contains("building") && text.contains("predict") && !text.contains("<script"), "{text}");
+    let told: serde_json::Value =
+        serde_json::from_slice(&site.object(&format!("runs/{run}/report.json"))).expect("JSON");
+    assert_eq!((&told["state"], &told["scenes"]), (&"done".into(), &1.into()));
+    assert!(told["scores"][1]["metrics"]["f1"].is_number() && told["bottleneck"].is_string(), "{told}");
 }
