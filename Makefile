@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults soak template dashboards images lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict bench-metrics memory fuzz
+.PHONY: help setup build demo test test-faults test-page web web-check soak template dashboards images lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict bench-metrics memory fuzz
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -32,6 +32,20 @@ test-faults: ## a hundred kills in one run, each server away for a minute, slow,
 	@setup/install build test
 	cargo build --locked --workspace --bins --tests
 	cargo test --locked --workspace --test system -- --ignored --nocapture fifty twenty faults:: --skip soak
+
+# What is committed of the page's bundle has to be what its sources give: the program embeds it, and needs no npm.
+web: ## the page's bundle, of its sources
+	@setup/install web
+	cd web && npm run -s build
+
+web-check: ## whether the committed bundle is what its sources give
+	@setup/install web
+	@folder=$$(mktemp -d) && (cd web && node build.mjs "$$folder") && diff -r "$$folder" web/dist && rm -r "$$folder"
+
+test-page: web-check ## every page and action in Chromium, and the API under schemathesis; minutes, pictures in target/tmp/page
+	@setup/install build test web browser
+	cargo build --locked --workspace --bins --tests
+	cargo test --locked --workspace --test system -- --ignored --nocapture --test-threads 1 page::
 
 SECONDS ?= 900
 SEED ?= 20261128

@@ -3,6 +3,7 @@
 #[cfg(feature = "engine")]
 mod bench;
 mod fleet;
+mod http;
 mod worker;
 
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ pub use self::bench::BenchPredictArgs;
 pub use self::bench::{BenchArgs, BenchCommand, ForwardArgs};
 pub use self::{
     fleet::{FleetArgs, FleetCommand, FleetFlags, Number, Price},
+    http::HttpArgs,
     worker::{Kind, SpotNotices, Tuning, WorkerArgs},
 };
 use crate::{config, exit::Exit};
@@ -239,6 +241,8 @@ pub struct RunArgs {
     #[arg(long, short = 'n')]
     pub dry_run: bool,
     #[command(flatten)]
+    pub http: HttpArgs,
+    #[command(flatten)]
     pub tuning: Tuning,
 }
 
@@ -316,6 +320,8 @@ pub struct CoordinatorArgs {
     /// Another coordinator takes a run over when this one has been dead for so long.
     #[arg(long, default_value_t = 15.0, value_name = "SECONDS")]
     pub lease: f64,
+    #[command(flatten)]
+    pub http: HttpArgs,
     #[command(flatten)]
     pub fleet: FleetFlags,
     /// Show metrics for Prometheus at this address (/metrics), and where workers show theirs (/discovery). Whoever reaches

@@ -11,12 +11,15 @@ mod commands;
 pub mod config;
 pub mod exit;
 mod fleet;
+#[cfg(feature = "worker")]
+mod imagery;
 mod line;
 pub mod logging;
 #[cfg(feature = "worker")]
 mod made;
 #[cfg(feature = "engine")]
 pub mod measure;
+mod page;
 #[cfg(feature = "worker")]
 mod picture;
 #[cfg(feature = "worker")]

@@ -39,7 +39,7 @@ impl NewRank {
 }
 
 impl Command {
-    const fn name(&self) -> &'static str {
+    pub(crate) const fn name(&self) -> &'static str {
         match self {
             Command::Pause => "pause",
             Command::Resume => "resume",

@@ -6,8 +6,9 @@
 //! (pure), [`board`] is what is known of them (pure), [`feed`] and [`sweep`] decide what to publish
 //! (pure), [`steps`] are the commands of the user's own among them (pure), [`run`] is the state machine that does it, [`serve`] watches a root for runs,
 //! [`sharing`] divides the workers among them, [`fleet`] starts workers and sends them away. `rent` counts the time of rented
-//! machines, and [`money`] says what it costs. `conclude` and `catalogue` are what is told at a run's end, [`metrics`] and
+//! machines, and [`money`] says what it costs. `conclude`, `catalogue` and `report` are what is told at a run's end, [`metrics`] and
 //! [`discovery`] what Prometheus is told meanwhile.
+//! [`http`] is the page for people and its API, [`live`] how it hears of runs that are served in the same process.
 
 mod bits;
 pub mod board;
@@ -19,6 +20,8 @@ pub mod feed;
 pub mod fleet;
 pub mod freeze;
 mod ground;
+pub mod http;
+pub mod live;
 pub mod meter;
 pub mod metrics;
 pub mod money;
@@ -29,6 +32,7 @@ pub mod plan;
 pub mod rebuild;
 pub mod records;
 mod rent;
+mod report;
 pub mod run;
 pub mod serve;
 pub mod sharing;

@@ -49,6 +49,7 @@ use crate::{
     office::Office,
     rebuild::Existing,
     rent::Rent,
+    report,
     sharing::Sharing,
     stragglers::Stragglers,
     streak::Streak,
@@ -288,6 +289,7 @@ impl Run {
         self.meter.sample(now, &self.board, !self.held.is_empty());
         if self.state.is_final() {
             let status = self.status();
+            report::write(&self.board, &status, &self.blobs).await?;
             self.show();
             self.watch.send_replace(Some(status.clone()));
             self.report(&status).await?;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     commands,
+    live::Live,
     records::{is_unreadable, silent_for},
     run::{self, Me, Over},
     sharing::Sharing,
@@ -24,14 +25,15 @@ const REST: Duration = Duration::from_secs(60);
 const REST_FROM_SERVERS: Duration = Duration::from_secs(4);
 
 pub async fn serve(doors: Doors, me: Me, stop: CancellationToken) -> anyhow::Result<()> {
-    serve_sharing(doors, me, Sharing::default(), stop).await
+    serve_sharing(doors, me, Sharing::default(), Live::default(), stop).await
 }
 
-/// As [`serve`], where somebody else wants to know what runs ask for.
+/// As [`serve`], where others want to know what runs ask for, and how they stand.
 pub async fn serve_sharing(
     doors: Doors,
     me: Me,
     sharing: Sharing,
+    live: Live,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut serving = HashSet::new();
@@ -47,8 +49,9 @@ pub async fn serve_sharing(
                     serving.insert(id.clone());
                     let (doors, me, sharing, stop) =
                         (doors.clone(), me.clone(), sharing.clone(), stop.clone());
+                    let (watch, _) = watch::channel(None);
+                    live.begin(&id, watch.clone());
                     tasks.spawn(async move {
-                        let (watch, _) = watch::channel(None);
                         let end = run::serve_among(&id, &doors, &me, &sharing, Over::Left, watch, stop).await;
                         (id, end.map(drop))
                     });
@@ -64,6 +67,7 @@ pub async fn serve_sharing(
             Some(ended) = tasks.join_next() => match ended {
                 Ok((id, end)) => {
                     serving.remove(&id);
+                    live.end(&id);
                     match end {
                         Ok(()) => {
                             resting.remove(&id);

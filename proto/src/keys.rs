@@ -18,6 +18,16 @@ pub fn status(run: &RunId) -> String {
     format!("runs/{run}/status.json")
 }
 
+/// What is told of a run at its end: for people, in one file.
+pub fn report(run: &RunId) -> String {
+    format!("runs/{run}/report.html")
+}
+
+/// The same for programs.
+pub fn report_json(run: &RunId) -> String {
+    format!("runs/{run}/report.json")
+}
+
 /// What people ask of all runs.
 pub const COMMANDS: &str = "commands/";
 

@@ -8,6 +8,7 @@ use swath_backends::{
 };
 use swath_coordinator::{
     fleet::control::{Setup, control},
+    live::Live,
     metrics::serve::Door,
     run::Me,
     serve::serve_sharing,
@@ -18,15 +19,16 @@ use crate::{
     args::{CoordinatorArgs, DoorArgs},
     config,
     exit::{Exit, Usage},
-    fleet,
+    fleet, page,
     signals::stop_on_signals,
 };
 
-pub(super) async fn run(args: CoordinatorArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
+pub(super) async fn run(args: CoordinatorArgs, door_args: DoorArgs) -> anyhow::Result<Exit> {
     let me = Me { name: config::process_name("coordinator"), lease: config::seconds("--lease", args.lease)? };
-    let setup = fleet::open(args.fleet, &doors).await?;
+    let wanted = page::wanted(&args.http)?;
+    let setup = fleet::open(args.fleet, &door_args).await?;
     let stop = stop_on_signals()?;
-    let urls = config::urls(&doors);
+    let urls = config::urls(&door_args);
     let mut doors = open(&urls).await?;
     if let Some(wanted) = args.metrics {
         let door = Door::open(wanted).await;
@@ -37,10 +39,11 @@ pub(super) async fn run(args: CoordinatorArgs, doors: DoorArgs) -> anyhow::Resul
     }
     let Urls { root, queue, ledger } = config::shown(&urls);
     tracing::info!(root, queue, ledger, "watching the root for runs");
-    let sharing = Sharing::default();
-    let serves = serve_sharing(doors.clone(), me.clone(), sharing.clone(), stop.clone());
-    match setup {
-        None => serves.await?,
+    let (sharing, live) = (Sharing::default(), Live::default());
+    let page = page::open(wanted, &doors, &door_args, &live).await?;
+    let serves = serve_sharing(doors.clone(), me.clone(), sharing.clone(), live, stop.clone());
+    let served = match setup {
+        None => serves.await,
         Some(setup) => {
             let Setup { policy, provider, provider_name, .. } = &setup;
             let (cpu, gpu) = (policy.kinds.cpu.max, policy.kinds.gpu.max);
@@ -56,8 +59,12 @@ pub(super) async fn run(args: CoordinatorArgs, doors: DoorArgs) -> anyhow::Resul
             let (served, ()) = tokio::join!(served, control(setup, doors, me, sharing, stop));
             // The last to hold it waits for the workers of this machine, which hand back what they can't finish.
             tokio::task::spawn_blocking(move || drop(provider)).await?;
-            served?;
+            served
         }
+    };
+    if let Some(page) = page {
+        page.end().await;
     }
+    served?;
     Ok(Exit::Done)
 }

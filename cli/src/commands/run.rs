@@ -6,6 +6,7 @@ use std::time::Duration;
 use swath_backends::open::{Doors, open};
 use swath_coordinator::{
     freeze,
+    live::Live,
     records::office,
     run::{self, LEASE, Me},
 };
@@ -23,6 +24,7 @@ use crate::{
     args::{DoorArgs, RunArgs, Tuning},
     config,
     exit::{Exit, Usage, as_usage},
+    page,
     progress::Bar,
     signals::stop_on_signals,
 };
@@ -32,6 +34,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Exit> {
     config::check(&args.tuning)?;
+    let wanted = page::wanted(&args.http)?;
     let stop = stop_on_signals()?;
     let source = config::source(&args.file, &door_args)?;
     let doors = open(&config::urls(&door_args)).await?;
@@ -66,11 +69,16 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
         );
     }
 
+    let live = Live::default();
+    let page = page::open(wanted, &doors, &door_args, &live).await?;
     let pool = start_workers(args.workers, &record, &args.tuning, &door_args)?;
     let broken = pool.broken();
-    let served = serve(&record, &doors, &stop, &broken).await;
+    let served = serve_told(&record, &doors, &stop, &broken, &live).await;
     let why = pool.why();
     pool.stop().await;
+    if let Some(page) = page {
+        page.end().await;
+    }
     match served? {
         Some(status) => {
             say!("{}: {}", record.run, state(status.state));
@@ -97,7 +105,19 @@ pub(super) async fn serve(
     stop: &CancellationToken,
     broken: &CancellationToken,
 ) -> anyhow::Result<Option<RunStatus>> {
+    serve_told(record, doors, stop, broken, &Live::default()).await
+}
+
+/// As [`serve`], for those too who watch the page.
+async fn serve_told(
+    record: &RunRecord,
+    doors: &Doors,
+    stop: &CancellationToken,
+    broken: &CancellationToken,
+    live: &Live,
+) -> anyhow::Result<Option<RunStatus>> {
     let (sender, receiver) = watch::channel(None);
+    live.begin(&record.run, sender.clone());
     let shown = tokio::spawn(show(record.run.to_string(), receiver));
     let halt = stop.child_token();
     let watcher = {
@@ -118,6 +138,7 @@ pub(super) async fn serve(
         }
     };
     watcher.abort();
+    live.end(&record.run);
     drop(sender);
     let _ = shown.await;
     end

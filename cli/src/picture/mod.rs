@@ -23,9 +23,9 @@ const INK: Rgb = [32; 3];
 /// Where a label says that nothing is to be known.
 const UNKNOWN: Rgb = [128; 3];
 /// Told apart by people who don't see all colours, and on grey.
-const MISSED: Rgb = [255, 80, 0];
-const FALSE: Rgb = [0, 130, 255];
-const CONFUSED: Rgb = [255, 220, 0];
+pub(crate) const MISSED: [u8; 3] = [255, 80, 0];
+pub(crate) const FALSE: [u8; 3] = [0, 130, 255];
+pub(crate) const CONFUSED: [u8; 3] = [255, 220, 0];
 
 const MARGIN: u32 = 16;
 const LINE: u32 = canvas::LETTER_PX + 8;

@@ -27,6 +27,7 @@ mod manifests;
 mod merges;
 mod metrics;
 mod overlap;
+mod page;
 mod preemption;
 mod readers;
 mod refusals;

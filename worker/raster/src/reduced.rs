@@ -1,8 +1,8 @@
-//! A whole raster, made smaller: from its overviews where it has them.
+//! A raster, or a part of it, made smaller: from its overviews where it has them.
 
 use std::ffi::c_void;
 
-use swath_proto::geometry::SizePx;
+use swath_proto::geometry::{RectPx, SizePx};
 
 use crate::{
     error::{RasterError, Result},
@@ -25,8 +25,24 @@ impl Raster {
     /// # Panics
     /// If `size` is larger than the raster, or nothing.
     pub fn read_reduced(&self, size: SizePx, bands: &[usize], reduction: Reduction) -> Result<Vec<f32>> {
+        let SizePx { width, height } = self.size();
+        self.read_part_reduced(RectPx::new(0, 0, width, height), size, bands, reduction)
+    }
+
+    /// The same of a rectangle.
+    ///
+    /// # Panics
+    /// If `size` is larger than the rectangle, or nothing, or the rectangle reaches beyond the raster.
+    pub fn read_part_reduced(
+        &self,
+        part: RectPx,
+        size: SizePx,
+        bands: &[usize],
+        reduction: Reduction,
+    ) -> Result<Vec<f32>> {
         let whole = self.size();
-        assert!((1..=whole.width).contains(&size.width) && (1..=whole.height).contains(&size.height));
+        assert!((1..=part.width).contains(&size.width) && (1..=part.height).contains(&size.height));
+        assert!(part.right() <= whole.width && part.bottom() <= whole.height, "{part} of {}", self.uri());
         let n = bands.len();
         let mut out = vec![0.0_f32; size.pixels() as usize * n];
         let mut band_list: Vec<i32> = bands.iter().map(|band| *band as i32).collect();
@@ -46,17 +62,17 @@ impl Raster {
             dfYSize: 0.0,
         };
         let _entered = remote::enter(self.uri());
-        // SAFETY: the window is the whole raster, `out` holds every value of the image, and what is pointed to
+        // SAFETY: the window lies within the raster, `out` holds every value of the image, and what is pointed to
         // outlives the call. The dataset is open, and this thread alone has it.
         let result = unsafe {
             gdal_sys::CPLErrorReset();
             gdal_sys::GDALDatasetRasterIOEx(
                 self.dataset().c_dataset(),
                 gdal_sys::GDALRWFlag::GF_Read,
-                0,
-                0,
-                whole.width as i32,
-                whole.height as i32,
+                part.col as i32,
+                part.row as i32,
+                part.width as i32,
+                part.height as i32,
                 out.as_mut_ptr().cast::<c_void>(),
                 size.width as i32,
                 size.height as i32,

@@ -1,6 +1,6 @@
-//! A whole raster in a small picture.
+//! A raster, or a part of it, in a small picture.
 
-use swath_proto::geometry::SizePx;
+use swath_proto::geometry::{RectPx, SizePx};
 use swath_raster::{Layout, Raster, Reduction, Writer};
 
 /// Two bands of 64 x 32 pixels: the first says where a pixel lies, the second is black and white by turns.
@@ -34,4 +34,17 @@ fn a_mean_is_of_all_pixels_that_it_stands_for_and_a_class_is_one_of_them() {
     assert!(read(Reduction::Nearest).chunks(2).all(|pixel| [10.0, 250.0].contains(&pixel[0])));
     // The last pixel's place, in the band that was asked for second.
     assert_eq!(read(Reduction::Mean).last(), Some(&127.0));
+}
+
+#[test]
+fn a_part_of_it_is_what_the_whole_shows_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let raster = written(folder.path());
+    let (part, size) = (RectPx::new(32, 16, 32, 16), SizePx::new(8, 4));
+    for reduction in [Reduction::Nearest, Reduction::Mean] {
+        let whole = raster.read_reduced(SizePx::new(16, 8), &[1], reduction).expect("pixels");
+        let there = whole.chunks(16).skip(4).flat_map(|row| row[8..].to_vec());
+        let seen = raster.read_part_reduced(part, size, &[1], reduction).expect("pixels");
+        assert_eq!(seen, there.collect::<Vec<_>>(), "{reduction:?}");
+    }
 }

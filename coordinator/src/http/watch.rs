@@ -1,0 +1,167 @@
+//! Looks at runs for all who watch them, once for all: at its status every second, at the state of its parts every
+//! other. Looks only while somebody watches.
+
+use std::{
+    collections::HashSet,
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use lru::LruCache;
+use serde_json::json;
+use swath_proto::{ids::RunId, status::RunStatus};
+use tokio::sync::{Mutex, broadcast::Sender};
+
+use super::{
+    api::runs,
+    cells::{self, Marks},
+    events::{Topic, alive, frame},
+    layout::Layout,
+    site::Site,
+};
+use crate::records::read_status;
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Looks after which a connection is shown to be alive.
+const ALIVE_EVERY: u32 = 15;
+/// Looks without a listener: who reloads the page is back at once.
+const PATIENCE: u32 = 10;
+/// Runs whose parts are kept for the next who asks.
+const KEPT: usize = 8;
+
+/// How a run stands: as it is heard here, or as it was written down, whichever is newer.
+pub(super) async fn status_of(site: &Site, run: &RunId) -> anyhow::Result<Option<RunStatus>> {
+    let heard = site.live().listen(run).and_then(|heard| heard.borrow().clone());
+    let written = read_status(&site.doors().blobs, run).await?;
+    let when = |status: &RunStatus| status.written.parse::<jiff::Timestamp>().ok();
+    Ok(match (heard, written) {
+        (Some(heard), Some(written)) if when(&written) > when(&heard) => Some(written),
+        (heard, written) => heard.or(written),
+    })
+}
+
+/// The states of a run's parts at one moment.
+pub(super) struct Parts {
+    pub(super) layout: Arc<Layout>,
+    pub(super) marks: Marks,
+    pub(super) cells: Vec<u8>,
+}
+
+/// Those that were looked at last: many who ask at once are answered by one look.
+pub(super) struct Looks(Mutex<LruCache<RunId, (Instant, Arc<Parts>)>>);
+
+impl Default for Looks {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(NonZeroUsize::new(KEPT).unwrap_or(NonZeroUsize::MIN))))
+    }
+}
+
+impl Looks {
+    /// None where there is no such run.
+    pub(super) async fn of(&self, site: &Site, run: &RunId) -> anyhow::Result<Option<Arc<Parts>>> {
+        let mut kept = self.0.lock().await;
+        if let Some((looked, parts)) = kept.get(run)
+            && looked.elapsed() < LOOK_EVERY
+        {
+            return Ok(Some(parts.clone()));
+        }
+        let doors = site.doors();
+        let Some(layout) = site.layouts().of(run, &doors.blobs).await? else { return Ok(None) };
+        let is_over = status_of(site, run).await?.is_some_and(|status| status.state.is_final());
+        let snapshot = doors.ledger.snapshot(run).await?;
+        let held: HashSet<_> = doors.ledger.held(run).await?.into_iter().map(|(place, _)| place).collect();
+        let marks = Marks::new(snapshot, held, is_over);
+        let cells = cells::paint(&layout, &marks);
+        let parts = Arc::new(Parts { layout, marks, cells });
+        kept.put(run.clone(), (Instant::now(), parts.clone()));
+        Ok(Some(parts))
+    }
+}
+
+/// Speaks on a topic until nobody listens.
+pub(super) async fn tell(site: Site, topic: Topic, sender: Sender<Bytes>) {
+    let mut told = Told::default();
+    let mut unheard = 0;
+    for look in 0_u32.. {
+        tokio::select! {
+            () = site.stop().cancelled() => break,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        unheard = if sender.receiver_count() == 0 { unheard + 1 } else { 0 };
+        if unheard >= PATIENCE && site.channels().close_if_idle(&topic) {
+            return;
+        }
+        if unheard > 0 {
+            continue;
+        }
+        let frames = match &topic {
+            Topic::Runs => told.runs(&site, look).await,
+            Topic::Run(run) => told.run(&site, run, look).await,
+        };
+        match frames {
+            // Nobody may listen any more: that is seen the next time.
+            Ok(frames) => frames.into_iter().for_each(|frame| drop(sender.send(frame))),
+            Err(error) => {
+                tracing::debug!(error = format!("{error:#}"), "those who watch are told nothing now")
+            }
+        }
+        if look % ALIVE_EVERY == 0 {
+            drop(sender.send(alive()));
+        }
+    }
+    site.channels().close(&topic);
+}
+
+/// What was told last: the same is not told again.
+#[derive(Default)]
+struct Told {
+    status: Option<RunStatus>,
+    parts: Option<Arc<Parts>>,
+    runs: Option<Bytes>,
+    /// Held so that the run tells.
+    heard: Option<tokio::sync::watch::Receiver<Option<RunStatus>>>,
+}
+
+impl Told {
+    async fn runs(&mut self, site: &Site, look: u32) -> anyhow::Result<Vec<Bytes>> {
+        if look % 2 == 1 {
+            return Ok(Vec::new());
+        }
+        let frame = frame("runs", &runs::summaries(site).await?);
+        if self.runs.as_ref() == Some(&frame) {
+            return Ok(Vec::new());
+        }
+        self.runs = Some(frame.clone());
+        Ok(vec![frame])
+    }
+
+    async fn run(&mut self, site: &Site, run: &RunId, look: u32) -> anyhow::Result<Vec<Bytes>> {
+        if self.heard.as_ref().is_none_or(|heard| heard.has_changed().is_err()) {
+            self.heard = site.live().listen(run);
+        }
+        let mut frames = Vec::new();
+        if let Some(status) = status_of(site, run).await? {
+            // When it was said says nothing.
+            let said = RunStatus { written: String::new(), ..status.clone() };
+            if self.status.as_ref() != Some(&said) {
+                frames.push(frame("status", &status));
+                self.status = Some(said);
+            }
+        }
+        if look % 2 == 0 {
+            let Some(parts) = site.looks().of(site, run).await? else { return Ok(frames) };
+            let tag = &parts.layout.tag;
+            let before = self.parts.as_ref().filter(|before| before.layout.tag == *tag);
+            let changes = before.and_then(|before| cells::changes(&before.cells, &parts.cells));
+            match changes {
+                Some(changes) if changes.is_empty() => {}
+                Some(changes) => frames.push(frame("parts", &json!({ "layout": tag, "changes": changes }))),
+                None => frames.push(frame("parts", &json!({ "layout": tag, "changes": null }))),
+            }
+            self.parts = Some(parts);
+        }
+        Ok(frames)
+    }
+}

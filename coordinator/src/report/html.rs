@@ -1,0 +1,312 @@
+//! The report for people. One file: its style, its curves and its pictures are in it, and it runs nothing.
+
+use std::fmt::Write as _;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::Value;
+use swath_proto::status::RunState;
+
+use super::{Epoch, Report};
+
+const STYLE: &str = include_str!("report.css");
+
+/// Text from outside becomes text.
+struct Safe<'a>(&'a str);
+
+impl std::fmt::Display for Safe<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for letter in self.0.chars() {
+            match letter {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                letter => f.write_char(letter)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn html(report: &Report) -> String {
+    let run = Safe(report.run.as_str());
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"color-scheme\" content=\"light dark\"><title>{run}: report</title>\
+         <style>{STYLE}</style></head><body><main>"
+    );
+    let parts =
+        [head(report), scores(report), stages(report), training(report), pictures(report), failures(report)];
+    parts.iter().for_each(|part| page.push_str(part));
+    page.push_str("</main></body></html>\n");
+    page
+}
+
+fn head(report: &Report) -> String {
+    let state = match report.state {
+        RunState::Done => "done",
+        RunState::DoneWithFailures => "done, with failures",
+        RunState::Failed => "failed",
+        RunState::Cancelled => "cancelled",
+        RunState::Preparing | RunState::Running | RunState::Paused => "under way",
+    };
+    let rented: f64 = report.rented.iter().map(|rented| rented.seconds).sum();
+    let rented =
+        if report.rented.is_empty() { "none".to_owned() } else { format!("{:.1} hours", rented / 3600.0) };
+    let failed = report.n_failures + report.unreadable_scenes.len() as u64;
+    let tiles = [
+        ("Took", report.seconds.map_or_else(|| "–".to_owned(), duration)),
+        ("Longest stage", report.bottleneck.map_or("–", |stage| stage.name()).to_owned()),
+        ("Time at work", duration(report.work_seconds)),
+        ("Rented machines", rented),
+        ("Scenes", report.scenes.to_string()),
+        ("Pixels", format!("{:.1} M", report.pixels as f64 / 1e6)),
+        ("Failed", failed.to_string()),
+    ];
+    let tiles = tiles.map(|(name, value)| format!("<div><dt>{name}</dt><dd>{value}</dd></div>")).concat();
+    let message =
+        report.message.as_deref().map(|message| format!("<p class=\"notice\">{}</p>", Safe(message)));
+    format!(
+        "<h1>{} <span class=\"pill\">{state}</span></h1><p class=\"dim\">began {}, ended {}; swath {}</p>{}\
+         <dl class=\"tiles\">{tiles}</dl>",
+        Safe(report.run.as_str()),
+        Safe(&report.started),
+        Safe(&report.ended),
+        Safe(&report.program),
+        message.unwrap_or_default(),
+    )
+}
+
+fn scores(report: &Report) -> String {
+    let Some(entries) = report.scores.as_ref().and_then(Value::as_array) else { return String::new() };
+    let mut rows = String::new();
+    for entry in entries {
+        let name = entry["class_name"].as_str().unwrap_or("–");
+        let cell = |metric: &str| number(entry["metrics"][metric].as_f64());
+        let cells =
+            ["precision", "recall", "f1", "iou"].map(|metric| format!("<td>{}</td>", cell(metric))).concat();
+        _ = write!(rows, "<tr><th>{}</th>{cells}</tr>", Safe(name));
+    }
+    let mut worst = String::new();
+    for told in &report.worst {
+        let (f1, iou) = (number(told.f1), number(told.iou));
+        _ = write!(worst, "<tr><th>{}</th><td>{f1}</td><td>{iou}</td></tr>", Safe(&told.scene));
+    }
+    let matrix = entries.last().map(|average| confusion(entries, average)).unwrap_or_default();
+    format!(
+        "<section><h2>Scores</h2><table><thead><tr><th>Class</th><td>Precision</td><td>Recall</td><td>F1</td><td>IoU</td>\
+         </tr></thead>{rows}</table></section>{matrix}<section><h2>Scenes, the worst first</h2><table><thead><tr>\
+         <th>Scene</th><td>F1</td><td>IoU</td></tr></thead>{worst}</table></section>"
+    )
+}
+
+/// Rows are the truth, each shaded by its own sum.
+fn confusion(entries: &[Value], average: &Value) -> String {
+    let names: Vec<&str> = entries
+        .iter()
+        .filter(|entry| entry.get("class_id").is_some())
+        .filter_map(|entry| entry["class_name"].as_str())
+        .collect();
+    let mut table = String::from("<section><h2>Confusion</h2><table class=\"matrix\"><thead><tr><th></th>");
+    for name in &names {
+        _ = write!(table, "<td>{}</td>", Safe(name));
+    }
+    table.push_str("</tr></thead>");
+    for (row, name) in average["conf_mat"].as_array().into_iter().flatten().zip(&names) {
+        let counts: Vec<f64> = row.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+        let sum: f64 = counts.iter().sum();
+        _ = write!(table, "<tr><th>{}</th>", Safe(name));
+        for count in counts {
+            let part = if sum > 0.0 { count / sum } else { 0.0 };
+            let percent = part * 100.0;
+            _ = write!(table, "<td style=\"--part:{part:.3}\">{percent:.1} %</td>");
+        }
+        table.push_str("</tr>");
+    }
+    table + "</table><p class=\"dim\">Down: what it is. Across: what it was taken for.</p></section>"
+}
+
+fn stages(report: &Report) -> String {
+    let longest = report.stages.iter().map(|stage| stage.seconds).fold(0.0, f64::max);
+    let mut rows = String::new();
+    for stage in &report.stages {
+        let part = if longest > 0.0 { stage.seconds / longest * 100.0 } else { 0.0 };
+        let took = if stage.made > 0 { duration(stage.seconds) } else { "was there already".to_owned() };
+        let took = if stage.items == 0 { "nothing to do".to_owned() } else { took };
+        let failed = if stage.failed > 0 { format!(", {} failed", stage.failed) } else { String::new() };
+        _ = write!(
+            rows,
+            "<tr><th>{}</th><td>{} of {}{failed}</td><td class=\"bar\"><i style=\"width:{part:.1}%\"></i></td><td>{took}</td></tr>",
+            stage.stage, stage.done, stage.items
+        );
+    }
+    format!("<section><h2>Stages</h2><table>{rows}</table></section>")
+}
+
+fn training(report: &Report) -> String {
+    if report.epochs.is_empty() {
+        return String::new();
+    }
+    let of_loss: [Line; 2] =
+        [("training", |epoch| epoch.train_loss), ("validation", |epoch| epoch.validation_loss)];
+    let of_scores: [Line; 2] = [("F1", |epoch| epoch.f1), ("IoU", |epoch| epoch.iou)];
+    let [loss, judged] = [of_loss, of_scores].map(|lines| curves(&report.epochs, &lines));
+    format!(
+        "<section><h2>Training: loss</h2>{loss}</section>\
+         <section><h2>Training: on validation chips</h2>{judged}</section>"
+    )
+}
+
+type Line = (&'static str, fn(&Epoch) -> Option<f64>);
+
+/// From 0 to the largest value.
+fn curves(epochs: &[Epoch], lines: &[Line]) -> String {
+    const WIDTH: f64 = 640.0;
+    const HEIGHT: f64 = 180.0;
+    let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+    let values = lines.iter().flat_map(|(_, of)| epochs.iter().filter_map(move |epoch| finite(of(epoch))));
+    let most = values.fold(0.0, f64::max);
+    if most <= 0.0 {
+        return "<p class=\"dim\">Nothing was measured.</p>".to_owned();
+    }
+    let across = |at: usize| {
+        if epochs.len() > 1 { at as f64 / (epochs.len() - 1) as f64 * WIDTH } else { WIDTH / 2.0 }
+    };
+    let (mut drawn, mut legend) = (String::new(), String::new());
+    for (number, (name, of)) in lines.iter().enumerate() {
+        let points: Vec<(f64, f64)> = epochs
+            .iter()
+            .enumerate()
+            .filter_map(|(at, epoch)| Some((across(at), HEIGHT - finite(of(epoch))? / most * HEIGHT)))
+            .collect();
+        let Some(last) = epochs.iter().rev().find_map(|epoch| finite(of(epoch))) else { continue };
+        let path = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ");
+        _ = write!(drawn, "<polyline class=\"line{number}\" points=\"{path}\"/>");
+        for (x, y) in points {
+            _ = write!(drawn, "<circle class=\"line{number}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>");
+        }
+        _ = write!(legend, "<span class=\"line{number}\">{name} {last:.3}</span> ");
+    }
+    format!(
+        "<svg viewBox=\"-6 -6 {} {}\" role=\"img\" aria-label=\"from 0 to {most:.3}, over {} epochs\">\
+         <path class=\"axis\" d=\"M0,0V{HEIGHT}H{WIDTH}\"/>{drawn}</svg><p class=\"legend\">{legend}<span class=\"dim\">\
+         0 to {most:.3}, over {} epochs</span></p>",
+        WIDTH + 12.0,
+        HEIGHT + 12.0,
+        epochs.len(),
+        epochs.len()
+    )
+}
+
+fn pictures(report: &Report) -> String {
+    let mut told = String::new();
+    for picture in &report.pictures {
+        let (name, png) = (Safe(picture.name), STANDARD.encode(&picture.png));
+        _ = write!(
+            told,
+            "<figure><img alt=\"chips: {name}\" src=\"data:image/png;base64,{png}\"><figcaption>{name}</figcaption></figure>"
+        );
+    }
+    if told.is_empty() {
+        told
+    } else {
+        format!("<section><h2>Chips</h2><div class=\"sheets\">{told}</div></section>")
+    }
+}
+
+fn failures(report: &Report) -> String {
+    let mut told = String::new();
+    for scene in &report.unreadable_scenes {
+        _ = write!(told, "<li>Scene {}</li>", Safe(scene));
+    }
+    for failed in &report.failures {
+        let failure = &failed.failure;
+        let scene =
+            failure.scene.as_ref().map_or_else(String::new, |scene| format!(" of {}", Safe(scene.as_str())));
+        let class = failure.class.name();
+        _ = write!(told, "<li><b>{}</b>{scene} ({class}): {}</li>", failed.place, Safe(&failure.message));
+    }
+    let more = report.n_failures.saturating_sub(report.failures.len() as u64);
+    if more > 0 {
+        _ = write!(told, "<li class=\"dim\">and {more} more: swath items {}</li>", Safe(report.run.as_str()));
+    }
+    if report.n_dropped > 0 {
+        _ = write!(told, "<li class=\"dim\">{} were dropped by command</li>", report.n_dropped);
+    }
+    if told.is_empty() {
+        told.push_str("<li class=\"dim\">Nothing failed.</li>");
+    }
+    format!("<section><h2>Failures</h2><ul>{told}</ul></section>")
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
+}
+
+fn duration(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 90.0 => format!("{seconds:.1} s"),
+        seconds if seconds < 5400.0 => format!("{:.0} min", seconds / 60.0),
+        seconds => format!("{:.1} h", seconds / 3600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let epoch = |epoch: u32, loss| Epoch {
+            epoch,
+            train_loss: Some(loss),
+            validation_loss: None,
+            f1: None,
+            iou: None,
+        };
+        Report {
+            run: "a-1".parse().unwrap(),
+            state: RunState::DoneWithFailures,
+            program: "0.1.0".into(),
+            started: "2026-01-01T00:00:00Z".into(),
+            ended: "2026-01-01T00:02:00Z".into(),
+            seconds: Some(120.0),
+            message: Some("<script>alert(1)</script>".into()),
+            stages: Vec::new(),
+            bottleneck: None,
+            work_seconds: 0.0,
+            rented: Vec::new(),
+            scenes: 1,
+            pixels: 4_000_000,
+            scores: Some(serde_json::json!([
+                { "class_id": 0, "class_name": "a&b", "metrics": { "f1": 0.5 } },
+                { "class_name": "average", "metrics": {}, "conf_mat": [[3.0]] },
+            ])),
+            worst: Vec::new(),
+            epochs: vec![epoch(1, 0.5), epoch(2, f64::NAN), epoch(3, 0.25)],
+            failures: Vec::new(),
+            n_failures: 0,
+            n_dropped: 0,
+            unreadable_scenes: vec!["\"west\": gone".into()],
+            pictures: vec![super::super::Picture { name: "validation", png: vec![1, 2, 3] }],
+        }
+    }
+
+    #[test]
+    fn nothing_from_outside_becomes_markup_and_nothing_is_fetched() {
+        let page = html(&report());
+        assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
+        assert!(page.contains("a&amp;b") && page.contains("&quot;west&quot;"));
+        assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("url("));
+        assert!(page.contains("data:image/png;base64,AQID"));
+    }
+
+    #[test]
+    fn a_curve_has_a_point_for_each_number_and_none_for_a_gap() {
+        let page = html(&report());
+        assert!(page.contains("points=\"0.0,0.0 640.0,90.0\""), "{page}");
+        assert!(page.contains("Nothing was measured"), "there is no score of any epoch");
+        assert!(page.contains("100.0 %"), "the confusion of one class");
+    }
+}

@@ -1,0 +1,140 @@
+//! The page and its API, from outside: who is let in, what is told, what is asked, and all of it in a browser.
+
+mod browser;
+mod client;
+mod lets_in;
+
+use std::{
+    io::{BufRead as _, BufReader},
+    time::{Duration, Instant},
+};
+
+use swath_proto::status::RunState;
+
+use self::client::{Served, png_size};
+use crate::site::{Kind, Site, pipeline};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Windows of 64 px, so that there are many items.
+const MANY: &str = "item_px = 64";
+
+fn submitted(site: &Site, predict: &str) -> String {
+    let file = pipeline(site, predict, "").display().to_string();
+    String::from_utf8_lossy(&site.swath(&["submit", &file], 0).stdout).trim().to_owned()
+}
+
+#[test]
+fn what_is_asked_on_the_page_is_done() {
+    for kind in Kind::ALL {
+        let site = Site::new(kind);
+        let run = submitted(&site, MANY);
+        let page = Served::coordinator(&site, &[]);
+        let act = |what: &str, body: &str| page.post(&format!("/api/runs/{run}/{what}"), body).status;
+        assert_eq!(act("pause", ""), 202);
+        site.wait_obeyed(&run, PATIENCE);
+        assert_eq!(page.json(&format!("/api/runs/{run}"))["status"]["state"], "paused");
+        assert_eq!(act("priority", r#"{"priority":7,"share":2}"#), 202);
+        site.wait_obeyed(&run, PATIENCE);
+        let rank = site.status(&run).expect("a status").rank;
+        assert_eq!((rank.priority, rank.share), (7, 2));
+        for (what, body) in [
+            ("priority", r#"{"priority":5000}"#),
+            ("priority", "{}"),
+            ("priority", "no JSON"),
+            ("replay", r#"{"items":["predict.0.1"],"all":true}"#),
+            ("drop", r#"{"items":[]}"#),
+            ("drop", r#"{"items":["../../x"]}"#),
+        ] {
+            assert_eq!(act(what, body), 400, "{what} {body}");
+        }
+        assert_eq!(act("drop", r#"{"items":["survey.0.0"]}"#), 202);
+        site.wait_obeyed(&run, PATIENCE);
+        let failures = page.json(&format!("/api/runs/{run}/failures"));
+        assert_eq!((&failures["total"], &failures["failures"][0]["is_dropped"]), (&1.into(), &true.into()));
+        assert_eq!(act("cancel", ""), 202);
+        assert_eq!(site.wait(&run, PATIENCE).state, RunState::Cancelled);
+        assert_eq!(act("pause", ""), 409);
+        assert_eq!(page.post("/api/runs/nobody-1/pause", "").status, 404);
+    }
+}
+
+#[test]
+fn whoever_watches_is_told_what_happens() {
+    let site = Site::new(Kind::Embedded);
+    let run = submitted(&site, MANY);
+    let page = Served::coordinator(&site, &[]);
+    let _worker = site.start(&["worker"]);
+    let started = Instant::now();
+    while site.predicted(&run) == 0 {
+        assert!(started.elapsed() < PATIENCE, "nothing is predicted: {}", site.worker_logs());
+    }
+    assert_eq!(page.post(&format!("/api/runs/{run}/pause"), "").status, 202);
+    site.wait_obeyed(&run, PATIENCE);
+
+    let stream = page.open(&format!("/api/runs/{run}/events"));
+    let mut lines = BufReader::new(stream).lines();
+    let mut next = |event: &str| {
+        let wanted = format!("event: {event}");
+        let found = lines.by_ref().map(|line| line.expect("a line")).find(|line| {
+            assert!(started.elapsed() < 2 * PATIENCE, "{event} is not told");
+            *line == wanted
+        });
+        assert!(found.is_some(), "the line was closed before {event} was told");
+        let data = lines.next().expect("data").expect("a line");
+        serde_json::from_str::<serde_json::Value>(data.strip_prefix("data: ").expect("data")).expect("JSON")
+    };
+    assert_eq!(next("status")["state"], "paused");
+    assert!(next("parts")["layout"].is_string());
+    assert_eq!(page.post(&format!("/api/runs/{run}/resume"), "").status, 202);
+    while next("status")["state"] == "paused" {}
+    // Parts change one by one, and are told so.
+    while next("parts")["changes"].as_array().is_none_or(Vec::is_empty) {}
+}
+
+#[test]
+fn a_scene_is_shown_as_it_is_and_as_it_was_found() {
+    let site = Site::new(Kind::Embedded);
+    let file = pipeline(&site, "item_px = 256", "").display().to_string();
+    let ran = site.swath(&["run", &file, "--workers", "1"], 0);
+    let run = crate::same_bytes::run_name(&ran.stdout);
+    let page = Served::coordinator(&site, &[]);
+    let scenes = page.json(&format!("/api/runs/{run}/scenes"));
+    let scene = &scenes["scenes"][0];
+    assert_eq!((&scene["n"], &scene["done"], &scene["cols"]), (&36.into(), &36.into(), &6.into()));
+    assert_eq!((&scene["state"], &scene["has_labels"]), (&"done".into(), &true.into()));
+    let parts = page.get(&format!("/api/runs/{run}/parts"));
+    assert_eq!(parts.body, [0b10_10_10_10; 9], "36 parts, all of them done");
+    assert!(parts.header("swath-layout").is_some());
+
+    let at = format!("/api/runs/{run}/scenes/scene-1");
+    let one = page.json(&at);
+    let layers = serde_json::json!(["imagery", "labels", "prediction", "errors"]);
+    assert_eq!((&one["layers"], &one["levels"]), (&layers, &4.into()));
+    for layer in ["imagery", "labels", "prediction", "errors"] {
+        // The last tile of the scene's own pixels, of the level above, and the whole.
+        for (tile, size) in [("0/5/5", (220, 220)), ("1/2/2", (238, 238)), ("3/0/0", (188, 188))] {
+            let answer = page.get(&format!("{at}/tiles/{layer}/{tile}"));
+            assert_eq!(answer.status, 200, "{layer} {tile}: {}", answer.text());
+            assert_eq!(png_size(&answer.body), size, "{layer} {tile}");
+        }
+        for tile in ["0/6/0", "4/0/0", "99/0/0", "0/4294967295/0"] {
+            assert_eq!(page.get(&format!("{at}/tiles/{layer}/{tile}")).status, 404, "{layer} {tile}");
+        }
+    }
+    assert_eq!(page.get(&format!("{at}/tiles/confidence/0/0/0")).status, 404, "this run keeps none");
+    assert_eq!(png_size(&page.get(&format!("{at}/thumbnail?px=200")).body), (188, 188));
+    let scores = page.json(&format!("/api/runs/{run}/scores"));
+    assert_eq!((&scores["total"], &scores["scenes"][0]["scene"]), (&1.into(), &"scene-1".into()));
+
+    // What was told at its end stands alone, and may do nothing.
+    assert_eq!(page.json(&format!("/api/runs/{run}"))["has_report"], true);
+    let report = page.get(&format!("/api/runs/{run}/report"));
+    assert!(report.header("content-security-policy").is_some_and(|policy| policy.contains("sandbox")));
+    let text = report.text();
+    assert!(text.contains("building") && text.contains("predict") && !text.contains("<script"), "{text}");
+    let told: serde_json::Value =
+        serde_json::from_slice(&site.object(&format!("runs/{run}/report.json"))).expect("JSON");
+    assert_eq!((&told["state"], &told["scenes"]), (&"done".into(), &1.into()));
+    assert!(told["scores"][1]["metrics"]["f1"].is_number() && told["bottleneck"].is_string(), "{told}");
+}

@@ -1,0 +1,91 @@
+// The coordinator's API, and what it tells by itself.
+
+import { h } from "./dom.js";
+
+export class Problem extends Error {
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+}
+
+async function answered(response) {
+  if (response.ok) return response;
+  if (response.status === 401) {
+    location.href = "/login";
+  }
+  let detail = `the coordinator answered ${response.status}`;
+  try {
+    detail = (await response.json()).detail ?? detail;
+  } catch {
+    // Whatever stands between said it in another way.
+  }
+  throw new Problem(response.status, detail);
+}
+
+async function reach(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch {
+    throw new Problem(0, "the coordinator can't be reached: is it still running?");
+  }
+}
+
+export const get = async (path) => (await answered(await reach(path))).json();
+export const getBytes = async (path) => {
+  const response = await answered(await reach(path));
+  return { bytes: new Uint8Array(await response.arrayBuffer()), layout: response.headers.get("swath-layout") };
+};
+
+export async function post(path, body) {
+  const options = { method: "POST" };
+  if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    options.headers = { "Content-Type": "application/json" };
+  }
+  return (await answered(await reach(path, options))).json();
+}
+
+export const runPath = (run, ...rest) => ["/api/runs", run, ...rest].map((part, i) => (i ? encodeURIComponent(part) : part)).join("/");
+
+/** What is told of a topic until `stop` is called. The browser asks again by itself when the line breaks. */
+export function listen(path, on) {
+  const source = new EventSource(path);
+  for (const [name, react] of Object.entries(on)) {
+    if (name !== "line") source.addEventListener(name, (event) => react(JSON.parse(event.data)));
+  }
+  source.onopen = () => line(true);
+  source.onerror = () => line(false);
+  return () => source.close();
+}
+
+let isUp = true;
+const lines = new Set();
+/** Whether what is shown is still told of. */
+export function onLine(react) {
+  lines.add(react);
+  react(isUp);
+}
+function line(up) {
+  isUp = up;
+  lines.forEach((react) => react(up));
+}
+
+/** A few words that go by themselves. */
+export function toast(words, kind = "") {
+  const el = h(`div.toast${kind ? `.${kind}` : ""}`, {}, words);
+  document.getElementById("toasts").append(el);
+  setTimeout(() => el.remove(), kind === "bad" ? 9000 : 4000);
+}
+
+/** Asks for something and says how it went. */
+export async function ask(path, body, words) {
+  try {
+    const { served } = await post(path, body);
+    toast(served ? words : `${words} No coordinator serves this run now: it is taken as soon as one does.`);
+    return true;
+  } catch (problem) {
+    toast(problem.message, "bad");
+    return false;
+  }
+}

@@ -1,0 +1,54 @@
+// Lines over time or epochs, in the theme's colours.
+
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** `series`: label, color (a variable of the sheet), fill, dash. `x`: "time" or a label. */
+export function chart(box, { series, height = 220, x = "time", value = (v) => v, range }) {
+  let plot = null;
+  let data = null;
+  const make = () => {
+    plot?.destroy();
+    const axis = { stroke: color("--dim"), grid: { stroke: color("--rule"), width: 1 }, ticks: { stroke: color("--rule"), width: 1 }, font: "12px system-ui, sans-serif" };
+    const fits = (number) => (Math.abs(number) >= 10000 ? `${number / 1000}k` : `${number}`);
+    plot = new uPlot({
+      width: Math.max(200, box.clientWidth),
+      height,
+      cursor: { y: false, points: { size: 7 } },
+      legend: { live: true },
+      scales: { x: { time: x === "time" }, y: range ? { range } : {} },
+      axes: [{ ...axis, space: 60, values: x === "time" ? undefined : (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick : "")) }, { ...axis, size: 56, values: (_, ticks) => ticks.map(fits) }],
+      series: [
+        { label: x === "time" ? "at" : x },
+        ...series.slice(0, data.length - 1).map((one) => ({
+          label: one.label,
+          stroke: color(one.color),
+          width: 2,
+          dash: one.dash,
+          fill: one.fill ? `${color(one.color)}22` : undefined,
+          points: { show: (u) => u.data[0].length < 40, size: 5 },
+          spanGaps: true,
+          value: (_, v) => (v === null || v === undefined ? "–" : value(v)),
+        })),
+      ],
+    }, data, box);
+  };
+  const onTheme = () => data && make();
+  const size = new ResizeObserver(() => plot?.setSize({ width: Math.max(200, box.clientWidth), height }));
+  size.observe(box);
+  window.addEventListener("theme", onTheme);
+  return {
+    data(next) {
+      data = next;
+      if (plot && plot.series.length === data.length) plot.setData(data);
+      else make();
+    },
+    end() {
+      size.disconnect();
+      window.removeEventListener("theme", onTheme);
+      plot?.destroy();
+    },
+  };
+}

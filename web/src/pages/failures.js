@@ -1,0 +1,87 @@
+// What was set aside: why, with the end of its log, and another chance.
+
+import { ask, get } from "../api.js";
+import { fill, h, icon, keyed, say } from "../dom.js";
+import { dialog } from "../keys.js";
+import { ago, clock, count, plural } from "../words.js";
+
+const CLASSES = {
+  transient: "a server or network was away",
+  preempted: "its worker had to go",
+  capacity: "memory or disk ran short",
+  fault: "this worker could not do it",
+  data: "the input is bad",
+  config: "the set-up is wrong",
+  dropped: "dropped by command",
+};
+const PAGE = 200;
+
+export function failuresTab(into, run) {
+  const summary = h("p.dim", {}, "Looking…");
+  const all = h("button", { hidden: true, onclick: () => replayAll() }, icon("replay"), "Replay all");
+  const list = h("ul.failures", {});
+  const scenes = h("ul.unreadable", {});
+  const more = h("button.more", { hidden: true, onclick: () => load(shown.length) }, "More");
+  const empty = h("div.empty", { hidden: true }, h("h2", {}, "Nothing failed"), h("p.dim", {}, "Items that can't be done are set aside here, with their cause and the end of their log."));
+  fill(into, h("div.head", {}, summary, all), scenes, list, more, empty);
+
+  let shown = [];
+  let seen = null;
+  const load = async (from = 0) => {
+    const told = await get(`${run.path("failures")}?from=${from}&n=${PAGE}`);
+    shown = from ? [...shown, ...told.failures] : told.failures;
+    keyed(list, shown, (failure) => failure.place, (failure) => make(run, failure, () => load()));
+    more.hidden = shown.length >= told.total;
+    all.hidden = !shown.some((failure) => !failure.is_dropped);
+    const unreadable = run.status?.unreadable_scenes ?? [];
+    keyed(scenes, unreadable, (words) => words, (words) => h("li.notice.bad", {}, "Scene ", words));
+    empty.hidden = shown.length + unreadable.length > 0;
+    const dropped = shown.filter((failure) => failure.is_dropped).length;
+    say(summary, told.total ? `${plural(told.total, "item")} set aside${dropped ? `, ${count(dropped)} of them dropped for good` : ""}` : "");
+  };
+  const again = () => load().catch((problem) => say(summary, problem.message));
+  const replayAll = async () => {
+    const words = h("p", {}, "All that was set aside, but what was dropped, is new again. Where the cause is still there, it fails again.");
+    if (await dialog("Replay all?", words, "Replay all")) ask(run.path("replay"), { all: true }, "Asked to replay all.");
+  };
+  again();
+  const status = () => {
+    const now = JSON.stringify([run.status?.n_failures, run.status?.n_dropped, run.status?.unreadable_scenes]);
+    if (seen !== null && now !== seen) again();
+    seen = now;
+  };
+  return { status, reload: again };
+}
+
+function make(run, failure, again) {
+  const scene = failure.scene ? h("a", { href: `#/runs/${encodeURIComponent(run.name)}/scenes/${encodeURIComponent(failure.scene)}` }, failure.scene) : null;
+  const rect = failure.rect ? `${failure.rect.width}×${failure.rect.height} px at ${failure.rect.col}, ${failure.rect.row}` : "";
+  const log = h("pre.log", { tabindex: 0 }, "Looking…");
+  const details = h("details", { ontoggle: () => details.open && show() }, h("summary", {}, "Log"), log);
+  const show = async () => {
+    try {
+      const { log: lines } = await get(run.path("failures", failure.place));
+      say(log, lines.length ? lines.join("\n") : "Its last attempt has logged nothing.");
+    } catch (problem) {
+      say(log, problem.message);
+    }
+  };
+  const replay = async () => {
+    if (await ask(run.path("replay"), { items: [failure.place] }, `Asked to replay ${failure.place}.`)) setTimeout(again, 3000);
+  };
+  const drop = async () => {
+    const words = h("p", {}, "The run does without it for good: no replay of all brings it back.");
+    if (await dialog(`Drop ${failure.place}?`, words, "Drop it", "danger")) {
+      if (await ask(run.path("drop"), { items: [failure.place] }, `Asked to drop ${failure.place}.`)) setTimeout(again, 3000);
+    }
+  };
+  return h("li.card", {},
+    h("div.head", {},
+      h("div", {}, h("strong", {}, failure.place), " ", h(`span.pill.${failure.is_dropped ? "calm" : "bad"}`, { title: CLASSES[failure.class] ?? "" }, failure.class)),
+      h("div.buttons", {}, h("button", { onclick: replay }, icon("replay"), "Replay"), failure.is_dropped ? null : h("button", { onclick: drop }, "Drop"))),
+    h("p.cause", {}, failure.message),
+    h("p.dim.small", { title: clock(failure.written) },
+      scene ? ["Scene ", scene, rect ? ` (${rect})` : "", " · "] : null,
+      `${plural(failure.attempts, "attempt")} · ${failure.worker}`, failure.written ? ` · ${ago(failure.written)}` : ""),
+    details);
+}

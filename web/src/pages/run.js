@@ -1,0 +1,193 @@
+// One run: how it stands, and the tabs below.
+
+import { ask, get, listen, runPath } from "../api.js";
+import { fill, h, icon, say } from "../dom.js";
+import { bindHere, dialog } from "../keys.js";
+import { Parts } from "../parts.js";
+import { ago, clock, count, duration, isOver, percent, plural, short, standing, tone } from "../words.js";
+import { failuresTab } from "./failures.js";
+import { overviewTab } from "./overview.js";
+import { scenesTab } from "./scenes.js";
+import { scoresTab } from "./scores.js";
+import { trainingTab } from "./training.js";
+
+const TABS = { overview: overviewTab, scenes: scenesTab, scores: scoresTab, training: trainingTab, failures: failuresTab };
+
+export function runPage(into, name, first) {
+  document.title = `${name} · Swath`;
+  const run = { name, about: null, status: null, served: false, parts: new Parts(name), path: (...rest) => runPath(name, ...rest) };
+  let tab = null;
+  let tabName = first;
+
+  const head = header(run);
+  const links = h("nav.tabs", { "aria-label": "Of this run" });
+  const body = h("div.tab", {});
+  const problem = h("div.empty", { hidden: true });
+  fill(into, head.el, links, problem, body);
+  for (const of of Object.keys(TABS)) {
+    links.append(h("a", { href: `#/runs/${encodeURIComponent(name)}/${of}`, "data-tab": of }, of[0].toUpperCase() + of.slice(1), h("span.badge", { hidden: true })));
+  }
+
+  const go = (to) => {
+    tabName = to;
+    for (const link of links.children) {
+      if (link.dataset.tab === to) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    if (!run.about) return;
+    tab?.leave?.();
+    const el = h("div", {});
+    tab = TABS[to](el, run);
+    body.replaceChildren(el);
+    tab?.status?.();
+  };
+
+  const update = () => {
+    head.update();
+    const badge = links.querySelector("[data-tab=failures] .badge");
+    const failed = (run.status?.n_failures ?? 0) + (run.status?.unreadable_scenes.length ?? 0);
+    badge.hidden = !failed;
+    say(badge, short(failed));
+    tab?.status?.();
+  };
+  const load = async () => {
+    try {
+      const about = await get(run.path());
+      const isFirst = !run.about;
+      Object.assign(run, { about, status: about.status, served: about.served });
+      links.querySelector("[data-tab=training]").hidden = !about.record.trains;
+      if (isFirst) {
+        await run.parts.load();
+        go(tabName);
+      }
+      update();
+    } catch (error) {
+      if (run.about) return;
+      problem.hidden = false;
+      fill(problem, h("h2", {}, "This run can't be shown"), h("p", {}, error.message), h("p", {}, h("a", { href: "#/" }, "All runs")));
+    }
+  };
+  load();
+  // Whether a coordinator serves it is no part of its status.
+  const again = setInterval(load, 10000);
+  const told = async (message) => {
+    if (await run.parts.told(message)) tab?.reload?.();
+  };
+  const stop = listen(run.path("events"), {
+    status: (status) => {
+      const wasOver = isOver(run.status?.state);
+      run.status = status;
+      update();
+      if (!wasOver && isOver(status.state)) load().then(() => tab?.reload?.());
+    },
+    parts: (message) => told(message).catch(() => {}),
+    reload: load,
+  });
+
+  bindHere("p", "pause, or go on", () => head.pause());
+  Object.keys(TABS).forEach((of, at) => bindHere(String(at + 1), of, () => (location.hash = `#/runs/${encodeURIComponent(name)}/${of}`)));
+  go(first);
+  return {
+    go,
+    leave: () => {
+      stop();
+      clearInterval(again);
+      tab?.leave?.();
+    },
+  };
+}
+
+/** Name, state, what can be asked, and the four numbers that people look at first. */
+function header(run) {
+  const pill = h("span.pill", {}, "…");
+  const sub = h("p.dim.sub", {}, " ");
+  const message = h("p.notice", { hidden: true });
+  const pauseButton = h("button", { hidden: true, onclick: () => pause() });
+  const cancelButton = h("button", { hidden: true, onclick: () => cancel() }, icon("stop"), "Cancel");
+  const rankButton = h("button", { hidden: true, onclick: () => rank() }, icon("flag"), "Priority");
+  const report = h("a.button", { hidden: true, href: run.path("report"), target: "_blank", rel: "noopener" }, "Report");
+  const bar = h("div.bar.large", { role: "progressbar", "aria-label": "Items done", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i", {}));
+  const tiles = ["Done", "Time left", "Speed", "Failed", "Time at work"].map((title) => ({
+    name: h("dt", {}, title),
+    value: h("span.value", {}, "–"),
+    note: h("span.note.dim", {}, " "),
+  }));
+  const el = h("div.run-head", {},
+    h("p.crumbs", {}, h("a", { href: "#/" }, "Runs"), " / "),
+    h("div.head", {}, h("h1", {}, run.name, " ", pill), h("div.buttons", {}, pauseButton, rankButton, cancelButton, report)),
+    sub, message, bar,
+    h("dl.tiles", {}, tiles.map(({ name, value, note }) => h("div", {}, name, h("dd", {}, value, note)))));
+
+  const goesOn = () => run.status && !isOver(run.status.state);
+  const pause = () => {
+    const state = run.status?.state;
+    if (goesOn() && state !== "paused") ask(run.path("pause"), undefined, "Asked to pause. What is at work is finished.");
+    else if (state && state !== "done") ask(run.path("resume"), undefined, "Asked to go on.");
+  };
+  const cancel = async () => {
+    const words = h("p", {}, "What is done stays. What waits is not worked on. It can be resumed later.");
+    if (await dialog(`Cancel ${run.name}?`, words, "Cancel the run", "danger")) ask(run.path("cancel"), undefined, "Asked to cancel.");
+  };
+  const rank = async () => {
+    const { priority, share } = run.status.rank;
+    const field = (id, label, value, min, max, words) => [h("label", { for: id }, label), h("input", { id, type: "number", value, min, max, step: 1 }), h("p.dim", {}, words)];
+    const body = h("div", {},
+      field("priority", "Priority", priority, -1000, 1000, "A run of a higher priority goes first."),
+      field("share", "Share", share, 1, 1000, "What it gets of the workers beside runs of its own priority."));
+    if (!(await dialog(`Priority of ${run.name}`, body, "Set"))) return;
+    const [one, other] = body.querySelectorAll("input");
+    ask(run.path("priority"), { priority: Number(one.value), share: Number(other.value) }, "Asked. It counts for what is not published yet.");
+  };
+
+  const update = () => {
+    const { status, about, served } = run;
+    const state = status?.state;
+    say(pill, standing(state, served));
+    pill.className = `pill ${tone(state, served)}`;
+    const { record } = about;
+    const network = record.networks.map(({ architecture }) => architecture).join(" + ");
+    const parts = [`began ${ago(status?.started ?? record.created)}`, plural(record.scenes, "scene"), record.predicts ? `${network} on ${record.engine}` : ""];
+    say(sub, parts.filter(Boolean).join(" · "));
+    sub.title = clock(status?.started ?? record.created);
+    const words = status?.message ?? "";
+    message.hidden = !words;
+    message.className = `notice ${state === "failed" ? "bad" : "warn"}`;
+    say(message, words);
+
+    pauseButton.hidden = !state || state === "done" || state === "done_with_failures";
+    const isPause = goesOn() && state !== "paused";
+    const label = isPause ? "Pause" : "Resume";
+    if (pauseButton.textContent !== label) fill(pauseButton, icon(isPause ? "pause" : "play"), label);
+    cancelButton.hidden = rankButton.hidden = !goesOn();
+    report.hidden = !about.has_report;
+
+    const stages = Object.values(status?.stages ?? {});
+    const sum = (of) => stages.reduce((all, stage) => all + of(stage), 0);
+    const [items, done] = [sum((stage) => stage.items), sum((stage) => stage.done)];
+    const part = items ? done / items : 0;
+    bar.firstElementChild.style.width = `${100 * part}%`;
+    bar.className = `bar large ${tone(state, served)}`;
+    bar.setAttribute("aria-valuenow", Math.round(100 * part));
+    const failed = (status?.n_failures ?? 0) + (status?.unreadable_scenes.length ?? 0);
+    const training = status?.training;
+    const isTraining = status?.at_work === "train" && training;
+    const speed = isTraining ? `${short(training.images_per_second)} images/s`
+      : status?.at_work === "predict" && status.pixels_per_second ? `${short(status.pixels_per_second / 1e6)} Mpx/s`
+      : status?.items_per_second ? `${short(status.items_per_second)} items/s` : "–";
+    const seconds = sum((stage) => stage.seconds);
+    [
+      [percent(items ? part : null), items ? `${count(done)} of ${plural(items, "item")}` : "nothing is known yet"],
+      [isOver(state) ? "–" : duration(status?.eta_seconds), isOver(state) ? "it is over" : status?.at_work ? `of ${status.at_work}` : " "],
+      [isOver(state) ? "–" : speed, goesOn() ? `${plural(status.held, "item")} at work` : " "],
+      [count(failed), failed ? "see Failures" : status?.n_dropped ? `${count(status.n_dropped)} dropped` : "nothing failed"],
+      about.bill ? [about.bill.money, `${about.bill.hours.toFixed(1)} machine hours${about.bill.unknown.length ? ", some without a price" : ""}`] : [duration(seconds), "of all stages"],
+    ].forEach(([value, note], at) => {
+      say(tiles[at].value, value);
+      say(tiles[at].note, note);
+    });
+    say(tiles[4].name, about.bill ? "Cost" : "Time at work");
+    tiles[4].note.title = about.bill ? [about.bill.origin, ...about.bill.unknown.map((kind) => `no price: ${kind}`)].join("\n") : "";
+    tiles[3].value.classList.toggle("bad", failed > 0);
+  };
+  return { el, update, pause };
+}

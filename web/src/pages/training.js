@@ -1,0 +1,71 @@
+// What each epoch came to, and what the network is shown.
+
+import { get } from "../api.js";
+import { chart } from "../chart.js";
+import { fill, h, say } from "../dom.js";
+import { count, duration, isOver, metric, plural } from "../words.js";
+
+export function trainingTab(into, run) {
+  const progress = h("p", {}, " ");
+  const bar = h("div.bar", { role: "progressbar", "aria-label": "Steps of this epoch", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i", {}));
+  const [lossBox, scoreBox] = [h("div.chart", {}), h("div.chart", {})];
+  const noScores = h("p.dim", { hidden: true }, "No scene of the group “validation” judges this training, so that there is no score for its epochs.");
+  const pictures = h("div.sheets", {});
+  const noPictures = h("p.dim", {}, "Its first batch is drawn when it begins.");
+  fill(into,
+    h("section.card", {}, h("h2", {}, "Progress"), progress, bar),
+    h("div.columns.even", {}, h("section.card", {}, h("h2", {}, "Loss"), lossBox), h("section.card", {}, h("h2", {}, "On validation chips"), scoreBox, noScores)),
+    h("section.card", {}, h("h2", {}, "Chips, as the network is given them"), noPictures, pictures));
+
+  const series = [{ label: "training", color: "--line1" }, { label: "validation", color: "--line2" }];
+  const loss = chart(lossBox, { x: "epoch", series, value: metric });
+  const scores = chart(scoreBox, { x: "epoch", range: [0, 1], series: [{ label: "F1", color: "--line1" }, { label: "IoU", color: "--line2" }, { label: "precision", color: "--line3", dash: [4, 4] }, { label: "recall", color: "--line4", dash: [4, 4] }], value: metric });
+
+  let epoch = null;
+  let epochs = 0;
+  const load = async () => {
+    const told = await get(run.path("training"));
+    const column = (name) => {
+      const at = told.columns.indexOf(name);
+      return told.epochs.map((row) => (at < 0 ? null : row[at]));
+    };
+    epochs = told.epochs.length;
+    status();
+    if (told.epochs.length) {
+      const validation = column("validation_loss");
+      // A line without a point would only stand in the legend.
+      loss.data([column("epoch"), column("train_loss"), ...(validation.some((value) => value !== null) ? [validation] : [])]);
+      const judged = column("f1").some((value) => value !== null);
+      noScores.hidden = judged;
+      scoreBox.hidden = !judged;
+      if (judged) scores.data([column("epoch"), column("f1"), column("iou"), column("precision"), column("recall")]);
+    }
+    noPictures.hidden = told.pictures.length > 0;
+    const all = [...told.pictures].reverse();
+    fill(pictures, all.slice(0, 12).map((name) => h("figure", {}, h("img", { // Drawn anew each epoch.
+      src: `${run.path("training", "pictures", name)}?epoch=${told.epochs.length}`, alt: `chips: ${name}`, loading: "lazy" }), h("figcaption", {}, words(name)))));
+  };
+  load().catch((problem) => say(progress, problem.message));
+
+  const status = () => {
+    const of = run.status?.training;
+    const { state } = run.status ?? {};
+    if (!of) {
+      say(progress, isOver(state) ? "The weights were there already: nothing was trained." : "It begins when all chips are cut.");
+      return;
+    }
+    const isOn = run.status.at_work === "train";
+    const step = of.validates ? `validates, step ${count(of.step)} of ${count(of.steps)}` : `step ${count(of.step)} of ${count(of.steps)}`;
+    const left = of.eta_seconds ? ` · ${duration(of.eta_seconds)} left` : "";
+    say(progress, isOn ? `Epoch ${of.epoch} of ${of.epochs}, ${step}${of.loss ? ` · loss ${metric(of.loss)}` : ""}${left}` : `It came to epoch ${Math.max(of.epoch, epochs)} of ${of.epochs}, on ${plural(of.images, "chip")}.`);
+    bar.firstChild.style.width = `${isOn ? (100 * of.step) / Math.max(1, of.steps) : 100}%`;
+    if (epoch !== null && epoch !== of.epoch) load().catch(() => {});
+    epoch = of.epoch;
+  };
+  return { status, reload: () => load().catch(() => {}), leave: () => (loss.end(), scores.end()) };
+}
+
+function words(name) {
+  if (name === "first-batch") return "the first batch: imagery and labels";
+  return name === "validation" ? "validation, after the last epoch: imagery, labels, and what the network makes of it" : name.replaceAll("-", " ");
+}

@@ -1,0 +1,53 @@
+// Who is at work.
+
+import { get } from "../api.js";
+import { fill, h, keyed, say } from "../dom.js";
+import { ago, count, duration, plural, percent } from "../words.js";
+
+const AGAIN = 3000;
+
+export function workersPage(into) {
+  document.title = "Workers · Swath";
+  const summary = h("p.dim", {}, "Looking…");
+  const body = h("tbody", {});
+  const heads = ["Worker", "State", "In hand", "Done", "Failed", "Busy", "Lanes", "Machine", "Since"];
+  const table = h("table.stack", { hidden: true }, h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))), body);
+  const empty = h("div.empty", { hidden: true },
+    h("h2", {}, "No worker is there"),
+    h("p", {}, "Nothing is worked on until one is. Start as many as you like, wherever the pixels are:"),
+    h("pre", {}, "swath worker"),
+    h("p.dim", {}, "with the same root, queue and ledger as this coordinator. swath run starts its own."));
+  fill(into, h("div.head", {}, h("h1", {}, "Workers"), summary), h("div.card.scroll", {}, table, empty));
+
+  const show = ({ workers }) => {
+    const hand = workers.reduce((sum, { card }) => sum + (card?.in_hand ?? 0), 0);
+    const leaving = workers.filter(({ card }) => card?.state === "leaving").length;
+    const words = [plural(workers.length, "worker"), `${plural(hand, "item")} in hand`, leaving ? `${leaving} leaving` : ""];
+    say(summary, workers.length ? words.filter(Boolean).join(" · ") : "");
+    table.hidden = !workers.length;
+    empty.hidden = workers.length > 0;
+    keyed(body, workers, (worker) => worker.worker, () => h("tr", {}, heads.map((head) => h("td", { "data-head": head }))), update);
+  };
+  const load = () => get("/api/workers").then(show).catch((problem) => say(summary, problem.message));
+  load();
+  const timer = setInterval(load, AGAIN);
+  return () => clearInterval(timer);
+}
+
+function update(row, { worker, card }) {
+  const alive = card ? (Date.now() - Date.parse(card.started)) / 1000 : 0;
+  const place = card?.instance ? `${card.instance.kind} in ${card.instance.zone}${card.instance.is_spot ? ", spot" : ""}` : card?.host;
+  const cells = [
+    worker,
+    !card ? "of another version" : card.state === "leaving" ? "leaving" : card.in_hand ? "at work" : "waits for work",
+    card ? `${count(card.in_hand)} of ${count(card.slots)}` : "–",
+    count(card?.done),
+    count(card?.failed),
+    card && alive > 0 ? `${percent(Math.min(1, card.busy_s / alive))} of ${duration(alive)}` : "–",
+    card?.lanes.join(", ") ?? "–",
+    [place, card?.job].filter(Boolean).join(" · ") || "–",
+    card ? ago(card.started) : "–",
+  ];
+  cells.forEach((words, at) => say(row.children[at], words));
+  row.children[1].className = !card || card.state === "leaving" ? "calm" : card.in_hand ? "live" : "";
+}

@@ -1,0 +1,82 @@
+// Numbers and times as people say them.
+
+const N = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const SHORT = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
+
+export const count = (n) => (n === null || n === undefined ? "–" : N.format(n));
+export const short = (n) => (n === null || n === undefined ? "–" : SHORT.format(n));
+export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
+export const percent = (part) =>
+  part === null || part === undefined || Number.isNaN(part) ? "–" : `${(100 * part).toFixed(1)}\u00a0%`;
+export const metric = (value) => (value === null || value === undefined ? "–" : value.toFixed(3));
+
+/** "about 3 minutes": rounded so that it does not flicker. */
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
+  const s = Math.max(0, seconds);
+  if (s < 1) return "under a second";
+  if (s < 90) return plural(s < 20 ? Math.round(s) : Math.round(s / 5) * 5, "second");
+  if (s < 90 * 60) return plural(Math.round(s / 60), "minute");
+  if (s < 36 * 3600) {
+    const hours = Math.floor(s / 3600);
+    const minutes = Math.round((s - hours * 3600) / 600) * 10;
+    return minutes === 60 ? plural(hours + 1, "hour") : minutes && hours < 10 ? `${hours} h ${minutes} min` : plural(hours, "hour");
+  }
+  return plural(Math.round(s / 86400), "day");
+}
+
+/** "3 minutes ago" */
+export function ago(time) {
+  const at = Date.parse(time ?? "");
+  if (Number.isNaN(at)) return "–";
+  const s = (Date.now() - at) / 1000;
+  return s < 5 ? "just now" : `${duration(s)} ago`;
+}
+
+export const clock = (time) => (time ? new Date(time).toLocaleString() : "");
+
+const STATES = {
+  preparing: "preparing",
+  running: "running",
+  paused: "paused",
+  done: "done",
+  done_with_failures: "done, with failures",
+  failed: "failed",
+  cancelled: "cancelled",
+};
+
+/** What is written down holds only while somebody serves the run. */
+export function standing(state, served) {
+  if (!state) return "submitted";
+  if (isOver(state)) return STATES[state] ?? state;
+  if (!served) return state === "paused" ? "paused, no coordinator" : "waits for a coordinator";
+  return STATES[state] ?? state;
+}
+
+export const tone = (state, served) => {
+  if (state === "done") return "good";
+  if (state === "failed") return "bad";
+  if (state === "done_with_failures") return "warn";
+  if (state === "cancelled" || state === "paused" || !state || (!isOver(state) && !served)) return "calm";
+  return "live";
+};
+
+export const isOver = (state) => ["done", "done_with_failures", "failed", "cancelled"].includes(state);
+
+export const STAGES = ["probe", "survey", "analyze", "chip", "train", "predict", "assemble", "eval", "vectorize", "merge", "bundle", "step", "noop"];
+
+export const STAGE_WORDS = {
+  probe: "find out how fast workers are",
+  survey: "read the headers of scenes",
+  analyze: "measure pixels",
+  chip: "cut training samples",
+  train: "fit the network",
+  predict: "run the network over scenes",
+  assemble: "join the parts of maps",
+  eval: "hold maps against labels",
+  vectorize: "trace polygons",
+  merge: "trace all scenes together",
+  bundle: "pack the model",
+  step: "commands of the pipeline's own",
+  noop: "nothing, to measure the way",
+};
