@@ -12,8 +12,6 @@ pub(super) struct Problem {
     detail: String,
 }
 
-pub(super) type Answer = Result<Response, Problem>;
-
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, detail: detail.into() }

@@ -195,7 +195,8 @@ fn of_run(run: &str, shown: &Shown) -> Vec<Sample> {
     for (lane, ask) in &status.asks {
         let items = (ask.out + ask.more) as f64;
         samples.push(Sample::new(&BACKLOG_ITEMS, &[run, lane], items));
-        let seconds = ask.seconds.map(|seconds| items * seconds);
+        // Of nothing it is known, whatever an item takes.
+        let seconds = if items == 0.0 { Some(0.0) } else { ask.seconds.map(|seconds| items * seconds) };
         samples.extend(seconds.map(|seconds| Sample::new(&BACKLOG_SECONDS, &[run, lane], seconds)));
     }
     let lanes: BTreeSet<&str> = told.stages.iter().map(|of| of.lane.name()).collect();

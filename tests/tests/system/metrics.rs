@@ -70,7 +70,7 @@ core_px = 64
 block_px = 64
 margin_px = 8
 batch = 4
-item_px = 512
+item_px = 64
 "##
     );
     let file = site.path("seen.toml");
