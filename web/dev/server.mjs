@@ -128,7 +128,7 @@ async function api(parts, query, method) {
     const { cells } = await layout(name);
     const packed = new Uint8Array(Math.ceil(cells.length / 4));
     cells.forEach((cell, at) => (packed[at >> 2] |= cell << (2 * (at & 3))));
-    return Buffer.from(packed);
+    return Object.assign(Buffer.from(packed), { parts: cells.length });
   }
   if (of === "scores") {
     const eval_ = await maybe(json("eval", real, "eval.json"));
@@ -198,7 +198,7 @@ createServer(async (request, response) => {
     if (url.pathname.startsWith("/api/")) {
       const told = await api(url.pathname.slice(5).split("/").map(decodeURIComponent), url.searchParams, request.method);
       if (told === null) response.writeHead(404, headers).end(JSON.stringify({ title: "Not Found", status: 404, detail: "there is nothing here" }));
-      else if (Buffer.isBuffer(told)) response.writeHead(200, { ...headers, "swath-layout": "dev", "Content-Type": told[0] === 0x89 ? "image/png" : "application/octet-stream" }).end(told);
+      else if (Buffer.isBuffer(told)) response.writeHead(200, { ...headers, "swath-layout": "dev", "swath-parts": told.parts ?? 0, "Content-Type": told[0] === 0x89 ? "image/png" : "application/octet-stream" }).end(told);
       else response.writeHead(200, { ...headers, "Content-Type": "application/json" }).end(JSON.stringify(told));
       return;
     }

@@ -34,7 +34,8 @@ async function reach(path, options) {
 export const get = async (path) => (await answered(await reach(path))).json();
 export const getBytes = async (path) => {
   const response = await answered(await reach(path));
-  return { bytes: new Uint8Array(await response.arrayBuffer()), layout: response.headers.get("swath-layout") };
+  const { headers } = response;
+  return { bytes: new Uint8Array(await response.arrayBuffer()), n: Number(headers.get("swath-parts")), layout: headers.get("swath-layout") };
 };
 
 export async function post(path, body) {

@@ -71,7 +71,7 @@ function top() {
   onLine((up) => {
     state.className = up ? "line up" : "line down";
     state.title = up ? "told of what happens as it happens" : "the line to the coordinator is broken; trying again";
-    say(state, up ? "" : "no line; trying again");
+    say(state, up ? "" : "offline");
   });
   get("/api/about")
     .then((about) => {

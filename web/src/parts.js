@@ -18,7 +18,7 @@ export class Parts {
   }
 
   async load() {
-    const { bytes, layout } = await getBytes(runPath(this.run, "parts"));
+    const { bytes, n, layout } = await getBytes(runPath(this.run, "parts"));
     const cells = new Uint8Array(bytes.length * 4);
     for (let i = 0; i < bytes.length; i++) {
       const byte = bytes[i];
@@ -27,7 +27,7 @@ export class Parts {
       cells[4 * i + 2] = (byte >> 4) & 3;
       cells[4 * i + 3] = byte >> 6;
     }
-    this.cells = cells;
+    this.cells = cells.subarray(0, n);
     const isOther = this.layout !== null && this.layout !== layout;
     this.layout = layout;
     this.paint();

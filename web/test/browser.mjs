@@ -19,7 +19,7 @@ const wrong = [];
 const api = async (page, of) => page.evaluate(async (of) => (await fetch(of)).json(), of);
 
 async function open(theme, { width, height }) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme });
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, reducedMotion: "reduce" });
   context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   // A picture that is not there yet is no mistake; what a policy refuses is.

@@ -106,6 +106,7 @@ fn a_scene_is_shown_as_it_is_and_as_it_was_found() {
     let parts = page.get(&format!("/api/runs/{run}/parts"));
     assert_eq!(parts.body, [0b10_10_10_10; 9], "36 parts, all of them done");
     assert!(parts.header("swath-layout").is_some());
+    assert_eq!(parts.header("swath-parts"), Some("36"));
 
     let at = format!("/api/runs/{run}/scenes/scene-1");
     let one = page.json(&at);

@@ -162,7 +162,12 @@ pub(in crate::http) async fn parts(
     let parts = site.looks().of(&site, &run).await?.ok_or_else(|| super::no_run(&run))?;
     let kind = HeaderValue::from_static("application/octet-stream");
     let tag = HeaderValue::from_str(&parts.layout.tag).unwrap_or(HeaderValue::from_static("unknown"));
-    let headers = [(header::CONTENT_TYPE, kind), (HeaderName::from_static("swath-layout"), tag)];
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (HeaderName::from_static("swath-layout"), tag),
+        // The last byte may hold fewer than four.
+        (HeaderName::from_static("swath-parts"), HeaderValue::from(parts.cells.len() as u64)),
+    ];
     Ok((headers, pack(&parts.cells)).into_response())
 }
 
