@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use swath_backends::{Kind, open::Doors};
 use swath_proto::{
     fleet::{ByKind, FleetStatus, Wish, WorkerKind},
-    ids::{RunId, WorkerId},
+    ids::RunId,
     keys,
-    worker::{GROUP, WorkerCard, WorkerState, drain_office, root_mark},
+    worker::{WorkerState, drain_office, root_mark},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +28,11 @@ use super::{
     shown::show,
     target::{Crew, Decision, Memory, Seen, Step, Work, decide},
 };
-use crate::{run::Me, sharing::Sharing};
+use crate::{
+    discovery::{self, Announced},
+    run::Me,
+    sharing::Sharing,
+};
 
 /// Longer than any round takes: two never do it at once.
 const LEASE: Duration = Duration::from_secs(60);
@@ -220,15 +224,8 @@ impl Control {
     }
 
     async fn cards(&self) -> anyhow::Result<Vec<Card>> {
-        let announced = self.doors.ledger.announced(GROUP).await?;
-        let card = |(id, words): (WorkerId, String)| match serde_json::from_str::<WorkerCard>(&words) {
-            Ok(card) => Some((id, card.into_newest())),
-            Err(error) => {
-                tracing::debug!(worker = %id, %error, "its card can't be read");
-                None
-            }
-        };
-        Ok(announced.into_iter().filter_map(card).collect())
+        let announced = discovery::workers(&*self.doors.ledger).await?;
+        Ok(announced.into_iter().map(|Announced { name, worker }| (name, worker)).collect())
     }
 
     /// Takes what people ask; returns the keys that are to be removed once it is written down.

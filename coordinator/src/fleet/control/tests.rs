@@ -11,6 +11,7 @@ use swath_backends::{
 use swath_proto::{
     fleet::Market,
     status::{Ask, Rank},
+    worker::GROUP,
 };
 
 use super::*;
