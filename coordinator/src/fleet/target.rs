@@ -202,9 +202,13 @@ impl Case<'_> {
         // Jobs that have waited for a machine for too long.
         let stuck: Vec<&Launching> =
             crew.launching.iter().filter(|launching| self.is_stuck(launching)).collect();
-        let no_capacity = stuck.first().map(|first| {
+        // Those that are still being given up tell nothing of the market that was turned to meanwhile.
+        let here = memory.place.offer(self.kind).market;
+        let tells =
+            |launching: &&&Launching| launching.market == here && memory.place.pause_s(self.now_s).is_none();
+        let no_capacity = stuck.iter().find(tells).map(|first| {
             let why = first.queued.as_ref().and_then(|queued| queued.why.as_deref());
-            News::NoCapacity(market::no_machine(first.market, self.policy.patience_s, why))
+            News::NoCapacity(market::no_machine(here, self.policy.patience_s, why))
         });
         let news: Vec<News> = crew.news.iter().cloned().chain(no_capacity).collect();
         memory.place.hear(&news, memory.target.unwrap_or(there) as usize, self.kind, self.now_s);
