@@ -184,10 +184,11 @@ impl Control {
         let status = self.status(fleet, &seen, &decision, &cards, now);
         show(&status, &seen);
         self.write(fleet, status).await?;
+        // Who is to leave stands in no file: a command is there until they can hear it.
+        self.send_away(fleet, &cards).await?;
         for key in obeyed {
             self.doors.blobs.delete(&key).await?;
         }
-        self.send_away(fleet, &cards).await?;
         self.cancel(fleet, &decision).await;
         self.start(fleet).await;
         self.said.clear();

@@ -232,6 +232,20 @@ fn those_who_leave_make_room_first() {
 }
 
 #[test]
+fn nobody_is_sent_away_in_the_place_of_one_of_whom_nothing_is_known_now() {
+    let (policy, mut memory) = (policy(0, 10), Memory::default());
+    let mut seen = seen(crew(0, None));
+    seen.crews.cpu.workers = workers_with(&[1, 1, 1]);
+    seen.crews.cpu.launching = launching(1, None);
+    seen.crews.cpu.launching[0].job = None;
+    seen.wish.fixed.cpu = Some(3);
+    let step = cpu(&policy, &seen, &mut memory, 0.0);
+    assert_eq!((step.drain.len(), step.cancel.len()), (0, 0));
+    seen.wish.stopped = true;
+    assert_eq!(cpu(&policy, &seen, &mut memory, 1.0).drain.len(), 3);
+}
+
+#[test]
 fn kinds_are_decided_on_by_themselves() {
     let mut policy = policy(0, 10);
     policy.kinds.gpu = policy.kinds.cpu.clone();
