@@ -356,8 +356,9 @@ impl Run {
     fn ask(&self, lane: Lane, now: Instant) -> Ask {
         let (more, stage) = self.board.upcoming(lane, now);
         let held = self.held.iter().filter(|place| self.board.lane(place.stage) == lane).count() as u64;
-        let seconds = stage.or_else(|| self.meter.at_work()).and_then(|stage| self.meter.seconds(stage));
-        Ask { out: self.board.n_out(lane) as u64, held, more, seconds }
+        let stage = stage.or_else(|| self.meter.at_work());
+        let seconds = stage.and_then(|stage| self.meter.seconds(stage));
+        Ask { out: self.board.n_out(lane) as u64, held, more, seconds, stage }
     }
 
     /// Applies what has happened since the last time.

@@ -166,7 +166,7 @@ mod tests {
     use swath_proto::status::Rank;
 
     fn bid(priority: i32) -> Bid {
-        let ask = Ask { out: 0, held: 4, more: 10_000, seconds: Some(1.0) };
+        let ask = Ask { out: 0, held: 4, more: 10_000, seconds: Some(1.0), stage: None };
         Bid { rank: Rank { priority, share: 1 }, ask }
     }
 
@@ -201,7 +201,7 @@ mod tests {
         sharing.window(&run("a"), Lane::Cpu, with_held(3));
         sharing.window(&run("b"), Lane::Cpu, with_held(1));
         assert_eq!((part("a", Lane::Cpu), part("b", Lane::Cpu)), (0.75, 0.25));
-        let nothing = Bid { ask: Ask { held: 0, out: 0, more: 0, seconds: None }, ..bid(0) };
+        let nothing = Bid { ask: Ask::default(), ..bid(0) };
         sharing.window(&run("a"), Lane::Gpu, nothing);
         assert_eq!(part("a", Lane::Gpu), 0.0, "machines that nobody needs are nobody's");
         sharing.withdraw(&run("a"));

@@ -13,6 +13,7 @@ use swath_backends::{Kind, open::Doors};
 use swath_proto::{
     fleet::{ByKind, FleetStatus, Wish, WorkerKind},
     ids::RunId,
+    item::Stage,
     keys,
     worker::{WorkerState, drain_office, root_mark},
 };
@@ -256,9 +257,9 @@ impl Control {
         Ok(obeyed)
     }
 
-    /// What there is to do for each kind; returns whose run waits most.
-    fn add_work(&self, crews: &mut ByKind<Crew>) -> ByKind<Option<RunId>> {
-        let mut most: ByKind<(f64, Option<RunId>)> = ByKind::default();
+    /// What there is to do for each kind; returns whose run waits most, and with what.
+    fn add_work(&self, crews: &mut ByKind<Crew>) -> ByKind<Option<(RunId, Option<Stage>)>> {
+        let mut most: ByKind<(f64, Option<(RunId, Option<Stage>)>)> = ByKind::default();
         for (run, [cpu, gpu, steps]) in self.sharing.asks() {
             let steps = steps.filter(|_| self.setup.allow_steps);
             for (kind, ask) in [(WorkerKind::Cpu, cpu), (WorkerKind::Gpu, gpu), (WorkerKind::Cpu, steps)] {
@@ -271,7 +272,7 @@ impl Control {
                 let most = most.of_mut(kind);
                 let weight = own.seconds + own.unknown;
                 if weight > most.0 {
-                    *most = (weight, Some(run.clone()));
+                    *most = (weight, Some((run.clone(), ask.stage)));
                 }
             }
         }
@@ -399,10 +400,16 @@ fn refusal(error: &ProviderError) -> News {
     }
 }
 
-fn order(kind: WorkerKind, step: &Step, run: Option<RunId>, now: Timestamp) -> Option<Order> {
+fn order(
+    kind: WorkerKind,
+    step: &Step,
+    waiting: Option<(RunId, Option<Stage>)>,
+    now: Timestamp,
+) -> Option<Order> {
     let market = step.market.filter(|_| step.start > 0)?;
     let token = format!("{kind}-{}-{:08x}", now.as_millisecond(), rand::random::<u32>());
-    Some(Order { token, kind, market, n: step.start, run, stage: None })
+    let (run, stage) = waiting.unzip();
+    Some(Order { token, kind, market, n: step.start, run, stage: stage.flatten() })
 }
 
 #[cfg(test)]
