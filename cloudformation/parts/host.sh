@@ -42,14 +42,14 @@ if [ -n '$queue_secret' ]; then SWATH_QUEUE=\$(secret '$queue_secret'); export S
 if [ -n '$ledger_secret' ]; then SWATH_LEDGER=\$(secret '$ledger_secret'); export SWATH_LEDGER; fi
 aws ecr get-login-password --region $region | docker login --username AWS --password-stdin $registry
 docker pull -q $registry/$image
-docker rm -f swath-coordinator 2>/dev/null || true
 exec docker run --rm --name swath-coordinator --network host --env-file /etc/swath/environment \\
   \${SWATH_QUEUE:+-e SWATH_QUEUE} \${SWATH_LEDGER:+-e SWATH_LEDGER} -v /etc/swath:/etc/swath:ro \\
   --log-driver awslogs --log-opt awslogs-region=$region --log-opt awslogs-group=$logs \\
   --log-opt awslogs-stream=coordinator $registry/$image coordinator --profile fleet --http 127.0.0.1:7878$metrics
 END
 chmod 755 /usr/local/bin/swath-coordinator
-# A service that is tried again for ever: before the first image is published there is nothing to run.
+# A service that is tried again for ever: before the first image is published there is nothing to run. A container of its name
+# that was left behind would keep it from starting.
 service() {
   cat > "/etc/systemd/system/$1.service" <<END
 [Unit]
@@ -57,6 +57,7 @@ After=docker.service network-online.target
 Requires=docker.service
 StartLimitIntervalSec=0
 [Service]
+ExecStartPre=-/usr/bin/docker rm -f $1
 ExecStart=$2
 Restart=always
 RestartSec=20

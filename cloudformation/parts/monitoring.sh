@@ -25,7 +25,6 @@ cat > /usr/local/bin/swath-prometheus <<END
 #!/bin/bash
 set -euo pipefail
 aws s3 sync --region $region --only-show-errors $root/dashboards /var/lib/swath/dashboards
-docker rm -f swath-prometheus 2>/dev/null || true
 exec docker run --rm --name swath-prometheus --network host -v /etc/swath/prometheus.yml:/etc/prometheus/prometheus.yml:ro \\
   -v /var/lib/swath/dashboards:/dashboards:ro -v /var/lib/swath/prometheus:/prometheus $prometheus_image \\
   --config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/prometheus --storage.tsdb.retention.time=30d \\
@@ -36,7 +35,6 @@ cat > /usr/local/bin/swath-grafana <<END
 set -euo pipefail
 GF_SECURITY_ADMIN_PASSWORD=\$(aws secretsmanager get-secret-value --region $region --secret-id '$grafana_secret' --query SecretString --output text)
 export GF_SECURITY_ADMIN_PASSWORD
-docker rm -f swath-grafana 2>/dev/null || true
 exec docker run --rm --name swath-grafana --network host -e GF_SECURITY_ADMIN_PASSWORD -e GF_SERVER_HTTP_ADDR=127.0.0.1 \\
   -e GF_ANALYTICS_REPORTING_ENABLED=false -e GF_ANALYTICS_CHECK_FOR_UPDATES=false \\
   -v /etc/swath/grafana:/etc/grafana/provisioning:ro -v /var/lib/swath/dashboards:/dashboards:ro \\

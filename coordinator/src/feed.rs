@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn bid(priority: i32, out: u64, held: u64, more: u64, seconds: Option<f64>) -> Bid {
-        let ask = Ask { out, held, more, seconds };
+        let ask = Ask { out, held, more, seconds, stage: None };
         Bid { rank: Rank { priority, share: 1 }, ask }
     }
 

@@ -22,7 +22,7 @@ use swath_proto::{
     item::{Place, Stage},
     keys,
     status::{Ask, Rank, RunState, RunStatus},
-    worker::{GROUP, WorkerCard},
+    worker::root_mark,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -330,14 +330,10 @@ impl Run {
 
     /// The time of rented machines that went by since the last time.
     async fn count_rent(&mut self, now: Instant) -> anyhow::Result<()> {
-        let cards = self.ledger.announced(GROUP).await?;
-        // One of a newer program is passed over: it can't be told where it is.
-        let workers: Vec<_> = cards
-            .iter()
-            .filter_map(|(_, words)| Some(serde_json::from_str::<WorkerCard>(words).ok()?.into_newest()))
-            .collect();
+        let root = root_mark(&self.blobs.uri(""));
+        let machines = self.sharing.machines(&*self.ledger, &root, now).await?;
         let (run, sharing) = (self.board.run().clone(), self.sharing.clone());
-        self.rent.look(now, self.meter.at_work(), &workers, |lane| sharing.part(&run, lane));
+        self.rent.look(now, self.meter.at_work(), &machines, |lane| sharing.part(&run, lane));
         Ok(())
     }
 
@@ -360,8 +356,9 @@ impl Run {
     fn ask(&self, lane: Lane, now: Instant) -> Ask {
         let (more, stage) = self.board.upcoming(lane, now);
         let held = self.held.iter().filter(|place| self.board.lane(place.stage) == lane).count() as u64;
-        let seconds = stage.or_else(|| self.meter.at_work()).and_then(|stage| self.meter.seconds(stage));
-        Ask { out: self.board.n_out(lane) as u64, held, more, seconds }
+        let stage = stage.or_else(|| self.meter.at_work());
+        let seconds = stage.and_then(|stage| self.meter.seconds(stage));
+        Ask { out: self.board.n_out(lane) as u64, held, more, seconds, stage }
     }
 
     /// Applies what has happened since the last time.

@@ -7,15 +7,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use swath_backends::{blobs::SharedBlobs, queue::Lane};
+use swath_backends::{blobs::SharedBlobs, ledger::Ledger, queue::Lane};
 use swath_proto::{
     ids::RunId,
     status::{Ask, RunState, RunStatus},
 };
 
 use crate::{
+    discovery,
     feed::{Bid, LANES, divide},
     records::{list, read_status, silent_for},
+    rent::Machines,
 };
 
 /// Others write down how they stand this often too.
@@ -25,7 +27,11 @@ const SILENT: Duration = Duration::from_secs(60);
 
 /// Handle to what is known; clones share it.
 #[derive(Clone, Default)]
-pub struct Sharing(Arc<Mutex<Known>>);
+pub struct Sharing {
+    known: Arc<Mutex<Known>>,
+    /// As they were counted last, and when that was: workers' cards are read once for all runs.
+    machines: Arc<tokio::sync::Mutex<Option<(Instant, Arc<Machines>)>>>,
+}
 
 #[derive(Default)]
 struct Known {
@@ -38,7 +44,7 @@ struct Known {
 
 impl Sharing {
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many items of a lane the run may have out now, as it asks for them.
@@ -74,6 +80,25 @@ impl Sharing {
             Some(_) if all == 0 => 1.0 / asks.len() as f64,
             Some((_, held)) => *held as f64 / all as f64,
         }
+    }
+
+    /// Rented machines that work for the root of this mark.
+    pub(crate) async fn machines(
+        &self,
+        ledger: &dyn Ledger,
+        root: &str,
+        now: Instant,
+    ) -> anyhow::Result<Arc<Machines>> {
+        let mut counted = self.machines.lock().await;
+        if let Some((at, machines)) = &*counted
+            && now.duration_since(*at) < LOOK_EVERY
+        {
+            return Ok(machines.clone());
+        }
+        let workers = discovery::workers(ledger).await?;
+        let machines = Arc::new(Machines::of(workers.iter().map(|announced| &announced.worker), root));
+        *counted = Some((now, machines.clone()));
+        Ok(machines)
     }
 
     /// What every run asks of the workers of each lane, in the order of [`LANES`].
@@ -141,7 +166,7 @@ mod tests {
     use swath_proto::status::Rank;
 
     fn bid(priority: i32) -> Bid {
-        let ask = Ask { out: 0, held: 4, more: 10_000, seconds: Some(1.0) };
+        let ask = Ask { out: 0, held: 4, more: 10_000, seconds: Some(1.0), stage: None };
         Bid { rank: Rank { priority, share: 1 }, ask }
     }
 
@@ -176,11 +201,36 @@ mod tests {
         sharing.window(&run("a"), Lane::Cpu, with_held(3));
         sharing.window(&run("b"), Lane::Cpu, with_held(1));
         assert_eq!((part("a", Lane::Cpu), part("b", Lane::Cpu)), (0.75, 0.25));
-        let nothing = Bid { ask: Ask { held: 0, out: 0, more: 0, seconds: None }, ..bid(0) };
+        let nothing = Bid { ask: Ask::default(), ..bid(0) };
         sharing.window(&run("a"), Lane::Gpu, nothing);
         assert_eq!(part("a", Lane::Gpu), 0.0, "machines that nobody needs are nobody's");
         sharing.withdraw(&run("a"));
         assert_eq!((part("a", Lane::Cpu), part("b", Lane::Cpu)), (0.0, 1.0));
+    }
+
+    #[tokio::test]
+    async fn workers_are_asked_once_for_all_runs_where_they_are() {
+        use swath_backends::open::{Urls, open};
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_str().unwrap().to_owned();
+        let doors = open(&Urls { root, queue: "local:".into(), ledger: "local:".into() }).await.unwrap();
+        let announce = async |name: &str| {
+            let card = serde_json::json!({
+                "version": "1", "started": "", "program": "", "host": name, "pid": 1, "lanes": ["cpu"], "slots": 1,
+                "state": "working", "in_hand": 0, "done": 0, "failed": 0, "busy_s": 0.0,
+                "instance": { "kind": "c5.large", "zone": "z", "is_spot": true },
+            });
+            let (name, lease) = (name.parse().unwrap(), Duration::from_secs(60));
+            doors.ledger.announce(swath_proto::worker::GROUP, &name, &card.to_string(), lease).await.unwrap();
+        };
+        let (sharing, now) = (Sharing::default(), Instant::now());
+        announce("a").await;
+        let first = sharing.machines(&*doors.ledger, "root", now).await.unwrap();
+        announce("b").await;
+        let again = sharing.clone().machines(&*doors.ledger, "root", now).await.unwrap();
+        assert!(*first != Machines::default() && Arc::ptr_eq(&first, &again));
+        let later = sharing.machines(&*doors.ledger, "root", now + LOOK_EVERY).await.unwrap();
+        assert_ne!(first, later);
     }
 
     #[test]

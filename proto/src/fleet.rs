@@ -6,7 +6,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{RunId, WorkerId};
+use crate::{
+    ids::{RunId, WorkerId},
+    item::Stage,
+};
 
 /// Which machine a worker needs, and so which lane it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -177,7 +180,9 @@ pub struct Pending {
     pub n: u32,
     #[serde(default)]
     pub run: Option<RunId>,
-    /// RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
+    /// When it was written down last. RFC 3339.
     pub asked: String,
 }
 

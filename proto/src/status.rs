@@ -75,6 +75,9 @@ pub struct Ask {
     pub more: u64,
     /// From claim to finish, of items like those it would publish; none before one has ended.
     pub seconds: Option<f64>,
+    /// Of those it would publish, or else of those at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
 }
 
 /// Time of rented machines, as much of it as was this run's: what it costs is for a table of prices to say.

@@ -18,6 +18,9 @@ use super::{
 
 /// So long a job may be missing from the provider's list after it was started.
 const LISTED_WITHIN_S: f64 = 120.0;
+/// A worker that has said nothing for so long is not heard of again: it says every five seconds that it is there, to a
+/// ledger that may have been away.
+const SILENT_S: f64 = 60.0;
 
 #[derive(Default)]
 pub(super) struct Book {
@@ -26,8 +29,12 @@ pub(super) struct Book {
     pub(super) counted_until: Option<Timestamp>,
     /// Jobs that were seen to cost something.
     begun: HashSet<JobId>,
-    /// Jobs whose worker has said that it is there.
-    came: HashSet<JobId>,
+    /// Jobs that have a machine; and those that wait for one, since when: also again, where the provider begins those
+    /// anew whose machine was lost.
+    placed: HashSet<JobId>,
+    waiting: HashMap<JobId, Timestamp>,
+    /// Jobs whose worker has said that it is there, and when it did so last.
+    came: HashMap<JobId, Timestamp>,
     /// Jobs whose end was heard of.
     over: HashSet<JobId>,
     /// Jobs that were cancelled, and workers that were told to leave, and when.
@@ -77,10 +84,13 @@ impl Book {
         }
         for job in jobs {
             let crew = crews.of_mut(job.kind);
+            if self.has_lost_its_machine(job, now) {
+                crew.news.push(News::Lost);
+            }
             match (&job.state, by_job.get(job.id.0.as_str())) {
                 (JobState::Ended(ending), _) => crew.news.extend(self.ended(job, ending)),
                 (_, Some((id, card))) => {
-                    if self.came.insert(job.id.clone()) && self.has_looked {
+                    if self.came.insert(job.id.clone(), now).is_none() && self.has_looked {
                         crew.news.push(News::Came { launch_s: seconds(job.asked, now) });
                     }
                     if card.state == WorkerState::Leaving || self.drained.contains_key(id) {
@@ -98,11 +108,15 @@ impl Book {
                 (state, None) => {
                     let queued = match state {
                         JobState::Queued { why } => {
-                            Some(Queued { for_s: seconds(job.asked, now), why: why.clone() })
+                            let since = self.waiting.get(&job.id).copied().unwrap_or(now);
+                            Some(Queued { for_s: seconds(since, now), why: why.clone() })
                         }
                         _ => None,
                     };
-                    crew.launching.push(Launching { job: Some(job.id.clone()), market: job.market, queued });
+                    let last = self.came.get(&job.id);
+                    let is_silent = last.is_none_or(|last| seconds(*last, now) > SILENT_S);
+                    let id = is_silent.then(|| job.id.clone());
+                    crew.launching.push(Launching { job: id, market: job.market, queued });
                 }
             }
         }
@@ -121,7 +135,9 @@ impl Book {
         }
         let there: HashSet<&WorkerId> = cards.iter().map(|(id, _)| id).collect();
         self.drained.retain(|id, _| there.contains(id));
-        for of_jobs in [&mut self.begun, &mut self.came, &mut self.over, &mut self.cancelled] {
+        self.came.retain(|job, _| ours.contains(job.0.as_str()));
+        self.waiting.retain(|job, _| ours.contains(job.0.as_str()));
+        for of_jobs in [&mut self.begun, &mut self.placed, &mut self.over, &mut self.cancelled] {
             of_jobs.retain(|job| ours.contains(job.0.as_str()));
         }
         self.has_looked = true;
@@ -134,6 +150,10 @@ impl Book {
             let Some(began) = job.began else { continue };
             // One that is new here was counted before by another controller, if it had begun by then.
             let is_new = self.begun.insert(job.id.clone());
+            // One that is begun again costs nothing before it has a machine again.
+            if matches!(job.state, JobState::Queued { .. }) {
+                continue;
+            }
             let since = match self.counted_until {
                 Some(until) if !is_new || (!self.has_looked && began < until) => until.max(began),
                 _ => began,
@@ -145,12 +165,34 @@ impl Book {
         self.counted_until = Some(now);
     }
 
+    /// Sees who waits for a machine, and who has had one at the last look.
+    fn has_lost_its_machine(&mut self, job: &Job, now: Timestamp) -> bool {
+        match job.state {
+            JobState::Queued { .. } => {
+                let since = if job.began.is_none() { job.asked } else { now };
+                self.waiting.entry(job.id.clone()).or_insert(since);
+                self.placed.remove(&job.id)
+            }
+            JobState::Launching | JobState::Running => {
+                self.waiting.remove(&job.id);
+                self.placed.insert(job.id.clone());
+                false
+            }
+            JobState::Ended(_) => false,
+        }
+    }
+
     fn ended(&mut self, job: &Job, ending: &Ending) -> Option<News> {
         if !self.over.insert(job.id.clone()) || !self.has_looked || self.cancelled.contains(&job.id) {
             return None;
         }
         match ending {
-            Ending::Done => None,
+            Ending::Done if self.came.contains_key(&job.id) => None,
+            Ending::Done => Some(News::Failed(format!(
+                "{}: it has ended, and its worker never said that it was there: is its program swath worker, with this \
+                 ledger? Its log says more",
+                job.id
+            ))),
             Ending::HostLost => Some(News::Lost),
             Ending::Failed(why) => Some(News::Failed(format!("{}: {why}", job.id))),
         }
@@ -226,6 +268,9 @@ mod tests {
         // Its card has run out, and the job still runs: nobody is started in its place.
         let crew = look(&mut book, &running, &[], 50);
         assert_eq!((crew.workers.len(), crew.launching.len()), (0, 1));
+        assert_eq!(crew.launching[0].job, None, "nor is it ended: it may say again that it is there");
+        let crew = look(&mut book, &running, &[], 71);
+        assert_eq!(crew.launching[0].job.as_ref(), Some(&running[0].id), "it is silent for good");
     }
 
     #[test]
@@ -240,6 +285,34 @@ mod tests {
         let told = News::Failed("local:t-3: no image".into());
         assert_eq!(look(&mut book, &jobs, &[], 7).news, [News::Lost, told], "one was over before");
         assert_eq!(look(&mut book, &jobs, &[], 8).news, []);
+    }
+
+    #[test]
+    fn a_job_that_is_begun_again_has_lost_a_machine_and_waits_from_then_on() {
+        let mut book = Book::default();
+        let again = job(1, JobState::Queued { why: None }, Some(1), None);
+        look(&mut book, &[job(1, JobState::Running, Some(1), None)], &[], 5000);
+        let crew = look(&mut book, std::slice::from_ref(&again), &[], 5010);
+        assert_eq!(crew.news, [News::Lost]);
+        let spent = book.spent;
+        let crew = look(&mut book, std::slice::from_ref(&again), &[], 5030);
+        assert_eq!((crew.news.len(), crew.launching[0].queued.as_ref().unwrap().for_s), (0, 20.0));
+        assert_eq!(book.spent, spent, "it has no machine");
+        // Whoever comes to it now knows of neither.
+        let crew = look(&mut Book::default(), &[again], &[], 5040);
+        assert_eq!((crew.news.len(), crew.launching[0].queued.as_ref().unwrap().for_s), (0, 0.0));
+    }
+
+    #[test]
+    fn whatever_ends_before_it_works_has_failed_however_well_it_ends() {
+        let mut book = Book::default();
+        look(&mut book, &[], &[], 0);
+        let running = [1, 2].map(|n| job(n, JobState::Running, Some(0), None));
+        look(&mut book, &running, &[card("w", Some(1))], 1);
+        let over = [1, 2].map(|n| job(n, JobState::Ended(Ending::Done), Some(0), Some(2)));
+        let news = look(&mut book, &over, &[], 3).news;
+        let [News::Failed(why)] = &news[..] else { panic!("{news:?}") };
+        assert!(why.starts_with("local:t-2: it has ended"), "{why}");
     }
 
     #[test]

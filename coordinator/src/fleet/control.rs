@@ -12,9 +12,10 @@ use jiff::Timestamp;
 use swath_backends::{Kind, open::Doors};
 use swath_proto::{
     fleet::{ByKind, FleetStatus, Wish, WorkerKind},
-    ids::{RunId, WorkerId},
+    ids::RunId,
+    item::Stage,
     keys,
-    worker::{GROUP, WorkerCard, WorkerState, drain_office, root_mark},
+    worker::{WorkerState, drain_office, root_mark},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +29,11 @@ use super::{
     shown::show,
     target::{Crew, Decision, Memory, Seen, Step, Work, decide},
 };
-use crate::{run::Me, sharing::Sharing};
+use crate::{
+    discovery::{self, Announced},
+    run::Me,
+    sharing::Sharing,
+};
 
 /// Longer than any round takes: two never do it at once.
 const LEASE: Duration = Duration::from_secs(60);
@@ -180,10 +185,11 @@ impl Control {
         let status = self.status(fleet, &seen, &decision, &cards, now);
         show(&status, &seen);
         self.write(fleet, status).await?;
+        // Who is to leave stands in no file: a command is there until they can hear it.
+        self.send_away(fleet, &cards).await?;
         for key in obeyed {
             self.doors.blobs.delete(&key).await?;
         }
-        self.send_away(fleet, &cards).await?;
         self.cancel(fleet, &decision).await;
         self.start(fleet).await;
         self.said.clear();
@@ -220,15 +226,8 @@ impl Control {
     }
 
     async fn cards(&self) -> anyhow::Result<Vec<Card>> {
-        let announced = self.doors.ledger.announced(GROUP).await?;
-        let card = |(id, words): (WorkerId, String)| match serde_json::from_str::<WorkerCard>(&words) {
-            Ok(card) => Some((id, card.into_newest())),
-            Err(error) => {
-                tracing::debug!(worker = %id, %error, "its card can't be read");
-                None
-            }
-        };
-        Ok(announced.into_iter().filter_map(card).collect())
+        let announced = discovery::workers(&*self.doors.ledger).await?;
+        Ok(announced.into_iter().map(|Announced { name, worker }| (name, worker)).collect())
     }
 
     /// Takes what people ask; returns the keys that are to be removed once it is written down.
@@ -258,9 +257,9 @@ impl Control {
         Ok(obeyed)
     }
 
-    /// What there is to do for each kind; returns whose run waits most.
-    fn add_work(&self, crews: &mut ByKind<Crew>) -> ByKind<Option<RunId>> {
-        let mut most: ByKind<(f64, Option<RunId>)> = ByKind::default();
+    /// What there is to do for each kind; returns whose run waits most, and with what.
+    fn add_work(&self, crews: &mut ByKind<Crew>) -> ByKind<Option<(RunId, Option<Stage>)>> {
+        let mut most: ByKind<(f64, Option<(RunId, Option<Stage>)>)> = ByKind::default();
         for (run, [cpu, gpu, steps]) in self.sharing.asks() {
             let steps = steps.filter(|_| self.setup.allow_steps);
             for (kind, ask) in [(WorkerKind::Cpu, cpu), (WorkerKind::Gpu, gpu), (WorkerKind::Cpu, steps)] {
@@ -273,7 +272,7 @@ impl Control {
                 let most = most.of_mut(kind);
                 let weight = own.seconds + own.unknown;
                 if weight > most.0 {
-                    *most = (weight, Some(run.clone()));
+                    *most = (weight, Some((run.clone(), ask.stage)));
                 }
             }
         }
@@ -401,10 +400,16 @@ fn refusal(error: &ProviderError) -> News {
     }
 }
 
-fn order(kind: WorkerKind, step: &Step, run: Option<RunId>, now: Timestamp) -> Option<Order> {
+fn order(
+    kind: WorkerKind,
+    step: &Step,
+    waiting: Option<(RunId, Option<Stage>)>,
+    now: Timestamp,
+) -> Option<Order> {
     let market = step.market.filter(|_| step.start > 0)?;
     let token = format!("{kind}-{}-{:08x}", now.as_millisecond(), rand::random::<u32>());
-    Some(Order { token, kind, market, n: step.start, run, stage: None })
+    let (run, stage) = waiting.unzip();
+    Some(Order { token, kind, market, n: step.start, run, stage: stage.flatten() })
 }
 
 #[cfg(test)]

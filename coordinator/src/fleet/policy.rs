@@ -75,6 +75,9 @@ impl Policy {
             false => Err(format!("{what} {value}: must be more than 0")),
         };
         positive("--drain-time", self.drain_s)?;
+        if !(self.cool_down_s.is_finite() && self.cool_down_s >= 0.0) {
+            return Err(format!("--cool-down {}: must be 0 or more", self.cool_down_s));
+        }
         for (what, limit) in [("--budget-hours", self.budget.hours), ("--budget-money", self.budget.money)] {
             limit.map_or(Ok(()), |limit| positive(what, limit))?;
         }
@@ -131,6 +134,7 @@ mod tests {
             policy.check().unwrap_err()
         };
         assert!(wrong(|policy| policy.drain_s = 0.0).starts_with("--drain-time 0"));
+        assert!(wrong(|policy| policy.cool_down_s = -1.0).starts_with("--cool-down -1"));
         assert!(wrong(|policy| policy.kinds.cpu.min = 5).starts_with("--workers-min 5"));
         assert!(wrong(|policy| policy.kinds.gpu.min = 1).starts_with("--gpu-workers-min 1"));
         assert!(wrong(|policy| policy.kinds.cpu.max = 20_000).contains("10000 at most"));

@@ -36,7 +36,7 @@ pub struct Order {
     pub market: Market,
     /// At least one.
     pub n: u32,
-    /// For tags: whose work is waiting most. The workers take any run's.
+    /// For tags: whose work is waiting most, and which. The workers take any run's.
     pub run: Option<RunId>,
     pub stage: Option<Stage>,
 }

@@ -46,13 +46,13 @@ pub(super) fn crew(policy: &KindPolicy, seen: &target::Crew, step: &Step, place:
 }
 
 pub(super) fn pending(order: &Order, now: Timestamp) -> Pending {
-    let Order { token, kind, market, n, run, .. } = order.clone();
-    Pending { token, kind, market, n, run, asked: now.to_string() }
+    let Order { token, kind, market, n, run, stage } = order.clone();
+    Pending { token, kind, market, n, run, stage, asked: now.to_string() }
 }
 
 /// Reads it back.
-pub(super) fn order(Pending { token, kind, market, n, run, .. }: Pending) -> Order {
-    Order { token, kind, market, n, run, stage: None }
+pub(super) fn order(Pending { token, kind, market, n, run, stage, .. }: Pending) -> Order {
+    Order { token, kind, market, n, run, stage }
 }
 
 /// Nothing but what goes on by itself has changed.
@@ -98,11 +98,14 @@ pub(super) fn unserved(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use swath_proto::fleet::{Market, WorkerKind};
+    use swath_proto::{
+        fleet::{Market, WorkerKind},
+        item::Stage,
+    };
 
     #[test]
     fn work_that_nobody_is_there_for_is_told_of() {
-        let ask = |more| Some(Ask { out: 0, held: 0, more, seconds: None });
+        let ask = |more| Some(Ask { more, ..Ask::default() });
         let run = |name: &str| name.parse::<RunId>().unwrap();
         let asks = [(run("a"), [ask(3), ask(0), ask(2)]), (run("b"), [None, ask(1), None])];
         let told = |cpu, gpu, steps| unserved(&asks, &Policy::of_here((0, cpu), (0, gpu)), steps);
@@ -137,7 +140,7 @@ mod tests {
             market: Market::Spot,
             n: 3,
             run: Some("a".parse().unwrap()),
-            stage: None,
+            stage: Some(Stage::Predict),
         };
         assert_eq!(order(pending(&given, Timestamp::now())), given);
     }

@@ -98,7 +98,7 @@ pub struct Worker {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launching {
-    /// None: its order is not answered yet.
+    /// None: it can't be ended, since its order is not answered yet, or its worker was there a moment ago.
     pub job: Option<JobId>,
     pub market: Market,
     /// Without a machine, and for how long; and why, where anybody says.
@@ -202,9 +202,13 @@ impl Case<'_> {
         // Jobs that have waited for a machine for too long.
         let stuck: Vec<&Launching> =
             crew.launching.iter().filter(|launching| self.is_stuck(launching)).collect();
-        let no_capacity = stuck.first().map(|first| {
+        // Those that are still being given up tell nothing of the market that was turned to meanwhile.
+        let here = memory.place.offer(self.kind).market;
+        let tells =
+            |launching: &&&Launching| launching.market == here && memory.place.pause_s(self.now_s).is_none();
+        let no_capacity = stuck.iter().find(tells).map(|first| {
             let why = first.queued.as_ref().and_then(|queued| queued.why.as_deref());
-            News::NoCapacity(market::no_machine(first.market, self.policy.patience_s, why))
+            News::NoCapacity(market::no_machine(here, self.policy.patience_s, why))
         });
         let news: Vec<News> = crew.news.iter().cloned().chain(no_capacity).collect();
         memory.place.hear(&news, memory.target.unwrap_or(there) as usize, self.kind, self.now_s);
@@ -377,12 +381,10 @@ impl Case<'_> {
     }
 
     /// Those without a machine first, then those that do not work yet, those without work, those with the least in
-    /// hand.
+    /// hand. Before them all those of whom nothing is known now: they are waited for.
     fn send_away(&self, n: u32, step: &mut Step) {
-        if n == 0 {
-            return;
-        }
-        let mut n = n as usize;
+        let unknown = self.crew.launching.iter().filter(|launching| launching.job.is_none()).count();
+        let mut n = (n as usize).saturating_sub(unknown);
         let is_queued = |launching: &&Launching| launching.queued.is_some();
         let queued = self.crew.launching.iter().rev().filter(is_queued);
         let others = self.crew.launching.iter().rev().filter(|launching| !is_queued(launching));

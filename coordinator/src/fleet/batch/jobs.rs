@@ -1,10 +1,8 @@
 //! What has become of this fleet's jobs: listed by the beginning of their names, described in hundreds. What is over
-//! stays as it is, and is not asked for again.
+//! stays as it is, and is not asked for again; it is told for as long as Batch keeps it, seven days at least, so that a
+//! coordinator that was away for a night still counts what was spent meanwhile.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::anyhow;
 use aws_sdk_batch::types::JobDetail;
@@ -20,8 +18,6 @@ use crate::fleet::provider::{ErrorKind, Job, JobId, JobState, ProviderError};
 
 /// Ids a call.
 const MOST_DESCRIBED: usize = 100;
-/// What has ended is told for so long. Batch itself keeps it for seven days at least.
-const LATELY: Duration = Duration::from_secs(30 * 60);
 
 /// A worker, or a machine of a gang, as Batch told of it last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +63,8 @@ impl Seen {
             id: JobId(format!("{BATCH}{id}")),
             asked: at(told.created_at).unwrap_or(now),
             began: at(first).or_else(|| at(told.started_at)),
-            ended: at(told.stopped_at).filter(|_| state.is_over()),
+            // One without an end would cost something for ever.
+            ended: state.is_over().then(|| at(told.stopped_at).unwrap_or(now)),
             state,
         }
     }
@@ -82,12 +79,10 @@ impl Seen {
 
 impl Server {
     pub(super) async fn jobs(&self) -> Result<Vec<Job>, ProviderError> {
-        let mut known = std::mem::take(&mut *self.known());
-        let seen = self.seen(&format!("{}*", names::beginning(&self.fleet)), &mut known).await;
-        *self.known() = known;
-        let since = Timestamp::now() - LATELY;
-        let is_told = |job: &Job| !job.state.is_over() || job.ended.unwrap_or(job.asked) >= since;
-        Ok(seen?.into_iter().filter_map(Seen::into_worker).filter(is_told).collect())
+        // What was learned stays, should whoever asks not wait for the end.
+        let mut known = self.known.lock().await;
+        let seen = self.seen(&format!("{}*", names::beginning(&self.fleet)), &mut known).await?;
+        Ok(seen.into_iter().filter_map(Seen::into_worker).collect())
     }
 
     /// `name`: of a job, or the beginning of names with an asterisk.
@@ -225,5 +220,12 @@ mod tests {
         let seen = of(&told, Role::Worker(WorkerKind::Cpu));
         assert_eq!(seen.state, JobState::Queued { why: None });
         assert_eq!((seen.began, seen.ended), (None, None));
+    }
+
+    #[test]
+    fn a_job_that_is_over_has_an_end_though_batch_tells_of_none() {
+        let told = JobDetail::builder().status(JobStatus::Failed).started_at(2_000).build();
+        let seen = of(&told, Role::Worker(WorkerKind::Cpu));
+        assert_eq!(seen.ended, Some(Timestamp::from_second(9).unwrap()));
     }
 }

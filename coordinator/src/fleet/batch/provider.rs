@@ -53,7 +53,7 @@ pub(super) struct Server {
     /// Jobs of which nobody knows whether they were submitted, and until when that is so.
     doubts: Mutex<HashMap<String, Instant>>,
     pub(super) listed_within: Duration,
-    pub(super) known: Mutex<HashMap<String, Known>>,
+    pub(super) known: tokio::sync::Mutex<HashMap<String, Known>>,
 }
 
 /// What came of looking at a queue.
@@ -94,7 +94,7 @@ impl Batch {
             definitions: tokio::sync::Mutex::default(),
             doubts: Mutex::default(),
             listed_within: LISTED_WITHIN,
-            known: Mutex::default(),
+            known: tokio::sync::Mutex::default(),
         };
         Ok(Self { server })
     }
@@ -259,10 +259,6 @@ impl Server {
 
     pub(super) fn doubts(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn end(&self, id: &str, why: &str) -> Result<(), ProviderError> {

@@ -11,6 +11,8 @@ use swath_proto::fleet::{Market, WorkerKind};
 const ATTEMPTS: std::ops::RangeInclusive<u32> = 1..=10;
 /// Begins the names of jobs, which have 128 letters; what follows takes 70 at most.
 const LONGEST_NAME: usize = 50;
+/// Variables that hold keys.
+const KEYS: [&str; 2] = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -174,8 +176,14 @@ impl Settings {
                 "endpoint: must be http://HOST or https://HOST, without user or password"
             );
         }
-        for name in self.environment.keys() {
+        for (name, value) in &self.environment {
             check_variable(name)?;
+            let has_password = value.contains("://") && swath_backends::open::redacted(value) != *value;
+            ensure!(
+                !has_password && !KEYS.contains(&name.as_str()),
+                "environment: {name} is a secret, and whoever may look at a job sees its variables: name it in secrets of \
+                 the section's image, or in the job definition; AWS is asked by the job's role"
+            );
         }
         for (name, side) in self.sides() {
             // The trainer may use the queues of cards.
@@ -283,6 +291,14 @@ mod tests {
             (format!("[batch]\nregion = 'Frankfurt'\n{cpu}"), "no region"),
             (format!("[batch]\nendpoint = 'http://user:hunter2@h'\n{cpu}"), "without user"),
             (format!("[batch]\nenvironment = {{ 'A B' = 'x' }}\n{cpu}"), "no name of a variable"),
+            (
+                format!("[batch]\nenvironment = {{ SWATH_LEDGER = 'redis://:hunter2@h/0' }}\n{cpu}"),
+                "SWATH_LEDGER is a secret",
+            ),
+            (
+                format!("[batch]\nenvironment = {{ AWS_SECRET_ACCESS_KEY = 'hunter2' }}\n{cpu}"),
+                "AWS_SECRET_ACCESS_KEY is a secret",
+            ),
             (format!("[batch]\nqueue = 'c'\n{cpu}"), "unknown field"),
             ("[batch.cpu]\ndefinition = 'd'\n".into(), "names no job queue"),
             ("[batch.cpu]\nspot = 'c'\n".into(), "registered"),

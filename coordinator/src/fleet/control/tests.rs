@@ -11,6 +11,7 @@ use swath_backends::{
 use swath_proto::{
     fleet::Market,
     status::{Ask, Rank},
+    worker::GROUP,
 };
 
 use super::*;
@@ -90,7 +91,7 @@ impl Scene {
 
     /// A run with so many items of a minute.
     fn ask(&self, items: u64) {
-        let ask = Ask { out: 0, held: 0, more: items, seconds: Some(60.0) };
+        let ask = Ask { out: 0, held: 0, more: items, seconds: Some(60.0), stage: Some(Stage::Predict) };
         self.sharing.window(&"a".parse().unwrap(), Lane::Cpu, Bid { rank: Rank::default(), ask });
     }
 
@@ -151,7 +152,7 @@ async fn an_order_without_an_answer_is_given_again_by_whoever_has_the_fleet_then
     let orders = scene.provider.orders();
     assert_eq!(orders.len(), 3, "{orders:?}");
     assert!(orders.iter().all(|order| *order == orders[0] && order.n == 4), "{orders:?}");
-    assert_eq!(orders[0].run, Some("a".parse().unwrap()));
+    assert_eq!((&orders[0].run, orders[0].stage), (&Some("a".parse().unwrap()), Some(Stage::Predict)));
     let told = scene.told().await;
     assert!(told.pending.is_empty() && told.coordinator.as_str() == "next", "{told:?}");
     assert_eq!(told.crews.cpu.launching, 4, "they are not listed yet: {told:?}");

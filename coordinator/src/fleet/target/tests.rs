@@ -139,8 +139,21 @@ fn jobs_without_a_machine_are_given_up_and_the_next_are_started_elsewhere() {
     let step = cpu(&policy, &seen, &mut memory, 0.0);
     assert_eq!((step.cancel.len(), step.start, step.market), (10, 10, Some(Market::OnDemand)));
     assert!(memory.kinds.cpu.place.trouble().unwrap().contains("no spot machine within 10 min"));
+    // The first are still listed, and some were ordered before the others.
+    let on_demand = |queued_s| {
+        let mut all = launching(10, Some(queued_s));
+        all.iter_mut().for_each(|launching| launching.market = Market::OnDemand);
+        all
+    };
+    seen.crews.cpu.launching.extend(on_demand(1.0));
     let step = cpu(&policy, &seen, &mut memory, 1.0);
-    assert_eq!((step.cancel.len(), step.start), (10, 0), "nothing is left but to wait");
+    assert_eq!((step.cancel.len(), step.start, step.market), (10, 0, Some(Market::OnDemand)));
+    seen.crews.cpu.launching = on_demand(601.0);
+    for _ in 0..3 {
+        let step = cpu(&policy, &seen, &mut memory, 602.0);
+        assert_eq!((step.cancel.len(), step.start), (10, 0), "nothing is left but to wait");
+    }
+    let step = cpu(&policy, &seen, &mut memory, 602.0);
     assert!(step.why.contains("the next try is in 15 s"), "{}", step.why);
 }
 
@@ -216,6 +229,20 @@ fn those_who_leave_make_room_first() {
     let step = cpu(&policy, &seen, &mut memory, 0.0);
     assert_eq!((step.target, step.start), (10, 2), "{}", step.why);
     assert!(step.why.contains("4 are leaving first"), "{}", step.why);
+}
+
+#[test]
+fn nobody_is_sent_away_in_the_place_of_one_of_whom_nothing_is_known_now() {
+    let (policy, mut memory) = (policy(0, 10), Memory::default());
+    let mut seen = seen(crew(0, None));
+    seen.crews.cpu.workers = workers_with(&[1, 1, 1]);
+    seen.crews.cpu.launching = launching(1, None);
+    seen.crews.cpu.launching[0].job = None;
+    seen.wish.fixed.cpu = Some(3);
+    let step = cpu(&policy, &seen, &mut memory, 0.0);
+    assert_eq!((step.drain.len(), step.cancel.len()), (0, 0));
+    seen.wish.stopped = true;
+    assert_eq!(cpu(&policy, &seen, &mut memory, 1.0).drain.len(), 3);
 }
 
 #[test]

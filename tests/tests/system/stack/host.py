@@ -79,4 +79,5 @@ def set_up(text, monitoring):
             assert "secretsmanager" not in coordinator
         for name in services:
             unit = (disk / f"etc/systemd/system/{name}").read_text()
-            assert "Restart=always" in unit and f"systemctl enable --now --no-block {name}" in called
+            assert "Restart=always" in unit and f"ExecStartPre=-/usr/bin/docker rm -f {name.removesuffix('.service')}\n" in unit
+            assert f"systemctl enable --now --no-block {name}" in called
