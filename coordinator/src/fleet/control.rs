@@ -28,7 +28,7 @@ use super::{
     shown::show,
     target::{Crew, Decision, Memory, Seen, Step, Work, decide},
 };
-use crate::{run::Me, sharing::Sharing};
+use crate::{metrics, run::Me, sharing::Sharing};
 
 /// Longer than any round takes: two never do it at once.
 const LEASE: Duration = Duration::from_secs(60);
@@ -80,6 +80,7 @@ pub async fn control(setup: Setup, doors: Doors, me: Me, sharing: Sharing, stop:
             Ok(false) => {
                 // Whoever has it writes down what happens meanwhile.
                 control.fleet = None;
+                metrics::fleet::left();
                 if !std::mem::replace(&mut waits, true) {
                     tracing::info!("another coordinator has the fleet; waiting");
                 }

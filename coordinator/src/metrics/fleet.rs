@@ -54,6 +54,13 @@ pub fn crew(kind: &str, crew: Crew) {
     PREEMPTIONS.with_label_values(&[kind]).inc_by(0);
 }
 
+/// Another coordinator has the fleet, and tells of it.
+pub fn left() {
+    for gauges in [&TARGET, &MAX, &LAUNCHING, &LAUNCH_SECONDS] {
+        gauges.reset();
+    }
+}
+
 pub fn account(account: Account) {
     const HOUR: f64 = 3600.0;
     SPENT_SECONDS.set(account.hours * HOUR);
@@ -101,5 +108,12 @@ mod tests {
             assert!(text.contains(line), "{line}\n{text}");
         }
         assert!(!text.contains("swath_fleet_budget_worker_seconds"), "there is no such budget\n{text}");
+        left();
+        let text = swath_backends::declared::render();
+        assert!(!text.contains("swath_fleet_target_workers{"), "another tells of it by now\n{text}");
+        assert!(
+            text.contains("swath_fleet_preemptions_total{kind=\"cpu\"} 2"),
+            "what was counted stays\n{text}"
+        );
     }
 }
