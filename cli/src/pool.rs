@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::{DoorArgs, Tuning},
-    worker_program,
+    logging, worker_program,
 };
 
 /// Deaths in a row, each within seconds of the start, after which starting again is pointless.
@@ -112,6 +112,7 @@ pub(crate) fn start(
     let mut command = Command::new(program);
     command
         .args(["worker", "--kinds", kinds])
+        .args(["--log-format", logging::format()])
         .args(["--slots", &tuning.slots.to_string()])
         .args(["--lease", &tuning.lease.to_string()])
         .args(["--grace", &tuning.grace.to_string()])

@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use swath_backends::{ledger::Ledger, open::look_at_ledger};
 use swath_coordinator::{
-    fleet,
+    discovery, fleet,
     records::{office, silent_for},
 };
 use swath_proto::{
     ids::RunId,
     status::{RunState, RunStatus},
+    worker::{Worker, root_mark},
 };
 
 use tokio::time::timeout;
@@ -57,6 +58,19 @@ impl Office {
     /// Whether anybody has the fleet of a root.
     pub async fn of_fleet(&self, root_uri: &str) -> Served {
         self.held(&fleet::control::office(root_uri)).await
+    }
+
+    /// Who works for a root, as workers say themselves; none where the ledger can't be asked.
+    pub async fn workers(&self, root_uri: &str) -> Option<Vec<Worker>> {
+        let ledger = match self {
+            Self::Empty => return Some(Vec::new()),
+            Self::Closed => return None,
+            Self::Ledger(ledger) => ledger,
+        };
+        let there = timeout(ANSWERS_WITHIN, discovery::workers(&**ledger)).await.ok()?.ok()?;
+        let mark = root_mark(root_uri);
+        let is_ours = |worker: &Worker| worker.root.as_ref().is_none_or(|root| *root == mark);
+        Some(there.into_iter().map(|one| one.worker).filter(is_ours).collect())
     }
 
     async fn held(&self, office: &str) -> Served {

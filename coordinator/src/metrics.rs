@@ -55,6 +55,16 @@ pub(crate) const RUN_FAILED_ITEMS: Declared = Declared::gauge(
 );
 pub(crate) const RUN_UNREADABLE: Declared =
     Declared::gauge("swath_run_unreadable_scenes", &["run"], "Scenes whose header could not be read.");
+pub(crate) const RUN_RENTED: Declared = Declared::gauge(
+    "swath_run_rented_seconds",
+    &["run", "market"],
+    "Time of rented machines that was the run's so far: spot, on_demand. None where all workers have machines of one's own.",
+);
+pub(crate) const RUN_MONEY: Declared = Declared::gauge(
+    "swath_run_spent_money",
+    &["run"],
+    "What that has cost, by the coordinator's table of prices and in its currency; machines without a price are not in it.",
+);
 
 // Their items.
 pub(crate) const ITEMS: Declared = Declared::gauge(
@@ -189,7 +199,7 @@ const AWAY: Declared = Declared::counter(
 );
 
 /// Of runs and workers.
-pub(crate) static SHOWN: [Declared; 28] = [
+pub(crate) static SHOWN: [Declared; 30] = [
     RUN_STATE,
     RUN_STARTED,
     RUN_PROGRESS,
@@ -198,6 +208,8 @@ pub(crate) static SHOWN: [Declared; 28] = [
     RUN_PIXELS_DONE,
     RUN_FAILED_ITEMS,
     RUN_UNREADABLE,
+    RUN_RENTED,
+    RUN_MONEY,
     ITEMS,
     OUTCOMES,
     FAILURES,

@@ -14,7 +14,7 @@ use swath_proto::{
     status::{FailedItem, Rented, RunState, RunStatus},
 };
 
-use crate::board::Board;
+use crate::{board::Board, money::Prices};
 
 /// Scenes that did worst, which people look at.
 const WORST: usize = 20;
@@ -38,8 +38,10 @@ struct Report {
     bottleneck: Option<Stage>,
     /// Seconds in which items were out, summed over stages: some go on beside others.
     work_seconds: f64,
-    /// Empty where all workers were on machines of one's own. What they cost is for a table of prices to say.
+    /// Empty where all workers were on machines of one's own.
     rented: Vec<Rented>,
+    /// What they cost; none without a table of prices.
+    cost: Option<Cost>,
     scenes: usize,
     pixels: u64,
     /// As `eval.json` has them, of all scenes together.
@@ -82,15 +84,34 @@ struct Epoch {
     iou: Option<f64>,
 }
 
+/// What rented machines cost, by the coordinator's table of prices.
+#[derive(Serialize)]
+struct Cost {
+    money: f64,
+    currency: String,
+    hours: f64,
+    /// Kinds of machines that the table does not know: their hours are in none of the money.
+    unknown: Vec<String>,
+    /// Whose prices these are.
+    prices: String,
+    #[serde(skip)]
+    told: String,
+}
+
 struct Picture {
     name: &'static str,
     png: Vec<u8>,
 }
 
 /// Writes both, over those of an earlier end.
-pub(crate) async fn write(board: &Board, status: &RunStatus, blobs: &SharedBlobs) -> anyhow::Result<()> {
+pub(crate) async fn write(
+    board: &Board,
+    status: &RunStatus,
+    prices: Option<&Prices>,
+    blobs: &SharedBlobs,
+) -> anyhow::Result<()> {
     let run = board.run();
-    let report = gather(board, status, blobs).await?;
+    let report = Report { cost: cost(&status.rented, prices), ..gather(board, status, blobs).await? };
     let json = serde_json::to_vec_pretty(&report)?;
     blobs.put(&keys::report_json(run), json.into()).await.context("writing report.json")?;
     let html = html::html(&report);
@@ -142,6 +163,7 @@ async fn gather(board: &Board, status: &RunStatus, blobs: &SharedBlobs) -> anyho
         work_seconds: stages.iter().map(|stage| stage.seconds).sum(),
         stages,
         rented: status.rented.clone(),
+        cost: None,
         scenes: board.record.scenes.len(),
         pixels: status.pixels_done,
         worst: eval.as_ref().map_or_else(Vec::new, worst),
@@ -152,6 +174,19 @@ async fn gather(board: &Board, status: &RunStatus, blobs: &SharedBlobs) -> anyho
         n_dropped: status.n_dropped,
         unreadable_scenes: status.unreadable_scenes.clone(),
         pictures,
+    })
+}
+
+fn cost(rented: &[Rented], prices: Option<&Prices>) -> Option<Cost> {
+    let prices = prices.filter(|_| !rented.is_empty())?;
+    let bill = prices.bill(rented);
+    Some(Cost {
+        told: prices.told(bill.money),
+        currency: prices.currency.clone(),
+        prices: prices.origin(),
+        money: bill.money,
+        hours: bill.hours,
+        unknown: bill.unknown.into_iter().collect(),
     })
 }
 
@@ -205,6 +240,20 @@ mod tests {
         let eval = serde_json::json!({ "per_scene": { "good": of(0.9.into()), "none": of(Value::Null), "bad": of(0.2.into()) } });
         let names: Vec<String> = worst(&eval).into_iter().map(|told| told.scene).collect();
         assert_eq!(names, ["none", "bad", "good"]);
+    }
+
+    #[test]
+    fn a_report_tells_what_rented_machines_cost_and_which_have_no_price() {
+        let rented = |kind: &str| Rented { kind: kind.into(), is_spot: false, stage: None, seconds: 7200.0 };
+        let prices = Prices::examples();
+        let cost_of = |kinds: &[&str]| {
+            let all: Vec<Rented> = kinds.iter().map(|kind| rented(kind)).collect();
+            cost(&all, Some(&prices))
+        };
+        let told = cost_of(&["g5.xlarge", "x9.huge"]).expect("a cost");
+        assert!((told.hours - 4.0).abs() < 1e-9 && told.told.ends_with(&prices.currency), "{}", told.told);
+        assert_eq!(told.unknown, ["x9.huge (on demand)"]);
+        assert!(cost_of(&[]).is_none() && cost(&[rented("g5.xlarge")], None).is_none());
     }
 
     #[test]

@@ -46,6 +46,7 @@ use crate::{
         self,
         runs::{OfRun, OfStage, Told},
     },
+    money::Prices,
     office::Office,
     rebuild::Existing,
     rent::Rent,
@@ -87,6 +88,7 @@ pub struct Run {
     queue: Arc<dyn Queue>,
     ledger: Arc<dyn Ledger>,
     me: WorkerId,
+    prices: Option<Arc<Prices>>,
     board: Board,
     existing: Existing,
     cursor: Cursor,
@@ -114,6 +116,8 @@ pub struct Run {
 pub struct Me {
     pub name: WorkerId,
     pub lease: Duration,
+    /// What rented machines cost; without, their hours are told and no money.
+    pub prices: Option<Arc<Prices>>,
 }
 
 /// How long the others wait for a coordinator that has died, where nothing else is asked for.
@@ -179,7 +183,7 @@ pub async fn serve_among(
         // A root of many outputs is listed for a while, and must not make us deaf.
         let mut this = tokio::select! {
             () = stop.cancelled() => return Ok(None),
-            loaded = Run::load(run, doors, me.name.clone(), sharing.clone(), over, watch) => loaded?,
+            loaded = Run::load(run, doors, me.clone(), sharing.clone(), over, watch) => loaded?,
         };
         this.serve(&office, &stop).await
     };
@@ -289,7 +293,7 @@ impl Run {
         self.meter.sample(now, &self.board, !self.held.is_empty());
         if self.state.is_final() {
             let status = self.status();
-            report::write(&self.board, &status, &self.blobs).await?;
+            self.tell_of_end(&status).await?;
             self.show();
             self.watch.send_replace(Some(status.clone()));
             self.report(&status).await?;
@@ -328,6 +332,18 @@ impl Run {
         RunStatus { rented: self.rent.rented(), ..status }
     }
 
+    /// For those who look later. A run is over though that can't be told: only a server that is away is waited for.
+    async fn tell_of_end(&self, status: &RunStatus) -> anyhow::Result<()> {
+        match report::write(&self.board, status, self.prices.as_deref(), &self.blobs).await {
+            Err(error) if !passes(&error) => {
+                let (run, error) = (self.board.run(), format!("{error:#}"));
+                tracing::error!(%run, error, "the run is over and its report can't be written");
+                Ok(())
+            }
+            told => told,
+        }
+    }
+
     /// The time of rented machines that went by since the last time.
     async fn count_rent(&mut self, now: Instant) -> anyhow::Result<()> {
         let root = root_mark(&self.blobs.uri(""));
@@ -349,7 +365,10 @@ impl Run {
             held: self.held.iter().filter(|place| place.stage == *stage).count() as u64,
         };
         let stages = self.board.counts().iter().map(of_stage).collect();
-        self.shown.tell(Told { status: self.status(), stages });
+        let status = self.status();
+        let bill = self.prices.as_ref().filter(|_| !status.rented.is_empty());
+        let money = bill.map(|prices| prices.bill(&status.rented).money);
+        self.shown.tell(Told { status, stages, money });
     }
 
     /// What it asks of the workers of a lane.

@@ -18,10 +18,10 @@ BOARD = board(
         (
             "Now",
             [
-                number("Busy", "Workers with an item in hand.", 'sum(swath_workers{state="busy"})', decimals=0),
-                number("Idle", "Workers without. Alert: SwathWorkWaits.", 'sum(swath_workers{state="idle"})',
+                number("Busy", "Workers with an item in hand.", 'sum(swath:workers{state="busy"})', decimals=0),
+                number("Idle", "Workers without. Alert: SwathWorkWaits.", 'sum(swath:workers{state="idle"})',
                        decimals=0),
-                number("Leaving", "Workers that take nothing new.", 'sum(swath_workers{state="leaving"})',
+                number("Leaving", "Workers that take nothing new.", 'sum(swath:workers{state="leaving"})',
                        decimals=0),
                 number("Bottleneck", "The phase that most time went into, in the last five minutes.",
                        "topk(1, sum by (phase) (swath:worker:phase_ratio))", "percentunit", legend="{{phase}}",

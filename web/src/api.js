@@ -49,15 +49,45 @@ export async function post(path, body) {
 
 export const runPath = (run, ...rest) => ["/api/runs", run, ...rest].map((part, i) => (i ? encodeURIComponent(part) : part)).join("/");
 
-/** What is told of a topic until `stop` is called. The browser asks again by itself when the line breaks. */
+/** Before whoever was refused is asked again. */
+const AGAIN = 5000;
+
+/**
+ * What is told of a topic until `stop` is called. Whatever was missed while the line was down is read again by
+ * `reload`, which is called each time it is up. A page that nobody sees listens to nothing: browsers open only a few
+ * lines to one host, for all of its pages together.
+ */
 export function listen(path, on) {
-  const source = new EventSource(path);
-  for (const [name, react] of Object.entries(on)) {
-    if (name !== "line") source.addEventListener(name, (event) => react(JSON.parse(event.data)));
-  }
-  source.onopen = () => line(true);
-  source.onerror = () => line(false);
-  return () => source.close();
+  let source = null;
+  let timer = 0;
+  const close = () => {
+    clearTimeout(timer);
+    source?.close();
+    source = null;
+  };
+  const open = () => {
+    close();
+    source = new EventSource(path);
+    for (const [name, react] of Object.entries(on)) source.addEventListener(name, (event) => react(JSON.parse(event.data)));
+    source.onopen = () => {
+      line(true);
+      on.reload?.();
+    };
+    source.onerror = () => {
+      line(false);
+      // A line that breaks is opened again by the browser, one that is refused is not.
+      if (source?.readyState !== EventSource.CLOSED) return;
+      on.reload?.();
+      timer = setTimeout(open, AGAIN);
+    };
+  };
+  const onSight = () => (document.hidden ? close() : open());
+  document.addEventListener("visibilitychange", onSight);
+  if (!document.hidden) open();
+  return () => {
+    document.removeEventListener("visibilitychange", onSight);
+    close();
+  };
 }
 
 let isUp = true;

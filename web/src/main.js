@@ -16,9 +16,18 @@ let current = "";
 
 const TABS = ["overview", "scenes", "scores", "training", "failures"];
 
+/** A part of the address; one that somebody typed wrongly is taken as it stands. */
+function named(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 /** Name, what draws it, and which tab of it. */
 function route() {
-  const [, page = "", run, tab = "overview", scene] = location.hash.split("/").map(decodeURIComponent);
+  const [, page = "", run, tab = "overview", scene] = location.hash.split("/").map(named);
   if (page === "workers") return { name: "workers", draw: workersPage };
   if (page === "runs" && run) {
     if (tab === "scenes" && scene) return { name: `scene ${run} ${scene}`, draw: (into) => scenePage(into, run, scene) };

@@ -109,6 +109,27 @@ async function theKeys(page) {
   await page.waitForSelector(".matrix");
 }
 
+/** Whoever was refused asks again, and reads what was told meanwhile; whoever is not seen listens to nothing. */
+async function theLine(page) {
+  page.removeAllListeners("console");
+  let asked = 0;
+  await page.route("**/events", (route) => (asked++ ? route.continue() : route.fulfill({ status: 503, body: "{}" })));
+  await page.goto(url + run(live));
+  await page.waitForSelector(".line.down");
+  const reads = page.waitForResponse((response) => response.url().endsWith("/parts"));
+  await page.waitForSelector(".line.up");
+  await reads;
+  const see = (hidden) => page.evaluate((hidden) => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, hidden);
+  await see(true);
+  const again = page.waitForRequest((request) => request.url().endsWith("/events"));
+  await see(false);
+  await again;
+  await page.unroute("**/events");
+}
+
 /** What is asked is done, and is seen without loading the page again. */
 async function theActions(page) {
   const pill = (words) => page.waitForFunction((words) => document.querySelector(".pill")?.textContent === words, words);
@@ -165,6 +186,7 @@ for (const size of [{ width: 1366, height: 860 }, { width: 390, height: 844 }]) 
 const page = await open("light", { width: 1366, height: 860 });
 await theScene(page);
 await theKeys(page);
+await theLine(await open("light", { width: 1366, height: 860 }));
 await theActions(page);
 await browser.close();
 assert.deepEqual(wrong, []);

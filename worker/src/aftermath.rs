@@ -22,10 +22,10 @@ use crate::{
 
 /// Does with a failed item what its failure's class asks for.
 pub async fn fail(cx: &Context, claimed: &Claimed, error: JobError) -> anyhow::Result<()> {
-    let (run, place) = (&claimed.run, claimed.place);
+    let run = &claimed.run;
     if claimed.beside {
         // Its holder tells what there is to tell.
-        tracing::warn!(%run, %place, error = format!("{error:#}"), "failed beside its holder");
+        tracing::warn!(error = format!("{error:#}"), "failed beside its holder");
         if let JobError::Unfit(why) = error {
             cx.declare_unfit(why);
         }
@@ -40,16 +40,16 @@ pub async fn fail(cx: &Context, claimed: &Claimed, error: JobError) -> anyhow::R
             };
             match Verdict::of(class, root_answers) {
                 Verdict::HandBack => {
-                    tracing::info!(%run, %place, reason = failure.message, "handed back");
+                    tracing::info!(reason = failure.message, "handed back");
                     release(cx, claimed, Release::Uncounted).await?;
                 }
                 Verdict::Bury => bury(cx, claimed, claimed.attempt, failure).await?,
                 Verdict::StopRun => {
-                    tracing::error!(%run, %place, error = failure.message, "the run's set-up is wrong");
+                    tracing::error!(error = failure.message, "the run's set-up is wrong");
                     release(cx, claimed, claimed.counted(failure)).await?;
                 }
                 Verdict::TryAgain => {
-                    tracing::warn!(%run, %place, error = failure.message, "failed");
+                    tracing::warn!(error = failure.message, "failed");
                     cx.failed(claimed, &failure);
                     let failures = release(cx, claimed, claimed.counted(failure.clone())).await?;
                     if failures >= claimed.max_failures {
@@ -59,7 +59,7 @@ pub async fn fail(cx: &Context, claimed: &Claimed, error: JobError) -> anyhow::R
             }
         }
         JobError::MissingInputs { places, message } => {
-            tracing::warn!(%run, %place, inputs = places.len(), message, "inputs are gone and will be made again");
+            tracing::warn!(inputs = places.len(), message, "inputs are gone and will be made again");
             let reset = || cx.ledger.reset(run, &places);
             patiently(cx, "resetting", reset).await.context("resetting")?;
             release(cx, claimed, Release::Uncounted).await?;

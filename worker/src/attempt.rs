@@ -45,7 +45,7 @@ const NEWER: Duration = Duration::from_secs(5);
 
 /// Handles one delivery to its end. Errors are about servers, never about the item.
 pub async fn attempt(cx: &Context, delivery: Delivery) -> anyhow::Result<()> {
-    Tail::default().around(handle(cx, delivery)).await
+    Tail::of_attempt().around(handle(cx, delivery)).await
 }
 
 async fn handle(cx: &Context, delivery: Delivery) -> anyhow::Result<()> {
@@ -64,13 +64,14 @@ async fn handle(cx: &Context, delivery: Delivery) -> anyhow::Result<()> {
         }
         Err(error) => return set_aside(cx, delivery, &error.to_string()).await,
     };
+    Tail::current().is_at(&item);
     let Some(_in_hand) = cx.take(&item) else {
         // It came twice, and the one that is at work sees to it.
         delivery.done().await?;
         return Ok(());
     };
     if delivery.redelivered {
-        tracing::debug!(run = %item.run, place = %item.place, "received again");
+        tracing::debug!("received again");
     }
     match claim(cx, &item).await {
         Ok((Claim::Go { attempts, failures }, beside)) => {
@@ -102,8 +103,9 @@ async fn claim(cx: &Context, item: &Item) -> Result<(Claim, bool)> {
 }
 
 async fn go(cx: &Context, claimed: Claimed, delivery: Delivery) -> anyhow::Result<()> {
-    let Claimed { item, attempt, failures, beside } = &claimed;
-    tracing::debug!(run = %item.run, place = %item.place, attempt, failures, beside, "claimed");
+    let Claimed { attempt, failures, beside, .. } = &claimed;
+    Tail::current().is_attempt(*attempt);
+    tracing::debug!(failures, beside, "claimed");
     let mut delivery = Some(delivery);
     {
         // The lease is kept to the very end: a verdict may have to wait for a server as well.
@@ -114,7 +116,7 @@ async fn go(cx: &Context, claimed: Claimed, delivery: Delivery) -> anyhow::Resul
             end = keep => match end {
                 End::TooLong(limit) => give_up(cx, &claimed, limit).await?,
                 End::Lost => {
-                    tracing::warn!(run = %item.run, place = %item.place, "its lease is lost for good: stopped here")
+                    tracing::warn!("its lease is lost for good: stopped here")
                 }
             },
         }
@@ -123,7 +125,7 @@ async fn go(cx: &Context, claimed: Claimed, delivery: Delivery) -> anyhow::Resul
     if let Some(delivery) = delivery
         && !delivery.done().await?
     {
-        tracing::debug!(run = %item.run, place = %item.place, "the broker had taken the delivery back");
+        tracing::debug!("the broker had taken the delivery back");
     }
     Ok(())
 }
@@ -149,7 +151,7 @@ async fn see_through(cx: &Context, claimed: &Claimed) -> anyhow::Result<()> {
             let outcome = if finish == Finish::First { "done" } else { "duplicate" };
             metrics::ended(claimed.place.stage, outcome, started.elapsed());
             if finish == Finish::Duplicate {
-                tracing::debug!(run = %claimed.run, place = %claimed.place, "somebody else had finished it");
+                tracing::debug!("somebody else had finished it");
             }
             cx.succeeded();
             count_finished();
@@ -193,7 +195,7 @@ async fn work(cx: &Context, item: &Claimed) -> std::result::Result<Output, JobEr
     match output {
         // Another run that wants the same was first, and has taken its checkpoints away under our feet.
         Err(error) if item.place.stage == Stage::Train && cx.blobs.head(&key).await?.is_some() => {
-            tracing::debug!(run = %item.run, error = format!("{error:#}"), "somebody else has trained it");
+            tracing::debug!(error = format!("{error:#}"), "somebody else has trained it");
             Ok(Output { body: bytes::Bytes::new(), pixels: 0 })
         }
         output => output,
@@ -215,7 +217,7 @@ async fn beside_others_or_alone(
             Err(error) if error.class() == Some(FailureClass::Capacity) && !cx.stop.is_cancelled() => {
                 cx.crowd.narrow();
                 let error = format!("{error:#}");
-                tracing::warn!(run = %item.run, place = %item.place, error, "trying again alone; one item at a time from now on");
+                tracing::warn!(error, "trying again alone; one item at a time from now on");
             }
             ended => return ended,
         }
@@ -252,7 +254,7 @@ async fn with_pauses(
         let Some(&pause_s) = pauses.get(tries) else { return Err(error) };
         tries += 1;
         let error = format!("{error:#}");
-        tracing::warn!(run = %item.run, place = %item.place, error, pause_s, "trying again after a pause");
+        tracing::warn!(error, pause_s, "trying again after a pause");
         tokio::select! {
             () = cx.stop.cancelled() => {}
             () = tokio::time::sleep(Duration::from_secs(pause_s)) => {}
@@ -277,7 +279,7 @@ async fn make(
     let put = cx.blobs.put_new(key, output.body.clone()).await?;
     cx.phases.put(began.elapsed());
     if put == Put::Exists {
-        tracing::debug!(run = %claimed.run, place = %claimed.place, "somebody else was first");
+        tracing::debug!("somebody else was first");
     }
     jobs::tidy(cx, claimed).await;
     Ok(output)

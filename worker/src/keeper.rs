@@ -55,22 +55,22 @@ pub async fn keep(cx: &Context, item: &Claimed, delivery: &mut Option<Delivery>)
         // Side by side: a broker that is silent costs no lease in the ledger.
         let (extended, settled) = tokio::join!(
             holds.extend(cx.lease / 3, extend),
-            tokio::time::timeout(cx.lease / 3, keep_delivery(cx, item, delivery, started)),
+            tokio::time::timeout(cx.lease / 3, keep_delivery(cx, delivery, started)),
         );
         if settled.is_err() {
-            tracing::warn!(run = %item.run, place = %item.place, "the broker is silent; its delivery may come again");
+            tracing::warn!("the broker is silent; its delivery may come again");
         }
         match extended {
             Ok((lost, again)) => {
                 next = again;
                 for place in lost {
-                    tracing::warn!(run = %item.run, %place, "lease lost; going on all the same");
+                    tracing::warn!(%place, "lease lost; going on all the same");
                 }
             }
             Err(error) => {
                 next = Instant::now() + cx.lease / 10;
                 metrics::not_extended();
-                warn(item, "extending the lease failed", error);
+                warn("extending the lease failed", error);
             }
         }
         // Somebody else may do it again. Whoever is first wins, so that most work has no reason to stop.
@@ -101,14 +101,14 @@ const fn is_done_by_one(stage: Stage) -> bool {
     matches!(stage, Stage::Step | Stage::Train | Stage::Merge)
 }
 
-async fn keep_delivery(cx: &Context, item: &Item, delivery: &mut Option<Delivery>, started: Instant) {
+async fn keep_delivery(cx: &Context, delivery: &mut Option<Delivery>, started: Instant) {
     if started.elapsed() > SETTLE_EARLY
         && let Some(delivery) = delivery.take()
     {
-        look(item, "settling early", delivery.done().await);
+        look("settling early", delivery.done().await);
     }
     if let Some(delivery) = delivery {
-        look(item, "extending the delivery", delivery.extend(cx.lease).await);
+        look("extending the delivery", delivery.extend(cx.lease).await);
     }
 }
 
@@ -126,19 +126,19 @@ pub async fn until_closed(cx: &Context, run: &RunId) {
 }
 
 /// Whoever is given the message besides us finds the item held, and settles the message.
-fn look(item: &Item, what: &str, in_time: Result<bool>) {
+fn look(what: &str, in_time: Result<bool>) {
     match in_time {
         Ok(true) => {}
         Ok(false) => {
-            tracing::debug!(run = %item.run, place = %item.place, "{what}: the broker had taken the delivery back")
+            tracing::debug!("{what}: the broker had taken the delivery back")
         }
-        Err(error) => warn(item, &format!("{what} failed"), error),
+        Err(error) => warn(&format!("{what} failed"), error),
     }
 }
 
-fn warn(item: &Item, what: &str, error: swath_backends::Error) {
+fn warn(what: &str, error: swath_backends::Error) {
     let error = format!("{:#}", anyhow::Error::from(error));
-    tracing::warn!(run = %item.run, place = %item.place, error, "{what}");
+    tracing::warn!(error, "{what}");
 }
 
 /// Calls until the server answers, or the worker has to go.

@@ -10,7 +10,11 @@ use std::{
 };
 
 use swath_backends::open::redacted;
-use tracing::{Event, Level, Subscriber, field::Field};
+use swath_proto::item::Item;
+use tracing::{
+    Event, Instrument as _, Level, Span, Subscriber,
+    field::{Empty, Field, display},
+};
 use tracing_subscriber::{Layer, filter::Targets, layer::Context, registry::LookupSpan};
 
 const LINES: usize = 50;
@@ -27,16 +31,37 @@ pub struct Tail(Arc<Lines>);
 
 struct Lines {
     begun: Instant,
+    /// Names run, item and attempt in every line of the log that belongs to it.
+    span: Span,
     lines: Mutex<VecDeque<String>>,
 }
 
 impl Default for Tail {
     fn default() -> Self {
-        Self(Arc::new(Lines { begun: Instant::now(), lines: Mutex::default() }))
+        Self::within_span(Span::none())
     }
 }
 
 impl Tail {
+    fn within_span(span: Span) -> Self {
+        Self(Arc::new(Lines { begun: Instant::now(), span, lines: Mutex::default() }))
+    }
+
+    /// Of an attempt at an item that is not known yet. An error, so that whatever is logged at all is named.
+    pub fn of_attempt() -> Self {
+        Self::within_span(tracing::error_span!("attempt", run = Empty, item = Empty, attempt = Empty))
+    }
+
+    /// At which item.
+    pub fn is_at(&self, item: &Item) {
+        self.0.span.record("run", display(&item.run)).record("item", display(item.place));
+    }
+
+    /// Which one it is, of those at the item.
+    pub fn is_attempt(&self, attempt: u32) {
+        self.0.span.record("attempt", attempt);
+    }
+
     /// Of the attempt that this is a part of. Outside of attempts, one that nobody reads.
     pub fn current() -> Self {
         TAIL.try_with(Tail::clone).unwrap_or_default()
@@ -44,12 +69,14 @@ impl Tail {
 
     /// What is logged within `attempt` lands here.
     pub async fn around<F: Future>(self, attempt: F) -> F::Output {
-        TAIL.scope(self, attempt).await
+        let span = self.0.span.clone();
+        TAIL.scope(self, attempt).instrument(span).await
     }
 
     /// For a part of an attempt that goes on in another thread.
     pub fn within<T>(self, part: impl FnOnce() -> T) -> T {
-        TAIL.sync_scope(self, part)
+        let span = self.0.span.clone();
+        span.in_scope(|| TAIL.sync_scope(self, part))
     }
 
     pub fn lines(&self) -> Vec<String> {
@@ -110,8 +137,62 @@ impl<S: Subscriber> Layer<S> for TailLayer {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
+    use swath_proto::item::{Noop, Place, Stage, Work};
+    use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _};
+
     use super::*;
-    use tracing_subscriber::layer::SubscriberExt as _;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("nobody panicked").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn whatever_an_attempt_logs_names_run_item_and_attempt_in_a_line_of_json() {
+        let written = Written::default();
+        let to = written.clone();
+        let log =
+            tracing_subscriber::fmt::layer().json().with_span_list(false).with_writer(move || to.clone());
+        // An attempt is named though little is logged.
+        let log = tracing_subscriber::registry().with(log.with_filter(LevelFilter::WARN));
+        let _log = tracing::subscriber::set_default(log);
+        let place = Place::new(Stage::Noop, 0, 3);
+        let item = Item::new("a-1".parse().expect("a name"), place, 5, Work::Noop(Noop { nonce: 1 }));
+        let attempt = async {
+            let tail = Tail::current();
+            tail.is_at(&item);
+            tracing::warn!("received");
+            tail.is_attempt(2);
+            let log = tracing::dispatcher::get_default(Clone::clone);
+            let part = move || tail.within(|| tracing::warn!(error = "torn", "in another thread"));
+            let part = move || tracing::dispatcher::with_default(&log, part);
+            std::thread::spawn(part).join().expect("a thread");
+        };
+        Tail::of_attempt().around(attempt).await;
+        tracing::warn!("afterwards");
+        let text = String::from_utf8(written.0.lock().expect("nobody panicked").clone()).expect("UTF-8");
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let [received, within, afterwards] = lines.as_slice() else { panic!("{text}") };
+        assert_eq!(
+            (&received["span"]["run"], &received["span"]["item"]),
+            (&"a-1".into(), &"noop.0.3".into())
+        );
+        assert!(received["span"].get("attempt").is_none(), "{received}");
+        assert_eq!((&within["span"]["attempt"], &within["fields"]["error"]), (&2.into(), &"torn".into()));
+        assert!(afterwards.get("span").is_none(), "{afterwards}");
+    }
 
     #[tokio::test]
     async fn an_attempt_keeps_the_end_of_its_own_log_and_of_no_other() {

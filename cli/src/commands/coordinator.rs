@@ -15,6 +15,7 @@ use swath_coordinator::{
     sharing::Sharing,
 };
 
+use super::cost;
 use crate::{
     args::{CoordinatorArgs, DoorArgs},
     config,
@@ -24,7 +25,11 @@ use crate::{
 };
 
 pub(super) async fn run(args: CoordinatorArgs, door_args: DoorArgs) -> anyhow::Result<Exit> {
-    let me = Me { name: config::process_name("coordinator"), lease: config::seconds("--lease", args.lease)? };
+    let me = Me {
+        name: config::process_name("coordinator"),
+        lease: config::seconds("--lease", args.lease)?,
+        prices: Some(Arc::new(cost::prices(&door_args)?)),
+    };
     let wanted = page::wanted(&args.http)?;
     let setup = fleet::open(args.fleet, &door_args).await?;
     let stop = stop_on_signals()?;

@@ -85,6 +85,10 @@ pub(super) async fn results(
     if record.has(Stage::Predict) && blobs.head(&catalogue).await?.is_some() {
         say!("catalogue   {}", blobs.uri(&catalogue));
     }
+    let told = keys::report(run);
+    if blobs.head(&told).await?.is_some() {
+        say!("report      {}", blobs.uri(&told));
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `swath run`: a pipeline here, to the end. The coordinator runs in this process, the workers are
 //! processes of their own, so that native code that crashes takes one of them and not the run.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use swath_backends::open::{Doors, open};
 use swath_coordinator::{
@@ -35,6 +35,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(2);
 pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Exit> {
     config::check(&args.tuning)?;
     let wanted = page::wanted(&args.http)?;
+    let prices = Some(Arc::new(cost::prices(&door_args)?));
     let stop = stop_on_signals()?;
     let source = config::source(&args.file, &door_args)?;
     let doors = open(&config::urls(&door_args)).await?;
@@ -73,7 +74,8 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
     let page = page::open(wanted, &doors, &door_args, &live).await?;
     let pool = start_workers(args.workers, &record, &args.tuning, &door_args)?;
     let broken = pool.broken();
-    let served = serve_told(&record, &doors, &stop, &broken, &live).await;
+    let me = Me { name: config::process_name("run"), lease: LEASE, prices };
+    let served = serve_told(&record, &doors, me, (&stop, &broken), &live).await;
     let why = pool.why();
     pool.stop().await;
     if let Some(page) = page {
@@ -105,15 +107,16 @@ pub(super) async fn serve(
     stop: &CancellationToken,
     broken: &CancellationToken,
 ) -> anyhow::Result<Option<RunStatus>> {
-    serve_told(record, doors, stop, broken, &Live::default()).await
+    let me = Me { name: config::process_name("run"), lease: LEASE, prices: None };
+    serve_told(record, doors, me, (stop, broken), &Live::default()).await
 }
 
 /// As [`serve`], for those too who watch the page.
 async fn serve_told(
     record: &RunRecord,
     doors: &Doors,
-    stop: &CancellationToken,
-    broken: &CancellationToken,
+    me: Me,
+    (stop, broken): (&CancellationToken, &CancellationToken),
     live: &Live,
 ) -> anyhow::Result<Option<RunStatus>> {
     let (sender, receiver) = watch::channel(None);
@@ -127,7 +130,6 @@ async fn serve_told(
             halt.cancel();
         })
     };
-    let me = Me { name: config::process_name("run"), lease: LEASE };
     let end = loop {
         match run::serve(&record.run, doors, &me, sender.clone(), halt.clone()).await {
             Err(error) if is_transient(&error) && !halt.is_cancelled() => {

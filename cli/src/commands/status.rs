@@ -2,13 +2,14 @@
 
 use std::{io::IsTerminal as _, time::Duration};
 
-use swath_backends::{blobs::SharedBlobs, open::look_at_blobs};
+use swath_backends::{Kind, blobs::SharedBlobs, open::look_at_blobs};
 use swath_coordinator::records::{is_unreadable, list, read_record, read_status};
 use swath_proto::{
     ids::RunId,
     item::Stage,
     keys,
     status::{Rank, RunState, RunStatus},
+    worker::{Worker, WorkerState},
 };
 
 use super::{cost, report};
@@ -38,10 +39,10 @@ pub(super) async fn run(args: StatusArgs, doors: DoorArgs) -> anyhow::Result<Exi
     let is_redrawn = args.watch && !args.json && std::io::stdout().is_terminal();
     let Some(run) = &args.run else {
         loop {
-            if is_redrawn {
-                crate::say::bytes(CLEAR);
+            match all(&root, &office, &args, is_redrawn).await {
+                Err(error) if args.watch && is_away(&error) => note!("{error:#}; trying again"),
+                told => told?,
             }
-            all(&root, &office, &args).await?;
             if !args.watch {
                 return Ok(Exit::Done);
             }
@@ -49,11 +50,21 @@ pub(super) async fn run(args: StatusArgs, doors: DoorArgs) -> anyhow::Result<Exi
         }
     };
     loop {
+        let served = office.of(run).await;
+        let workers = office.workers(&root.uri("")).await;
+        let status = match read_status(&root, run).await {
+            Err(error) if args.watch && is_away(&error) => {
+                note!("{error:#}; trying again");
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
+            status => status?,
+        };
+        // When all is known: nobody is to look at an empty terminal.
         if is_redrawn {
             crate::say::bytes(CLEAR);
         }
-        let served = office.of(run).await;
-        let Some(status) = read_status(&root, run).await? else {
+        let Some(status) = status else {
             if root.head(&keys::run_record(run)).await?.is_none() {
                 return Err(Usage(format!("there is no run '{run}' under {}", doors.root)).into());
             }
@@ -69,7 +80,7 @@ pub(super) async fn run(args: StatusArgs, doors: DoorArgs) -> anyhow::Result<Exi
         };
         match args.json {
             true => say!("{}", serde_json::to_string(&Told { status: &status, served: served.known() })?),
-            false => show(&status, served, &doors)?,
+            false => show(&status, served, workers.as_deref(), &doors)?,
         }
         if !args.watch || status.state.is_final() {
             if let Some(record) = read_record(&root, run).await?.filter(|_| is_to_be_told(&args, &status)) {
@@ -95,7 +106,13 @@ pub(crate) fn exit(status: &RunStatus) -> Exit {
     }
 }
 
-async fn all(root: &SharedBlobs, office: &Office, args: &StatusArgs) -> anyhow::Result<()> {
+/// A server that may be back in a moment.
+fn is_away(error: &anyhow::Error) -> bool {
+    let kind = error.chain().find_map(|cause| Some(cause.downcast_ref::<swath_backends::Error>()?.kind));
+    kind == Some(Kind::Transient)
+}
+
+async fn all(root: &SharedBlobs, office: &Office, args: &StatusArgs, is_redrawn: bool) -> anyhow::Result<()> {
     let headings = ["RUN", "STATE", "DONE", "FAILED", "PRIORITY", "STARTED (UTC)"];
     let mut rows = vec![headings.map(String::from).to_vec()];
     for run in list(root).await? {
@@ -114,6 +131,9 @@ async fn all(root: &SharedBlobs, office: &Office, args: &StatusArgs) -> anyhow::
             continue;
         }
         rows.push(row(&run, status.as_ref(), served));
+    }
+    if is_redrawn {
+        crate::say::bytes(CLEAR);
     }
     if !args.json && rows.len() == 1 {
         say!("no runs yet; begin one with: swath run FILE");
@@ -169,7 +189,12 @@ pub(crate) const fn state(state: RunState) -> &'static str {
     }
 }
 
-fn show(status: &RunStatus, served: Served, doors: &DoorArgs) -> anyhow::Result<()> {
+fn show(
+    status: &RunStatus,
+    served: Served,
+    workers: Option<&[Worker]>,
+    doors: &DoorArgs,
+) -> anyhow::Result<()> {
     say!("{}  {}", status.run, standing(status, served));
     if let Some(message) = &status.message {
         say!("{message}");
@@ -187,14 +212,33 @@ fn show(status: &RunStatus, served: Served, doors: &DoorArgs) -> anyhow::Result<
         }
         (false, _) => say!("{}", line::at_work(status)),
     }
+    if let Some(workers) = workers.filter(|_| !status.state.is_final()) {
+        say!("workers     {}", crew(workers));
+    }
     cost::tell_spent(status, doors)?;
     report::failures(status);
     Ok(())
 }
 
+/// `3: 2 at work, 1 idle; 5 items in hand`
+fn crew(workers: &[Worker]) -> String {
+    if workers.is_empty() {
+        return "none; each is started with: swath worker".into();
+    }
+    let (leaving, there): (Vec<&Worker>, Vec<&Worker>) =
+        workers.iter().partition(|worker| worker.state == WorkerState::Leaving);
+    let (idle, busy): (Vec<&Worker>, Vec<&Worker>) =
+        there.into_iter().partition(|worker| worker.in_hand == 0);
+    let told = [(busy.len(), "at work"), (idle.len(), "idle"), (leaving.len(), "leaving")];
+    let told: Vec<String> =
+        told.iter().filter(|(n, _)| *n > 0).map(|(n, words)| format!("{n} {words}")).collect();
+    let in_hand = workers.iter().map(|worker| u64::from(worker.in_hand)).sum();
+    format!("{}: {}; {} in hand", workers.len(), told.join(", "), table::count(in_hand, "item"))
+}
+
 /// In the order of work.
 fn stages(status: &RunStatus) -> Vec<Vec<String>> {
-    let mut rows = vec![["STAGE", "DONE", "ITEMS", "FAILED"].map(String::from).to_vec()];
+    let mut rows = vec![["STAGE", "DONE", "ITEMS", "FAILED", "TIME"].map(String::from).to_vec()];
     for (stage, count) in status.in_order() {
         let known = |n: u64| if count.items == 0 { "-".into() } else { n.to_string() };
         let done = match (stage, &status.training) {
@@ -206,7 +250,8 @@ fn stages(status: &RunStatus) -> Vec<Vec<String>> {
         };
         // Of small scenes, some may fail where no item stands.
         let failed = if count.buried > 0 { count.buried.to_string() } else { known(0) };
-        rows.push(vec![stage.to_string(), done, known(count.items), failed]);
+        let time = if count.seconds > 0.0 { table::duration(count.seconds) } else { "-".into() };
+        rows.push(vec![stage.to_string(), done, known(count.items), failed, time]);
     }
     rows
 }
@@ -214,6 +259,22 @@ fn stages(status: &RunStatus) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn workers_are_told_by_what_they_do() {
+        let worker = |state: &str, in_hand: u32| -> Worker {
+            let json = serde_json::json!({
+                "started": "", "program": "", "host": "h", "pid": 1, "lanes": ["cpu"], "slots": 3, "state": state,
+                "in_hand": in_hand, "done": 0, "failed": 0, "busy_s": 0.0,
+            });
+            serde_json::from_value(json).unwrap()
+        };
+        let workers =
+            [worker("working", 3), worker("working", 0), worker("leaving", 1), worker("working", 1)];
+        assert_eq!(crew(&workers), "4: 2 at work, 1 idle, 1 leaving; 5 items in hand");
+        assert_eq!(crew(&workers[3..]), "1: 1 at work; 1 item in hand");
+        assert!(crew(&[]).contains("swath worker"));
+    }
 
     #[test]
     fn stages_stand_in_the_order_of_work() {

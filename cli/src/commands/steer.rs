@@ -1,5 +1,7 @@
 //! `swath pause|resume|cancel|priority`: a wish under the root, for whichever coordinator serves the run.
 
+use std::sync::Arc;
+
 use swath_backends::open::{look_at_blobs, open};
 use swath_coordinator::{
     commands::{self, Command},
@@ -10,6 +12,7 @@ use swath_proto::{ids::RunId, keys, status::RunState};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::cost;
 use crate::{
     args::DoorArgs,
     config,
@@ -64,7 +67,11 @@ fn noted() {
 /// Nobody else does: takes the office for as long as it takes to end the run.
 async fn obey(run: &RunId, doors: &DoorArgs) -> anyhow::Result<()> {
     let doors = open(&config::urls(doors)).await?;
-    let me = Me { name: config::process_name("cancel"), lease: LEASE };
+    let me = Me {
+        name: config::process_name("cancel"),
+        lease: LEASE,
+        prices: Some(Arc::new(cost::prices(doors)?)),
+    };
     let (watch, _) = watch::channel(None);
     run::serve(run, &doors, &me, watch, CancellationToken::new()).await?;
     Ok(())

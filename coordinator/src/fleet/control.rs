@@ -31,6 +31,7 @@ use super::{
 };
 use crate::{
     discovery::{self, Announced},
+    metrics,
     run::Me,
     sharing::Sharing,
 };
@@ -85,6 +86,7 @@ pub async fn control(setup: Setup, doors: Doors, me: Me, sharing: Sharing, stop:
             Ok(false) => {
                 // Whoever has it writes down what happens meanwhile.
                 control.fleet = None;
+                metrics::fleet::left();
                 if !std::mem::replace(&mut waits, true) {
                     tracing::info!("another coordinator has the fleet; waiting");
                 }

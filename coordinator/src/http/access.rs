@@ -15,7 +15,8 @@ const COOKIE_SECONDS: u32 = 12 * 3600;
 /// What opens the page elsewhere than on this machine. Its text is kept nowhere, and can't be printed.
 pub struct Token {
     digest: String,
-    session: String,
+    /// Of this process: cookies hold until the coordinator is started again.
+    key: [u8; 32],
 }
 
 impl Token {
@@ -29,11 +30,7 @@ impl Token {
                  `openssl rand -hex 32` prints one"
             ));
         }
-        let digest = digest(text);
-        // Of this process: a cookie holds until the coordinator is started again, and is not the token.
-        let key = rand::random::<[u8; 32]>();
-        let session = Digest::of(&[&key[..], digest.as_bytes()].concat()).to_string();
-        Ok(Self { digest, session })
+        Ok(Self { digest: digest(text), key: rand::random() })
     }
 
     /// Takes the same time whatever is said.
@@ -41,8 +38,18 @@ impl Token {
         self.digest.as_bytes().ct_eq(digest(said.trim()).as_bytes()).into()
     }
 
-    fn is_session(&self, said: &str) -> bool {
-        self.session.as_bytes().ct_eq(said.as_bytes()).into()
+    /// What a cookie holds: until when, sealed by what only this process knows. It is not the token.
+    fn session(&self, until: i64) -> String {
+        let sealed = [&self.key[..], self.digest.as_bytes(), &until.to_be_bytes()].concat();
+        format!("{until}-{}", Digest::of(&sealed))
+    }
+
+    /// Browsers forget a cookie in time; whoever has copied one does not.
+    fn is_session(&self, said: &str, now: i64) -> bool {
+        let until = said.split_once('-').and_then(|(until, _)| until.parse::<i64>().ok());
+        until.is_some_and(|until| {
+            until > now && bool::from(self.session(until).as_bytes().ct_eq(said.as_bytes()))
+        })
     }
 
     /// How the request says that it may come in.
@@ -52,14 +59,15 @@ impl Token {
             return self.is(said).then_some(Shown::Bearer);
         }
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let now = now();
         let mut pairs =
             cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.any(|(name, value)| name == COOKIE && self.is_session(value)).then_some(Shown::Cookie)
+        pairs.any(|(name, value)| name == COOKIE && self.is_session(value, now)).then_some(Shown::Cookie)
     }
 
     /// For whoever has typed the token. Scripts don't see it, and no other site can send it along.
     pub(super) fn cookie(&self, is_secure: bool) -> HeaderValue {
-        set_cookie(&self.session, COOKIE_SECONDS, is_secure)
+        set_cookie(&self.session(now() + i64::from(COOKIE_SECONDS)), COOKIE_SECONDS, is_secure)
     }
 }
 
@@ -72,6 +80,11 @@ fn set_cookie(value: &str, seconds: u32, is_secure: bool) -> HeaderValue {
     let secure = if is_secure { "; Secure" } else { "" };
     let text = format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
     HeaderValue::from_str(&text).expect("hex digits and plain words")
+}
+
+/// In seconds since 1970.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
 }
 
 fn digest(text: &str) -> String {
@@ -114,6 +127,18 @@ mod tests {
         assert_eq!(cookie(&format!("other=1; {pair}")), Some(Shown::Cookie));
         assert_eq!(cookie(&format!("{COOKIE}={TEXT}")), None, "the token itself is no cookie");
         assert_eq!(token.shown_by(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_cookie_holds_half_a_day_whoever_keeps_it_for_longer() {
+        let token = Token::new(TEXT).unwrap();
+        let said = token.session(1000);
+        assert!(token.is_session(&said, 999) && !token.is_session(&said, 1000));
+        let later = said.replacen("1000", "2000", 1);
+        assert!(!token.is_session(&later, 999), "nobody but us says until when");
+        for bad in ["", "-", "1000", "1000-", &said[1..]] {
+            assert!(!token.is_session(bad, 0), "{bad}");
+        }
     }
 
     #[test]

@@ -22,18 +22,22 @@ pub(super) struct Marks {
     pub(super) held: HashSet<Place>,
     pub(super) buried: HashSet<Place>,
     snapshot: Option<Snapshot>,
-    /// The ledger has forgotten the run, and the run is done.
+    /// The ledger has forgotten the run, whose items are all done or buried.
     all_done: bool,
 }
 
 impl Marks {
-    pub(super) fn new(snapshot: Snapshot, held: HashSet<Place>, is_over: bool) -> Self {
-        let buried = snapshot.buried.iter().map(|(place, ..)| *place).collect();
-        Self { held, buried, all_done: !snapshot.known && is_over, snapshot: Some(snapshot) }
+    /// `is_done`: the run has come to a good end. `graves`: as they lie under the root, which outlives the ledger.
+    pub(super) fn new(snapshot: Snapshot, held: HashSet<Place>, is_done: bool, graves: Vec<Place>) -> Self {
+        let buried = snapshot.buried.iter().map(|(place, ..)| *place).chain(graves).collect();
+        Self { held, buried, all_done: !snapshot.known && is_done, snapshot: Some(snapshot) }
     }
 
     pub(super) fn is_done(&self, place: Place) -> bool {
-        self.all_done || self.snapshot.as_ref().is_some_and(|snapshot| snapshot.is_done(place))
+        if self.all_done {
+            return !self.buried.contains(&place);
+        }
+        self.snapshot.as_ref().is_some_and(|snapshot| snapshot.is_done(place))
     }
 
     fn bits(&self, stage: Stage, lot: u32) -> &[u8] {
@@ -98,7 +102,27 @@ pub(super) fn count(cells: &[u8]) -> [usize; 4] {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use swath_backends::ledger::Cursor;
+
     use super::*;
+
+    #[test]
+    fn of_a_run_that_the_ledger_has_forgotten_the_root_says_what_failed() {
+        let place = |index| Place::new(Stage::Predict, 0, index);
+        let forgotten = || Snapshot {
+            known: false,
+            done: BTreeMap::new(),
+            buried: Vec::new(),
+            cursor: Cursor(String::new()),
+        };
+        let over = Marks::new(forgotten(), HashSet::new(), true, vec![place(1)]);
+        assert_eq!([0, 1].map(|index| over.is_done(place(index))), [true, false]);
+        assert!(over.buried.contains(&place(1)));
+        let cancelled = Marks::new(forgotten(), HashSet::new(), false, Vec::new());
+        assert!(!cancelled.is_done(place(0)), "it was never done");
+    }
 
     #[test]
     fn four_parts_are_a_byte() {

@@ -5,6 +5,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use crate::records::is_unreadable;
+
 /// The answer to a request that can't be met.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -62,10 +64,15 @@ impl IntoResponse for Problem {
 }
 
 /// Of root and ledger. What they say may name hosts and paths: it goes to the log, and the reader is told that there
-/// it lies.
+/// it lies. What was read and is not understood stays so, however often it is asked for.
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
         tracing::warn!(error = format!("{error:#}"), "the page can't show what was asked for");
+        if is_unreadable(&error) {
+            let words = "what lies under the root can't be read by this program: was it written by a newer one? Then \
+                         update this one; the coordinator's log says which file it is";
+            return Self::new(StatusCode::UNPROCESSABLE_ENTITY, words);
+        }
         Self::later("root or ledger can't be read now; the coordinator's log says why")
     }
 }
@@ -73,5 +80,23 @@ impl From<anyhow::Error> for Problem {
 impl From<swath_backends::Error> for Problem {
     fn from(error: swath_backends::Error) -> Self {
         anyhow::Error::from(error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+    use swath_backends::{Error, Kind};
+
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_wait_for_a_file_of_a_newer_program() {
+        let newer = Problem::from(anyhow!("unknown variant").context("reading runs/a/status.json"));
+        assert_eq!(newer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(!newer.detail.contains("runs/a"), "paths go to the log");
+        let away = Problem::from(Error::new(Kind::Transient, "reading", anyhow!("no route to 10.0.0.1")));
+        assert_eq!(away.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!away.detail.contains("10.0.0.1"));
     }
 }

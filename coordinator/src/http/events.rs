@@ -56,9 +56,12 @@ impl Channels {
         is_idle
     }
 
-    /// Whoever spoke is gone, for whatever reason: who listens next begins anew.
-    pub(super) fn close(&self, topic: &Topic) {
-        self.open().remove(topic);
+    /// Whoever spoke is gone: who listens next begins anew. Another who speaks by now is left alone.
+    pub(super) fn close(&self, topic: &Topic, spoken: &Sender<Bytes>) {
+        let mut open = self.open();
+        if open.get(topic).is_some_and(|sender| sender.same_channel(spoken)) {
+            open.remove(topic);
+        }
     }
 }
 
@@ -128,5 +131,10 @@ mod tests {
         drop((one, other));
         assert!(channels.close_if_idle(&Topic::Runs));
         assert_eq!(room.available_permits(), 2);
+        let (_receiver, next) = channels.listen(&Topic::Runs);
+        channels.close(&Topic::Runs, &sender);
+        assert!(channels.listen(&Topic::Runs).1.is_none(), "another speaks by now");
+        channels.close(&Topic::Runs, &next.expect("another one"));
+        assert!(channels.listen(&Topic::Runs).1.is_some());
     }
 }

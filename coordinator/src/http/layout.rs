@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     num::NonZeroUsize,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,7 +19,7 @@ use swath_proto::{
     run::RunRecord,
     scene::{SceneFiles, SceneHeader},
 };
-use tokio::sync::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
 
 use crate::{
     plan::{LearntScene, Lot, PlannedScene},
@@ -184,7 +184,7 @@ impl Layout {
 }
 
 /// Those that were looked at last.
-pub(super) struct Layouts(Mutex<LruCache<RunId, Kept>>);
+pub(super) struct Layouts(Mutex<LruCache<RunId, Arc<AsyncMutex<Option<Kept>>>>>);
 
 impl Default for Layouts {
     fn default() -> Self {
@@ -210,11 +210,15 @@ impl Kept {
 }
 
 impl Layouts {
-    /// None where there is no such run. One is laid out at a time: who asks for the same waits, and has it.
+    /// None where there is no such run. Who asks for one that is being laid out waits, and has it.
     pub(super) async fn of(&self, run: &RunId, blobs: &SharedBlobs) -> anyhow::Result<Option<Arc<Layout>>> {
-        let mut kept = self.0.lock().await;
+        let of_run = {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.get_or_insert(run.clone(), Arc::default).clone()
+        };
+        let mut kept = of_run.lock().await;
         let now = Instant::now();
-        if let Some(kept) = kept.get(run).filter(|kept| kept.is_fresh(now)) {
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_fresh(now)) {
             return Ok(Some(kept.layout.clone()));
         }
         let json = match blobs.get(&keys::run_record(run)).await {
@@ -222,7 +226,7 @@ impl Layouts {
             json => json?,
         };
         let digest = Digest::of(&json);
-        if let Some(known) = kept.get_mut(run).filter(|kept| kept.record == digest)
+        if let Some(known) = kept.as_mut().filter(|kept| kept.record == digest)
             && known
                 .layout
                 .scenes
@@ -235,7 +239,7 @@ impl Layouts {
         let record = RunRecord::from_json(&json)?;
         let lots = surveyed(&record, blobs).await;
         let layout = Arc::new(Layout::new(record, lots, &digest));
-        kept.put(run.clone(), Kept { layout: layout.clone(), record: digest, looked: now });
+        *kept = Some(Kept { layout: layout.clone(), record: digest, looked: now });
         Ok(Some(layout))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
@@ -30,9 +30,11 @@ pub(super) struct Key {
     pub(super) tag: String,
 }
 
+/// Clones share all.
+#[derive(Clone)]
 pub(super) struct Tiles {
-    kept: Mutex<Kept>,
-    room: Semaphore,
+    kept: Arc<Mutex<Kept>>,
+    room: Arc<Semaphore>,
 }
 
 struct Kept {
@@ -43,7 +45,7 @@ struct Kept {
 impl Default for Tiles {
     fn default() -> Self {
         let kept = Kept { pictures: LruCache::unbounded(), bytes: 0 };
-        Self { kept: Mutex::new(kept), room: Semaphore::new(AT_ONCE) }
+        Self { kept: Arc::new(Mutex::new(kept)), room: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 }
 
@@ -52,23 +54,29 @@ impl Tiles {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The picture, drawn now or before.
+    /// The picture, drawn now or before. One that is begun is drawn to its end though nobody waits any more: whoever
+    /// asks again for one that takes longer than an answer may then has it.
     pub(super) async fn of(
         &self,
         key: Key,
-        draw: impl Future<Output = Result<Bytes, Undrawn>> + Send,
+        draw: impl Future<Output = Result<Bytes, Undrawn>> + Send + 'static,
     ) -> Result<Bytes, Undrawn> {
         if let Some(picture) = self.kept().pictures.get(&key) {
             return Ok(picture.clone());
         }
-        let _permit = self.room.acquire().await;
+        let permit = self.room.clone().acquire_owned().await;
         // Somebody may have wanted the same.
         if let Some(picture) = self.kept().pictures.get(&key) {
             return Ok(picture.clone());
         }
-        let picture = draw.await?;
-        self.kept().put(key, picture.clone(), MOST_BYTES);
-        Ok(picture)
+        let this = self.clone();
+        let drawn = tokio::spawn(async move {
+            let _permit = permit;
+            let picture = draw.await?;
+            this.kept().put(key, picture.clone(), MOST_BYTES);
+            Ok::<_, Undrawn>(picture)
+        });
+        drawn.await.unwrap_or_else(|_| Err(Undrawn::Failed("whoever draws is gone".into())))
     }
 }
 
@@ -88,6 +96,8 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
 
     fn key(col: u32) -> Key {
@@ -114,5 +124,29 @@ mod tests {
         let drawn = tiles.of(key(0), async { Ok(Bytes::from_static(b"png")) }).await.unwrap();
         let again = tiles.of(key(0), async { Err(Undrawn::Failed("it is kept".into())) }).await.unwrap();
         assert_eq!(drawn, again);
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_again_has_what_took_too_long_the_first_time() {
+        let tiles = Tiles::default();
+        let (begun, is_begun) = oneshot::channel();
+        let (go_on, goes_on) = oneshot::channel::<()>();
+        let slow = async move {
+            let _ = begun.send(());
+            let _ = goes_on.await;
+            Ok(Bytes::from_static(b"png"))
+        };
+        tokio::select! {
+            _ = tiles.of(key(0), slow) => panic!("it is not drawn yet"),
+            begun = is_begun => begun.expect("it is drawn"),
+        }
+        go_on.send(()).expect("it is drawn though nobody waits");
+        let drawn = loop {
+            match tiles.of(key(0), async { Err(Undrawn::Failed("not yet".into())) }).await {
+                Ok(drawn) => break drawn,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        assert_eq!(&drawn[..], b"png");
     }
 }

@@ -4,15 +4,22 @@
 use std::{
     collections::HashSet,
     num::NonZeroUsize,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use lru::LruCache;
 use serde_json::json;
-use swath_proto::{ids::RunId, status::RunStatus};
-use tokio::sync::{Mutex, broadcast::Sender};
+use swath_backends::blobs::SharedBlobs;
+use swath_proto::{
+    ids::RunId,
+    item::Place,
+    keys,
+    status::{RunState, RunStatus},
+};
+use tokio::sync::{Mutex as AsyncMutex, broadcast::Sender};
 
 use super::{
     api::runs,
@@ -49,8 +56,14 @@ pub(super) struct Parts {
     pub(super) cells: Vec<u8>,
 }
 
-/// Those that were looked at last: many who ask at once are answered by one look.
-pub(super) struct Looks(Mutex<LruCache<RunId, (Instant, Arc<Parts>)>>);
+/// Those that were looked at last: many who ask at once are answered by one look, and a run that takes long to look
+/// at holds up nobody who asks for another.
+pub(super) struct Looks(Mutex<LruCache<RunId, Arc<AsyncMutex<Option<Look>>>>>);
+
+struct Look {
+    at: Instant,
+    parts: Arc<Parts>,
+}
 
 impl Default for Looks {
     fn default() -> Self {
@@ -61,27 +74,53 @@ impl Default for Looks {
 impl Looks {
     /// None where there is no such run.
     pub(super) async fn of(&self, site: &Site, run: &RunId) -> anyhow::Result<Option<Arc<Parts>>> {
-        let mut kept = self.0.lock().await;
-        if let Some((looked, parts)) = kept.get(run)
-            && looked.elapsed() < LOOK_EVERY
-        {
-            return Ok(Some(parts.clone()));
+        let of_run = {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.get_or_insert(run.clone(), Arc::default).clone()
+        };
+        let mut kept = of_run.lock().await;
+        if let Some(look) = kept.as_ref().filter(|look| look.at.elapsed() < LOOK_EVERY) {
+            return Ok(Some(look.parts.clone()));
         }
         let doors = site.doors();
         let Some(layout) = site.layouts().of(run, &doors.blobs).await? else { return Ok(None) };
-        let is_over = status_of(site, run).await?.is_some_and(|status| status.state.is_final());
+        let state = status_of(site, run).await?.map(|status| status.state);
+        let is_done = matches!(state, Some(RunState::Done | RunState::DoneWithFailures));
         let snapshot = doors.ledger.snapshot(run).await?;
         let held: HashSet<_> = doors.ledger.held(run).await?.into_iter().map(|(place, _)| place).collect();
-        let marks = Marks::new(snapshot, held, is_over);
+        let graves = if snapshot.known { Vec::new() } else { graves(&doors.blobs, run).await? };
+        let marks = Marks::new(snapshot, held, is_done, graves);
         let cells = cells::paint(&layout, &marks);
         let parts = Arc::new(Parts { layout, marks, cells });
-        kept.put(run.clone(), (Instant::now(), parts.clone()));
+        *kept = Some(Look { at: Instant::now(), parts: parts.clone() });
         Ok(Some(parts))
+    }
+}
+
+/// Where what was buried has stood.
+async fn graves(blobs: &SharedBlobs, run: &RunId) -> anyhow::Result<Vec<Place>> {
+    let folder = keys::buried_of(run);
+    let listed: Vec<_> = blobs.list(&folder).try_collect().await?;
+    let place = |key: &str| key.strip_prefix(&folder)?.strip_suffix(".json")?.parse().ok();
+    Ok(listed.iter().filter_map(|object| place(&object.key)).collect())
+}
+
+/// Closes a topic when whoever speaks on it is gone, for whatever reason: who listens next begins anew.
+struct Speaking<'a> {
+    site: &'a Site,
+    topic: &'a Topic,
+    sender: &'a Sender<Bytes>,
+}
+
+impl Drop for Speaking<'_> {
+    fn drop(&mut self) {
+        self.site.channels().close(self.topic, self.sender);
     }
 }
 
 /// Speaks on a topic until nobody listens.
 pub(super) async fn tell(site: Site, topic: Topic, sender: Sender<Bytes>) {
+    let _speaking = Speaking { site: &site, topic: &topic, sender: &sender };
     let mut told = Told::default();
     let mut unheard = 0;
     for look in 0_u32.. {
@@ -111,7 +150,6 @@ pub(super) async fn tell(site: Site, topic: Topic, sender: Sender<Bytes>) {
             drop(sender.send(alive()));
         }
     }
-    site.channels().close(&topic);
 }
 
 /// What was told last: the same is not told again.

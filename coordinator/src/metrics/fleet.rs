@@ -54,6 +54,13 @@ pub fn crew(kind: &str, crew: Crew) {
     PREEMPTIONS.with_label_values(&[kind]).inc_by(0);
 }
 
+/// Another coordinator has the fleet, and tells of it.
+pub fn left() {
+    for gauges in [&TARGET, &MAX, &LAUNCHING, &LAUNCH_SECONDS] {
+        gauges.reset();
+    }
+}
+
 pub fn account(account: Account) {
     const HOUR: f64 = 3600.0;
     SPENT_SECONDS.set(account.hours * HOUR);
@@ -86,20 +93,31 @@ mod tests {
 
     #[test]
     fn a_fleet_is_shown_from_when_it_is_told_of() {
-        crew("cpu", Crew { target: 4, max: 8, launching: 1, launch_s: Some(90.0) });
+        // A kind of its own: other tests steer fleets beside this.
+        crew("tested", Crew { target: 4, max: 8, launching: 1, launch_s: Some(90.0) });
         account(Account { hours: 0.5, money: 0.1, budget_hours: None, budget_money: Some(20.0) });
-        preempted("cpu", 2);
+        preempted("tested", 2);
         let text = swath_backends::declared::render();
         for line in [
-            "swath_fleet_target_workers{kind=\"cpu\"} 4",
-            "swath_fleet_launch_seconds{kind=\"cpu\"} 90",
-            "swath_fleet_preemptions_total{kind=\"cpu\"} 2",
-            "swath_fleet_starts_total{kind=\"cpu\",outcome=\"failed\"} 0",
+            "swath_fleet_target_workers{kind=\"tested\"} 4",
+            "swath_fleet_launch_seconds{kind=\"tested\"} 90",
+            "swath_fleet_preemptions_total{kind=\"tested\"} 2",
+            "swath_fleet_starts_total{kind=\"tested\",outcome=\"failed\"} 0",
             "swath_fleet_spent_worker_seconds 1800",
             "swath_fleet_budget_money 20",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
         assert!(!text.contains("swath_fleet_budget_worker_seconds"), "there is no such budget\n{text}");
+        left();
+        let text = swath_backends::declared::render();
+        assert!(
+            !text.contains("swath_fleet_target_workers{kind=\"tested\"}"),
+            "another tells of it by now\n{text}"
+        );
+        assert!(
+            text.contains("swath_fleet_preemptions_total{kind=\"tested\"} 2"),
+            "what was counted stays\n{text}"
+        );
     }
 }

@@ -16,9 +16,9 @@ use swath_proto::{
 
 use super::{
     BACKLOG_ITEMS, BACKLOG_SECONDS, BYTES, FAILURES, ITEM_SECONDS, ITEMS, OUTCOMES, PIXELS, REPUBLISHED,
-    RUN_ETA, RUN_FAILED_ITEMS, RUN_PIXELS, RUN_PIXELS_DONE, RUN_PROGRESS, RUN_STARTED, RUN_STATE,
-    RUN_UNREADABLE, Sample, TRAIN_CHIPS, TRAIN_EPOCH, TRAIN_EPOCHS, TRAIN_LOSS, TRAIN_MEAN_IOU, TRAIN_SPEED,
-    TRAIN_STEP, TRAIN_STEPS,
+    RUN_ETA, RUN_FAILED_ITEMS, RUN_MONEY, RUN_PIXELS, RUN_PIXELS_DONE, RUN_PROGRESS, RUN_RENTED, RUN_STARTED,
+    RUN_STATE, RUN_UNREADABLE, Sample, TRAIN_CHIPS, TRAIN_EPOCH, TRAIN_EPOCHS, TRAIN_LOSS, TRAIN_MEAN_IOU,
+    TRAIN_SPEED, TRAIN_STEP, TRAIN_STEPS,
 };
 
 /// What has come to its end is shown for so long, so that everybody has seen how it ended.
@@ -34,6 +34,8 @@ fn runs() -> MutexGuard<'static, BTreeMap<RunId, Shown>> {
 pub(crate) struct Told {
     pub(crate) status: RunStatus,
     pub(crate) stages: Vec<OfStage>,
+    /// What its rented machines have cost.
+    pub(crate) money: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -181,6 +183,7 @@ fn of_run(run: &str, shown: &Shown) -> Vec<Sample> {
         (&RUN_PIXELS_DONE, Some(status.pixels_done as f64)),
         (&RUN_FAILED_ITEMS, Some(status.n_failures as f64)),
         (&RUN_UNREADABLE, Some(status.unreadable_scenes.len() as f64)),
+        (&RUN_MONEY, told.money),
         (&TRAIN_EPOCH, training.map(|now| f64::from(now.epoch))),
         (&TRAIN_EPOCHS, training.map(|now| f64::from(now.epochs))),
         (&TRAIN_STEP, training.map(|now| now.step as f64)),
@@ -192,6 +195,11 @@ fn of_run(run: &str, shown: &Shown) -> Vec<Sample> {
     ] {
         samples.extend(value.map(|value| Sample::new(of, &[run], value)));
     }
+    let mut rented: BTreeMap<&str, f64> = BTreeMap::new();
+    for of in &status.rented {
+        *rented.entry(if of.is_spot { "spot" } else { "on_demand" }).or_default() += of.seconds;
+    }
+    samples.extend(rented.iter().map(|(market, seconds)| Sample::new(&RUN_RENTED, &[run, market], *seconds)));
     for (lane, ask) in &status.asks {
         let items = (ask.out + ask.more) as f64;
         samples.push(Sample::new(&BACKLOG_ITEMS, &[run, lane], items));
@@ -204,19 +212,21 @@ fn of_run(run: &str, shown: &Shown) -> Vec<Sample> {
         let republished = shown.heard.republished.get(lane).copied().unwrap_or_default();
         samples.push(Sample::new(&REPUBLISHED, &[run, lane], republished as f64));
     }
-    samples.extend(told.stages.iter().flat_map(|of| of_stage(run, of, &shown.heard)));
+    samples.extend(told.stages.iter().flat_map(|of| of_stage(run, of, status.state, &shown.heard)));
     samples
 }
 
-fn of_stage(run: &str, of: &OfStage, heard: &Heard) -> Vec<Sample> {
+fn of_stage(run: &str, of: &OfStage, state: RunState, heard: &Heard) -> Vec<Sample> {
     let (stage, lane) = (of.stage.name(), of.lane.name());
     let mut samples = Vec::new();
-    // What is held was published; a hold that the coordinator has not seen yet counts as queued.
-    let held = of.held.min(of.out);
-    let settled = of.done + of.buried + of.out;
+    // What is held was published; a hold that the coordinator has not seen yet counts as queued. Where a run has been
+    // stopped, what was published is thrown away by whoever receives it.
+    let held = if state.is_final() { 0 } else { of.held.min(of.out) };
+    let queued = if matches!(state, RunState::Preparing | RunState::Running) { of.out - held } else { 0 };
+    let settled = of.done + of.buried + held + queued;
     for (state, items) in [
         ("waiting", of.items.saturating_sub(settled)),
-        ("queued", of.out - held),
+        ("queued", queued),
         ("held", held),
         ("done", of.done),
         ("buried", of.buried),
@@ -247,6 +257,7 @@ mod tests {
     use swath_proto::{
         item::Place,
         outcome::{Failure, Report},
+        status::Rented,
     };
 
     use super::*;
@@ -268,7 +279,7 @@ mod tests {
             out: 2,
             held: 1,
         };
-        Told { status, stages: vec![stage] }
+        Told { status, stages: vec![stage], money: None }
     }
 
     fn value(samples: &[Sample], of: &str, labels: &[&str]) -> Option<f64> {
@@ -317,6 +328,35 @@ mod tests {
         assert_eq!(value(&samples, "swath_run_state", &["a-1", "done"]), Some(0.0));
         assert_eq!(value(&samples, "swath_run_started_timestamp_seconds", &["a-1"]), Some(1_767_225_600.0));
         assert_eq!(value(&samples, "swath_training_loss", &["a-1"]), None, "nothing is trained");
+    }
+
+    #[test]
+    fn what_a_stopped_run_had_published_waits_in_no_queue() {
+        let items = |state: &str| {
+            let shown = Shown { told: Some(told(state)), ..Shown::default() };
+            let samples = of_run("a-1", &shown);
+            ["waiting", "queued", "held"]
+                .map(|name| value(&samples, "swath_items", &["a-1", "predict", "cpu", name]).unwrap())
+        };
+        assert_eq!(items("running"), [5.0, 1.0, 1.0]);
+        assert_eq!(items("paused"), [6.0, 0.0, 1.0]);
+        assert_eq!(items("cancelled"), [7.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn rented_machines_are_shown_by_market_and_what_they_cost() {
+        let mut told = told("running");
+        let rented = |is_spot, stage, seconds| Rented { kind: "g5.xlarge".into(), is_spot, stage, seconds };
+        told.status.rented = vec![
+            rented(true, Some(Stage::Survey), 5.0),
+            rented(true, Some(Stage::Predict), 7.0),
+            rented(false, None, 3.0),
+        ];
+        told.money = Some(1.5);
+        let samples = of_run("a-1", &Shown { told: Some(told), ..Shown::default() });
+        let seconds = |market| value(&samples, "swath_run_rented_seconds", &["a-1", market]);
+        assert_eq!(["spot", "on_demand"].map(seconds), [Some(12.0), Some(3.0)]);
+        assert_eq!(value(&samples, "swath_run_spent_money", &["a-1"]), Some(1.5));
     }
 
     #[test]

@@ -32,7 +32,8 @@ fn of(workers: &[Worker]) -> Vec<Sample> {
             *by_state.entry((lanes.clone(), market, state)).or_default() += u64::from(state == doing(worker));
         }
         let (slots, in_hand) = hands.entry(lanes).or_default();
-        *slots += u64::from(worker.slots);
+        // Each lane has its own.
+        *slots += u64::from(worker.slots) * worker.lanes.len() as u64;
         *in_hand += u64::from(worker.in_hand);
     }
     let by_state = by_state
@@ -72,6 +73,7 @@ mod tests {
         let leaving = serde_json::from_str::<WorkerCard>(sample).unwrap().into_newest();
         let mut busy = leaving.clone();
         busy.state = WorkerState::Working;
+        let busy_slots = busy.slots;
         let mut idle = busy.clone();
         (idle.in_hand, idle.instance) = (0, None);
         let samples = of(&[leaving, busy, idle]);
@@ -83,5 +85,7 @@ mod tests {
         assert_eq!(["leaving", "busy", "idle"].map(|state| n("own", state)), [0.0, 0.0, 1.0].map(Some));
         let hands = samples.iter().find(|sample| sample.of == "swath_workers_in_hand").unwrap();
         assert_eq!((hands.labels.as_slice(), hands.value), (["cpu+gpu".to_owned()].as_slice(), 4.0));
+        let slots = samples.iter().find(|sample| sample.of == "swath_workers_slots").unwrap();
+        assert_eq!(slots.value, f64::from(3 * 2 * busy_slots), "each of both lanes has its own");
     }
 }

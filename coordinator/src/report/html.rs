@@ -6,9 +6,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use swath_proto::status::RunState;
 
-use super::{Epoch, Report};
+use super::{Cost, Epoch, Report};
 
 const STYLE: &str = include_str!("report.css");
+
+/// Wherever it is opened: nothing is run, and nothing is fetched.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
 /// Text from outside becomes text.
 struct Safe<'a>(&'a str);
@@ -33,6 +36,7 @@ pub(super) fn html(report: &Report) -> String {
     let run = Safe(report.run.as_str());
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <meta name=\"color-scheme\" content=\"light dark\"><title>{run}: report</title>\
          <style>{STYLE}</style></head><body><main>"
@@ -61,6 +65,7 @@ fn head(report: &Report) -> String {
         ("Longest stage", report.bottleneck.map_or("–", |stage| stage.name()).to_owned()),
         ("Time at work", duration(report.work_seconds)),
         ("Rented machines", rented),
+        ("Cost", report.cost.as_ref().map_or_else(|| "–".to_owned(), |cost| Safe(&cost.told).to_string())),
         ("Scenes", report.scenes.to_string()),
         ("Pixels", format!("{:.1} M", report.pixels as f64 / 1e6)),
         ("Failed", failed.to_string()),
@@ -70,13 +75,23 @@ fn head(report: &Report) -> String {
         report.message.as_deref().map(|message| format!("<p class=\"notice\">{}</p>", Safe(message)));
     format!(
         "<h1>{} <span class=\"pill\">{state}</span></h1><p class=\"dim\">began {}, ended {}; swath {}</p>{}\
-         <dl class=\"tiles\">{tiles}</dl>",
+         <dl class=\"tiles\">{tiles}</dl>{}",
         Safe(report.run.as_str()),
         Safe(&report.started),
         Safe(&report.ended),
         Safe(&report.program),
         message.unwrap_or_default(),
+        report.cost.as_ref().map(prices).unwrap_or_default(),
     )
+}
+
+/// By which prices, and what they lack.
+fn prices(cost: &Cost) -> String {
+    let lacking = match cost.unknown.as_slice() {
+        [] => String::new(),
+        kinds => format!("; not in it, for want of a price: {}", kinds.join(", ")),
+    };
+    format!("<p class=\"dim\">The cost is by {}{}.</p>", Safe(&cost.prices), Safe(&lacking))
 }
 
 fn scores(report: &Report) -> String {
@@ -277,6 +292,14 @@ mod tests {
             bottleneck: None,
             work_seconds: 0.0,
             rented: Vec::new(),
+            cost: Some(Cost {
+                money: 2.0,
+                currency: "<b>".into(),
+                hours: 2.0,
+                unknown: vec!["x9<".into()],
+                prices: "prices of r".into(),
+                told: "2.00 <b>".into(),
+            }),
             scenes: 1,
             pixels: 4_000_000,
             scores: Some(serde_json::json!([
@@ -298,6 +321,7 @@ mod tests {
         let page = html(&report());
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
         assert!(page.contains("a&amp;b") && page.contains("&quot;west&quot;"));
+        assert!(page.contains("2.00 &lt;b&gt;") && page.contains("want of a price: x9&lt;"), "{page}");
         assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("url("));
         assert!(page.contains("data:image/png;base64,AQID"));
     }

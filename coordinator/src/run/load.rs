@@ -11,14 +11,14 @@ use swath_backends::{
     open::Doors,
 };
 use swath_proto::{
-    ids::{RunId, WorkerId},
+    ids::RunId,
     keys,
     run::RunRecord,
     status::{Rank, RunState, RunStatus},
 };
 use tokio::sync::watch;
 
-use super::{Over, Run};
+use super::{Me, Over, Run};
 use crate::{
     board::Board,
     meter::Meter,
@@ -36,7 +36,7 @@ impl Run {
     pub(super) async fn load(
         run: &RunId,
         doors: &Doors,
-        me: WorkerId,
+        me: Me,
         sharing: Sharing,
         over: Over,
         watch: watch::Sender<Option<RunStatus>>,
@@ -49,7 +49,8 @@ impl Run {
             blobs: doors.blobs.clone(),
             queue: doors.queue.clone(),
             ledger: doors.ledger.clone(),
-            me,
+            me: me.name,
+            prices: me.prices,
             board,
             existing: Existing::default(),
             cursor: Cursor(String::new()),

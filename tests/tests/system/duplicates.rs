@@ -67,7 +67,7 @@ async fn to_the_end(site: &Site, doors: &Doors) -> String {
         .into();
     let (watch, _) = watch::channel(None);
     let id = frozen.record.run;
-    let me = run::Me { name: "coordinator".parse().expect("a name"), lease: run::LEASE };
+    let me = run::Me { name: "coordinator".parse().expect("a name"), lease: run::LEASE, prices: None };
     let served = run::serve(&id, doors, &me, watch, CancellationToken::new());
     let status = tokio::time::timeout(PATIENCE, served).await;
     let status = status.expect("it comes to no end").expect("serving").expect("it was not stopped");

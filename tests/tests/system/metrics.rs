@@ -21,9 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(240);
 const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Parts of queries that have no answer here, and why.
-const UNANSWERED: [(&str, &str); 3] = [
+const UNANSWERED: [(&str, &str); 5] = [
     ("swath_fleet_", "no fleet is steered here"),
     ("swath:fleet:", "no fleet is steered here"),
+    ("swath_run_rented_seconds", "no machine is rented here"),
+    ("swath_run_spent_money", "no machine is rented here"),
     ("swath_worker_device_memory_bytes", "no card computes here"),
 ];
 

@@ -3,6 +3,7 @@
 mod browser;
 mod client;
 mod lets_in;
+mod scale;
 
 use std::{
     io::{BufRead as _, BufReader},

@@ -15,7 +15,7 @@ use swath_proto::{
     keys,
     numeric::NumericClass,
     run::RunRecord,
-    scene::{SceneHeader, Surveyed, SurveyedScene},
+    scene::{SceneFiles, SceneHeader, Surveyed, SurveyedScene},
 };
 
 use crate::{
@@ -30,11 +30,11 @@ const DONE: u32 = 1_000_000;
 /// Far more than any of this takes.
 const PATIENCE: Duration = Duration::from_secs(580);
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime").block_on(future)
 }
 
-fn print(name: &str, value: f64, unit: &str, process: &Process, since: Instant) {
+pub fn print(name: &str, value: f64, unit: &str, process: &Process, since: Instant) {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();
     let (cpu_s, rss_mib, wall_s) = (cpu_s(process), rss_mib(process), since.elapsed().as_secs_f64());
@@ -50,7 +50,7 @@ fn rss_mib(process: &Process) -> f64 {
     line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
 }
 
-fn cpu_s(process: &Process) -> f64 {
+pub fn cpu_s(process: &Process) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).expect("a live process");
     let fields = stat[stat.rfind(')').expect("a name") + 1..].split_whitespace().skip(11).take(2);
     let ticks: f64 = fields.map(|ticks| ticks.parse::<f64>().expect("a number")).sum();
@@ -58,7 +58,7 @@ fn cpu_s(process: &Process) -> f64 {
     ticks / unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64
 }
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
     while !holds().await {
         assert!(started.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
@@ -70,12 +70,9 @@ async fn is_published(doors: &Doors) -> bool {
     doors.queue.waiting(Lane::Cpu).await.expect("counting") >= 10
 }
 
-/// A run of one scene in ten million items, surveyed already.
-async fn huge_scene(site: &Site, doors: &Doors, item_px: u32) -> (RunRecord, Lot) {
-    let mut record = frozen(site, doors).await;
-    record.run = format!("huge-{:08x}", rand::random::<u32>()).parse().expect("a run's name");
-    record.predict.item_px = Some(item_px);
-    record.predict.class = Some(NumericClass {
+/// As a probe would have found it.
+pub fn class(record: &RunRecord) -> NumericClass {
+    NumericClass {
         engine: "test".into(),
         precision: "fp32".into(),
         instruction_set: "none".into(),
@@ -84,20 +81,31 @@ async fn huge_scene(site: &Site, doors: &Doors, item_px: u32) -> (RunRecord, Lot
         batch: record.predict.batch,
         threads: 1,
         fingerprint: ItemId::of(b""),
-    });
-    let files = &record.scenes[0];
-    let header = SceneHeader {
+    }
+}
+
+/// As a survey would have read it.
+pub fn header(files: &SceneFiles, edge_px: u32) -> SceneHeader {
+    SceneHeader {
         id: files.id.clone(),
         source: files.source.clone(),
-        size: SizePx::new(EDGE_PX, EDGE_PX),
-        places: vec![WindowPx::new(0, 0, EDGE_PX, EDGE_PX)],
+        size: SizePx::new(edge_px, edge_px),
+        places: vec![WindowPx::new(0, 0, edge_px, edge_px)],
         bands: 3,
         data_type: "Byte".into(),
         block: SizePx::new(256, 256),
         georeference: None,
         aoi: None,
-    };
-    let scenes = vec![SurveyedScene::Readable(header)];
+    }
+}
+
+/// A run of one scene in ten million items, surveyed already.
+async fn huge_scene(site: &Site, doors: &Doors, item_px: u32) -> (RunRecord, Lot) {
+    let mut record = frozen(site, doors).await;
+    record.run = format!("huge-{:08x}", rand::random::<u32>()).parse().expect("a run's name");
+    record.predict.item_px = Some(item_px);
+    record.predict.class = Some(class(&record));
+    let scenes = vec![SurveyedScene::Readable(header(&record.scenes[0], EDGE_PX))];
     let survey = serde_json::to_vec(&Surveyed::V1 { scenes: scenes.clone() }).expect("JSON");
     let key = keys::item_output(&plan::survey(&record, 0));
     doors.blobs.put(&key, survey.into()).await.expect("writing a survey");

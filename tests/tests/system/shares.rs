@@ -45,7 +45,7 @@ impl Coordinators {
         let stop = CancellationToken::new();
         for name in names {
             // So long that none loses its office on a busy machine.
-            let me = Me { name: name.parse().expect("a name"), lease: Duration::from_secs(60) };
+            let me = Me { name: name.parse().expect("a name"), lease: Duration::from_secs(60), prices: None };
             tokio::spawn(serve(doors.clone(), me, stop.clone()));
         }
         Self(stop)
@@ -144,7 +144,7 @@ fn what_one_coordinator_has_cancelled_is_not_taken_up_by_another() {
         let stop = CancellationToken::new();
         let serving = ["one", "two"].map(|name| {
             // The other one asks for the office five times a second.
-            let me = Me { name: name.parse().expect("a name"), lease: Duration::from_secs(2) };
+            let me = Me { name: name.parse().expect("a name"), lease: Duration::from_secs(2), prices: None };
             tokio::spawn(serve(doors.clone(), me, stop.clone()))
         });
         until("a coordinator", async || read_status(&doors.blobs, &run).await.expect("a status")).await;

@@ -43,6 +43,8 @@ export function runPage(into, name, first) {
   };
 
   const update = () => {
+    // What is told may come before it is known what the run is.
+    if (!run.about) return;
     head.update();
     const badge = links.querySelector("[data-tab=failures] .badge");
     const failed = (run.status?.n_failures ?? 0) + (run.status?.unreadable_scenes.length ?? 0);
@@ -50,7 +52,7 @@ export function runPage(into, name, first) {
     say(badge, short(failed));
     tab?.status?.();
   };
-  const load = async () => {
+  const read = async () => {
     try {
       const about = await get(run.path());
       const isFirst = !run.about;
@@ -67,6 +69,8 @@ export function runPage(into, name, first) {
       fill(problem, h("h2", {}, "This run can't be shown"), h("p", {}, error.message), h("p", {}, h("a", { href: "#/" }, "All runs")));
     }
   };
+  let reading = null;
+  const load = () => (reading ??= read().finally(() => (reading = null)));
   load();
   // Whether a coordinator serves it is no part of its status.
   const again = setInterval(load, 10000);
@@ -81,7 +85,10 @@ export function runPage(into, name, first) {
       if (!wasOver && isOver(status.state)) load().then(() => tab?.reload?.());
     },
     parts: (message) => told(message).catch(() => {}),
-    reload: load,
+    reload: async () => {
+      await load();
+      if (run.about && (await run.parts.load().catch(() => false))) tab?.reload?.();
+    },
   });
 
   bindHere("p", "pause, or go on", () => head.pause());

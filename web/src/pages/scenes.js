@@ -1,12 +1,14 @@
 // The scenes of a run as pictures, with their parts coloured by state as they change.
 
 import { get } from "../api.js";
-import { fill, h, say } from "../dom.js";
+import { fill, h, keyed, say } from "../dom.js";
 import { bindHere } from "../keys.js";
 import { paintAll, paintScene, STATE_WORDS } from "../parts.js";
 import { count, plural } from "../words.js";
 
 const PAGE = 120;
+/** That the coordinator tells at once. */
+const MOST = 1000;
 const NAMES = { unseen: "not looked at yet", unreadable: "can't be read", waiting: "waiting", working: "at work", done: "done", failed: "failed" };
 
 export function scenesTab(into, run) {
@@ -24,23 +26,27 @@ export function scenesTab(into, run) {
   let cards = [];
   let total = 0;
   let turn = 0;
-  const query = (from) => {
-    const asked = new URLSearchParams({ from, n: PAGE });
+  const query = (from, n) => {
+    const asked = new URLSearchParams({ from, n });
     if (name.value) asked.set("name", name.value);
     if (only.value) asked.set("only", only.value);
     return `${run.path("scenes")}?${asked}`;
   };
-  const add = async (anew = false) => {
+  /** `anew`: so many from the first on; who is there already stays in its place. */
+  const add = async (anew = 0) => {
     const mine = ++turn;
-    const told = await get(query(anew ? 0 : cards.length));
+    const told = await get(query(anew ? 0 : cards.length, anew || PAGE));
     if (mine !== turn) return;
-    if (anew) {
-      cards = [];
-      grid.replaceChildren();
+    const nameOf = (scene) => `${scene.set} ${scene.scene}`;
+    if (anew) keyed(grid, told.scenes, nameOf, (scene) => card(run, scene), (el, scene) => el.update(scene));
+    else {
+      for (const scene of told.scenes) {
+        const el = card(run, scene);
+        el.dataset.key = nameOf(scene);
+        grid.append(el);
+      }
     }
-    const next = told.scenes.map((scene) => card(run, scene));
-    cards.push(...next);
-    grid.append(...next);
+    cards = [...grid.children];
     total = told.total;
     say(summary, cards.length < total ? `${count(cards.length)} of ${plural(total, "scene")}` : plural(total, "scene"));
     more.hidden = cards.length >= total;
@@ -49,11 +55,11 @@ export function scenesTab(into, run) {
     allBox.hidden = !told.parts;
     paint();
   };
-  const load = () => add(true).catch((problem) => say(summary, problem.message));
+  const load = (n = PAGE) => add(n).catch((problem) => say(summary, problem.message));
   let timer = 0;
   const later = () => {
     clearTimeout(timer);
-    timer = setTimeout(load, 200);
+    timer = setTimeout(() => load(), 200);
   };
   const seen = new IntersectionObserver(([entry]) => entry.isIntersecting && !more.hidden && add().catch(() => {}), { rootMargin: "600px" });
   seen.observe(more);
@@ -67,7 +73,7 @@ export function scenesTab(into, run) {
   window.addEventListener("theme", paint);
   bindHere("/", "find a scene", () => name.focus());
   load();
-  return { reload: load, leave: () => (unpaint(), unwatch(), seen.disconnect(), clearTimeout(timer), window.removeEventListener("theme", paint)) };
+  return { reload: () => load(Math.max(PAGE, Math.min(MOST, cards.length))), leave: () => (unpaint(), unwatch(), seen.disconnect(), clearTimeout(timer), window.removeEventListener("theme", paint)) };
 }
 
 export function legend() {
@@ -81,7 +87,7 @@ export function card(run, scene) {
   const over = h("img.over", { alt: "", hidden: true, loading: "lazy", decoding: "async", onload: () => over.classList.add("there"), onerror: () => (over.hidden = true) });
   const state = h("span.state", {});
   const el = h("a.scene", { href: `#/runs/${encodeURIComponent(run.name)}/scenes/${encodeURIComponent(scene.scene)}` },
-    h("div.picture", {}, scene.size ? image : null, over, canvas),
+    h("div.picture", {}, image, over, canvas),
     h("div.caption", {}, h("strong", {}, scene.scene), state));
   el.update = (next) => {
     el.scene = next;

@@ -40,7 +40,7 @@ function update(row, { worker, card }) {
   const cells = [
     worker,
     !card ? "of another version" : card.state === "leaving" ? "leaving" : card.in_hand ? "at work" : "waits for work",
-    card ? `${count(card.in_hand)} of ${count(card.slots)}` : "–",
+    card ? `${count(card.in_hand)} of ${count(card.slots * card.lanes.length)}` : "–",
     count(card?.done),
     count(card?.failed),
     card && alive > 0 ? `${percent(Math.min(1, card.busy_s / alive))} of ${duration(alive)}` : "–",

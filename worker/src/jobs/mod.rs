@@ -91,7 +91,7 @@ pub async fn tidy(cx: &Context, item: &Item) {
     let Work::Train(_) = &item.work else { return };
     if let Err(error) = train::tidy(cx, item).await {
         let error = format!("{:#}", anyhow::Error::from(error));
-        tracing::warn!(run = %item.run, place = %item.place, error, "checkpoints are left lying");
+        tracing::warn!(error, "checkpoints are left lying");
     }
 }
 

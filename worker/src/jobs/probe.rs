@@ -80,11 +80,11 @@ async fn int8(
     cx.blobs.put_new(&keys::ranges(&int8.ranges), ranges.to_json().into()).await?;
     let lost_points = int8.lost() * 100.0;
     if int8.is_accepted() {
-        tracing::info!(run = %item.run, chips = int8.chips, lost_points, "the network computes in 8 bits");
+        tracing::info!(chips = int8.chips, lost_points, "the network computes in 8 bits");
         model.precision = Precision::Int8(int8.ranges);
         files.ranges = Some(ranges);
     } else {
-        tracing::warn!(run = %item.run, chips = int8.chips, lost_points, "8 bits are not good enough: 32 are used");
+        tracing::warn!(chips = int8.chips, lost_points, "8 bits are not good enough: 32 are used");
     }
     Ok(int8)
 }

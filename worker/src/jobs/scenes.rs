@@ -160,7 +160,7 @@ async fn set_aside_before(cx: &Context, item: &Claimed, parts: &[Part]) -> Resul
         let grave: Buried = match serde_json::from_slice(&json) {
             Ok(grave) => grave,
             Err(error) => {
-                tracing::warn!(run = %item.run, place = %own, %error, "a grave can't be read: trying the scene again");
+                tracing::warn!(place = %own, %error, "a grave can't be read: trying the scene again");
                 continue;
             }
         };
@@ -196,7 +196,7 @@ async fn set_aside(
     class: FailureClass,
     message: String,
 ) -> Result<(), JobError> {
-    tracing::error!(run = %item.run, place = %item.place, scene = %part.id, error = message, "set aside");
+    tracing::error!(scene = %part.id, error = message, "set aside");
     let failure = Failure { class, message, scene: Some(part.id.clone()), rect: None, worker: cx.me.clone() };
     aftermath::bury_place(cx, &item.run, part.own, item.attempt, failure, &Tail::current().lines()).await?;
     Ok(())

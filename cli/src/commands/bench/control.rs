@@ -88,7 +88,7 @@ async fn throughput(doors: &Doors, items: u32, backend: &str) -> anyhow::Result<
 
 async fn serve(doors: &Doors, record: &RunRecord) -> anyhow::Result<()> {
     let (watch, _) = watch::channel(None);
-    let me = Me { name: config::process_name("bench"), lease: LEASE };
+    let me = Me { name: config::process_name("bench"), lease: LEASE, prices: None };
     let status = run::serve(&record.run, doors, &me, watch, CancellationToken::new()).await?;
     let state = status.map(|status| status.state);
     anyhow::ensure!(state == Some(RunState::Done), "the run ended as {state:?}");

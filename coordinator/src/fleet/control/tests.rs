@@ -107,7 +107,7 @@ impl Scene {
                 every: Duration::from_secs(1),
             },
             doors: self.doors.clone(),
-            me: Me { name: name.parse().unwrap(), lease: Duration::from_secs(60) },
+            me: Me { name: name.parse().unwrap(), lease: Duration::from_secs(60), prices: None },
             sharing: self.sharing.clone(),
             root: root_mark(&self.doors.blobs.uri("")),
             fleet: None,

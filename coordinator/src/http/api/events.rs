@@ -3,7 +3,7 @@
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderValue, header},
+    http::{HeaderName, HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
 use swath_proto::{ids::RunId, keys};
@@ -38,7 +38,11 @@ fn listen(site: &Site, topic: Topic) -> Result<Response, Problem> {
     if let Some(sender) = speaker {
         tokio::spawn(tell(site.clone(), topic, sender));
     }
-    let kind = HeaderValue::from_static("text/event-stream");
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        // A proxy that gathers answers before it hands them on would tell nothing for minutes.
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
     let body = Body::from_stream(told(receiver, permit, site.stop().clone()));
-    Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
+    Ok((headers, body).into_response())
 }

@@ -161,21 +161,22 @@ async fn draw(
     };
     let (col, row) = (rect.col, rect.row);
     let name = Key { run: run.clone(), scene: id.clone(), layer: layer.name(), level, col, row, tag };
-    let drawn = async {
-        let all = files.files();
+    let picture = Picture {
+        layer: of_layer,
+        scene: header.clone(),
+        rect,
+        level,
+        classes: record.classes.clone(),
+        null_class: u8::try_from(record.null_class).unwrap_or(0),
+        passes: Vec::new(),
+    };
+    let (all, root, imagery) = (files.files(), blobs.uri(""), imagery.clone());
+    let outside = Outside::new(&record.access);
+    let drawn = async move {
         let uris: Vec<&str> = all.iter().map(|file| file.uri.as_str()).collect();
-        let passes = Outside::new(&record.access).passes(uris.iter().copied(), &blobs.uri("")).await;
+        let passes = outside.passes(uris, &root).await;
         let passes = passes.map_err(|error| Undrawn::Failed(format!("{:#}", anyhow::Error::from(error))))?;
-        let picture = Picture {
-            layer: of_layer,
-            scene: header.clone(),
-            rect,
-            level,
-            classes: record.classes.clone(),
-            null_class: u8::try_from(record.null_class).unwrap_or(0),
-            passes,
-        };
-        imagery.draw(picture).await
+        imagery.draw(Picture { passes, ..picture }).await
     };
     match site.tiles().of(name, drawn).await {
         Ok(png) => Ok(answer(png)),

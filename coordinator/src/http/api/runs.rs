@@ -1,6 +1,9 @@
 //! All runs under the root, in a line each.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use axum::{extract::State, response::Response};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -21,6 +24,9 @@ use crate::{
 const READS: usize = 16;
 /// Who asks within this is told the same.
 const FRESH: Duration = Duration::from_secs(1);
+/// A run that is over and not served here is looked at again after this: a root of a thousand of them is not to be
+/// read every other second, since stores are paid by the call.
+const AGAIN_OVER: Duration = Duration::from_secs(30);
 
 /// A run in a list. `state` is none where nothing was written down yet, or by a newer program.
 #[derive(Clone, Serialize)]
@@ -38,6 +44,14 @@ pub(in crate::http) struct Summary {
     eta_seconds: Option<f64>,
     priority: i32,
     message: Option<String>,
+    #[serde(skip)]
+    looked: Instant,
+}
+
+impl Summary {
+    fn still_holds(&self) -> bool {
+        self.state.is_some_and(RunState::is_final) && self.looked.elapsed() < AGAIN_OVER
+    }
 }
 
 /// The list that was made last.
@@ -56,9 +70,21 @@ pub(in crate::http) async fn summaries(site: &Site) -> anyhow::Result<Vec<Summar
     {
         return Ok(runs.clone());
     }
+    let (mut known, mut asked) = (Vec::new(), Vec::new());
     let runs = records::list(&site.doors().blobs).await?;
-    let summaries = futures::stream::iter(runs).map(|run| summary(site, run)).buffered(READS);
+    {
+        let before = listed.iter().flat_map(|(_, runs)| runs).filter(|run| run.still_holds());
+        let before: HashMap<&RunId, &Summary> = before.map(|run| (&run.run, run)).collect();
+        for run in runs {
+            match before.get(&run).filter(|_| site.live().listen(&run).is_none()) {
+                Some(before) => known.push((*before).clone()),
+                None => asked.push(run),
+            }
+        }
+    }
+    let summaries = futures::stream::iter(asked).map(|run| summary(site, run)).buffered(READS);
     let mut runs: Vec<Summary> = summaries.try_collect().await?;
+    runs.append(&mut known);
     runs.sort_by(|one, other| (&other.started, &one.run).cmp(&(&one.started, &other.run)));
     *listed = Some((Instant::now(), runs.clone()));
     Ok(runs)
@@ -91,6 +117,7 @@ fn of_status(run: RunId, status: Option<RunStatus>, served: bool) -> Summary {
         eta_seconds: status.as_ref().and_then(|status| status.eta_seconds),
         priority: status.as_ref().map_or(0, |status| status.rank.priority),
         message: status.and_then(|status| status.message),
+        looked: Instant::now(),
         run,
     }
 }

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Served {
     pub address: String,
-    _process: Process,
+    pub process: Process,
 }
 
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Served {
         loop {
             if let Some(told) = site.log().split("page http://").nth(before + 1) {
                 let address = told.split('/').next().expect("an address").to_owned();
-                return Self { address, _process: process };
+                return Self { address, process };
             }
             assert!(started.elapsed() < PATIENCE, "no page: {}", site.worker_logs());
             std::thread::sleep(Duration::from_millis(50));

@@ -60,9 +60,9 @@ impl Report {
         self.runs += 1;
         self.items += status.map_or(0, |status| status.stages.values().map(|count| count.done).sum());
         let count = |words: &str| log.matches(words).count();
-        self.attempts += count(" claimed run=");
-        self.redeliveries += count(" received again run=");
-        self.duplicates += count(" somebody else had finished it run=");
+        self.attempts += count("}: claimed ");
+        self.redeliveries += count("}: received again");
+        self.duplicates += count("}: somebody else had finished it");
     }
 
     pub(super) fn mismatch(&mut self, why: String) {
