@@ -188,7 +188,7 @@ fn check_pixels(pixels: &SourceSpec, bands: u32) -> Result<()> {
             of_each("scaling.min", min.len())?;
             of_each("scaling.max", max.len())
         }
-        Scaling::Stats { means, stds } => {
+        Scaling::Stats { means, stds } | Scaling::WideStats { means, stds } => {
             of_each("scaling.means", means.len())?;
             of_each("scaling.stds", stds.len())
         }
