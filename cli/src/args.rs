@@ -4,6 +4,8 @@
 mod bench;
 mod fleet;
 mod http;
+#[cfg(feature = "worker")]
+mod import;
 mod worker;
 
 use std::path::PathBuf;
@@ -25,6 +27,8 @@ use swath_proto::{
 pub use self::bench::BenchPredictArgs;
 #[cfg(feature = "engine")]
 pub use self::bench::{BenchArgs, BenchCommand, ForwardArgs};
+#[cfg(feature = "worker")]
+pub use self::import::{ImportCommand, RasterVisionArgs};
 pub use self::{
     fleet::{FleetArgs, FleetCommand, FleetFlags, Number, Price},
     http::HttpArgs,
@@ -155,6 +159,12 @@ pub enum Command {
     /// Let a run go before others, or behind them. Acts on what is not published yet: about two minutes of work
     /// are.
     Priority(PriorityArgs),
+    /// Take over what others have written.
+    #[cfg(feature = "worker")]
+    Import {
+        #[command(subcommand)]
+        what: ImportCommand,
+    },
     /// Show a profile, or make one: of Raster Vision's, or of the outputs of the CloudFormation stack.
     Profile {
         #[command(subcommand)]
