@@ -11,7 +11,7 @@ use crate::{
     scenes::Scenes,
     told::{Bad, Note, Object, Result, Teller},
     windows::{self, Going},
-    written::{Written, set, set_some, wholes},
+    written::{Written, set, set_some, texts, wholes},
 };
 
 /// What a pipeline has become.
@@ -265,8 +265,13 @@ fn vectorize(scenes: &Scenes, classes: &Classes) -> Table {
     let Some(outputs) = scenes.outputs.as_ref().filter(|outputs| !outputs.vectors.is_empty()) else {
         return table;
     };
-    let names = outputs.vectors.iter().filter_map(|id| classes.name(*id));
-    set(&mut table, "classes", crate::written::texts(names));
+    // What no label covers has no polygons.
+    let ids = outputs.vectors.iter().filter(|id| **id as usize != classes.null);
+    let names: Vec<&str> = ids.filter_map(|id| classes.name(*id)).collect();
+    if names.is_empty() {
+        return table;
+    }
+    set(&mut table, "classes", texts(names));
     set_some(&mut table, "denoise_px", outputs.denoise.map(i64::from));
     table
 }

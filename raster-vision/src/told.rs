@@ -85,7 +85,7 @@ impl<'t> Object<'t> {
     }
 
     /// The same, of which another is told.
-    pub(crate) fn told_to(self, teller: &Teller) -> Object<'_> {
+    pub(crate) fn told_to<'u>(self, teller: &'u Teller) -> Object<'u> {
         Object { at: self.at, keys: self.keys, teller }
     }
 

@@ -90,7 +90,7 @@ fn of_sampling(mut sampling: Object<'_>, img_px: u32, table: &mut Table) -> Resu
         }
     }
     set_some(table, "padding", padding.map(written));
-    if !sampling.take("within_aoi").is_none_or(|within| within == Value::Bool(true)) {
+    if sampling.take("within_aoi") == Some(Value::Bool(false)) {
         sampling.tell("within_aoi", "false: windows lie within the area of interest here");
     }
     sampling.pass(&["type_hint", "pad_direction", "efficient_aoi_sampling"]);
