@@ -2,6 +2,7 @@
 
 #[cfg(feature = "engine")]
 mod bench;
+mod export;
 mod fleet;
 mod http;
 #[cfg(feature = "worker")]
@@ -30,6 +31,7 @@ pub use self::bench::{BenchArgs, BenchCommand, ForwardArgs};
 #[cfg(feature = "worker")]
 pub use self::import::{ImportCommand, RasterVisionArgs};
 pub use self::{
+    export::{ExportArgs, Layout},
     fleet::{FleetArgs, FleetCommand, FleetFlags, Number, Price},
     http::HttpArgs,
     worker::{Kind, SpotNotices, Tuning, WorkerArgs},
@@ -159,6 +161,8 @@ pub enum Command {
     /// Let a run go before others, or behind them. Acts on what is not published yet: about two minutes of work
     /// are.
     Priority(PriorityArgs),
+    /// Copy what a run has made into a folder, laid out as another program has it.
+    Export(ExportArgs),
     /// Take over what others have written.
     #[cfg(feature = "worker")]
     Import {

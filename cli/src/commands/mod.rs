@@ -8,6 +8,7 @@ mod bench;
 mod coordinator;
 mod cost;
 mod doctor;
+mod export;
 mod fleet;
 #[cfg(feature = "worker")]
 mod import;
@@ -84,6 +85,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
             let rank = NewRank { priority: Some(args.priority), share: args.share };
             block_on(steer::run(args.run, Wish::Rank(rank), doors))
         }
+        Command::Export(args) => block_on(export::run(args, doors)),
         #[cfg(feature = "worker")]
         Command::Import { what } => import::run(what),
         Command::Profile { what } => profile::run(what, &doors),

@@ -109,3 +109,38 @@ fn an_imported_bundle_predicts_the_same_for_every_size_of_items() {
     let wrong = told(&site.swath(&["run", &file], 2).stderr);
     assert!(wrong.contains("predict with core_px = 120, margin_px = 0 and seen_px = 96"), "{wrong}");
 }
+
+/// Features of one class, and what is told of them.
+const CLASS: &str = r#"
+import json, sys
+features = json.load(open(sys.argv[1]))['features']
+assert features and all(feature['properties']['class_name'] == 'building' for feature in features), len(features)
+print('polygons')
+"#;
+
+#[test]
+fn what_a_run_has_made_is_laid_out_as_there() {
+    let site = Site::new(Kind::Embedded);
+    made(&site);
+    let file = pipeline(&site, "image = \"s.tif\"", ", \"vectorize\", \"bundle\"", "");
+    let run = run(&site, &file, "1");
+    let folder = site.path("theirs");
+    let output = site.swath(&["export", &run, &text(&folder), "--like", "raster-vision"], 0);
+    assert_eq!(told(&output.stdout), format!("{}\n", folder.display()));
+    assert!(told(&output.stderr).contains("Raster Vision does not read it"), "{}", told(&output.stderr));
+    let read =
+        |name: &str| std::fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    for (name, key) in [
+        ("predict/s/labels.tif", format!("predict/{run}/s.tif")),
+        ("predict/s/scores.tif", format!("predict/{run}/s.scores.tif")),
+        ("bundle/bundle.zip", format!("bundle/{run}/bundle.zip")),
+    ] {
+        assert!(read(name) == site.object(&key), "{name}");
+    }
+    let polygons = folder.join("predict/s/vector_output/class-1-building.json");
+    assert_eq!(python(CLASS, &[&text(&polygons)]), "polygons");
+    let none = told(
+        &site.swath(&["export", "of-nobody-00000000", &text(&folder), "--like", "raster-vision"], 2).stderr,
+    );
+    assert!(none.contains("there is no run"), "{none}");
+}
