@@ -230,9 +230,9 @@ fn converted(tensors: &TensorFile, notes: &mut Vec<Note>) -> Result<Vec<u8>> {
     let weights =
         swath_weights::safetensors_bytes("weights.safetensors", &infos, &BTreeMap::new(), |name, into| {
             let bytes: Vec<u8> = tensors.f32(name)?.into_iter().flat_map(f32::to_le_bytes).collect();
-            let wrong =
-                |error| BundleError::Unfit(format!("weights.safetensors: it can't be written: {error}"));
-            into.write_all(&bytes).map_err(wrong)
+            into.write_all(&bytes).map_err(|error| {
+                BundleError::Unfit(format!("weights.safetensors: it can't be written: {error}"))
+            })
         })?;
     Ok(weights)
 }

@@ -41,7 +41,9 @@ pub fn pipeline(json: &[u8], instead: Option<Architecture>) -> Result<Imported> 
     dataset.pass(&["scene_groups", "type_hint"]);
     dataset.end();
     let Some(pixels) = &scenes.pixels else { return Err(Bad::new("dataset", "names no scene")) };
-    if scenes.labels.as_ref().is_some_and(|labels| classes.begin_anew(labels.background)) {
+    // A network that has learnt already keeps its classes.
+    let background = scenes.labels.as_ref().filter(|_| scenes.learns).and_then(|labels| labels.background);
+    if classes.begin_anew(background) {
         teller.tell(
             "dataset.class_config.null_class",
             "the class \"null\" is left out: here pixels without data are of the class of what no label covers",

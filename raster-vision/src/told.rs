@@ -85,7 +85,7 @@ impl<'t> Object<'t> {
     }
 
     /// The same, of which another is told.
-    pub(crate) fn told_to<'u>(self, teller: &'u Teller) -> Object<'u> {
+    pub(crate) fn told_to(self, teller: &Teller) -> Object<'_> {
         Object { at: self.at, keys: self.keys, teller }
     }
 
@@ -181,7 +181,7 @@ impl<'t> Object<'t> {
     pub(crate) fn objects(&mut self, key: &str) -> Result<Vec<Self>> {
         let at = self.place(key);
         let list = self.taken(key, "a list", |value| value.as_array().cloned())?.unwrap_or_default();
-        let one = |(n, value)| Self::new(format!("{at}.{n}"), value, self.teller);
+        let one = |(n, value): (usize, Value)| Self::new(format!("{at}.{n}"), value, self.teller);
         list.into_iter().enumerate().map(one).collect()
     }
 

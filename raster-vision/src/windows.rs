@@ -71,7 +71,7 @@ fn of_sampling(mut sampling: Object<'_>, img_px: u32, table: &mut Table) -> Resu
             set_some(table, key, limits?.map(wholes));
         }
         if !["sizes", "widths"].iter().any(|key| table.contains_key(*key)) {
-            set(table, "sizes", wholes([size[0], size[0] + 1]));
+            set(table, "sizes", wholes([size[0], size[0].saturating_add(1)]));
         }
         set_some(table, "max_windows", sampling.whole("max_windows")?.map(i64::from));
         set_some(table, "max_sample_attempts", sampling.whole("max_sample_attempts")?.map(i64::from));

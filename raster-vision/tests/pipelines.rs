@@ -148,6 +148,8 @@ fn what_only_predicts_takes_windows_and_pixels_as_the_bundle_says() {
     let (pipeline, notes) = imported(&json, None);
     assert!(!pipeline.stages.contains(&Stage::Train) && !pipeline.stages.contains(&Stage::Analyze));
     assert_eq!(pipeline.data, swath_proto::pipeline::DataEntry::default());
+    let names: Vec<&str> = pipeline.classes.iter().map(|class| class.name.as_str()).collect();
+    assert_eq!(names, ["building", "background", "null"]);
     let predict = &pipeline.predict;
     assert_eq!((predict.core_px, predict.margin_px, predict.seen_px), (300, 0, Some(256)));
     assert!(told(&notes, "backend.model").contains("import the bundle too"));

@@ -122,7 +122,8 @@ print('polygons')
 fn what_a_run_has_made_is_laid_out_as_there() {
     let site = Site::new(Kind::Embedded);
     made(&site);
-    let file = pipeline(&site, "image = \"s.tif\"", ", \"vectorize\", \"bundle\"", "[vectorize]\ndenoise_px = 0\n");
+    let file =
+        pipeline(&site, "image = \"s.tif\"", ", \"vectorize\", \"bundle\"", "[vectorize]\ndenoise_px = 0\n");
     let run = run(&site, &file, "1");
     let folder = site.path("theirs");
     let output = site.swath(&["export", &run, &text(&folder), "--like", "raster-vision"], 0);
