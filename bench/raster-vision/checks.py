@@ -60,6 +60,54 @@ def same_chips(swath, work, scenes):
     yield "same-chips", same / total if alike else 0.0, 1.0, dict(chips=len(chips), pixels=total)
 
 
+def imported(swath, work, scenes):
+    """The class of each pixel by a bundle of Raster Vision's own DeepLabV3, and by what Swath has made of the bundle: for
+    chips that the network sees as they are, and for its default, which resizes them."""
+    weights = work / "weights.pth"
+    draw_deeplab(scenes[0], weights)
+    burn(scenes)
+    for chip_sz, img_sz in (256, 256), (300, 300), (300, 256):
+        what = f"import-chip-{chip_sz}-img-{img_sz}"
+        theirs = Pipeline(work / what, scenes[:1], scenes[:1], LABELS, None, weights, chip_sz=chip_sz, img_sz=img_sz)
+        theirs.run("predict")
+        theirs.run("bundle")
+        ours, found = work / f"{what}.zip", work / f"{what}.tif"
+        swath.command("import", "raster-vision", theirs.root / "bundle/model-bundle.zip", ours)
+        swath.command("predict", ours, f"{scenes[0]}.tif", found, "--workers", 1)
+        left, right = _pixels(found), _pixels(theirs.labels(scenes[0].name))
+        different = int((left != right).sum())
+        more = dict(pixels=left.size, different=different, buildings=float(right.mean()))
+        yield what, 1 - different / left.size, 0.999, more
+
+
+def draw_deeplab(scene, path, seed=7):
+    """Weights from a seed, whose batch norms know the scene, and whose last layer is moved and scaled until both classes
+    are common."""
+    import rasterio
+    import torch
+    import torchvision
+
+    torch.manual_seed(seed)
+    build = torchvision.models.segmentation.deeplabv3_resnet50
+    network = build(weights=None, weights_backbone=None, num_classes=2, aux_loss=False)
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = None
+            layer.reset_running_stats()
+    with rasterio.open(f"{scene}.tif") as image, torch.inference_mode():
+        corners = [(row, col) for row in (256, 512) for col in (256, 512)]
+        windows = [image.read(window=((row, row + 256), (col, col + 256))) for row, col in corners]
+        windows = torch.stack([torch.from_numpy(window) for window in windows]).float().div(255)
+        network.train()(windows)
+        background, building = network.eval()(windows)["out"].unbind(1)
+        margin = building - background
+        network.classifier[-1].bias[0] += margin.median()
+        for of_head in network.classifier[-1].parameters():
+            of_head /= margin.std()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(network.state_dict(), path)
+
+
 def draw_weights(scene, path, seed=7):
     """Weights from a seed. The last layer is moved and scaled until both classes are common and as far apart as
     training leaves them: drawn ones differ by less than single precision tells apart after a softmax."""
@@ -180,4 +228,4 @@ def _chips(path):
         return [(read("img", number), read("labels", number)) for number in numbers]
 
 
-ALL = {"same-maps": same_maps, "same-chips": same_chips}
+ALL = {"same-maps": same_maps, "same-chips": same_chips, "import": imported}

@@ -36,20 +36,21 @@ def script(name, *words):
 class Pipeline:
     """Scenes (paths without an ending) to chips of the first group and predictions of the second.
 
-    `labels` is a pattern of the scene's name: a GeoJSON file, or a raster of classes."""
+    `labels` is a pattern of the scene's name: a GeoJSON file, or a raster of classes. `model` is one of ours in model/, or
+    none for Raster Vision's own: DeepLabV3 on ResNet-50. The network sees chips of `chip_sz` resized to `img_sz`."""
 
     def __init__(self, root, train, validation=(), labels="{id}.geojson", model="tiny", weights=None,
-                 begin=None, solver=None):
+                 begin=None, solver=None, chip_sz=256, img_sz=256):
         self.root = root
         root.mkdir(parents=True)
-        config = _config(root, train, validation, labels, model, begin, solver or {})
+        config = _config(root, train, validation, labels, model, begin, solver or {}, chip_sz, img_sz)
         self.file = config.get_config_uri()
         # 8-bit pixels stay as they are, but the file has to be there.
         statistics = root / "analyze/stats/train_scenes/stats.json"
         statistics.parent.mkdir(parents=True)
         statistics.write_text(json.dumps(dict(means=[0.0] * 3, stds=[1.0] * 3, counts=[1] * 3)))
         if weights:
-            self._bundle(config, weights)
+            self._bundle(config, weights, has_module=model is not None)
 
     def run(self, stage):
         """CPU seconds of a stage."""
@@ -59,7 +60,7 @@ class Pipeline:
         """The class raster of a scene, by its name."""
         return self.root / "predict" / scene / "labels.tif"
 
-    def _bundle(self, config, weights):
+    def _bundle(self, config, weights, has_module):
         """What training would leave."""
         train = self.root / "train"
         train.mkdir()
@@ -68,11 +69,12 @@ class Pipeline:
             config.backend.build(config, folder).learner_cfg.to_file(str(learner))
             bundle.write(learner, learner.name)
             bundle.write(weights, "model.pth")
-            bundle.write(MODEL / "hubconf.py", "modules/network/hubconf.py")
+            if has_module:
+                bundle.write(MODEL / "hubconf.py", "modules/network/hubconf.py")
         shutil.copy(weights, train / "last-model.pth")
 
 
-def _config(root, train, validation, labels, model, begin, solver):
+def _config(root, train, validation, labels, model, begin, solver, chip_sz, img_sz):
     # Here, because they take seconds.
     from rastervision.pipeline import rv_config_
     from rastervision.pipeline.config import save_pipeline_config
@@ -100,11 +102,11 @@ def _config(root, train, validation, labels, model, begin, solver):
             label_store=data.SemanticSegmentationLabelStoreConfig())
 
     windows = rv_pipeline.WindowSamplingConfig(
-        method=rv_pipeline.WindowSamplingMethod.sliding, size=256, stride=256)
-    network = ExternalModuleConfig(
+        method=rv_pipeline.WindowSamplingMethod.sliding, size=chip_sz, stride=chip_sz)
+    network = model and ExternalModuleConfig(
         uri=str(MODEL), name="network", entrypoint=model, entrypoint_kwargs=dict(num_classes=2))
     backend = PyTorchSemanticSegmentationConfig(
-        data=SemanticSegmentationImageDataConfig(img_sz=256, num_workers=0),
+        data=SemanticSegmentationImageDataConfig(img_sz=img_sz, num_workers=0),
         model=SemanticSegmentationModelConfig(
             pretrained=False, external_def=network, init_weights=begin and str(begin)),
         solver=SolverConfig(batch_sz=8, **solver), log_tensorboard=False, run_tensorboard=False)
@@ -117,7 +119,7 @@ def _config(root, train, validation, labels, model, begin, solver):
             validation_scenes=list(map(scene, validation))),
         backend=backend,
         chip_options=rv_pipeline.SemanticSegmentationChipOptions(sampling=windows),
-        predict_options=rv_pipeline.SemanticSegmentationPredictOptions(chip_sz=256, stride=256, batch_sz=8))
+        predict_options=rv_pipeline.SemanticSegmentationPredictOptions(chip_sz=chip_sz, stride=chip_sz, batch_sz=8))
     config.update()
     save_pipeline_config(config, config.get_config_uri())
     return config

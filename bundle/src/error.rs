@@ -39,9 +39,7 @@ pub enum Problem {
     Zip(#[from] ZipError),
     #[error("this is no bundle: give the bundle.zip that a run has made")]
     NotABundle,
-    #[error(
-        "this is a bundle of Raster Vision; unpack it and give the model.pth in its model-bundle.zip to model.weights"
-    )]
+    #[error("this is a bundle of Raster Vision: swath import raster-vision makes one of ours of it")]
     RasterVision,
     #[error("the bundle has no such member: it was changed, fetch or make it again")]
     Missing,

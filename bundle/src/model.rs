@@ -30,6 +30,9 @@ pub struct Model {
     pub classes: Vec<ClassStyle>,
     pub null_class: u32,
     pub window: WindowShape,
+    /// The edge to which windows are resized for the network; none where it sees them as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_px: Option<u32>,
     pub batch: u32,
     /// How an image is read, and what is done with its pixels before the network sees them. Names no files.
     pub pixels: SourceSpec,
@@ -83,7 +86,8 @@ impl Summary {
 
 impl Model {
     pub(crate) fn check(&self) -> Result<()> {
-        let Self { architecture, bands, classes, null_class, window, batch, pixels, metrics, int8 } = self;
+        let Self { architecture, bands, classes, null_class, window, seen_px, batch, pixels, metrics, int8 } =
+            self;
         let WindowShape { core_px, margin_px } = window;
         let bad = |text: String| Err(Problem::Model(text));
         if architecture.is_program() {
@@ -114,6 +118,11 @@ impl Model {
         }
         if margin_px > core_px {
             return bad(format!("margin_px = {margin_px}: must not be larger than core_px ({core_px})"));
+        }
+        if let Some(seen_px) = seen_px
+            && !(1..=MAX_CORE_PX).contains(seen_px)
+        {
+            return bad(format!("seen_px = {seen_px}: must be 1 to {MAX_CORE_PX}"));
         }
         if !(1..=MAX_BATCH).contains(batch) {
             return bad(format!("batch = {batch}: must be 1 to {MAX_BATCH}"));
@@ -179,7 +188,7 @@ fn check_pixels(pixels: &SourceSpec, bands: u32) -> Result<()> {
             of_each("scaling.min", min.len())?;
             of_each("scaling.max", max.len())
         }
-        Scaling::Stats { means, stds } => {
+        Scaling::Stats { means, stds } | Scaling::WideStats { means, stds } => {
             of_each("scaling.means", means.len())?;
             of_each("scaling.stds", stds.len())
         }

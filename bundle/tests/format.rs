@@ -56,7 +56,7 @@ fn nothing_is_written_that_would_not_be_read() {
         write(Vec::new(), PROGRAM, &model, &good.path, None).unwrap_err().to_string()
     };
     type Case = (&'static dyn Fn(&mut Model), &'static str);
-    let cases: [Case; 13] = [
+    let cases: [Case; 14] = [
         (&|m| m.architecture = Architecture::Torchscript, "has no bundle"),
         (&|m| m.bands = 0, "bands = 0: must be 1 to 4096"),
         (&|m| m.classes.clear(), "0 classes: must be 1 to 255"),
@@ -64,6 +64,7 @@ fn nothing_is_written_that_would_not_be_read() {
         (&|m| m.classes[1].name = String::new(), "class '': must have 1 to 200 bytes"),
         (&|m| m.null_class = 2, "null_class = 2: must be one of 2 classes"),
         (&|m| m.window.core_px = 0, "core_px = 0: must be 1 to 8192"),
+        (&|m| m.seen_px = Some(0), "seen_px = 0: must be 1 to 8192"),
         (&|m| m.window.margin_px = 257, "margin_px = 257: must not be larger than core_px (256)"),
         (&|m| m.batch = 257, "batch = 257: must be 1 to 256"),
         (

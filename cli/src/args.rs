@@ -2,8 +2,11 @@
 
 #[cfg(feature = "engine")]
 mod bench;
+mod export;
 mod fleet;
 mod http;
+#[cfg(feature = "worker")]
+mod import;
 mod worker;
 
 use std::path::PathBuf;
@@ -25,7 +28,10 @@ use swath_proto::{
 pub use self::bench::BenchPredictArgs;
 #[cfg(feature = "engine")]
 pub use self::bench::{BenchArgs, BenchCommand, ForwardArgs};
+#[cfg(feature = "worker")]
+pub use self::import::{ImportCommand, RasterVisionArgs};
 pub use self::{
+    export::{ExportArgs, Layout},
     fleet::{FleetArgs, FleetCommand, FleetFlags, Number, Price},
     http::HttpArgs,
     worker::{Kind, SpotNotices, Tuning, WorkerArgs},
@@ -155,6 +161,14 @@ pub enum Command {
     /// Let a run go before others, or behind them. Acts on what is not published yet: about two minutes of work
     /// are.
     Priority(PriorityArgs),
+    /// Copy what a run has made into a folder, laid out as another program has it.
+    Export(ExportArgs),
+    /// Take over what others have written.
+    #[cfg(feature = "worker")]
+    Import {
+        #[command(subcommand)]
+        what: ImportCommand,
+    },
     /// Show a profile, or make one: of Raster Vision's, or of the outputs of the CloudFormation stack.
     Profile {
         #[command(subcommand)]

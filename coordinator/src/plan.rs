@@ -272,7 +272,7 @@ fn item(record: &RunRecord, place: Place, work: Work) -> Item {
     Item::new(record.run.clone(), place, record.max_failures, work).with_access(&record.access)
 }
 
-/// The edge of an item, from the measured speed: the power of two times the core that comes
+/// The edge of an item, from the measured speed: the power of two, from the core on, that comes
 /// nearest to a minute of work. The output does not depend on it; the overhead and the loss at a
 /// worker's death do.
 ///
@@ -280,8 +280,9 @@ fn item(record: &RunRecord, place: Place, work: Work) -> Item {
 pub fn item_px(core_px: u32, mixing: Mixing, seconds_per_window: f64) -> u32 {
     const AIM_SECONDS: f64 = 60.0;
     const LARGEST_PX: u32 = 4096;
-    let seconds = |edge_px: u32| mixing.looks(edge_px / core_px.max(1)) as f64 * seconds_per_window.max(1e-6);
-    let mut edge_px = core_px;
+    let looks = |edge_px: u32| mixing.looks(edge_px.div_ceil(core_px.max(1)));
+    let seconds = |edge_px: u32| looks(edge_px) as f64 * seconds_per_window.max(1e-6);
+    let mut edge_px = core_px.next_power_of_two();
     while edge_px * 2 <= LARGEST_PX && seconds(edge_px * 2) <= AIM_SECONDS * 2.0 {
         edge_px *= 2;
     }

@@ -368,7 +368,8 @@ pub async fn pin(record: &mut RunRecord, probe: &Item, blobs: &SharedBlobs) -> a
         };
         record.predict.shared_windows.get_or_insert(shared);
     }
-    record.predict.item_px.get_or_insert(plan::item_px(core_px, mixing, seconds_per_window));
+    let item_px = plan::item_px(core_px, mixing, seconds_per_window).max(record.predict.block_px);
+    record.predict.item_px.get_or_insert(item_px);
     if record.predict.class.is_none() {
         // With the ranges, where it computes in 8 bits.
         record.predict.model = class.model.clone();

@@ -9,6 +9,7 @@ mod documents;
 mod labels;
 mod models;
 mod pipeline;
+mod raster_vision;
 mod scenes;
 mod shards;
 
@@ -37,6 +38,8 @@ pub const TARGETS: &[Target] = &[
     models::PICKLE,
     models::BUNDLE,
     models::BUNDLE_JSON,
+    raster_vision::PIPELINE,
+    raster_vision::BUNDLE,
     scenes::PACK,
     scenes::FRAGMENT,
     labels::GEOJSON,

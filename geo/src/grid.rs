@@ -286,6 +286,21 @@ mod tests {
     }
 
     #[test]
+    fn windows_that_do_not_divide_an_item_lie_as_in_the_whole_scene() {
+        let shape = WindowShape { core_px: 300, margin_px: 10 };
+        let all: Vec<_> = windows(RectPx::new(512, 256, 256, 256), shape).unwrap().collect();
+        assert_eq!(
+            all,
+            [
+                Window { core: RectPx::new(512, 256, 88, 44), input_col: 290, input_row: -10 },
+                Window { core: RectPx::new(600, 256, 168, 44), input_col: 590, input_row: -10 },
+                Window { core: RectPx::new(512, 300, 88, 212), input_col: 290, input_row: 290 },
+                Window { core: RectPx::new(600, 300, 168, 212), input_col: 590, input_row: 290 },
+            ]
+        );
+    }
+
+    #[test]
     fn windows_that_touch_an_item_are_those_that_share_a_pixel_with_it() {
         let scene = SizePx::new(1333, 700);
         let whole = RectPx::new(0, 0, 1333, 700);

@@ -106,6 +106,9 @@ pub enum Scaling {
     /// Raster Vision lets 8-bit images pass unscaled and says nothing; who names statistics here gets them, and who
     /// wants those images as they are says `cast`. A band that never changes gives the middle level here and NaN there.
     Stats { means: Vec<f64>, stds: Vec<f64> },
+    /// `stats` of images whose values are wider than a byte, and `cast` of 8-bit images: what networks of Raster Vision
+    /// have seen.
+    WideStats { means: Vec<f64>, stds: Vec<f64> },
     /// As they are.
     None,
 }

@@ -110,7 +110,7 @@ fn scaling(scaling: &Scaling) -> Option<Value> {
             let of = |(minimum, maximum): (&f64, &f64)| json!({"type": "min-max", "minimum": minimum, "maximum": maximum});
             Some(min.iter().zip(max).map(of).collect())
         }
-        Scaling::Stats { means, stds } => {
+        Scaling::Stats { means, stds } | Scaling::WideStats { means, stds } => {
             let of =
                 |(mean, stddev): (&f64, &f64)| json!({"type": "z-score", "mean": mean, "stddev": stddev});
             Some(means.iter().zip(stds).map(of).collect())
@@ -130,6 +130,10 @@ fn scaling_in_words(scaling: &Scaling) -> &'static str {
         Scaling::Stats { .. } => {
             "Distances of each band from its mean in standard deviations, cut off at -3 and 3, on 256 levels from 0 to \
              1, rounded down; zeros stay 0. Missing pixels are 0."
+        }
+        Scaling::WideStats { .. } => {
+            "8-bit values over 255; of all others, distances of each band from its mean in standard deviations, cut off at -3 \
+             and 3, on 256 levels from 0 to 1, rounded down, where zeros stay 0. Missing pixels are 0."
         }
         Scaling::None => "As they are. Missing pixels are 0.",
     }

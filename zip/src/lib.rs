@@ -1,7 +1,7 @@
 //! Zip files whose members are stored as they are, read by range: what `torch.save` writes, and what our
-//! bundles are.
+//! bundles are. Those of others may be compressed, and are unpacked up to a limit.
 //!
-//! By hand, for want of a fitting crate: nothing is to be unpacked, only ranges are wanted, and the crate
+//! By hand, for want of a fitting crate: hardly anything is to be unpacked, ranges are wanted, and the crate
 //! `zip` gives those late, keeps one of two members of a name without a word, looks for a directory all
 //! over the file and brings more code than there is in the rest of what reads weights.
 //!

@@ -1,7 +1,9 @@
 //! A zip file's directory, as far as stored members need one. Check sums are handed out, and not held
 //! against the members: PyTorch can be told to leave them out.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, io::Read as _, ops::Range};
+
+use flate2::read::DeflateDecoder;
 
 use crate::{
     END, ENTRY, LOCAL,
@@ -21,6 +23,7 @@ const MAX_COMMENT_LEN: usize = u16::MAX as usize;
 const ELSEWHERE: u64 = u32::MAX as u64;
 const ENCRYPTED: u64 = 1;
 const STORED: u64 = 0;
+const DEFLATED: u64 = 8;
 
 /// What kind of file a mode is of, and the kind that leads to another.
 const KIND: u64 = 0o170_000;
@@ -93,12 +96,38 @@ impl<'s> Zip<'s> {
 
     /// Where the bytes of a member lie.
     pub fn range(&self, name: &str) -> Result<Range<u64>> {
-        let Some(member) = self.members.get(name) else {
-            return malformed("a zip file without this member");
-        };
+        let member = self.member(name)?;
         if member.flags & ENCRYPTED != 0 || member.method != STORED || member.packed_len != member.len {
             return Err(ZipError::Packed);
         }
+        self.place(name, member)
+    }
+
+    /// The bytes of a member, `most` of them, unpacked where they are compressed, and held against their check sum. For zip
+    /// files of others: ours are stored.
+    pub fn unpacked(&self, name: &str, most: u64) -> Result<Vec<u8>> {
+        let member = self.member(name)?;
+        at_most(member.len, most, "bytes of a member of a zip file")?;
+        if member.flags & ENCRYPTED != 0 || ![STORED, DEFLATED].contains(&member.method) {
+            return Err(ZipError::Packed);
+        }
+        let packed = self.source.read(self.place(name, member)?)?;
+        let bytes = if member.method == STORED { packed } else { inflate(&packed, member.len)? };
+        match bytes.len() as u64 == member.len && crc32fast::hash(&bytes) == member.crc32 {
+            true => Ok(bytes),
+            false => malformed("a zip member that is not what its check sum says"),
+        }
+    }
+
+    fn member(&self, name: &str) -> Result<&Member> {
+        match self.members.get(name) {
+            Some(member) => Ok(member),
+            None => malformed("a zip file without this member"),
+        }
+    }
+
+    /// Of a member as it is in the file.
+    fn place(&self, name: &str, member: &Member) -> Result<Range<u64>> {
         let name_at = member.header_at.saturating_add(LOCAL_LEN);
         let header = self.source.read(member.header_at..name_at)?;
         if !header.starts_with(LOCAL) {
@@ -109,11 +138,19 @@ impl<'s> Zip<'s> {
             return malformed("a zip member of another name than the directory says");
         }
         let from = name_at + name_len + extra_len;
-        match from.checked_add(member.len) {
+        match from.checked_add(member.packed_len) {
             Some(end) if end <= self.source.len() => Ok(from..end),
             _ => malformed("a zip member that goes on behind the end of the file"),
         }
     }
+}
+
+fn inflate(packed: &[u8], len: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // One more than it says shows that it lied, and no more is made of it.
+    let mut unpacking = DeflateDecoder::new(packed).take(len.saturating_add(1));
+    unpacking.read_to_end(&mut bytes).map_err(ZipError::io("it can't be unpacked"))?;
+    Ok(bytes)
 }
 
 struct Directory {
@@ -290,6 +327,32 @@ mod tests {
         assert!(!zip.is_link("a/x"));
         let wanted: Vec<_> = MEMBERS.iter().map(|(_, body)| body.to_vec()).collect();
         assert_eq!(bodies(bytes).unwrap(), wanted);
+    }
+
+    #[test]
+    fn members_that_are_compressed_are_unpacked_up_to_a_limit() {
+        use std::io::Write as _;
+        let body = b"again and again and again and again".repeat(20);
+        let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(6));
+        packed.write_all(&body).unwrap();
+        let mut bytes = zip(&[("a", &packed.finish().unwrap())]);
+        let entry = find(&bytes, ENTRY);
+        bytes[entry + 10] = 8;
+        bytes[entry + 16..entry + 20].copy_from_slice(&crc32fast::hash(&body).to_le_bytes());
+        bytes[entry + 24..entry + 28].copy_from_slice(&(body.len() as u32).to_le_bytes());
+        let unpacked = |bytes: &[u8], most| {
+            let source = Source::from(bytes.to_vec());
+            let zip = Zip::open(&source, LIMITS).unwrap();
+            assert!(matches!(zip.range("a"), Err(ZipError::Packed)));
+            zip.unpacked("a", most).map_err(|error| error.to_string())
+        };
+        assert_eq!(unpacked(&bytes, 700).unwrap(), body);
+        assert!(unpacked(&bytes, 699).unwrap_err().contains("at most 699"));
+        for (at, value) in [(16, 1), (24, 1), (24, 0xff), (10, 12)] {
+            let mut bad = bytes.clone();
+            bad[entry + at] = value;
+            assert!(unpacked(&bad, 1 << 20).is_err(), "{at}");
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub fn model() -> Model {
         classes: vec![class("ground", [0, 0, 0]), class("building", [255, 64, 0])],
         null_class: 0,
         window: WindowShape { core_px: 256, margin_px: 32 },
+        seen_px: None,
         batch: 8,
         pixels: SourceSpec { bands: vec![0, 1, 2], ..SourceSpec::default() },
         metrics: Some(Summary::of_eval(&eval()).unwrap().unwrap()),

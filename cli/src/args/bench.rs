@@ -51,7 +51,7 @@ pub struct BenchPredictArgs {
 }
 
 /// Networks whose layers are known here.
-const ARCHITECTURES: [&str; 17] = [
+pub(super) const ARCHITECTURES: [&str; 17] = [
     "tiny",
     "unet-resnet18",
     "unet-resnet34",

@@ -8,7 +8,10 @@ mod bench;
 mod coordinator;
 mod cost;
 mod doctor;
+mod export;
 mod fleet;
+#[cfg(feature = "worker")]
+mod import;
 mod items;
 #[cfg(feature = "worker")]
 mod picture;
@@ -82,6 +85,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
             let rank = NewRank { priority: Some(args.priority), share: args.share };
             block_on(steer::run(args.run, Wish::Rank(rank), doors))
         }
+        Command::Export(args) => block_on(export::run(args, doors)),
+        #[cfg(feature = "worker")]
+        Command::Import { what } => import::run(what),
         Command::Profile { what } => profile::run(what, &doors),
         Command::Doctor => block_on(doctor::run(doors)),
         Command::Schema => schema::run(),

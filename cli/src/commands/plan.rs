@@ -65,7 +65,8 @@ pub(super) async fn run(args: &FileArgs, json: bool, doors: DoorArgs) -> anyhow:
             1 => String::new(),
             n => format!(", {n} views of each"),
         };
-        say!("predict {name}, windows of {edge} px ({kept}){views}, batches of {batch}{on}");
+        let seen = predict.model.seen_px.map(|px| format!(", resized to {px} px")).unwrap_or_default();
+        say!("predict {name}, windows of {edge} px ({kept}){seen}{views}, batches of {batch}{on}");
     }
     table::print(&scenes(&outlook));
     say!("");

@@ -53,6 +53,7 @@ pub async fn freeze_bundles(
         classes: &model.classes,
         null_class: model.null_class,
         window: model.window,
+        seen_px: model.seen_px,
     };
     let network = networks::of_bundles(bundles, &suited, None, &mut blobs)?;
     let sums: Vec<String> = bundles.iter().map(|bundle| bundle.weights_sha256().to_string()).collect();

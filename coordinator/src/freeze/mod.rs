@@ -83,7 +83,8 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
         pipeline.classes.iter().position(|class| class.null).context("no class is the null class")? as u32;
     let predict = &pipeline.predict;
     let window = WindowShape { core_px: predict.core_px, margin_px: predict.margin_px };
-    let suited = Suited { bands: pipeline.model.bands, classes: &classes, null_class, window };
+    let seen_px = predict.seen_px.filter(|seen_px| *seen_px != window.edge_px());
+    let suited = Suited { bands: pipeline.model.bands, classes: &classes, null_class, window, seen_px };
     let (model, pixels) =
         networks::of_pipeline(&pipeline, &suited, &source.folder, &outside, &mut blobs).await?;
     let scale = if pixels.is_some() { ScalePlan::Given } else { reading::scale(&pipeline) };

@@ -21,6 +21,8 @@ pub(super) struct Suited<'a> {
     pub(super) classes: &'a [ClassStyle],
     pub(super) null_class: u32,
     pub(super) window: WindowShape,
+    /// To which windows are resized for the network.
+    pub(super) seen_px: Option<u32>,
 }
 
 /// The network of a pipeline; where it comes from bundles, also how they want pixels to be read.
@@ -39,6 +41,7 @@ pub(super) async fn of_pipeline(
         weights: entry.seed.map_or(Weights::Trained, Weights::Seed),
         bands: entry.bands,
         classes: suited.classes.len() as u32,
+        seen_px: suited.seen_px,
         engine: predict.engine(entry.architecture),
         precision: match precision {
             PrecisionWord::Bf16 => Precision::Bf16,
@@ -120,6 +123,7 @@ pub(super) fn of_bundles(
         weights,
         bands,
         classes,
+        seen_px: suited.seen_px,
         engine: architecture.engine(),
         precision,
         device: DeviceName::Cpu,
@@ -140,7 +144,10 @@ fn differs(one: &SourceSpec, other: &SourceSpec) -> Option<&'static str> {
     parts.into_iter().find_map(|(is_same, what)| (!is_same).then_some(what))
 }
 
-fn fits(model: &Model, Suited { bands, classes, null_class, window }: &Suited<'_>) -> anyhow::Result<()> {
+fn fits(
+    model: &Model,
+    Suited { bands, classes, null_class, window, seen_px }: &Suited<'_>,
+) -> anyhow::Result<()> {
     ensure!(model.bands == *bands, "it takes {} bands, and not {bands}", model.bands);
     let names = |classes: &[ClassStyle]| {
         classes.iter().map(|class| format!("'{}'", class.name)).collect::<Vec<_>>().join(", ")
@@ -157,11 +164,25 @@ fn fits(model: &Model, Suited { bands, classes, null_class, window }: &Suited<'_
         model.classes[model.null_class as usize].name,
         classes[*null_class as usize].name
     );
-    let multiple = model.architecture.edge_multiple_px();
+    // It has learnt on pixels of another size than the image's.
+    let scale = |edge_px: u32, seen_px: Option<u32>| seen_px.map(|seen_px| (edge_px, seen_px));
+    let (wanted, found) = (scale(model.window.edge_px(), model.seen_px), scale(window.edge_px(), *seen_px));
     ensure!(
-        window.edge_px().is_multiple_of(multiple),
-        "it takes windows whose edges (core_px + 2 margin_px) are multiples of {multiple} px, not {}",
-        window.edge_px()
+        wanted == found,
+        "{}",
+        match wanted {
+            Some((edge_px, seen_px)) => format!(
+                "its network sees windows of {edge_px} px resized to {seen_px}: predict with core_px = {}, margin_px = {} and \
+                 seen_px = {seen_px}",
+                model.window.core_px, model.window.margin_px
+            ),
+            None => "its network sees windows as they are: leave predict.seen_px out".into(),
+        }
+    );
+    let (multiple, edge_px) = (model.architecture.edge_multiple_px(), seen_px.unwrap_or(window.edge_px()));
+    ensure!(
+        edge_px.is_multiple_of(multiple),
+        "it takes windows whose edges (core_px + 2 margin_px) are multiples of {multiple} px, not {edge_px}"
     );
     Ok(())
 }

@@ -241,6 +241,7 @@ async fn a_training_begins_with_the_weights_of_a_bundle() {
         classes: vec![class("x"), class("y")],
         null_class: 0,
         window: WindowShape { core_px: 64, margin_px: 0 },
+        seen_px: None,
         batch: 1,
         pixels: SourceSpec { bands: vec![0, 1, 2], ..SourceSpec::default() },
         metrics: None,

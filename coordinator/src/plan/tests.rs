@@ -57,6 +57,7 @@ fn record(scenes: Vec<SceneFiles>, item_px: Option<u32>) -> RunRecord {
         weights: Weights::Seed(1),
         bands: 3,
         classes: 2,
+        seen_px: None,
         engine: EngineName::Libtorch,
         precision: Precision::Fp32,
         device: DeviceName::Cpu,
@@ -268,6 +269,8 @@ fn an_item_takes_about_a_minute_unless_it_would_grow_too_large() {
     assert_eq!(item_px(256, 0.5), 2048); // 64 windows, 32 s; the next size would take 128 s
     assert_eq!(item_px(512, 200.0), 512);
     assert_eq!(item_px(256, 0.0), 4096);
+    assert_eq!(item_px(300, 0.08), 4096); // 14 windows across, which overhang
+    assert_eq!(item_px(300, 200.0), 512);
 }
 
 #[test]

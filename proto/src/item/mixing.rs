@@ -131,6 +131,13 @@ mod tests {
     }
 
     #[test]
+    fn windows_that_do_not_divide_an_item_begin_before_it() {
+        let shape = WindowShape { core_px: 300, margin_px: 10 };
+        assert_eq!(shape.reach(RectPx::new(512, 256, 256, 256)), WindowPx::new(290, -10, 620, 620));
+        assert_eq!(shape.reach(RectPx::new(600, 0, 300, 1)), WindowPx::new(590, -10, 320, 320));
+    }
+
+    #[test]
     fn a_margin_that_can_not_be_blended_is_told() {
         let told = |margin_px| HANN.problem(WindowShape { margin_px, ..SHAPE }).is_some();
         assert_eq!([0, 1, 128, 129].map(told), [true, false, false, true]);

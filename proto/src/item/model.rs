@@ -19,6 +19,10 @@ pub struct ModelRef {
     pub weights: Weights,
     pub bands: u32,
     pub classes: u32,
+    /// The edge to which windows are resized for the network, and what it says back to theirs. None where it sees them
+    /// as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_px: Option<u32>,
     #[serde(default, skip_serializing_if = "EngineName::is_default")]
     pub engine: EngineName,
     #[serde(default, skip_serializing_if = "Precision::is_default")]
@@ -60,6 +64,12 @@ impl ModelRef {
             && self.device.is_default()
             && self.architecture != Architecture::Onnx
             && self.others.is_empty()
+            && self.seen_px.is_none()
+    }
+
+    /// What the network itself sees of a window.
+    pub fn seen(&self, window: WindowShape) -> WindowShape {
+        self.seen_px.map_or(window, |core_px| WindowShape { core_px, margin_px: 0 })
     }
 }
 
@@ -196,13 +206,14 @@ impl WindowShape {
         first as u32..last.max(first) as u32
     }
 
-    /// What a rectangle's windows see: whole windows, and their margins.
+    /// What a rectangle's windows see: whole windows, and their margins. The first may begin before it.
     pub const fn reach(self, rect: RectPx) -> WindowPx {
+        let (col, row) = (rect.col - rect.col % self.core_px, rect.row - rect.row % self.core_px);
         WindowPx::new(
-            rect.col as i64 - self.margin_px as i64,
-            rect.row as i64 - self.margin_px as i64,
-            rect.width.next_multiple_of(self.core_px) + 2 * self.margin_px,
-            rect.height.next_multiple_of(self.core_px) + 2 * self.margin_px,
+            col as i64 - self.margin_px as i64,
+            row as i64 - self.margin_px as i64,
+            (rect.col - col + rect.width).next_multiple_of(self.core_px) + 2 * self.margin_px,
+            (rect.row - row + rect.height).next_multiple_of(self.core_px) + 2 * self.margin_px,
         )
     }
 }

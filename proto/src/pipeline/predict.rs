@@ -16,6 +16,12 @@ pub struct PredictEntry {
     /// Context around the core that is computed, and cropped or blended.
     #[schemars(range(min = 0, max = 8192))]
     pub margin_px: u32,
+    /// Windows are resized to so many pixels for the network, and what it says back to theirs: for networks that have learnt
+    /// so, as Raster Vision's `img_sz`. Then `core_px` may be any number: windows at the borders of items are computed by
+    /// both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 16, max = 8192))]
+    pub seen_px: Option<u32>,
     /// Windows that go through the network at a time: 1 for OpenVINO and 8 for libtorch, where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
@@ -71,6 +77,7 @@ impl Default for PredictEntry {
         Self {
             core_px: 256,
             margin_px: 32,
+            seen_px: None,
             batch: None,
             block_px: 256,
             compression: Compression::default(),
@@ -99,16 +106,21 @@ impl PredictEntry {
 
     pub(super) fn check(&self, architecture: Architecture, classes: &[ClassEntry], check: &mut Check<'_>) {
         self.check_nodata(classes, check);
-        let Self { core_px, margin_px, block_px, item_px, .. } = *self;
-        let [core, margin, block, item] =
-            ["predict.core_px", "predict.margin_px", "predict.block_px", "predict.item_px"];
+        let Self { core_px, margin_px, seen_px, block_px, item_px, .. } = *self;
+        let [core, margin, block, item, seen] = [
+            "predict.core_px",
+            "predict.margin_px",
+            "predict.block_px",
+            "predict.item_px",
+            "predict.seen_px",
+        ];
         if check.sound(&[block]) && !block_px.is_power_of_two() {
             check.wrong(
                 block,
                 format!("must be a power of two; {} is the nearest", power_near(block_px, 64, 4096)),
             );
         }
-        if check.sound(&[block, core]) {
+        if check.sound(&[block, core, seen]) && seen_px.is_none() {
             let near = power_near(core_px, block_px, 8192);
             if !core_px.is_multiple_of(block_px) {
                 let why = format!("must be a multiple of block_px ({block_px}); {near} is the nearest");
@@ -129,7 +141,18 @@ impl PredictEntry {
             check.wrong(margin, why);
         }
         let multiple = architecture.edge_multiple_px();
-        if check.sound(&[core, margin, "model.architecture"])
+        if let Some(seen_px) = seen_px
+            && check.sound(&[seen, "model.architecture"])
+            && !seen_px.is_multiple_of(multiple)
+        {
+            let near = seen_px.next_multiple_of(multiple);
+            check.wrong(
+                seen,
+                format!("must be a multiple of {multiple} for this network; {near} is the next"),
+            );
+        }
+        if check.sound(&[core, margin, seen, "model.architecture"])
+            && seen_px.is_none()
             && !(core_px + 2 * margin_px).is_multiple_of(multiple)
         {
             let half = multiple / 2;
@@ -143,11 +166,12 @@ impl PredictEntry {
         }
         if check.sound(&[core, item])
             && let Some(item_px) = item_px
-            && (!item_px.is_power_of_two() || item_px < core_px)
+            && (!item_px.is_power_of_two() || item_px < core_px.max(block_px))
         {
-            let near = power_near(item_px, core_px, 16384);
-            let why =
-                format!("must be a power of two from core_px ({core_px}) to 16384; {near} is the nearest");
+            let least = core_px.max(block_px).next_power_of_two();
+            let (what, px) = if core_px < block_px { ("block_px", block_px) } else { ("core_px", core_px) };
+            let near = power_near(item_px, least, 16384);
+            let why = format!("must be a power of two from {what} ({px}) to 16384; {near} is the nearest");
             check.wrong(item, why);
         }
     }

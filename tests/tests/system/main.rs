@@ -19,6 +19,7 @@ mod first_process;
 mod full_disk;
 mod heals;
 mod idle;
+mod import;
 mod int8;
 mod kills;
 mod learns;

@@ -6,7 +6,7 @@
 //! gives them tensors by name, from a file or a seed; [`conv`] folds batch norms away for whoever only predicts. An
 //! [`engine`] runs them:
 //! [`torch`], on processors and on NVIDIA's cards, or [`openvino`], which takes them as [`onnx`] writes them down.
-//! An [`ensemble`] is several as one; a [`gang`] are several processes that learn one network.
+//! An [`ensemble`] is several as one; a [`resized`] one sees windows at another size; a [`gang`] are several processes that learn one network.
 
 mod conv;
 mod cpp;
@@ -30,6 +30,7 @@ mod pyramid;
 mod ranges;
 #[cfg(test)]
 mod reference;
+mod resized;
 mod resnet;
 mod separable;
 mod tiny;
@@ -63,6 +64,7 @@ fn drawn(
         weights: swath_proto::item::Weights::Seed(5),
         bands: 3,
         classes: 2,
+        seen_px: None,
         engine,
         precision: swath_proto::item::Precision::Fp32,
         device: swath_proto::item::DeviceName::Cpu,

@@ -20,6 +20,7 @@ use crate::{
     onnx,
     openvino::Openvino,
     ranges::Ranges,
+    resized::Resized,
     torch::{Cuda, Module, Torch},
     weights::{File, Seeded, Stream, Weights},
 };
@@ -55,6 +56,24 @@ pub fn load(
 ) -> Result<Box<dyn Predictor>> {
     let shape = Shape::new(model, window, batch);
     // What is too large is told before a network is built for it.
+    shape.values(model.bands)?;
+    shape.values(model.classes)?;
+    let predictor = of_windows(model, files, model.seen(window), batch, threads)?;
+    match model.seen_px {
+        Some(_) => Ok(Box::new(Resized::new(predictor, model, window, batch)?)),
+        None => Ok(predictor),
+    }
+}
+
+/// One that sees windows as they are.
+fn of_windows(
+    model: &ModelRef,
+    files: &[Files],
+    window: WindowShape,
+    batch: u32,
+    threads: u32,
+) -> Result<Box<dyn Predictor>> {
+    let shape = Shape::new(model, window, batch);
     shape.values(model.bands)?;
     shape.values(model.classes)?;
     let networks = model.networks();
@@ -149,7 +168,7 @@ fn on_a_card(model: &ModelRef, files: &Files, shape: Shape) -> Result<Box<dyn En
 /// How often a window's pass multiplies.
 pub fn multiplications(model: &ModelRef, window: WindowShape) -> Result<u64> {
     let network = tch::no_grad(|| network(model, None, Home::PROCESSOR))?;
-    onnx::multiplications(&*network, Shape::new(model, window, 1).sizes())
+    onnx::multiplications(&*network, Shape::new(model, model.seen(window), 1).sizes())
 }
 
 pub(crate) fn network(model: &ModelRef, file: Option<&Path>, home: Home) -> Result<Box<dyn Network>> {

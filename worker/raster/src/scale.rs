@@ -54,8 +54,8 @@ impl Stats {
 }
 
 impl Scaler {
-    /// The error says what of the scaling is wrong.
-    pub fn new(scaling: &Scaling, bands: usize) -> Result<Self, String> {
+    /// The error says what of the scaling is wrong. `is_bytes`: of an image of 8 bits without a sign.
+    pub fn new(scaling: &Scaling, bands: usize, is_bytes: bool) -> Result<Self, String> {
         let each = |what: &str, values: &[f64]| {
             if values.len() != bands {
                 return Err(format!("scaling.{what} has {} values for {bands} bands", values.len()));
@@ -81,7 +81,8 @@ impl Scaler {
                 };
                 How::MinMax(min.iter().zip(max).map(band).collect::<Result<_, _>>()?)
             }
-            Scaling::Stats { means, stds } => {
+            Scaling::WideStats { .. } if is_bytes => How::Cast,
+            Scaling::Stats { means, stds } | Scaling::WideStats { means, stds } => {
                 each("means", means)?;
                 each("stds", stds)?;
                 if let Some(bad) = stds.iter().find(|&&std| std < 0.0) {

@@ -89,7 +89,8 @@ impl Source {
         let nodata = Missing::of_spec(spec, bands.len())
             .and_then(|nodata| with_type!(data_type, T => check::<T>(spec, nodata)))
             .map_err(wrong)?;
-        let scaler = Scaler::new(&spec.scaling, bands.len()).map_err(wrong)?;
+        let is_bytes = matches!(data_type, DataType::U8);
+        let scaler = Scaler::new(&spec.scaling, bands.len(), is_bytes).map_err(wrong)?;
         Ok(Self {
             spec: spec.clone(),
             files: vec![Placed::new(&first.uri, [0, 0], raster.size())],

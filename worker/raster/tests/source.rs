@@ -339,6 +339,11 @@ fn scaling_gives_what_networks_take() {
             assert_eq!(*value, f32::from(stats(i as f64, mean, std)) * (1.0 / 255.0), "{i}");
         }
     }
+    let (means, stds) = (vec![20_000.0], vec![7_000.5]);
+    let usual = Scaling::Stats { means: means.clone(), stds: stds.clone() };
+    let wide = Scaling::WideStats { means, stds };
+    assert_eq!(scaled(&words, wide.clone()), scaled(&words, usual));
+    assert_eq!(scaled(&bytes, wide), scaled(&bytes, Scaling::Cast));
     let spec = |scaling| SourceSpec { scaling, ..SourceSpec::new(vec![bytes.clone()]) };
     for (bad, says) in [
         (Scaling::Stats { means: vec![1.0, 2.0], stds: vec![1.0] }, "scaling.means has 2 values for 1 bands"),

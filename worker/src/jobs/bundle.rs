@@ -29,6 +29,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Bundle) -> Result<O
         classes: work.classes.clone(),
         null_class: work.null_class,
         window: work.window,
+        seen_px: work.model.seen_px,
         batch: work.batch,
         pixels: work.pixels.clone(),
         metrics,

@@ -159,7 +159,7 @@ fn image(source: &Source, block: Block) -> Result<Image, JobError> {
     let bands = block.bands as u32;
     let (samples, bytes) = match (&source.spec().scaling, block.pixels) {
         // What the trainer itself divides by the largest value.
-        (Scaling::Cast, Pixels::U8(values)) => (SampleType::Uint8, values),
+        (Scaling::Cast | Scaling::WideStats { .. }, Pixels::U8(values)) => (SampleType::Uint8, values),
         (Scaling::Cast, Pixels::U16(values)) => {
             (SampleType::Uint16, values.iter().flat_map(|value| value.to_le_bytes()).collect())
         }
@@ -168,7 +168,7 @@ fn image(source: &Source, block: Block) -> Result<Image, JobError> {
             let mut values = vec![0.0; pixels.len()];
             source.scaler().scale(&Block { pixels, ..block }, window, &mut values);
             match scaling {
-                Scaling::Stats { .. } => {
+                Scaling::Stats { .. } | Scaling::WideStats { .. } => {
                     // 256 levels.
                     (SampleType::Uint8, values.iter().map(|value| (value * 255.0).round() as u8).collect())
                 }

@@ -154,6 +154,7 @@ fn predicted(path: &Path, sha256: Digest, chips: std::ops::Range<u64>) -> Confus
         weights: Weights::File { sha256, extension: "safetensors".into() },
         bands: 3,
         classes: 2,
+        seen_px: None,
         engine: EngineName::Libtorch,
         precision: Precision::Fp32,
         device: DeviceName::Cpu,

@@ -54,6 +54,7 @@ pub(crate) fn run(args: &ForwardArgs) -> anyhow::Result<Exit> {
         weights: Weights::Seed(1),
         bands: BANDS,
         classes: CLASSES,
+        seen_px: None,
         engine,
         precision: Precision::Fp32,
         device: args.device,

@@ -135,6 +135,7 @@ async fn submit(doors: &Doors, noops: u32) -> anyhow::Result<RunRecord> {
         weights: Weights::Seed(0),
         bands: 3,
         classes: 2,
+        seen_px: None,
         engine: EngineName::Libtorch,
         precision: Precision::Fp32,
         device: DeviceName::Cpu,

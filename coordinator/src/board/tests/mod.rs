@@ -47,6 +47,7 @@ pub(super) fn record() -> RunRecord {
         weights: Weights::Seed(1),
         bands: 3,
         classes: 2,
+        seen_px: None,
         engine: EngineName::Libtorch,
         precision: Precision::Fp32,
         device: DeviceName::Cpu,

@@ -326,6 +326,7 @@ fn ranks_begin_with_the_weights_of_a_bundle() {
         classes: vec![class("ground"), class("square")],
         null_class: 0,
         window: WindowShape { core_px: 32, margin_px: 0 },
+        seen_px: None,
         batch: 4,
         pixels: SourceSpec { bands: vec![0, 1, 2], ..SourceSpec::default() },
         metrics: None,
