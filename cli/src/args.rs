@@ -23,6 +23,8 @@ use swath_proto::{
     ids::RunId,
     item::{Place, Stage},
 };
+#[cfg(feature = "worker")]
+use swath_raster::synth::like::Like;
 
 #[cfg(feature = "worker")]
 pub use self::bench::BenchPredictArgs;
@@ -325,6 +327,13 @@ pub struct PredictArgs {
     pub tuning: Tuning,
 }
 
+/// A data set by its name.
+#[cfg(feature = "worker")]
+fn like() -> impl TypedValueParser<Value = Like> {
+    let known = |name: String| Like::ALL.into_iter().find(|like| like.name() == name).ok_or("not known");
+    PossibleValuesParser::new(Like::ALL.map(Like::name)).try_map(known)
+}
+
 /// One of these words, as pipeline files spell them.
 #[cfg(feature = "engine")]
 fn word<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
@@ -484,6 +493,9 @@ pub struct SynthArgs {
     pub count: u32,
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Draw a small look-alike of a data set instead: its names, folders, bands, coordinate systems and kinds of labels.
+    #[arg(long, value_name = "NAME", value_parser = like(), conflicts_with_all = ["size", "count", "striped"])]
+    pub like: Option<Like>,
     /// Draw over scenes that are there.
     #[arg(long)]
     pub force: bool,

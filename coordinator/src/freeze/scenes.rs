@@ -7,7 +7,7 @@ use globset::GlobBuilder;
 use swath_backends::outside::{Outside, s3_parts};
 use swath_proto::{
     ids::SceneId,
-    pipeline::{Group, OneOrMany, Pipeline, SceneEntry},
+    pipeline::{Group, Pipeline, SceneEntry},
 };
 
 use super::{read, resolve, stac};
@@ -37,7 +37,10 @@ pub(super) async fn name_all(
     for (at, entry) in pipeline.scenes.iter().enumerate() {
         let place = format!("scenes[{at}]");
         let named = match (&entry.image, &entry.images, &entry.csv, &entry.stac) {
-            (Some(image), ..) => vec![one(entry, image, &place, folder)?],
+            (Some(_), ..) => {
+                let named = entry.each().into_iter().map(|entry| one(&entry, &place, folder));
+                named.collect::<anyhow::Result<Vec<_>>>()?
+            }
             (None, Some(pattern), ..) => {
                 let files = matching(pattern, folder, outside).await;
                 let files = files.with_context(|| format!("{place}.images = \"{pattern}\""))?;
@@ -65,9 +68,9 @@ pub(super) async fn name_all(
     Ok(scenes)
 }
 
-fn one(entry: &SceneEntry, image: &OneOrMany, place: &str, folder: &Path) -> anyhow::Result<NamedScene> {
-    let images: Vec<String> =
-        image.as_slice().iter().map(|image| resolve(image, folder)).collect::<anyhow::Result<_>>()?;
+fn one(entry: &SceneEntry, place: &str, folder: &Path) -> anyhow::Result<NamedScene> {
+    let images = entry.image.iter().flat_map(|image| image.as_slice());
+    let images: Vec<String> = images.map(|image| resolve(image, folder)).collect::<anyhow::Result<_>>()?;
     let id = match &entry.id {
         Some(id) => id.clone(),
         None => stem(images.first().map_or("", String::as_str)).to_owned(),

@@ -10,6 +10,9 @@ use super::{OneOrMany, check::Check};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SceneEntry {
+    /// Many scenes: their names. `image`, `labels` and `aoi` are patterns of {id} then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
     /// Name of the scene. The image's file name without its ending, where it is left out. With
     /// `images` a pattern of {name} (that file name) and {folder} (the folder that it lies in). With `stac`
     /// likewise: {name} is the item's id, {folder} that of the catalogue or collection that it is in.
@@ -114,6 +117,7 @@ impl SceneEntry {
                 });
             }
         }
+        self.check_ids(&place, check);
         for (key, value) in [("id", &self.id), ("labels", &self.labels), ("aoi", &self.aoi)] {
             let Some(value) = value else { continue };
             if is_bulk {
@@ -140,6 +144,53 @@ impl SceneEntry {
         if learns && self.labels.is_none() && self.csv.is_none() && self.stac.is_none() {
             let group = self.group.map_or("", Group::name);
             check.wrong(place.key("group"), format!("a scene of the group {group} needs labels"));
+        }
+    }
+}
+
+impl SceneEntry {
+    fn check_ids(&self, place: &super::Path, check: &mut Check<'_>) {
+        if self.ids.is_empty() {
+            return;
+        }
+        let place_of_ids = place.key("ids");
+        check.need(self.image.is_some(), place_of_ids.clone(), || {
+            "names scenes of which image is the pattern: image = \"images/{id}.tif\" for instance".into()
+        });
+        check.need(self.id.is_none(), place.key("id"), || "ids names the scenes already".into());
+        for (nth, id) in self.ids.iter().enumerate() {
+            if let Err(error) = id.parse::<crate::ids::SceneId>() {
+                check.wrong(place_of_ids.index(nth), error.to_string());
+            } else if self.ids[..nth].contains(id) {
+                check.wrong(place_of_ids.index(nth), "is named twice");
+            }
+        }
+        let images = self.image.iter().flat_map(|image| image.as_slice());
+        let is_pattern = images.chain(&self.labels).all(|file| file.contains("{id}"));
+        check.need(is_pattern || self.ids.len() < 2, place_of_ids, || {
+            "gives several scenes the same file: image and labels need {id} in them".into()
+        });
+    }
+
+    /// The scenes of an entry that names many: each as an entry of its own.
+    pub fn each(&self) -> Vec<Self> {
+        let of = |id: &String| {
+            let fill = |text: &String| text.replace("{id}", id);
+            Self {
+                ids: Vec::new(),
+                id: Some(id.clone()),
+                image: self.image.as_ref().map(|image| match image {
+                    OneOrMany::One(file) => OneOrMany::One(fill(file)),
+                    OneOrMany::Many(files) => OneOrMany::Many(files.iter().map(fill).collect()),
+                }),
+                labels: self.labels.as_ref().map(fill),
+                aoi: self.aoi.as_ref().map(fill),
+                ..self.clone()
+            }
+        };
+        match self.ids.is_empty() {
+            true => vec![self.clone()],
+            false => self.ids.iter().map(of).collect(),
         }
     }
 }
