@@ -27,16 +27,20 @@ class Service:
         self.pause = pause
 
     def features(self, layer, cql):
-        """All features of a layer that a filter lets through, in the order of their ids."""
-        found = {}
-        while True:
-            page = self.page(layer, cql, len(found))
-            new = {feature["id"]: feature for feature in page if feature.get("id") not in found}
-            found.update(new)
-            if len(page) < PAGE:
-                return list(found.values())
-            if not new:
+        """All features of a layer that a filter lets through, page by page; a service may give fewer than are asked for."""
+        found, matched = {}, None
+        while matched is None or len(found) < matched:
+            page, told = self.page(layer, cql, len(found))
+            matched = told if matched is None else matched
+            if not page:
+                break
+            before = len(found)
+            found.update((feature["id"], feature) for feature in page)
+            if len(found) == before:
                 sys.exit(f"layer {layer}: the service gives the same page again, so that the rest can't be read")
+        if matched is not None and len(found) != matched:
+            sys.exit(f"layer {layer}: the service has {matched} features, and has given {len(found)}")
+        return list(found.values())
 
     def page(self, layer, cql, start):
         query = {
@@ -46,19 +50,20 @@ class Service:
             "typeNames": f"layer-{layer}",
             "srsName": "EPSG:4326",
             "outputFormat": "json",
-            "sortBy": "id",
             "cql_filter": cql,
             "count": PAGE,
             "startIndex": start,
         }
         answer = self.get(f"{self.url}?{urllib.parse.urlencode(query)}")
         try:
-            features = json.loads(answer)["features"]
-        except (ValueError, KeyError, TypeError):
+            collection = json.loads(answer)
+            features, matched = collection["features"], collection.get("numberMatched")
+        except (ValueError, KeyError, TypeError, AttributeError):
             sys.exit(f"layer {layer}: the answer is no GeoJSON: {self.hidden(answer[:200].decode(errors='replace'))}")
         if any("id" not in feature for feature in features):
             sys.exit(f"layer {layer}: a feature has no id, so that pages can't be told apart")
-        return features
+        # "unknown" is a number of features, too.
+        return features, matched if isinstance(matched, int) else None
 
     def get(self, address):
         for nth in range(1, TRIES + 1):
@@ -69,7 +74,8 @@ class Service:
                 why = f"{error.code} {error.reason}"
                 # What is wrong with the question stays wrong.
                 if error.code < 500 and error.code not in (408, 429):
-                    sys.exit(f"the service refuses: {self.hidden(why)}" + (": is LDS_API_KEY right?" if error.code in (401, 403) else ""))
+                    hint = ": is LDS_API_KEY right?" if error.code in (401, 403) else ""
+                    sys.exit(f"the service refuses: {self.hidden(why)}{hint}")
             except (OSError, ValueError) as error:
                 why = str(error)
             if nth == TRIES:

@@ -176,10 +176,13 @@ impl Arguments {
                 let alone = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
                 let filled = match alone.and_then(|name| Some((name, self.values.get(name)?))) {
                     Some((name, (raw, value))) => {
-                        let origin = match &value.origin {
-                            Origin::Override { .. } => typed(name, raw, path.clone()),
-                            of_file @ Origin::File { .. } => of_file.clone(),
+                        let text = match &value.origin {
+                            Origin::Override { .. } => format!("-a {name} {raw}"),
+                            Origin::File { .. } => format!("arguments.{name}.default = {raw}"),
                         };
+                        // So that digits are text where only text will do.
+                        let (path, raw) = (path.clone(), raw.as_str().into());
+                        let origin = Origin::Override { text: text.into(), path, raw };
                         (value.kind.clone(), origin)
                     }
                     None => (Kind::Scalar(Value::String(self.replaced(text))), node.origin.clone()),

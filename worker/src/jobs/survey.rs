@@ -157,7 +157,9 @@ fn best_square(
     };
     let square = |x, y| RectPx::new(at(x, width, edge_x), at(y, height, edge_y), edge_x, edge_y);
     let middle = square(STEPS / 2, STEPS / 2);
-    let Some(labels) = &scene.labels else { return Ok(middle) };
+    let Some(labels) = scene.labels.as_ref().filter(|_| middle.size() != header.size) else {
+        return Ok(middle);
+    };
     let labels = Labels::open(labels, header, classes)?;
     let mut burnt = vec![0; middle.pixels() as usize];
     let (mut best, mut most) = (middle, 0);
