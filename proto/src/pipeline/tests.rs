@@ -380,7 +380,17 @@ fn repository(path: &str) -> String {
 #[test]
 fn the_examples_are_right_by_our_own_reading_and_by_the_schema() {
     let validator = jsonschema::validator_for(&schema()).unwrap();
-    for example in ["examples/quickstart.toml", "examples/predict.toml", "examples/buildings.toml"] {
+    for example in [
+        "quickstart.toml",
+        "predict.toml",
+        "buildings.toml",
+        "potsdam/pipeline.toml",
+        "building-detection/pipeline.toml",
+        "building-detection/labels.toml",
+        "open-cities/pipeline.toml",
+    ] {
+        let example = format!("examples/{example}");
+        let example = example.as_str();
         let text = repository(example);
         assert_eq!(told(&text), [""; 0], "{example}");
         let json = serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap();
