@@ -9,7 +9,7 @@ use toml::Value;
 use super::{
     labels::Word,
     layers::Change,
-    problem::{Origin, Path, Problem, nearest},
+    problem::{Origin, Path, Problem, nearest, short},
     tree::{Kind, Node},
 };
 
@@ -31,6 +31,8 @@ pub struct ArgumentEntry {
 /// The words that `{}` holds elsewhere in a file: in patterns of scenes and in commands of steps.
 const TAKEN: [&str; 9] = ["id", "name", "folder", "scene", "run", "col", "row", "width", "height"];
 const KEYS: [&str; 3] = ["about", "default", "sets"];
+/// As long as a path may be; what is put into many texts is not to fill the memory.
+const MAX_LEN: usize = 4096;
 
 /// What all arguments of a file are worth.
 #[derive(Default)]
@@ -65,15 +67,20 @@ impl Arguments {
         }
         for [name, value] in given.iter().filter(|[name, _]| !known.contains(&name.as_str())) {
             let hint = match (nearest(name, known.iter().copied()), known.is_empty()) {
-                (Some(near), _) => format!("did you mean {near}?"),
+                (Some(near), _) => format!("did you mean {}?", short(near)),
                 (None, true) => "it has none".into(),
-                (None, false) => format!("there are {}", known.join(", ")),
+                (None, false) => format!("there are {}", short(&known.join(", "))),
             };
-            let message = format!("the file has no argument {}; {hint}", super::problem::short(name));
+            let message = format!("the file has no argument {}; {hint}", short(name));
             let (origin, path) = (typed(name, value, Path::default()), Path::default());
             problems.push(Problem { origin, path, value: None, message });
         }
         arguments.join();
+        if let Some((name, (_, node))) = arguments.values.iter().find(|(_, (text, _))| text.len() > MAX_LEN) {
+            let (origin, path) = (node.origin.clone(), Path::from("arguments").key(name.as_str()));
+            let message = format!("is longer than {MAX_LEN} bytes");
+            problems.push(Problem { origin, path, value: None, message });
+        }
         section.map(|_| arguments)
     }
 
@@ -126,11 +133,14 @@ impl Arguments {
             (None, Some(node)) => (written(node), node.clone()),
             (None, None) if sets.is_some() => return Ok(()),
             (None, None) => {
-                let about = text("about").map(|about| format!(" ({about})")).unwrap_or_default();
+                let about = text("about").map(|about| format!(" ({})", short(about))).unwrap_or_default();
                 let why = format!("has no value{about}: give -a {name} VALUE");
                 return Err(wrong(&entry.key_origin, &place, why));
             }
         };
+        if value.0.len() > MAX_LEN {
+            return Err(wrong(&value.1.origin, &place, format!("is longer than {MAX_LEN} bytes")));
+        }
         match sets {
             None => {}
             Some(("root", _)) => self.root = Some(value.0.clone()),

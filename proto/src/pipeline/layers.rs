@@ -101,9 +101,9 @@ impl<'a> Layers<'a> {
         is_changed |= !changes.is_empty();
         let mut notes = Vec::new();
         for Change { origin, path, node } in changes {
-            if [Path::from("arguments"), Path::from("variants")]
+            if ["arguments", "variants", "test.with"]
                 .iter()
-                .any(|of_file| path.begins_with(of_file))
+                .any(|of_file| path.begins_with(&Path::from(*of_file)))
             {
                 let message = "is for the file alone to say; -a NAME VALUE gives an argument".to_owned();
                 problems.push(Problem { origin, path, value: None, message });

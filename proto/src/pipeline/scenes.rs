@@ -217,7 +217,9 @@ pub(super) fn check_all(scenes: &[SceneEntry], check: &mut Check<'_>) {
     }
     let group = |scene: &SceneEntry| scene.group.unwrap_or(Group::of(scene.labels.is_some()));
     for (at, scene) in scenes.iter().enumerate() {
-        let twin = scenes[..at].iter().position(|other| scene.image.is_some() && scene.image == other.image);
+        // Patterns of several names are compared name by name, when the run is frozen.
+        let is_one = scene.image.is_some() && scene.ids.is_empty();
+        let twin = scenes[..at].iter().position(|other| is_one && scene.image == other.image);
         let Some(twin) = twin else { continue };
         let (one, other) = (group(&scenes[twin]), group(scene));
         if [(Group::Train, Group::Validation), (Group::Validation, Group::Train)].contains(&(one, other)) {

@@ -4,7 +4,7 @@
 use toml::Value;
 
 use super::{
-    problem::{Path, Problem, nearest},
+    problem::{Path, Problem, nearest, short},
     tree::{Kind, Node},
 };
 
@@ -75,8 +75,8 @@ pub(super) fn take(tree: &mut Node, wanted: Option<&str>, problems: &mut Vec<Pro
                 _ => Vec::new(),
             };
             let near = nearest(name, known.iter().map(String::as_str));
-            let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-            let (path, message) = (Path::from("variants"), format!("none is called {name}{hint}"));
+            let hint = near.map(|near| format!("; did you mean {}?", short(near))).unwrap_or_default();
+            let (path, message) = (Path::from("variants"), format!("none is called {}{hint}", short(name)));
             problems.push(Problem { origin, path, value: None, message });
         }
         (None, _) => {}
