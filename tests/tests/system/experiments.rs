@@ -8,7 +8,12 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use swath_proto::{scene::FileRef, source::SourceSpec};
+use swath_proto::{
+    geometry::SizePx,
+    scene::{FileRef, Georeference, SceneHeader},
+    source::SourceSpec,
+};
+use swath_raster::{Layout, Writer};
 
 use crate::{
     heals::block_on,
@@ -247,9 +252,7 @@ fn open_cities_goes_from_its_catalogues_to_its_submission_in_a_folder_and_in_a_b
             let chip = map.file_stem().and_then(|name| name.to_str()).expect("a name");
             let (map, chip) = (header(map), header(Path::new(&format!("{here}test/{chip}/{chip}.tif"))));
             assert_eq!((map.bands, map.data_type.as_str(), map.size), (1, "Byte", chip.size));
-            let place = |header: &swath_proto::scene::SceneHeader| {
-                header.georeference.as_ref().expect("a place").crs_from_pixel
-            };
+            let place = |header: &SceneHeader| header.georeference.as_ref().expect("a place").crs_from_pixel;
             assert_eq!(place(&map), place(&chip));
         }
         let score: Value =
@@ -277,11 +280,55 @@ fn in_bucket(site: &Site, folder: &str) -> String {
     format!("{}/data/", site.root)
 }
 
-fn header(path: &Path) -> swath_proto::scene::SceneHeader {
+fn header(path: &Path) -> SceneHeader {
     swath_raster::configure(&swath_raster::Settings { cache_mib: 64 });
     let file = FileRef { uri: path.display().to_string(), tag: String::new() };
     let source = swath_raster::Source::open(&SourceSpec::new(vec![file])).expect("a raster");
     source.header("it".parse().expect("a name")).expect("a header")
+}
+
+#[test]
+fn an_image_is_split_into_squares_that_have_data_up_to_its_last_pixel() {
+    swath_raster::configure(&swath_raster::Settings { cache_mib: 64 });
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = folder.path().join("acc/1/1.tif");
+    std::fs::create_dir_all(image.parent().expect("a folder")).expect("making folders");
+    let place =
+        Georeference { crs_wkt: "EPSG:32630".into(), crs_from_pixel: [5e5, 0.3, 0.0, 6e5, 0.0, -0.3] };
+    let (width, height) = (1000, 700);
+    let mut writer =
+        Writer::with_alpha(&image, SizePx::new(width, height), 4, Some(&place), Layout::Tiled(256), true)
+            .expect("a file");
+    // The first 450 columns have no data.
+    let mut pixels: Vec<u8> =
+        (0..height * width).flat_map(|at| [90, 90, 90, if at % width < 450 { 0 } else { 255 }]).collect();
+    writer.write_rows(0, &mut pixels).expect("pixels");
+    writer.finish().expect("a whole file");
+    let (list, split) = (folder.path().join("squares.csv"), folder.path().join("split"));
+    let done = Command::new("python3")
+        .arg(example("open-cities/preprocess.py"))
+        .args(["--edge", "400", "--labels", "/l.geojson"])
+        .arg("--image")
+        .arg(&image)
+        .arg("--split-dir")
+        .arg(&split)
+        .arg("--list")
+        .arg(&list)
+        .output()
+        .expect("starting python3");
+    assert!(done.status.success(), "{}", told(&done.stderr));
+    let list = std::fs::read_to_string(&list).expect("a list");
+    let squares: Vec<&str> = list.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
+    let found: Vec<(u32, u32, f64)> = squares
+        .iter()
+        .map(|path| {
+            let SceneHeader { size, georeference, .. } = header(Path::new(path));
+            (size.width, size.height, georeference.expect("a place").crs_from_pixel[0])
+        })
+        .collect();
+    let (middle, right) = (5e5 + 400.0 * 0.3, 5e5 + 800.0 * 0.3);
+    assert_eq!(found, [(400, 400, middle), (400, 300, middle), (200, 400, right), (200, 300, right)]);
+    assert_eq!(files(&split).len(), 4, "what has no data is not there");
 }
 
 /// As many as the challenge has chips. How long it takes is told, and nothing hangs on it.
