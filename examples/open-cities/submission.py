@@ -14,12 +14,13 @@ import tarfile
 
 def pack(maps, archive):
     """The same maps give the same bytes."""
-    with gzip.GzipFile(archive, "wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
-        for file in maps:
-            entry = tarfile.TarInfo(file.name)
-            entry.size = file.stat().st_size
-            with file.open("rb") as content:
-                tar.addfile(entry, content)
+    with archive.open("wb") as whole, gzip.GzipFile("", "wb", fileobj=whole, mtime=0) as packed:
+        with tarfile.open(fileobj=packed, mode="w") as tar:
+            for file in maps:
+                entry = tarfile.TarInfo(file.name)
+                entry.size = file.stat().st_size
+                with file.open("rb") as content:
+                    tar.addfile(entry, content)
 
 
 def jaccard(evaluation, name):
