@@ -121,9 +121,10 @@ fn building_detection_draws_and_merges_what_it_finds_and_trains_on_no_tile_that_
         assert_eq!(polygons["type"], "FeatureCollection");
     }
 
-    let many = ["plan", &file, "-m", "nir-r-g", "--set", "test.min_labels=100000"];
-    let plan = site.swath(&[&many[..], &arguments].concat(), 0);
-    assert!(told(&plan.stdout).contains("has 100000 labels"), "{}", told(&plan.stdout));
+    let many = ["run", &file, "-m", "nir-r-g", "--workers", "1", "--set", "test.min_labels=100000"];
+    let none = site.swath(&[&many[..], &arguments].concat(), 1);
+    let said = told(&none.stdout) + &told(&none.stderr);
+    assert!(said.contains("no square of 600 px has 100000 labels"), "{said}");
 
     let both = format!("scenes.1.images={data}images/*_TRAIN.tif");
     let refused = site.swath(&["plan", &file, "-m", "nir-r-g", "-a", "raw_uri", &data, "--set", &both], 2);
