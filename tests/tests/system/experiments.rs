@@ -5,6 +5,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -12,14 +13,18 @@ use swath_proto::{
     geometry::SizePx,
     scene::{FileRef, Georeference, SceneHeader},
     source::SourceSpec,
+    status::RunState,
 };
 use swath_raster::{Layout, Writer};
 
 use crate::{
     heals::block_on,
     same_bytes::run_name,
+    shared_servers::shared,
     site::{Kind, Site},
 };
+
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn example(path: &str) -> String {
     format!("{}/../examples/{path}", env!("CARGO_MANIFEST_DIR"))
@@ -268,6 +273,38 @@ fn open_cities_goes_from_its_catalogues_to_its_submission_in_a_folder_and_in_a_b
     }
 }
 
+/// With a network that learns little, in no time: what is shown is the way, over both brokers.
+#[test]
+fn experiments_go_on_where_a_worker_was_killed_while_it_trained() {
+    let sqs = || Site::on_sqs(|name| shared().s3.sqs_url(name));
+    let sites: [(&str, &str, &dyn Fn() -> Site); 2] =
+        [("potsdam", "resnet50", &sqs), ("building-detection", "nir-r-g", &|| Site::new(Kind::Servers))];
+    for (name, variant, site) in sites {
+        let site = site();
+        let data = in_bucket(&site, &look_alike(&site, name));
+        let file = example(&format!("{name}/pipeline.toml"));
+        let options = ["--test", "--set", "model.architecture=tiny", "-a", "raw_uri", &data];
+        let submitted = site.swath(&[&["submit", &file, "-m", variant][..], &options].concat(), 0);
+        let run = told(&submitted.stdout).trim().to_owned();
+        let _coordinator = site.start(&["coordinator"]);
+        let mut first = site.start(&["worker", "--lease", "2"]);
+        let began = Instant::now();
+        // The training is next, or under way.
+        while site
+            .status(&run)
+            .is_none_or(|status| status.stages.get("chip").is_none_or(|chips| chips.done == 0))
+        {
+            assert!(began.elapsed() < PATIENCE, "{name}: no chip is cut\n{}", site.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        first.kill();
+        let _second = site.start(&["worker", "--lease", "2"]);
+        let status = site.wait(&run, PATIENCE);
+        assert_eq!((status.state, status.n_failures), (RunState::Done, 0), "{name}: {status:?}");
+        assert_eq!(counted(&eval(&site, &run)).1, 360_000.0, "{name}");
+    }
+}
+
 /// Puts a folder under the site's root; where it lies there.
 fn in_bucket(site: &Site, folder: &str) -> String {
     block_on(async {
@@ -359,7 +396,7 @@ fn eleven_thousand_items_of_a_catalogue_are_read() {
                 null = true }, { name = \"b\", color = \"#ffffff\" }]\nmodel = { architecture = \"tiny\", seed = 1 }\n";
     std::fs::write(&pipeline, text).expect("writing the pipeline");
     let pipeline = pipeline.to_str().expect("UTF-8");
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let run = told(&site.swath(&["submit", pipeline, "-x"], 0).stdout).trim().to_owned();
     eprintln!("{N} items read and submitted in {:.1} s", began.elapsed().as_secs_f64());
     let record: Value = serde_json::from_slice(&site.object(&format!("runs/{run}/run.json"))).expect("JSON");
