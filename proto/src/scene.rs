@@ -92,8 +92,8 @@ impl SceneHeader {
         header
     }
 
-    /// The scene of which this one may be a part, and where it begins there: rasters of labels lie on the whole. Of one
-    /// file alone; several that are one scene are never cut.
+    /// The scene of which this one may be a part, and where it begins there: rasters of labels lie on the whole. Known of one
+    /// file alone: a scene of several that has such labels is never cut.
     pub fn uncropped(&self) -> (Self, [u32; 2]) {
         let mut header = self.clone();
         let [place] = self.places.as_slice() else { return (header, [0, 0]) };

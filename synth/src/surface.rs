@@ -131,13 +131,13 @@ mod tests {
         let scene = Scene::new(5, 1024);
         let surfaces = scene.surfaces(0, 1024);
         let mut buildings = scene.buildings(0);
-        // What has no yard, and is large, has its middle inside or under a tree.
+        // A rectangle has its middle inside, or under a tree.
         buildings.retain(|building| building.rings.len() == 1 && building.rings[0].len() == 4);
         for building in &buildings {
             let mean = |axis: usize| building.rings[0].iter().map(|point| point[axis]).sum::<f64>() / 4.0;
             let at = mean(1) as usize * 1024 + mean(0) as usize;
             assert!(matches!(surfaces[at], Surface::Building | Surface::Tree), "{building:?}");
         }
-        assert!(buildings.len() > 10, "{}", buildings.len());
+        assert!(buildings.len() > 3, "{}", buildings.len());
     }
 }
