@@ -23,6 +23,8 @@ use swath_proto::{
     ids::RunId,
     item::{Place, Stage},
 };
+#[cfg(feature = "worker")]
+use swath_raster::synth::like::Like;
 
 #[cfg(feature = "worker")]
 pub use self::bench::BenchPredictArgs;
@@ -193,6 +195,18 @@ pub struct FileArgs {
     /// such as SWATH__PREDICT__ITEM_PX win over it.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Give an argument that the file asks for, -a raw_uri s3://bucket/raw/ for instance. Can be given several times.
+    #[arg(short = 'a', long = "argument", num_args = 2, value_names = ["NAME", "VALUE"], allow_negative_numbers = true)]
+    pub arguments: Vec<String>,
+    /// Of the file's variants those whose name fits, '*resnet18*' for instance. [default: all]
+    #[arg(short = 'm', long = "variants", value_name = "PATTERN")]
+    pub variants: Option<String>,
+    /// Do not look whether files are there before anything is started.
+    #[arg(short = 'x', long)]
+    pub skip_checks: bool,
+    /// Into how many parts to split a stage, where others need to be told. Work divides itself here.
+    #[arg(short = 's', long, value_name = "N")]
+    pub splits: Option<u32>,
     /// Only these stages, and no step of the file's own.
     #[arg(long, value_delimiter = ',', value_name = "STAGE")]
     pub stages: Vec<Stage>,
@@ -202,6 +216,24 @@ pub struct FileArgs {
     /// Begin anew, beside an earlier run of the same file. Outputs that exist are still used.
     #[arg(long, short)]
     pub rerun: bool,
+}
+
+#[cfg(feature = "worker")]
+impl FileArgs {
+    /// A file as it is.
+    pub fn of(file: PathBuf) -> Self {
+        Self {
+            file,
+            set: Vec::new(),
+            arguments: Vec::new(),
+            variants: None,
+            skip_checks: false,
+            splits: None,
+            stages: Vec::new(),
+            test: false,
+            rerun: false,
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -293,6 +325,13 @@ pub struct PredictArgs {
     pub workers: Option<usize>,
     #[command(flatten)]
     pub tuning: Tuning,
+}
+
+/// A data set by its name.
+#[cfg(feature = "worker")]
+fn like() -> impl TypedValueParser<Value = Like> {
+    let known = |name: String| Like::ALL.into_iter().find(|like| like.name() == name).ok_or("not known");
+    PossibleValuesParser::new(Like::ALL.map(Like::name)).try_map(known)
 }
 
 /// One of these words, as pipeline files spell them.
@@ -454,6 +493,9 @@ pub struct SynthArgs {
     pub count: u32,
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Draw a small look-alike of a data set instead: its names, folders, bands, coordinate systems and kinds of labels.
+    #[arg(long, value_name = "NAME", value_parser = like(), conflicts_with_all = ["size", "count", "striped"])]
+    pub like: Option<Like>,
     /// Draw over scenes that are there.
     #[arg(long)]
     pub force: bool,

@@ -9,7 +9,10 @@ use swath_backends::open::{Urls, redacted};
 use swath_coordinator::freeze::Source;
 use swath_proto::{
     ids::WorkerId,
-    pipeline::layers::{Layers, Named, ProfileDoors},
+    pipeline::{
+        fits,
+        layers::{Layers, Named, ProfileDoors},
+    },
 };
 
 use crate::{
@@ -31,8 +34,36 @@ pub fn shown(urls: &Urls) -> Urls {
     Urls { root, queue: redacted(&urls.queue), ledger: redacted(&urls.ledger) }
 }
 
-/// Puts a pipeline together from all that has a say in it.
-pub fn source(args: &FileArgs, doors: &DoorArgs) -> anyhow::Result<Source> {
+/// A pipeline for each variant of the file that is wanted; for the file as it is, where it has none.
+pub fn sources(args: &FileArgs, doors: &DoorArgs) -> anyhow::Result<Vec<(Source, DoorArgs)>> {
+    if let Some(n) = args.splits {
+        note!("note: --splits {n}: nothing is to be split by hand; work divides itself among the workers");
+    }
+    let text = read(&args.file)?;
+    let names = Layers::of_file("", &text).variants();
+    let fitting: Vec<&String> = match &args.variants {
+        Some(pattern) => names.iter().filter(|name| fits(pattern, name)).collect(),
+        None => names.iter().collect(),
+    };
+    match (&args.variants, names.is_empty()) {
+        (Some(pattern), _) if fitting.is_empty() => {
+            let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            let file = args.file.display();
+            Err(Usage(format!("-m {pattern}: no variant of {file} is called so; it has {known}")).into())
+        }
+        (_, true) => Ok(vec![source(args, doors.clone(), None)?]),
+        (_, false) => {
+            fitting.into_iter().map(|name| source(args, doors.clone(), Some(name.as_str()))).collect()
+        }
+    }
+}
+
+/// Puts a pipeline together from all that has a say in it; and says where everything is.
+pub fn source(
+    args: &FileArgs,
+    mut doors: DoorArgs,
+    variant: Option<&str>,
+) -> anyhow::Result<(Source, DoorArgs)> {
     let name = args.file.display().to_string();
     let text = read(&args.file)?;
     let profile = doors.profile.as_deref().map(profile).transpose()?;
@@ -48,12 +79,19 @@ pub fn source(args: &FileArgs, doors: &DoorArgs) -> anyhow::Result<Source> {
     if args.test {
         flags.push(("--test".to_owned(), "run.test", toml::Value::from(true)));
     }
+    if args.skip_checks {
+        flags.push(("--skip-checks".to_owned(), "run.check_files", toml::Value::from(false)));
+    }
+    let arguments: Vec<[String; 2]> =
+        args.arguments.chunks_exact(2).map(|pair| [pair[0].clone(), pair[1].clone()]).collect();
     let env: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let layers = Layers {
         file: Named { name: &name, text: &text },
         profile: profile.as_ref().map(|(name, text)| Named { name, text }),
+        variant,
+        arguments: &arguments,
         set: &args.set,
         env: &env,
         flags,
@@ -64,7 +102,10 @@ pub fn source(args: &FileArgs, doors: &DoorArgs) -> anyhow::Result<Source> {
     }
     let folder = args.file.parent().unwrap_or(Path::new("")).to_owned();
     let rerun = args.rerun.then(|| format!("{:016x}", rand::random::<u64>()));
-    Ok(Source { text: whole.text, folder, rerun })
+    if let Some(root) = whole.root {
+        doors.root = root;
+    }
+    Ok((Source { text: whole.text, folder, rerun }, doors))
 }
 
 /// What the command line and the environment leave unsaid, a file of secrets may say, and then a profile.

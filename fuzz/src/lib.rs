@@ -5,6 +5,7 @@
 //! changes of the samples in every `make test`, and `cargo run -p swath-fuzz -- TARGET FILE` reads one
 //! file again, what a fuzzer has found for instance. Such files stay in `regressions/`.
 
+mod catalogues;
 mod documents;
 mod labels;
 mod models;
@@ -32,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     documents::ENVELOPE,
     documents::RUN,
     documents::DOCUMENTS,
+    catalogues::STAC,
     shards::INDEX,
     shards::CHIP,
     models::WEIGHTS,

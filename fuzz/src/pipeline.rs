@@ -46,10 +46,17 @@ const TOML: &[&[u8]] = &[
     b"command",
     b"geoparquet",
     b"torchscript",
+    b"[arguments]",
+    b"[variants.a]",
+    b"sets",
+    b"default",
+    b"with",
 ];
 
 fn examples() -> Vec<Vec<u8>> {
-    files(&repository().join("examples"))
+    let folders = ["", "potsdam", "building-detection", "open-cities"];
+    let examples = folders.iter().flat_map(|folder| files(&repository().join("examples").join(folder)));
+    examples.filter(|text| text.starts_with(b"#:schema")).collect()
 }
 
 fn pipeline(bytes: &[u8]) {

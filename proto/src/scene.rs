@@ -31,6 +31,9 @@ pub struct SceneFiles {
     /// Only the square of this edge that has the most labels is used: to try a pipeline out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop_px: Option<u32>,
+    /// Instead the first square, row by row, that so many labels lie in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop_labels: Option<u32>,
 }
 
 impl SceneFiles {
@@ -87,6 +90,29 @@ impl SceneHeader {
             (t[0], t[3]) = (t[0] + col * t[1] + row * t[2], t[3] + col * t[4] + row * t[5]);
         }
         header
+    }
+
+    /// The scene of which this one may be a part, and where it begins there: rasters of labels lie on the whole. Known of one
+    /// file alone: a scene of several that has such labels is never cut.
+    pub fn uncropped(&self) -> (Self, [u32; 2]) {
+        let mut header = self.clone();
+        let [place] = self.places.as_slice() else { return (header, [0, 0]) };
+        let SizePx { width, height } = self.size;
+        let ends_beyond = place.col + i64::from(place.width) >= i64::from(width)
+            && place.row + i64::from(place.height) >= i64::from(height);
+        let (Ok(left), Ok(top)) = (u32::try_from(-place.col), u32::try_from(-place.row)) else {
+            return (header, [0, 0]);
+        };
+        if !ends_beyond {
+            return (header, [0, 0]);
+        }
+        header.size = place.size();
+        header.places = vec![WindowPx::new(0, 0, place.width, place.height)];
+        if let Some(Georeference { crs_from_pixel: t, .. }) = &mut header.georeference {
+            let (col, row) = (f64::from(left), f64::from(top));
+            (t[0], t[3]) = (t[0] - col * t[1] - row * t[2], t[3] - col * t[4] - row * t[5]);
+        }
+        (header, [left, top])
     }
 
     /// The same scene with no more files than a window touches, so that an item names what it reads and a
@@ -150,5 +176,34 @@ impl SurveyedScene {
 
     pub const fn is_unreadable(&self) -> bool {
         matches!(self, Self::Unreadable { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_scene_knows_the_whole_and_a_mosaic_is_its_own() {
+        let whole = SceneHeader {
+            id: "s".parse().unwrap(),
+            source: SourceSpec::default(),
+            size: SizePx::new(600, 400),
+            places: vec![WindowPx::new(0, 0, 600, 400)],
+            bands: 3,
+            data_type: "Byte".into(),
+            block: SizePx::new(256, 256),
+            georeference: Some(Georeference {
+                crs_wkt: String::new(),
+                crs_from_pixel: [1000.0, 0.5, 0.0, 2000.0, 0.0, -0.5],
+            }),
+            aoi: None,
+        };
+        assert_eq!(whole.uncropped(), (whole.clone(), [0, 0]));
+        let part = whole.cropped(RectPx::new(100, 50, 200, 300));
+        assert_eq!(part.uncropped(), (whole.clone(), [100, 50]));
+        let beside = WindowPx::new(300, 0, 300, 400);
+        let one_of_two = SceneHeader { places: vec![beside], ..whole };
+        assert_eq!(one_of_two.uncropped(), (one_of_two.clone(), [0, 0]));
     }
 }

@@ -5,6 +5,8 @@
 //! [`collection()`] links them. `place` cuts outlines at the antimeridian, `asset` describes files, `link`
 //! leads from one document to others.
 //!
+//! [`read`] is for catalogues of others.
+//!
 //! STAC 1.1.0: in it bands are part of the core, and a class map's classes have a place there. What scores are
 //! scaled by stands in `raster:bands` all the same, where readers of 1.0.0 look for it as well.
 
@@ -14,6 +16,7 @@ mod item;
 mod link;
 mod model;
 mod place;
+pub mod read;
 
 pub use crate::{
     asset::File,

@@ -23,7 +23,7 @@ pub(crate) fn ground(seed: u64, district: &District, x: f32, y: f32) -> Rgb {
     street(district, x, y).unwrap_or(ground)
 }
 
-fn street(district: &District, x: f32, y: f32) -> Option<Rgb> {
+pub(crate) fn street(district: &District, x: f32, y: f32) -> Option<Rgb> {
     let (c, s) = district.turn;
     let (dx, dy) = (x - district.centre.0, y - district.centre.1);
     let u = (c * dx + s * dy).rem_euclid(district.pitch.0);
@@ -106,20 +106,28 @@ fn roof_pixel(object: &Object, roof: Roof, colour: Rgb, u: f32, v: f32) -> Rgb {
 /// Rows of bays, some with a car.
 fn parking(object: &Object, tone: f32, u: f32, v: f32) -> Rgb {
     let (w, h) = (object.footprint.half_width, object.footprint.half_height);
-    let (u, v) = (u + w, v + h);
-    let (bay, lane) = ((u / 8.5).floor(), (v / 34.0).floor());
-    let (in_bay, in_lane) = (u - bay * 8.5, v - lane * 34.0);
+    let (across, along) = (u + w, v + h);
+    let (in_bay, in_lane) = (across - (across / 8.5).floor() * 8.5, along - (along / 34.0).floor() * 34.0);
     if in_bay < 1.0 && in_lane < 15.0 {
         return [212.0; 3];
     }
-    let mut draw = Draw::at(object.seed, 32, bay as i64, lane as i64);
-    if draw.chance(0.45) && (2.0..7.5).contains(&in_bay) && (1.0..14.0).contains(&in_lane) {
+    if let Some(mut draw) = car(object, u, v) {
         let base = draw.between(25.0, 235.0);
         let window = (4.0..6.0).contains(&in_lane) || (10.0..11.5).contains(&in_lane);
         let tint = [draw.between(-18.0, 18.0), draw.between(-18.0, 18.0), draw.between(-18.0, 18.0)];
         return if window { [42.0, 46.0, 52.0] } else { tint.map(|tint| base + tint) };
     }
     [tone, tone, tone * 0.98]
+}
+
+/// The random numbers of a car that covers a place of a parking lot.
+pub(crate) fn car(object: &Object, u: f32, v: f32) -> Option<Draw> {
+    let (u, v) = (u + object.footprint.half_width, v + object.footprint.half_height);
+    let (bay, lane) = ((u / 8.5).floor(), (v / 34.0).floor());
+    let (in_bay, in_lane) = (u - bay * 8.5, v - lane * 34.0);
+    let mut draw = Draw::at(object.seed, 32, bay as i64, lane as i64);
+    let is_there = draw.chance(0.45) && (2.0..7.5).contains(&in_bay) && (1.0..14.0).contains(&in_lane);
+    is_there.then_some(draw)
 }
 
 /// A crown with a ragged edge, lit from one side.

@@ -24,6 +24,10 @@ impl Scene {
         Self { seed, size_px }
     }
 
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
     pub fn size_px(&self) -> u32 {
         self.size_px
     }

@@ -27,20 +27,30 @@ use crate::{
 };
 
 pub(super) async fn run(args: &FileArgs, json: bool, doors: DoorArgs) -> anyhow::Result<Exit> {
-    let source = config::source(args, &doors)?;
+    let sources = config::sources(args, &doors)?;
+    for (at, (source, doors)) in sources.iter().enumerate() {
+        if at > 0 && !json {
+            say!("");
+        }
+        show(source, json, doors).await?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn show(source: &freeze::Source, json: bool, doors: &DoorArgs) -> anyhow::Result<()> {
     let root = look_at_blobs(&doors.root).await?;
-    let frozen = freeze::freeze(&source, &root).await.map_err(as_usage)?;
+    let frozen = freeze::freeze(source, &root).await.map_err(as_usage)?;
     super::tell_left_out(&frozen);
     let existing = Existing::list(&root).await?;
     let status = read_status(&root, &frozen.record.run).await?;
-    let prices = cost::prices(&doors)?;
+    let prices = cost::prices(doors)?;
     let survey = surveyor(&frozen.record, &root).await?;
     let outlook = look(frozen.record, &root, &existing, survey).await?;
     if json {
         let (probe, _) = plan::probe(&outlook.record, outlook.lots.iter(), |_| true);
         let probed = existing.has(Stage::Probe, probe.id);
         say!("{}", document(&outlook, status.as_ref(), probed, &prices)?);
-        return Ok(Exit::Done);
+        return Ok(());
     }
     let record = &outlook.record;
     say!("run     {}", record.run);
@@ -82,7 +92,7 @@ pub(super) async fn run(args: &FileArgs, json: bool, doors: DoorArgs) -> anyhow:
         }
         None => say!("exists  nothing of this run under {}", doors.root),
     }
-    Ok(Exit::Done)
+    Ok(())
 }
 
 fn training(learn: &LearnPlan, chips: Chips) -> String {

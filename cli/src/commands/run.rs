@@ -34,12 +34,29 @@ const TRY_AGAIN: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Exit> {
     config::check(&args.tuning)?;
-    let wanted = page::wanted(&args.http)?;
-    let prices = Some(Arc::new(cost::prices(&door_args)?));
     let stop = stop_on_signals()?;
-    let source = config::source(&args.file, &door_args)?;
-    let doors = open(&config::urls(&door_args)).await?;
-    let frozen = freeze::freeze(&source, &doors.blobs).await.map_err(as_usage)?;
+    let mut end = Exit::Done;
+    // Variants one after another: whoever wants them side by side submits them.
+    for (source, door_args) in config::sources(&args.file, &door_args)? {
+        match one(&args, &source, &door_args, &stop).await? {
+            Exit::Done => {}
+            Exit::Interrupted => return Ok(Exit::Interrupted),
+            other => end = other,
+        }
+    }
+    Ok(end)
+}
+
+async fn one(
+    args: &RunArgs,
+    source: &freeze::Source,
+    door_args: &DoorArgs,
+    stop: &CancellationToken,
+) -> anyhow::Result<Exit> {
+    let wanted = page::wanted(&args.http)?;
+    let prices = Some(Arc::new(cost::prices(door_args)?));
+    let doors = open(&config::urls(door_args)).await?;
+    let frozen = freeze::freeze(source, &doors.blobs).await.map_err(as_usage)?;
     super::tell_left_out(&frozen);
     if !frozen.record.steps.is_empty() && !args.tuning.allow_steps && args.workers != Some(0) {
         let names: Vec<_> = frozen.record.steps.iter().map(|step| step.name.as_str()).collect();
@@ -51,7 +68,7 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
         return Err(Usage(text).into());
     }
     submit::rank(&doors.blobs, &frozen.record.run, args.rank).await?;
-    freeze::submit(&frozen, &source, &doors.blobs).await?;
+    freeze::submit(&frozen, source, &doors.blobs).await?;
     let record = frozen.record;
     note!("run {} under {}", record.run, door_args.root);
     match before(&record, &doors).await? {
@@ -71,11 +88,11 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
     }
 
     let live = Live::default();
-    let page = page::open(wanted, &doors, &door_args, &live).await?;
-    let pool = start_workers(args.workers, &record, &args.tuning, &door_args)?;
+    let page = page::open(wanted, &doors, door_args, &live).await?;
+    let pool = start_workers(args.workers, &record, &args.tuning, door_args)?;
     let broken = pool.broken();
     let me = Me { name: config::process_name("run"), lease: LEASE, prices };
-    let served = serve_told(&record, &doors, me, (&stop, &broken), &live).await;
+    let served = serve_told(&record, &doors, me, (stop, &broken), &live).await;
     let why = pool.why();
     pool.stop().await;
     if let Some(page) = page {
@@ -88,7 +105,7 @@ pub(super) async fn run(args: RunArgs, door_args: DoorArgs) -> anyhow::Result<Ex
                 say!("{message}");
             }
             report::results(&record, &status, &doors.blobs).await?;
-            cost::tell_spent(&status, &door_args)?;
+            cost::tell_spent(&status, door_args)?;
             report::failures(&status);
             Ok(status::exit(&status))
         }

@@ -6,7 +6,7 @@ use swath_backends::{
 };
 use swath_coordinator::{
     commands::{self, Command, NewRank},
-    freeze,
+    freeze::{self, Frozen, Source},
     records::read_status,
 };
 use swath_proto::{ids::RunId, status::RunState};
@@ -18,19 +18,35 @@ use crate::{
 };
 
 pub(super) async fn run(args: SubmitArgs, doors: DoorArgs) -> anyhow::Result<Exit> {
-    let source = config::source(&args.file, &doors)?;
-    let root = open_blobs(&doors.root).await?;
-    let frozen = freeze::freeze(&source, &root).await.map_err(as_usage)?;
-    super::tell_left_out(&frozen);
+    let mut ready = Vec::new();
+    // All are right before the first is given away.
+    for (source, doors) in config::sources(&args.file, &doors)? {
+        let root = open_blobs(&doors.root).await?;
+        let frozen = freeze::freeze(&source, &root).await.map_err(as_usage)?;
+        super::tell_left_out(&frozen);
+        ready.push((source, frozen, root));
+    }
+    for (source, frozen, root) in &ready {
+        submit(source, frozen, root, args.rank).await?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn submit(
+    source: &Source,
+    frozen: &Frozen,
+    root: &SharedBlobs,
+    wanted: RankArgs,
+) -> anyhow::Result<()> {
     let run = &frozen.record.run;
-    rank(&root, run, args.rank).await?;
-    let put = freeze::submit(&frozen, &source, &root).await?;
+    rank(root, run, wanted).await?;
+    let put = freeze::submit(frozen, source, root).await?;
     say!("{run}");
     match put {
         Put::Created => note!("submitted; watch it with: swath status {run} --watch"),
-        Put::Exists => match read_status(&root, run).await?.map(|status| status.state) {
+        Put::Exists => match read_status(root, run).await?.map(|status| status.state) {
             Some(RunState::Failed | RunState::Cancelled) => {
-                commands::give(&root, run, &Command::Resume).await?;
+                commands::give(root, run, &Command::Resume).await?;
                 note!(
                     "the same run has ended early, and goes on now; watch it with: swath status {run} --watch"
                 );
@@ -38,7 +54,7 @@ pub(super) async fn run(args: SubmitArgs, doors: DoorArgs) -> anyhow::Result<Exi
             _ => note!("the same run is there already (--rerun begins another); see: swath status {run}"),
         },
     }
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// Where the run is to stand among others; before its record is there, so that it never stands elsewhere.

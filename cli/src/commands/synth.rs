@@ -2,7 +2,10 @@
 
 use std::{io, path::Path};
 
-use swath_raster::synth;
+use swath_raster::synth::{
+    self,
+    like::{self, Like},
+};
 
 use crate::{
     args::SynthArgs,
@@ -14,10 +17,14 @@ pub(super) fn run(args: &SynthArgs) -> anyhow::Result<Exit> {
     if !(64..=200_000).contains(&args.size) {
         return Err(Usage(format!("--size {}: must be 64 to 200000 pixels", args.size)).into());
     }
-    let names: Vec<String> = (1..=args.count).map(|number| format!("scene-{number}")).collect();
-    make_way(&args.folder, &names, args.force).map_err(Usage)?;
     // Enough for one row of tiles of the widest scene.
     swath_raster::configure(&swath_raster::Settings { cache_mib: 192 });
+    if let Some(like) = args.like {
+        return look_alike(like, args);
+    }
+    let names: Vec<String> = (1..=args.count).map(|number| format!("scene-{number}")).collect();
+    let files = names.iter().flat_map(|name| ["tif", "geojson"].map(|ending| format!("{name}.{ending}")));
+    make_way(&args.folder, &files.collect::<Vec<_>>(), args.force).map_err(Usage)?;
     for (seed, name) in (args.seed..).zip(&names) {
         let spec = synth::SceneSpec::new(args.size, seed).striped(args.striped);
         let bar = Bar::new(name, u64::from(args.size), "rows");
@@ -29,12 +36,24 @@ pub(super) fn run(args: &SynthArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+fn look_alike(like: Like, args: &SynthArgs) -> anyhow::Result<Exit> {
+    let tiles = like.tiles(args.seed);
+    let files: Vec<String> = tiles.iter().map(|tile| tile.path.clone()).collect();
+    make_way(&args.folder, &files, args.force).map_err(Usage)?;
+    let bar = Bar::new(like.name(), tiles.len() as u64, "images");
+    let written = like::write(&args.folder, like, args.seed, &mut |done, _| bar.at(done as u64))?;
+    bar.finish();
+    for file in written {
+        say!("{}", file.display());
+    }
+    Ok(Exit::Done)
+}
+
 /// Sees that the folder can be written to, and that nothing in it is lost.
-fn make_way(folder: &Path, names: &[String], force: bool) -> Result<(), String> {
+fn make_way(folder: &Path, files: &[String], force: bool) -> Result<(), String> {
     let failed = |error: io::Error| format!("{}: can't be written to: {error}", folder.display());
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let files = names.iter().flat_map(|name| ["tif", "geojson"].map(|ending| format!("{name}.{ending}")));
-    let there: Vec<String> = files.filter(|file| folder.join(file).exists()).collect();
+    let there: Vec<&String> = files.iter().filter(|file| folder.join(file).exists()).collect();
     if let (Some(first), false) = (there.first(), force) {
         let others = match there.len() as u64 - 1 {
             0 => String::new(),
@@ -54,7 +73,7 @@ mod tests {
     fn nothing_is_drawn_over_unless_that_is_asked_for() {
         let outer = tempfile::tempdir().unwrap();
         let folder = outer.path().join("a/b");
-        let names = ["scene-1".to_owned(), "scene-2".to_owned()];
+        let names = ["scene-1.tif", "scene-2.tif", "scene-2.geojson"].map(str::to_owned);
         make_way(&folder, &names, false).unwrap();
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
         for file in ["scene-2.tif", "scene-2.geojson", "scene-3.tif"] {

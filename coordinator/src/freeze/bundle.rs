@@ -70,6 +70,7 @@ pub async fn freeze_bundles(
         labels: None,
         aoi: None,
         crop_px: None,
+        crop_labels: None,
     };
     let mut record = RunRecord {
         run: "predict".parse()?,

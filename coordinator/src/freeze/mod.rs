@@ -8,6 +8,7 @@ mod networks;
 mod pin;
 mod reading;
 mod scenes;
+mod stac;
 mod steps;
 mod trial;
 
@@ -91,9 +92,12 @@ pub async fn freeze(source: &Source, root: &SharedBlobs) -> anyhow::Result<Froze
     let pixels = pixels.unwrap_or_else(|| reading::pixels(&pipeline));
     let mut named = scenes::name_all(&pipeline, &source.folder, &outside).await?;
     if pipeline.run.test {
-        named = trial::few(named);
+        named = trial::few(named, pipeline.test.scenes);
     }
-    let (scenes, left_out) = pin::pin_all(named, pipeline.run.skip_missing, &outside).await?;
+    let (scenes, left_out) = match pipeline.run.check_files {
+        true => pin::pin_all(named, pipeline.run.skip_missing, &outside).await?,
+        false => (pin::unseen(named), 0),
+    };
     let has = |stage| pipeline.stages.contains(&stage);
     let predicted: Vec<SceneFiles> =
         scenes.iter().filter_map(|scene| scene.predicted(&pipeline, &pixels)).collect();

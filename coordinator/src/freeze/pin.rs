@@ -16,7 +16,6 @@ use swath_proto::{
 use super::{
     reading,
     scenes::{NamedScene, first_ten},
-    trial,
 };
 
 /// Files that are asked for at a time: enough to hide a store's latency (11,000 scenes in seconds),
@@ -56,9 +55,23 @@ impl PinnedScene {
             source: SourceSpec { files: self.images.clone(), ..pixels.clone() },
             labels: self.labels.clone().map(|file| reading::labels(pipeline, file)),
             aoi: self.aoi.clone().map(reading::aoi),
-            crop_px: pipeline.run.test.then_some(trial::CROP_PX),
+            crop_px: pipeline.run.test.then_some(pipeline.test.crop_px),
+            crop_labels: pipeline.test.min_labels.filter(|_| pipeline.run.test),
         }
     }
+}
+
+/// Takes all files for there, in whatever state they are: eleven thousand questions fewer.
+pub(super) fn unseen(named: Vec<NamedScene>) -> Vec<PinnedScene> {
+    let file = |uri: String| FileRef { uri, tag: String::new() };
+    let scene = |scene: NamedScene| PinnedScene {
+        id: scene.id,
+        images: scene.images.into_iter().map(file).collect(),
+        labels: scene.labels.map(file),
+        aoi: scene.aoi.map(file),
+        group: scene.group,
+    };
+    named.into_iter().map(scene).collect()
 }
 
 /// Returns the scenes in their order, and how many were left out.

@@ -1,4 +1,4 @@
-//! Which scenes a pipeline names: one by one, by pattern, or in a CSV file.
+//! Which scenes a pipeline names: one by one, by pattern, in a CSV file, or by a STAC catalogue.
 
 use std::{collections::HashMap, path::Path};
 
@@ -7,10 +7,10 @@ use globset::GlobBuilder;
 use swath_backends::outside::{Outside, s3_parts};
 use swath_proto::{
     ids::SceneId,
-    pipeline::{Group, OneOrMany, Pipeline, SceneEntry},
+    pipeline::{Group, Pipeline, SceneEntry},
 };
 
-use super::{read, resolve};
+use super::{read, resolve, stac};
 
 /// A scene with its files, none of which was looked at yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,21 +36,31 @@ pub(super) async fn name_all(
     let mut scenes = Vec::new();
     for (at, entry) in pipeline.scenes.iter().enumerate() {
         let place = format!("scenes[{at}]");
-        let named = match (&entry.image, &entry.images, &entry.csv) {
-            (Some(image), ..) => vec![one(entry, image, &place, folder)?],
-            (None, Some(pattern), _) => {
+        let named = match (&entry.image, &entry.images, &entry.csv, &entry.stac) {
+            (Some(_), ..) => {
+                let named = entry.each().into_iter().map(|entry| one(&entry, &place, folder));
+                named.collect::<anyhow::Result<Vec<_>>>()?
+            }
+            (None, Some(pattern), ..) => {
                 let files = matching(pattern, folder, outside).await;
                 let files = files.with_context(|| format!("{place}.images = \"{pattern}\""))?;
                 let named = files.into_iter().map(|file| by_pattern(entry, &file, &place, folder));
                 named.collect::<anyhow::Result<Vec<_>>>()?
             }
-            (None, None, Some(csv)) => {
+            (None, None, Some(csv), _) => {
                 let text = read(csv, folder, outside).await.with_context(|| format!("{place}.csv"))?;
                 let uri = resolve(csv, folder)?;
                 let beside = uri.rsplit_once('/').map_or("", |(folder, _)| folder);
                 from_csv(csv, &text, beside, entry.group)?
             }
-            (None, None, None) => bail!("{place}: names no image"),
+            (None, None, None, Some(catalogue)) => {
+                let uri = resolve(catalogue, folder)?;
+                let found = stac::find(&uri, &entry.items, entry.asset.as_deref(), outside).await;
+                let found = found.with_context(|| format!("{place}.stac"))?;
+                let named = found.into_iter().map(|found| by_item(entry, found, &place, folder));
+                named.collect::<anyhow::Result<Vec<_>>>()?
+            }
+            (None, None, None, None) => bail!("{place}: names no image"),
         };
         scenes.extend(named);
     }
@@ -58,9 +68,9 @@ pub(super) async fn name_all(
     Ok(scenes)
 }
 
-fn one(entry: &SceneEntry, image: &OneOrMany, place: &str, folder: &Path) -> anyhow::Result<NamedScene> {
-    let images: Vec<String> =
-        image.as_slice().iter().map(|image| resolve(image, folder)).collect::<anyhow::Result<_>>()?;
+fn one(entry: &SceneEntry, place: &str, folder: &Path) -> anyhow::Result<NamedScene> {
+    let images = entry.image.iter().flat_map(|image| image.as_slice());
+    let images: Vec<String> = images.map(|image| resolve(image, folder)).collect::<anyhow::Result<_>>()?;
     let id = match &entry.id {
         Some(id) => id.clone(),
         None => stem(images.first().map_or("", String::as_str)).to_owned(),
@@ -79,9 +89,29 @@ fn one(entry: &SceneEntry, image: &OneOrMany, place: &str, folder: &Path) -> any
 fn by_pattern(entry: &SceneEntry, image: &str, place: &str, folder: &Path) -> anyhow::Result<NamedScene> {
     let mut parts = image.rsplit('/');
     let name = stem(parts.next().unwrap_or_default());
-    let fill = |pattern: &str| {
-        pattern.replace("{name}", name).replace("{folder}", parts.clone().next().unwrap_or(""))
-    };
+    filled(entry, image, [name, parts.next().unwrap_or("")], place, folder)
+}
+
+/// An item of a catalogue has labels where another one says so, or where the pattern of the entry leads.
+fn by_item(entry: &SceneEntry, found: stac::Found, place: &str, folder: &Path) -> anyhow::Result<NamedScene> {
+    let named = filled(entry, &found.image, [&found.id, &found.folder], place, folder)?;
+    let labels = named.labels.or(found.labels);
+    let group = entry.group.unwrap_or(Group::of(labels.is_some()));
+    if labels.is_none() && group != Group::Predict {
+        bail!("{place}: a scene of the group {} needs labels, and {} has none", group.name(), found.id);
+    }
+    Ok(NamedScene { labels, group, ..named })
+}
+
+/// With {name} and {folder} of its patterns filled in.
+fn filled(
+    entry: &SceneEntry,
+    image: &str,
+    [name, inside]: [&str; 2],
+    place: &str,
+    folder: &Path,
+) -> anyhow::Result<NamedScene> {
+    let fill = |pattern: &str| pattern.replace("{name}", name).replace("{folder}", inside);
     let id = fill(entry.id.as_deref().unwrap_or("{name}"));
     let file = |pattern: &Option<String>| {
         pattern.as_ref().map(|pattern| resolve(&fill(&pattern.replace("{id}", &id)), folder)).transpose()

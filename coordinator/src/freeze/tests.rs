@@ -215,12 +215,70 @@ async fn a_step_takes_its_script_along_and_knows_its_inputs() {
 }
 
 #[tokio::test]
+async fn a_list_of_names_fills_the_patterns_of_its_files() {
+    let site = Site::with(&["i/a.tif", "i/b.tif", "l/a.geojson", "l/b.geojson"]);
+    let entry = "[[scenes]]\nids = [\"b\", \"a\"]\nimage = \"i/{id}.tif\"\nlabels = \"l/{id}.geojson\"";
+    let frozen = site.freeze(entry).await.unwrap();
+    assert_eq!(ids(&frozen), ["b", "a"]);
+    assert!(frozen.scenes[1].labels.as_ref().unwrap().uri.ends_with("in/l/a.geojson"));
+    let told = site.freeze(&entry.replace("i/{id}", "i/a")).await.err().unwrap();
+    assert!(told.contains("scenes[0].ids") && told.contains("the same file"), "{told}");
+}
+
+#[tokio::test]
+async fn a_catalogue_names_images_and_their_labels_and_where_nobody_looks_nothing_has_to_be_there() {
+    let site = Site::with(&["t/acc/1/1.tif", "t/acc/1-labels/1.geojson", "t/mon/2/2.tif"]);
+    let write = |path: &str, document: serde_json::Value| {
+        fs::write(site.path().join("in/t").join(path), document.to_string()).unwrap();
+    };
+    let link = |rel: &str, href: &str| serde_json::json!({ "rel": rel, "href": href });
+    let folder = |id: &str, links: &[serde_json::Value]| serde_json::json!({ "id": id, "stac_version": "0.8.1", "links": links });
+    let item = |id: &str, links: &[serde_json::Value], file: &str, label: serde_json::Value| {
+        serde_json::json!({
+            "type": "Feature", "id": id, "links": links, "properties": label, "assets": { "it": { "href": file } },
+        })
+    };
+    let none = serde_json::json!({});
+    write("catalog.json", folder("t", &[link("child", "./acc/c.json"), link("child", "mon/c.json")]));
+    // The second link leads back.
+    let acc = [link("item", "./1/1.json"), link("child", "../catalog.json"), link("item", "1-labels/l.json")];
+    write("acc/c.json", folder("acc", &acc));
+    write("mon/c.json", folder("mon", &[link("item", "./2/2.json")]));
+    write("acc/1/1.json", item("1", &[], "./1.tif", none.clone()));
+    let is_label = serde_json::json!({ "label:type": "vector" });
+    write("acc/1-labels/l.json", item("1-labels", &[link("source", "../1/1.json")], "1.geojson", is_label));
+    write("mon/2/2.json", item("2", &[], "2.tif", none.clone()));
+
+    let entry = "[[scenes]]\nstac = \"t/catalog.json\"\nid = \"{folder}-{name}\"\n";
+    let frozen = site.freeze(entry).await.unwrap();
+    assert_eq!(ids(&frozen), ["acc-1", "mon-2"]);
+    let [acc, mon] = frozen.scenes.as_slice() else { panic!("{:?}", frozen.scenes) };
+    assert!(acc.labels.as_ref().unwrap().uri.ends_with("t/acc/1-labels/1.geojson"));
+    assert_eq!((acc.group, mon.group), (Group::Validation, Group::Predict));
+    assert_eq!(ids(&site.freeze(&format!("{entry}items = [\"mon/*\"]")).await.unwrap()), ["mon-2"]);
+    let told = site.freeze(&format!("{entry}items = [\"x\"]")).await.err().unwrap();
+    assert!(told.contains("scenes[0].stac") && told.contains("none of its 3 items"), "{told}");
+    let told = site.freeze(&format!("{entry}items = [\"2\"]\ngroup = \"validation\"")).await.err().unwrap();
+    assert!(told.contains("needs labels, and 2 has none"), "{told}");
+
+    fs::remove_file(site.path().join("in/t/mon/2/2.tif")).unwrap();
+    let told = site.freeze(entry).await.err().unwrap();
+    assert!(told.contains("2.tif"), "{told}");
+    let unseen = site.freeze(&format!("{entry}[run]\ncheck_files = false")).await.unwrap();
+    assert_eq!(unseen.scenes[1].images[0].tag, "");
+}
+
+#[tokio::test]
 async fn a_trial_takes_few_scenes_and_squares_of_them() {
     let site = Site::with(&["t/0.tif", "t/1.tif", "t/2.tif", "t/3.tif"]);
     let frozen = site.freeze("[[scenes]]\nimages = \"t/*.tif\"\n[run]\ntest = true").await.unwrap();
     assert_eq!(ids(&frozen), ["0", "1"]);
     assert!(frozen.record.run.to_string().starts_with("t-test-"), "{}", frozen.record.run);
-    assert_eq!(frozen.record.scenes[0].crop_px, Some(1024));
+    assert_eq!((frozen.record.scenes[0].crop_px, frozen.record.scenes[0].crop_labels), (Some(1024), None));
+    let said = "[run]\ntest = true\n[test]\nscenes = { predict = 3 }\ncrop_px = 600\nmin_labels = 10";
+    let frozen = site.freeze(&format!("[[scenes]]\nimages = \"t/*.tif\"\n{said}")).await.unwrap();
+    assert_eq!(ids(&frozen), ["0", "1", "2"]);
+    assert_eq!((frozen.record.scenes[0].crop_px, frozen.record.scenes[0].crop_labels), (Some(600), Some(10)));
 }
 
 /// A safetensors file of one number.

@@ -1,13 +1,10 @@
 //! `run --test`: any pipeline, cut down to minutes. All its stages and seams stay; scenes, chips and epochs
 //! are few.
 
-use swath_proto::pipeline::{Group, Pipeline};
+use swath_proto::pipeline::{Group, Pipeline, TestScenes};
 
 use super::scenes::NamedScene;
 
-/// Edge of the square that is used of a scene.
-pub(super) const CROP_PX: u32 = 1024;
-const SCENES_OF_A_GROUP: usize = 2;
 const EPOCHS: u32 = 2;
 const WINDOWS: u64 = 64;
 
@@ -23,10 +20,15 @@ pub(super) fn cut(pipeline: &mut Pipeline) {
 }
 
 /// The first few scenes of each group.
-pub(super) fn few(scenes: Vec<NamedScene>) -> Vec<NamedScene> {
+pub(super) fn few(scenes: Vec<NamedScene>, wanted: TestScenes) -> Vec<NamedScene> {
     let mut kept = Vec::new();
     for group in Group::ALL {
-        kept.extend(scenes.iter().filter(|scene| scene.group == group).take(SCENES_OF_A_GROUP).cloned());
+        let n = match group {
+            Group::Train => wanted.train,
+            Group::Validation => wanted.validation,
+            Group::Predict => wanted.predict,
+        };
+        kept.extend(scenes.iter().filter(|scene| scene.group == group).take(n as usize).cloned());
     }
     kept
 }

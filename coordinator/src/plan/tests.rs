@@ -31,6 +31,7 @@ fn files(id: &str, has_labels: bool) -> SceneFiles {
         labels: has_labels.then(|| LabelSpec::GeoJson(GeoJsonLabels::new(file(id, "geojson")))),
         aoi: None,
         crop_px: None,
+        crop_labels: None,
     }
 }
 

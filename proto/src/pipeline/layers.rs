@@ -5,11 +5,13 @@ use toml::Value;
 
 use super::{
     BadPipeline, Pipeline,
+    arguments::Arguments,
     check::Check,
     problem::{Origin, Path, Problem, Step},
     schema::schema,
     shape::Shape,
     tree::{Kind, Node},
+    variants,
 };
 
 /// Begins the name of an environment variable that changes a key: `SWATH__PREDICT__BATCH`.
@@ -27,6 +29,10 @@ pub struct Named<'a> {
 pub struct Layers<'a> {
     pub file: Named<'a>,
     pub profile: Option<Named<'a>>,
+    /// The one of `[variants]` that is wanted.
+    pub variant: Option<&'a str>,
+    /// Names and values, as given with `-a`.
+    pub arguments: &'a [[String; 2]],
     /// `predict.batch=4`, as given with `--set`.
     pub set: &'a [String],
     /// Variables of the environment; those that do not begin with [`ENV_PREFIX`] are not ours.
@@ -41,13 +47,28 @@ pub struct Whole {
     pub pipeline: Pipeline,
     /// The file's own text where nothing else had a say, the whole as TOML otherwise.
     pub text: String,
+    /// Where everything is to be, where an argument says so.
+    pub root: Option<String>,
     /// What a person might not expect.
     pub notes: Vec<String>,
 }
 
 impl<'a> Layers<'a> {
     pub fn of_file(name: &'a str, text: &'a str) -> Self {
-        Self { file: Named { name, text }, profile: None, set: &[], env: &[], flags: Vec::new() }
+        Self {
+            file: Named { name, text },
+            profile: None,
+            variant: None,
+            arguments: &[],
+            set: &[],
+            env: &[],
+            flags: Vec::new(),
+        }
+    }
+
+    /// The names of the file's variants; none of a file that can't be read.
+    pub fn variants(&self) -> Vec<String> {
+        variants::names(&Node::read(self.file.name, self.file.text, &mut Vec::new()))
     }
 
     /// Reads and checks. Tells of everything that is wrong at once.
@@ -66,10 +87,28 @@ impl<'a> Layers<'a> {
             // What follows from broken TOML is only noise.
             return Err(sorted(problems, self.file.name));
         }
-        let changes = self.changes(&mut problems);
+        let mut is_changed = variants::take(&mut tree, self.variant, &mut problems) || self.profile.is_some();
+        let arguments = Arguments::take(&mut tree, self.arguments, &mut problems);
+        if !problems.is_empty() {
+            // Texts that lack a part of them are wrong in many ways.
+            return Err(sorted(problems, self.file.name));
+        }
+        is_changed |= arguments.is_some();
+        let mut arguments = arguments.unwrap_or_default();
+        let mut changes = std::mem::take(&mut arguments.changes);
+        changes.extend(self.changes(&mut problems));
+        is_changed |= variants::take_trial(&mut tree, is_trial(&tree, &changes), &mut problems);
+        is_changed |= !changes.is_empty();
         let mut notes = Vec::new();
-        let is_changed = !changes.is_empty() || self.profile.is_some();
         for Change { origin, path, node } in changes {
+            if ["arguments", "variants", "test.with"]
+                .iter()
+                .any(|of_file| path.begins_with(&Path::from(*of_file)))
+            {
+                let message = "is for the file alone to say; -a NAME VALUE gives an argument".to_owned();
+                problems.push(Problem { origin, path, value: None, message });
+                continue;
+            }
             let before = tree.find(&path);
             if let (Node { origin: Origin::Override { text: lost, .. }, .. }, true) = before
                 && let Origin::Override { text, .. } = &origin
@@ -81,6 +120,8 @@ impl<'a> Layers<'a> {
                 problems.push(Problem { origin, path, value: None, message });
             }
         }
+        arguments.fill(&mut tree, &Path::default());
+        let root = arguments.root;
         let schema = schema();
         let replaced = Shape::check(&schema, &mut tree, &mut problems);
         match tree.to_value().try_into::<Pipeline>() {
@@ -91,13 +132,13 @@ impl<'a> Layers<'a> {
                     return Err(sorted(check.problems, self.file.name));
                 }
                 if !is_changed {
-                    return Ok(Whole { pipeline, text: self.file.text.to_owned(), notes });
+                    return Ok(Whole { pipeline, text: self.file.text.to_owned(), root, notes });
                 }
                 let text = toml::to_string(&tree.to_value()).map_err(|error| {
                     let (origin, path) = (tree.origin.clone(), Path::default());
                     Problem { origin, path, value: None, message: error.to_string() }
                 })?;
-                Ok(Whole { pipeline, text, notes })
+                Ok(Whole { pipeline, text, root, notes })
             }
             // The schema says all that the types do, so that this is told only if it does not.
             Err(error) => {
@@ -141,10 +182,18 @@ impl<'a> Layers<'a> {
     }
 }
 
-struct Change {
-    origin: Origin,
-    path: Path,
-    node: Node,
+pub(super) struct Change {
+    pub(super) origin: Origin,
+    pub(super) path: Path,
+    pub(super) node: Node,
+}
+
+/// Whether the pipeline is one for a trial, once all changes are made.
+fn is_trial(tree: &Node, changes: &[Change]) -> bool {
+    let path = Path::from("run.test");
+    let last = changes.iter().rev().find(|change| change.path == path);
+    let node = last.map_or_else(|| tree.find(&path).0, |change| &change.node);
+    matches!(node.kind, Kind::Scalar(Value::Boolean(true)))
 }
 
 impl Change {

@@ -6,6 +6,7 @@
 //! has put together. [`crate::run::RunRecord`] is what it all becomes.
 
 mod access;
+mod arguments;
 mod bundle;
 mod check;
 mod chips;
@@ -25,16 +26,21 @@ mod step;
 mod steps;
 mod train;
 mod tree;
+mod trial;
+mod variants;
 mod vectorize;
 
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::check::Check;
 pub use self::{
+    arguments::ArgumentEntry,
     bundle::{BundleEntry, Checkpoint},
     chips::{ChipWindows, ChipsEntry, SizeEntry, WindowKind},
     classes::ClassEntry,
@@ -55,6 +61,8 @@ pub use self::{
         AugmentEntry, AugmentStrength, AugmentWord, Backbone, BatchNorm, CheckpointEntry, ClassWeightWord,
         ClassWeights, Optimizer, Oversample, OversampleWord, Schedule, SubsetEntry, TrainEntry,
     },
+    trial::{TestEntry, TestScenes},
+    variants::fits,
     vectorize::{VectorFormat, VectorizeEntry},
 };
 use crate::{access::Access, ids::RunId, item::Stage};
@@ -99,6 +107,16 @@ pub struct Pipeline {
     pub access: Vec<Access>,
     #[serde(default)]
     pub run: RunEntry,
+    #[serde(default)]
+    pub test: TestEntry,
+    /// What a command gives with -a NAME VALUE; {NAME} stands for it in every text. Settled before a pipeline is
+    /// checked: none is left in what is kept of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub arguments: BTreeMap<String, ArgumentEntry>,
+    /// Other runs of the same file, by name, each with some keys of its own. Settled likewise.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, BTreeMap<String, serde_json::Value>>")]
+    pub variants: BTreeMap<String, toml::Table>,
 }
 
 /// A word, or a list of them.
@@ -201,6 +219,7 @@ impl Pipeline {
         }
         self.vectorize.check(&self.classes, check);
         access::check_all(&self.access, check);
+        self.test.check(check);
         steps::check_all(&self.steps, &self.stages, &self.predict, check);
     }
 }

@@ -20,13 +20,22 @@ pub struct RunEntry {
     pub shuffle: Option<u64>,
     /// Leave out scenes whose files are not there, and go on with the others.
     pub skip_missing: bool,
-    /// Try the pipeline out in minutes: two scenes of each group, of each the square of 1024 px with the most
-    /// labels, at most 64 random chips a scene, and two epochs. What `--test` sets.
+    /// Look whether all files are there, and in which state, before anything is started. Where nobody looks (-x), a file that
+    /// is missing fails its scene, and one that changes in the middle of a run is not noticed.
+    pub check_files: bool,
+    /// Try the pipeline out in minutes, as `[test]` says. What `--test` sets.
     pub test: bool,
 }
 
 impl Default for RunEntry {
     fn default() -> Self {
-        Self { max_failures: 5, lot_scenes: None, shuffle: None, skip_missing: false, test: false }
+        Self {
+            max_failures: 5,
+            lot_scenes: None,
+            shuffle: None,
+            skip_missing: false,
+            check_files: true,
+            test: false,
+        }
     }
 }

@@ -195,6 +195,112 @@ fn flag_environment_set_file_profile_default_is_the_order() {
     assert_eq!(layers.read().unwrap().pipeline.stages, [Stage::Survey]);
 }
 
+/// A file that is to be told more before it is a pipeline.
+const OPEN: &str = r##"name = "{city}"
+
+[arguments]
+city = { about = "What it is called" }
+folder_uri = { default = "data/{city}/" }
+batch = { default = 3 }
+test = { sets = "run.test" }
+root_uri = { sets = "root" }
+
+[[scenes]]
+images = "{folder_uri}{id}/*.tif"
+labels = "{folder_uri}{id}.geojson"
+
+[[classes]]
+name = "background"
+color = "#202020"
+null = true
+
+[[classes]]
+name = "building"
+color = "#ff8800"
+
+[model]
+architecture = "tiny"
+seed = 7
+
+[predict]
+batch = "{batch}"
+
+[test.with]
+predict.core_px = 512
+
+[variants.better]
+predict = { scores = true, batch = 9 }
+
+[variants.small]
+predict.block_px = 64
+"##;
+
+fn opened(given: &[(&str, &str)], variant: Option<&str>, set: &[&str]) -> Result<Whole, BadPipeline> {
+    let arguments: Vec<[String; 2]> =
+        given.iter().map(|(name, value)| [*name, *value].map(String::from)).collect();
+    let set: Vec<String> = set.iter().map(ToString::to_string).collect();
+    Layers { arguments: &arguments, variant, set: &set, ..Layers::of_file("p.toml", OPEN) }.read()
+}
+
+#[test]
+fn arguments_stand_in_texts_are_numbers_where_they_are_alone_and_set_keys() {
+    let whole = opened(&[("city", "acc"), ("batch", "5"), ("root_uri", "s3://b/{city}")], None, &[]).unwrap();
+    assert_eq!(whole.root.as_deref(), Some("s3://b/acc"));
+    assert_eq!((whole.pipeline.name.as_str(), whole.pipeline.predict.batch), ("acc", Some(5)));
+    assert_eq!(whole.pipeline.scenes[0].images.as_deref(), Some("data/acc/{id}/*.tif"));
+    assert!(!whole.pipeline.run.test && whole.pipeline.predict.core_px == 256);
+    assert_eq!(
+        Pipeline::parse(&whole.text).unwrap(),
+        whole.pipeline,
+        "what is kept needs no argument any more"
+    );
+    for truth in ["True", "true"] {
+        let whole =
+            opened(&[("city", "acc"), ("folder_uri", "s3://x/"), ("test", truth)], None, &[]).unwrap();
+        assert_eq!(whole.pipeline.scenes[0].labels.as_deref(), Some("s3://x/{id}.geojson"));
+        assert!(
+            whole.pipeline.run.test && whole.pipeline.predict.core_px == 512,
+            "a trial has keys of its own"
+        );
+        assert_eq!(Pipeline::parse(&whole.text).unwrap(), whole.pipeline);
+    }
+    let digits =
+        opened(&[("city", "0412")], None, &["predict.core_px=1024", "run.test=true"]).unwrap().pipeline;
+    assert_eq!((digits.name.as_str(), digits.predict.core_px), ("0412", 1024), "--set has the last word");
+}
+
+#[test]
+fn a_variant_is_a_run_of_its_own_name_with_keys_of_its_own() {
+    assert_eq!(Layers::of_file("p.toml", OPEN).variants(), ["better", "small"]);
+    let better = opened(&[("city", "acc")], Some("better"), &[]).unwrap();
+    assert_eq!((better.pipeline.name.as_str(), better.pipeline.predict.batch), ("acc-better", Some(9)));
+    assert!(better.pipeline.predict.scores);
+    assert_eq!(Pipeline::parse(&better.text).unwrap(), better.pipeline);
+    let bad = opened(&[("city", "acc")], Some("beter"), &[]).unwrap_err().to_string();
+    assert!(bad.ends_with(": variants: none is called beter; did you mean better?"), "{bad}");
+}
+
+#[test]
+fn an_argument_that_is_missing_or_unknown_is_told() {
+    let told = |given: &[(&str, &str)], set: &[&str]| opened(given, None, set).unwrap_err().to_string();
+    assert_eq!(
+        told(&[], &[]),
+        "p.toml:4:1: arguments.city: has no value (What it is called): give -a city VALUE"
+    );
+    assert_eq!(
+        told(&[("city", "a"), ("cty", "b")], &[]),
+        "-a cty b: the file has no argument cty; did you mean city?"
+    );
+    assert_eq!(
+        told(&[("city", "a"), ("batch", "many")], &[]),
+        "-a batch many: must be a whole number, and is a string"
+    );
+    assert_eq!(
+        told(&[("city", "a")], &["arguments.city.default=x"]),
+        "--set arguments.city.default=x: is for the file alone to say; -a NAME VALUE gives an argument"
+    );
+}
+
 #[test]
 fn an_override_is_toml_or_a_bare_word_and_reaches_into_lists() {
     let set = [
@@ -245,8 +351,8 @@ fn a_problem_of_an_override_names_the_override() {
         "--set train.optimizer=lion: must be \"adam\", \"adamw\" or \"sgd\"",
         "--set =3: the key must be names separated by dots, predict.batch for instance",
         "SWATH__RUN__MAX_FAILURES=0: must be 1 to 100; 1 is the nearest",
-        "SWATH__X=x: no such key; there are access, bundle, chips, classes, data, labels, model, name, predict, run, \
-         scenes, stages, steps, train, vectorize",
+        "SWATH__X=x: no such key; there are access, arguments, bundle, chips, classes, data, labels, model, name, predict, \
+         run, scenes, stages, steps, test, train, variants, vectorize",
     ];
     for wanted in wanted {
         assert!(bad.lines().any(|line| line == wanted), "{wanted}\n--- told:\n{bad}");
@@ -274,7 +380,17 @@ fn repository(path: &str) -> String {
 #[test]
 fn the_examples_are_right_by_our_own_reading_and_by_the_schema() {
     let validator = jsonschema::validator_for(&schema()).unwrap();
-    for example in ["examples/quickstart.toml", "examples/predict.toml", "examples/buildings.toml"] {
+    for example in [
+        "quickstart.toml",
+        "predict.toml",
+        "buildings.toml",
+        "potsdam/pipeline.toml",
+        "building-detection/pipeline.toml",
+        "building-detection/labels.toml",
+        "open-cities/pipeline.toml",
+    ] {
+        let example = format!("examples/{example}");
+        let example = example.as_str();
         let text = repository(example);
         assert_eq!(told(&text), [""; 0], "{example}");
         let json = serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap();

@@ -13,6 +13,7 @@ mod data;
 mod duplicates;
 mod elastic;
 mod ensembles;
+mod experiments;
 mod failures;
 mod faults;
 mod first_process;

@@ -1,4 +1,7 @@
-//! Writes the scenes that `swath-synth` draws: an image and its labels.
+//! Writes the scenes that `swath-synth` draws: an image and its labels. [`like`] writes whole data sets.
+
+pub mod like;
+mod stac;
 
 use std::{
     fs::File,
@@ -63,47 +66,85 @@ pub fn write_scene(
         progress(first + n, spec.size_px);
     }
     writer.finish()?;
-    write_labels(&labels, &scene)?;
+    let whole = Part { left: 0, top: 0, edge: spec.size_px };
+    let properties = r#"{"class_id":1,"class_name":"building"}"#;
+    write_outlines(&labels, &scene, whole, &georeference, properties)?;
     Ok(Written { image, labels })
 }
 
-fn write_labels(path: &Path, scene: &Scene) -> Result<()> {
+/// A square of a scene.
+#[derive(Clone, Copy)]
+struct Part {
+    left: u32,
+    top: u32,
+    edge: u32,
+}
+
+impl Part {
+    fn holds(&self, [col, row]: [f64; 2]) -> bool {
+        let along = |at: f64, start: u32| at >= f64::from(start) && at < f64::from(start + self.edge);
+        along(col, self.left) && along(row, self.top)
+    }
+}
+
+/// The buildings that touch a part of a scene, which lies on the ground as `georeference` says.
+fn write_outlines(
+    path: &Path,
+    scene: &Scene,
+    part: Part,
+    georeference: &Georeference,
+    properties: &str,
+) -> Result<()> {
     let doing = || format!("writing {}", path.display());
     let io = |error| RasterError::io(doing(), error);
-    let gdal = |error| RasterError::gdal(doing(), error);
-    let [from, mut to] =
-        [SpatialRef::from_definition(CRS).map_err(gdal)?, SpatialRef::from_epsg(4326).map_err(gdal)?];
-    to.set_axis_mapping_strategy(AxisMappingStrategy::TraditionalGisOrder);
-    let to_degrees = CoordTransform::new(&from, &to).map_err(gdal)?;
+    let to_degrees = to_degrees(path, &georeference.crs_wkt)?;
+    // Under a temporary name until it is whole; strip by strip, for a scene has very many.
     let temporary = path.with_extension("geojson.part");
     let mut file = BufWriter::new(File::create(&temporary).map_err(io)?);
     write!(file, "{{\"type\":\"FeatureCollection\",\"features\":[").map_err(io)?;
     let mut comma = "";
-    for strip in 0..scene.n_strips() {
-        for building in scene.buildings(strip) {
-            let rings = degrees(&building, &to_degrees).map_err(gdal)?;
-            write!(
-                file,
-                "{comma}\n{{\"type\":\"Feature\",\"properties\":{{\"class_id\":1,\"class_name\":\"building\"}},\
-                 \"geometry\":{{\"type\":\"Polygon\",\"coordinates\":[{rings}]}}}}"
-            )
-            .map_err(io)?;
-            comma = ",";
+    for building in (0..scene.n_strips()).flat_map(|strip| scene.buildings(strip)) {
+        if !building.rings.iter().flatten().any(|point| part.holds(*point)) {
+            continue;
         }
+        let rings = degrees(&building, part, &georeference.crs_from_pixel, &to_degrees)
+            .map_err(|error| RasterError::gdal(doing(), error))?;
+        write!(
+            file,
+            "{comma}\n{{\"type\":\"Feature\",\"properties\":{properties},\
+             \"geometry\":{{\"type\":\"Polygon\",\"coordinates\":[{rings}]}}}}"
+        )
+        .map_err(io)?;
+        comma = ",";
     }
     writeln!(file, "\n]}}").map_err(io)?;
     file.into_inner().map_err(|error| io(error.into_error()))?.sync_all().map_err(io)?;
     std::fs::rename(&temporary, path).map_err(io)
 }
 
+fn to_degrees(path: &Path, crs: &str) -> Result<CoordTransform> {
+    let gdal = |error| RasterError::gdal(format!("writing {}", path.display()), error);
+    let [mut from, mut to] =
+        [SpatialRef::from_definition(crs).map_err(gdal)?, SpatialRef::from_epsg(4326).map_err(gdal)?];
+    // East first, whatever the system's own habit.
+    from.set_axis_mapping_strategy(AxisMappingStrategy::TraditionalGisOrder);
+    to.set_axis_mapping_strategy(AxisMappingStrategy::TraditionalGisOrder);
+    CoordTransform::new(&from, &to).map_err(gdal)
+}
+
 /// Closed rings of longitude and latitude, with nine decimals: a tenth of a millimetre.
-fn degrees(building: &Building, to_degrees: &CoordTransform) -> gdal::errors::Result<String> {
-    let t = CRS_FROM_PIXEL;
+fn degrees(
+    building: &Building,
+    part: Part,
+    t: &[f64; 6],
+    to_degrees: &CoordTransform,
+) -> gdal::errors::Result<String> {
+    let (left, top) = (f64::from(part.left), f64::from(part.top));
     let mut rings = Vec::new();
     for ring in &building.rings {
         let closed = ring.iter().chain(ring.first());
         let (mut xs, mut ys): (Vec<f64>, Vec<f64>) =
-            closed.map(|[col, row]| (t[0] + col * t[1], t[3] + row * t[5])).unzip();
+            closed.map(|[col, row]| (t[0] + (col - left) * t[1], t[3] + (row - top) * t[5])).unzip();
         to_degrees.transform_coords(&mut xs, &mut ys, &mut [])?;
         let points = xs.iter().zip(&ys).map(|(x, y)| format!("[{x:.9},{y:.9}]"));
         rings.push(format!("[{}]", points.collect::<Vec<_>>().join(",")));

@@ -29,6 +29,18 @@ impl Writer {
         georeference: Option<&Georeference>,
         layout: Layout,
     ) -> Result<Self> {
+        Self::with_alpha(path, size, bands, georeference, layout, false)
+    }
+
+    /// The fourth band of four says which pixels have data, if it is alpha.
+    pub fn with_alpha(
+        path: &Path,
+        size: SizePx,
+        bands: usize,
+        georeference: Option<&Georeference>,
+        layout: Layout,
+        alpha: bool,
+    ) -> Result<Self> {
         let doing = || format!("writing {}", path.display());
         let failed = |error| RasterError::gdal(doing(), error);
         let temporary = path.with_extension("tif.part");
@@ -43,8 +55,11 @@ impl Writer {
             }
             Layout::Striped => options.push("BLOCKYSIZE=1"),
         }
-        if bands == 3 {
+        if bands == 3 || bands == 4 {
             options.push("PHOTOMETRIC=RGB");
+        }
+        if bands == 4 {
+            options.push(if alpha { "ALPHA=YES" } else { "ALPHA=NO" });
         }
         let options = RasterCreationOptions::from_iter(options);
         let driver = DriverManager::get_driver_by_name("GTiff").map_err(failed)?;

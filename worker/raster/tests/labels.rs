@@ -361,6 +361,17 @@ fn class_rasters_map_values_to_classes() {
         {"value": 0, "class": "road"}, {"value": 1, "class": 0}, {"value": 2}, {"value": 3, "class": "house"},
     ]});
     assert_eq!(seen(map), wanted([2, 0, IGNORED, 1]));
+    // A part of the scene has the labels of the part.
+    let part = RectPx::new(70, 30, 40, 50);
+    for grid in ["georeference", "size"] {
+        let spec = class_raster(&file, json!({"grid": grid}));
+        let labels = Labels::open(&spec, &scene.cropped(part), &classes(&names)).unwrap();
+        let mut seen = vec![9; 20 * 10];
+        labels.burn(RectPx::new(5, 35, 20, 10), &mut seen).unwrap();
+        let all = wanted([0, 1, 2, 0]);
+        let there = (65..75).flat_map(|row| all[row * WIDTH + 75..][..20].to_vec());
+        assert_eq!(seen, there.collect::<Vec<_>>(), "{grid}");
+    }
     let few = class_raster(&file, json!({"map": [{"value": 0, "class": 1}, {"value": 1, "class": 1}]}));
     let labels = Labels::open(&few, &scene, &classes(&names)).unwrap();
     let error = labels.burn(RectPx::new(15, 5, 20, 10), &mut [0; 200]).unwrap_err();

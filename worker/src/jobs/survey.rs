@@ -91,10 +91,16 @@ fn survey(scene: &SceneFiles, classes: &ClassList, is_last_try: bool) -> Result<
 fn header(scene: &SceneFiles, classes: &ClassList) -> Result<SceneHeader, JobError> {
     let header = Source::open(&scene.source)?.header(scene.id.clone())?;
     let mut header = SceneHeader { aoi: scene.aoi.clone(), ..header };
-    // Rasters of labels lie on the whole scene's pixels.
+    // Rasters of labels lie on the whole scene's pixels, which the part of a mosaic does not know.
     let has_rasters = matches!(scene.labels, Some(LabelSpec::ClassRaster(_) | LabelSpec::ColorRaster(_)));
-    if let Some(edge_px) = scene.crop_px.filter(|_| !has_rasters) {
-        header = header.cropped(best_square(scene, &header, classes, edge_px)?);
+    if let Some(edge_px) = scene.crop_px.filter(|_| !has_rasters || header.places.len() == 1) {
+        let square = match scene.crop_labels {
+            Some(least) if !has_rasters && scene.labels.is_some() => {
+                first_square(scene, &header, classes, edge_px, least)?
+            }
+            _ => best_square(scene, &header, classes, edge_px)?,
+        };
+        header = header.cropped(square);
     }
     let len = serde_json::to_vec(&header).map_err(JobError::internal)?.len();
     if len > MAX_HEADER_LEN {
@@ -113,6 +119,28 @@ fn header(scene: &SceneFiles, classes: &ClassList) -> Result<SceneHeader, JobErr
     Ok(header)
 }
 
+/// The first square, row by row, that so many labels lie in.
+fn first_square(
+    scene: &SceneFiles,
+    header: &SceneHeader,
+    classes: &ClassList,
+    edge_px: u32,
+    least: u32,
+) -> Result<RectPx, JobError> {
+    let Some(labels) = &scene.labels else { return best_square(scene, header, classes, edge_px) };
+    let labels = Labels::open(labels, header, classes)?;
+    let SizePx { width, height } = header.size;
+    let (edge_x, edge_y) = (edge_px.min(width), edge_px.min(height));
+    let starts = |whole: u32, edge: u32| (0..whole / edge).map(move |nth| nth * edge);
+    let squares = starts(height, edge_y).flat_map(|row| starts(width, edge_x).map(move |col| (col, row)));
+    let mut squares = squares.map(|(col, row)| RectPx::new(col, row, edge_x, edge_y));
+    squares.find(|square| labels.count(*square) >= least as usize).ok_or_else(|| {
+        JobError::data(anyhow!(
+            "no square of {edge_px} px has {least} labels or more (test.min_labels): ask for fewer, or leave the key out"
+        ))
+    })
+}
+
 /// The square with the most labels, of some that lie evenly over the scene; that in the middle where there are
 /// none.
 fn best_square(
@@ -129,7 +157,9 @@ fn best_square(
     };
     let square = |x, y| RectPx::new(at(x, width, edge_x), at(y, height, edge_y), edge_x, edge_y);
     let middle = square(STEPS / 2, STEPS / 2);
-    let Some(labels) = &scene.labels else { return Ok(middle) };
+    let Some(labels) = scene.labels.as_ref().filter(|_| middle.size() != header.size) else {
+        return Ok(middle);
+    };
     let labels = Labels::open(labels, header, classes)?;
     let mut burnt = vec![0; middle.pixels() as usize];
     let (mut best, mut most) = (middle, 0);

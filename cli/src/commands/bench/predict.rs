@@ -36,8 +36,8 @@ pub(super) async fn run(args: BenchPredictArgs) -> anyhow::Result<Exit> {
     let file = folder.path().join("pipeline.toml");
     std::fs::write(&file, pipeline(&image)?)?;
     let root = DoorArgs::of_folder(&folder.path().join("root"))?;
-    let file = FileArgs { file, set: args.set.clone(), stages: Vec::new(), test: false, rerun: false };
-    let source = config::source(&file, &root)?;
+    let file = FileArgs { set: args.set.clone(), ..FileArgs::of(file) };
+    let (source, root) = config::source(&file, root, None)?;
     let doors = open(&config::urls(&root)).await?;
     let frozen = freeze::freeze(&source, &doors.blobs).await.map_err(as_usage)?;
     freeze::submit(&frozen, &source, &doors.blobs).await?;

@@ -38,6 +38,7 @@ pub(super) fn files(id: &str, has_labels: bool) -> SceneFiles {
         labels: has_labels.then(|| LabelSpec::GeoJson(GeoJsonLabels::new(file("labels")))),
         aoi: None,
         crop_px: None,
+        crop_labels: None,
     }
 }
 

@@ -98,6 +98,10 @@ impl Features {
         self.index.locate_in_envelope_intersecting(&pixels(of_window(window))).next().is_some()
     }
 
+    pub(super) fn count(&self, window: WindowPx) -> usize {
+        self.index.locate_in_envelope_intersecting(&pixels(of_window(window))).count()
+    }
+
     pub(super) fn burn(&self, window: WindowPx, out: &mut [u8]) {
         let found = self.index.locate_in_envelope_intersecting(&pixels(of_window(window)));
         let mut found: Vec<u32> = found.map(|spot| spot.nth).collect();

@@ -47,6 +47,14 @@ impl Labels {
         Ok(Self { from, null_class: classes.null_class })
     }
 
+    /// How many polygons touch a rectangle, by their bounds; none where labels are a raster.
+    pub fn count(&self, rect: RectPx) -> usize {
+        match &self.from {
+            From::Features(features) => features.count(window(rect)),
+            From::Classes(_) | From::Colors(_) => 0,
+        }
+    }
+
     /// Fills `out` with the classes of a rectangle's pixels, row by row: the null class where no label is,
     /// [`swath_proto::source::IGNORED`] where a label says so.
     ///
@@ -129,6 +137,11 @@ impl Aoi {
 pub fn ignore_where_zero(mask: &[u8], classes: &mut [u8]) {
     let left_out = classes.iter_mut().zip(mask).filter(|(_, inside)| **inside == 0);
     left_out.for_each(|(class, _)| *class = IGNORED);
+}
+
+/// A rectangle of a scene on the pixels of a raster that lies on the whole, of which the scene may be a part.
+const fn on_whole(rect: RectPx, [col, row]: [u32; 2]) -> RectPx {
+    RectPx::new(rect.col + col, rect.row + row, rect.width, rect.height)
 }
 
 const fn window(rect: RectPx) -> WindowPx {

@@ -10,7 +10,7 @@ use swath_proto::{
     },
 };
 
-use super::{bad, grid, window};
+use super::{bad, grid, on_whole, window};
 use crate::{
     block::Block,
     error::{RasterError, Result},
@@ -20,6 +20,8 @@ use crate::{
 
 pub(super) struct ClassPixels {
     source: Source,
+    /// Where the scene begins on the raster.
+    start: [u32; 2],
     file: FileRef,
     classes: HashMap<i64, u8>,
     unlabelled: u8,
@@ -28,6 +30,8 @@ pub(super) struct ClassPixels {
 
 pub(super) struct ColorPixels {
     source: Source,
+    /// Where the scene begins on the raster.
+    start: [u32; 2],
     file: FileRef,
     classes: HashMap<[u8; 3], u8>,
     /// Colours by value, where the raster has one band.
@@ -71,13 +75,15 @@ impl ClassPixels {
             }
             of_value
         };
-        grid::check(&source, scene, spec.grid).map_err(&bad)?;
+        let (whole, start) = scene.uncropped();
+        grid::check(&source, &whole, spec.grid).map_err(&bad)?;
         let unlabelled = unlabelled(spec.nodata, classes);
         let names = classes.names.join(", ");
-        Ok(Self { source, file: spec.file.clone(), classes: of_value, unlabelled, names })
+        Ok(Self { source, start, file: spec.file.clone(), classes: of_value, unlabelled, names })
     }
 
     pub(super) fn burn(&self, rect: RectPx, out: &mut [u8]) -> Result<()> {
+        let rect = on_whole(rect, self.start);
         let block = self.source.read(window(rect))?;
         let unknown = with_values!(&block.pixels, values => self.classify(values, &block, out));
         let Some((at, value)) = unknown else { return Ok(()) };
@@ -139,13 +145,15 @@ impl ColorPixels {
                 source.type_name()
             )));
         }
-        grid::check(&source, scene, spec.grid).map_err(&bad)?;
+        let (whole, start) = scene.uncropped();
+        grid::check(&source, &whole, spec.grid).map_err(&bad)?;
         let palette = if source.n_bands() == 1 { palette } else { None };
         let unlabelled = unlabelled(spec.nodata, classes);
-        Ok(Self { source, file: spec.file.clone(), classes: of_color, palette, unlabelled })
+        Ok(Self { source, start, file: spec.file.clone(), classes: of_color, palette, unlabelled })
     }
 
     pub(super) fn burn(&self, rect: RectPx, out: &mut [u8]) -> Result<()> {
+        let rect = on_whole(rect, self.start);
         let block = self.source.read(window(rect))?;
         let Pixels::U8(bytes) = &block.pixels else {
             return Err(bad(&self.file)("its pixels are not bytes".into()));
