@@ -78,7 +78,7 @@ pub async fn keep(cx: &Context, item: &Claimed, delivery: &mut Option<Delivery>)
             match is_ours(cx, item).await {
                 Ok(true) => holds.regain(item.place),
                 Ok(false) => return End::Lost,
-                Err(error) => warn(item, "asking for the lease again failed", error),
+                Err(error) => warn("asking for the lease again failed", error),
             }
         }
     }
