@@ -97,7 +97,8 @@ impl<'a> Layers<'a> {
         let mut arguments = arguments.unwrap_or_default();
         let mut changes = std::mem::take(&mut arguments.changes);
         changes.extend(self.changes(&mut problems));
-        is_changed |= variants::take_trial(&mut tree, is_trial(&tree, &changes), &mut problems);
+        let is_trial = is_trial(&tree, &changes);
+        is_changed |= variants::take_trial(&mut tree, is_trial, &mut problems);
         is_changed |= !changes.is_empty();
         let mut notes = Vec::new();
         for Change { origin, path, node } in changes {
