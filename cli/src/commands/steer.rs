@@ -66,12 +66,9 @@ fn noted() {
 
 /// Nobody else does: takes the office for as long as it takes to end the run.
 async fn obey(run: &RunId, doors: &DoorArgs) -> anyhow::Result<()> {
+    let prices = Some(Arc::new(cost::prices(doors)?));
     let doors = open(&config::urls(doors)).await?;
-    let me = Me {
-        name: config::process_name("cancel"),
-        lease: LEASE,
-        prices: Some(Arc::new(cost::prices(doors)?)),
-    };
+    let me = Me { name: config::process_name("cancel"), lease: LEASE, prices };
     let (watch, _) = watch::channel(None);
     run::serve(run, &doors, &me, watch, CancellationToken::new()).await?;
     Ok(())
