@@ -166,7 +166,7 @@ impl Arguments {
         let plain = Self { values: self.values.clone(), ..Self::default() };
         for (text, node) in self.values.values_mut() {
             plain.fill(node, &Path::default());
-            *text = written(node);
+            *text = plain.replaced(text);
         }
         if let Some(root) = &mut self.root {
             *root = plain.replaced(root);
