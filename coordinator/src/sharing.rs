@@ -30,8 +30,10 @@ const SILENT: Duration = Duration::from_secs(60);
 pub struct Sharing {
     known: Arc<Mutex<Known>>,
     /// As they were counted last, and when that was: workers' cards are read once for all runs.
-    machines: Arc<tokio::sync::Mutex<Option<(Instant, Arc<Machines>)>>>,
+    machines: Arc<tokio::sync::Mutex<Option<Counted>>>,
 }
+
+type Counted = (Instant, Arc<Machines>);
 
 #[derive(Default)]
 struct Known {

@@ -103,6 +103,9 @@ pub async fn control(setup: Setup, doors: Doors, me: Me, sharing: Sharing, stop:
     }
 }
 
+/// Whose run waits most, and with what.
+type WantedBy = (RunId, Option<Stage>);
+
 struct Control {
     setup: Setup,
     doors: Doors,
@@ -260,8 +263,8 @@ impl Control {
     }
 
     /// What there is to do for each kind; returns whose run waits most, and with what.
-    fn add_work(&self, crews: &mut ByKind<Crew>) -> ByKind<Option<(RunId, Option<Stage>)>> {
-        let mut most: ByKind<(f64, Option<(RunId, Option<Stage>)>)> = ByKind::default();
+    fn add_work(&self, crews: &mut ByKind<Crew>) -> ByKind<Option<WantedBy>> {
+        let mut most: ByKind<(f64, Option<WantedBy>)> = ByKind::default();
         for (run, [cpu, gpu, steps]) in self.sharing.asks() {
             let steps = steps.filter(|_| self.setup.allow_steps);
             for (kind, ask) in [(WorkerKind::Cpu, cpu), (WorkerKind::Gpu, gpu), (WorkerKind::Cpu, steps)] {
@@ -402,12 +405,7 @@ fn refusal(error: &ProviderError) -> News {
     }
 }
 
-fn order(
-    kind: WorkerKind,
-    step: &Step,
-    waiting: Option<(RunId, Option<Stage>)>,
-    now: Timestamp,
-) -> Option<Order> {
+fn order(kind: WorkerKind, step: &Step, waiting: Option<WantedBy>, now: Timestamp) -> Option<Order> {
     let market = step.market.filter(|_| step.start > 0)?;
     let token = format!("{kind}-{}-{:08x}", now.as_millisecond(), rand::random::<u32>());
     let (run, stage) = waiting.unzip();

@@ -250,7 +250,7 @@ fn crew(
                 queued: machine
                     .began_s
                     .is_none()
-                    .then(|| Queued { for_s: now_s - machine.ordered_s, why: None }),
+                    .then_some(Queued { for_s: now_s - machine.ordered_s, why: None }),
             }),
         }
     }

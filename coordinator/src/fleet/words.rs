@@ -9,7 +9,7 @@ pub fn duration(seconds: f64) -> String {
     let seconds = seconds.max(0.0).round() as u64;
     match (seconds / 3600, seconds / 60) {
         (0, 0) => format!("{seconds} s"),
-        (0, minutes) if minutes >= 10 || seconds % 60 == 0 => format!("{minutes} min"),
+        (0, minutes) if minutes >= 10 || seconds.is_multiple_of(60) => format!("{minutes} min"),
         (0, _) => format!("{seconds} s"),
         (hours, _) => format!("{hours} h {:02} min", seconds / 60 % 60),
     }

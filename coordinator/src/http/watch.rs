@@ -188,7 +188,7 @@ impl Told {
                 self.status = Some(said);
             }
         }
-        if look % 2 == 0 {
+        if look.is_multiple_of(2) {
             let Some(parts) = site.looks().of(site, run).await? else { return Ok(frames) };
             let tag = &parts.layout.tag;
             let before = self.parts.as_ref().filter(|before| before.layout.tag == *tag);

@@ -268,7 +268,8 @@ impl<'a> Generation<'a> {
                 let lines = BufReader::new(out).lines().map_while(std::result::Result::ok);
                 let words = lines.filter_map(|line| serde_json::from_str(&line).ok()).map(News::Said);
                 // Until nobody listens any more.
-                let _ = words.chain([News::Over]).try_for_each(|news| sender.send((at, news)));
+                let is_heard = |news| sender.send((at, news)).is_ok();
+                let _ = words.chain([News::Over]).all(is_heard);
             });
         }
         self.members.push(Member {
