@@ -143,11 +143,16 @@ fn rows(status: &FleetStatus) -> Vec<Vec<String>> {
             crew.leaving.to_string(),
             crew.others.to_string(),
             format!("{}-{}", crew.min, crew.max),
-            table::duration(crew.backlog_s),
+            backlog(crew),
             crew.launch_s.map_or_else(|| "-".into(), table::duration),
         ]);
     }
     rows
+}
+
+fn backlog(crew: &Crew) -> String {
+    let takes = table::duration(crew.backlog_s);
+    if crew.is_guess { format!("{takes} (not measured yet)") } else { takes }
 }
 
 /// What was spent, and may be.
@@ -188,6 +193,9 @@ mod tests {
         assert_eq!(rows.len(), 2);
         assert_eq!(rows[1][4], "2 (1 without a machine)");
         assert_eq!(rows[1][7], "0-8");
+        let measured = rows[1][8].clone();
+        status.crews.cpu.is_guess = true;
+        assert_eq!(super::rows(&status)[1][8], format!("{measured} (not measured yet)"));
     }
 
     #[test]
