@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use swath_backends::{ledger::Ledger, open::look_at_ledger};
 use swath_coordinator::{
-    discovery, fleet,
+    discovery, fleet, presence,
     records::{office, silent_for},
 };
 use swath_proto::{
@@ -53,6 +53,28 @@ impl Office {
 
     pub async fn of(&self, run: &RunId) -> Served {
         self.held(&office(run)).await
+    }
+
+    /// Whether anybody takes what is asked of a run that stands so. One that is over is in nobody's hands, and taken
+    /// up again by whoever watches the root.
+    pub async fn takes(&self, run: &RunId, state: Option<RunState>, root_uri: &str) -> Served {
+        match self.of(run).await {
+            Served::No if state.is_some_and(RunState::is_final) => self.of_root(root_uri).await,
+            served => served,
+        }
+    }
+
+    async fn of_root(&self, root_uri: &str) -> Served {
+        let ledger = match self {
+            Self::Empty => return Served::No,
+            Self::Closed => return Served::Unknown,
+            Self::Ledger(ledger) => ledger,
+        };
+        match timeout(ANSWERS_WITHIN, presence::coordinators(&**ledger, root_uri)).await {
+            Ok(Ok(there)) if there.is_empty() => Served::No,
+            Ok(Ok(_)) => Served::Yes,
+            Ok(Err(_)) | Err(_) => Served::Unknown,
+        }
     }
 
     /// Whether anybody has the fleet of a root.
