@@ -8,7 +8,7 @@ use swath_coordinator::{
     records::{office, silent_for},
 };
 use swath_proto::{
-    ids::RunId,
+    ids::{RunId, WorkerId},
     status::{RunState, RunStatus},
     worker::{Worker, root_mark},
 };
@@ -65,16 +65,21 @@ impl Office {
     }
 
     async fn of_root(&self, root_uri: &str) -> Served {
+        match self.coordinators(root_uri).await {
+            Some(there) if there.is_empty() => Served::No,
+            Some(_) => Served::Yes,
+            None => Served::Unknown,
+        }
+    }
+
+    /// Who watches a root; none where the ledger can't be asked.
+    pub async fn coordinators(&self, root_uri: &str) -> Option<Vec<WorkerId>> {
         let ledger = match self {
-            Self::Empty => return Served::No,
-            Self::Closed => return Served::Unknown,
+            Self::Empty => return Some(Vec::new()),
+            Self::Closed => return None,
             Self::Ledger(ledger) => ledger,
         };
-        match timeout(ANSWERS_WITHIN, presence::coordinators(&**ledger, root_uri)).await {
-            Ok(Ok(there)) if there.is_empty() => Served::No,
-            Ok(Ok(_)) => Served::Yes,
-            Ok(Err(_)) | Err(_) => Served::Unknown,
-        }
+        timeout(ANSWERS_WITHIN, presence::coordinators(&**ledger, root_uri)).await.ok()?.ok()
     }
 
     /// Whether anybody has the fleet of a root.
