@@ -86,6 +86,12 @@ fn setup(flags: FleetFlags, doors: &DoorArgs) -> anyhow::Result<Option<Setup>> {
     let tuning = flags.tuning()?;
     policy.slots = u32::try_from(tuning.slots).unwrap_or(u32::MAX);
     policy.check().map_err(Usage)?;
+    if policy.kinds.gpu.max > 0 && !has_card() {
+        let (max, drivers) = (policy.kinds.gpu.max, DRIVERS.join(", "));
+        tracing::warn!(
+            "--gpu-workers-max {max}: this machine has no NVIDIA driver (none of {drivers}), so workers with cards will not begin"
+        );
+    }
     Ok(Some(Setup {
         policy,
         provider: local(doors, &tuning)?,
@@ -93,6 +99,13 @@ fn setup(flags: FleetFlags, doors: &DoorArgs) -> anyhow::Result<Option<Setup>> {
         allow_steps: tuning.allow_steps,
         every: HERE_EVERY,
     }))
+}
+
+/// What its driver makes; the last one is that of WSL.
+const DRIVERS: [&str; 3] = ["/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg"];
+
+fn has_card() -> bool {
+    DRIVERS.iter().any(|path| std::path::Path::new(path).exists())
 }
 
 fn cores() -> u32 {

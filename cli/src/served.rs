@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use swath_backends::{ledger::Ledger, open::look_at_ledger};
 use swath_coordinator::{
-    discovery, fleet, presence,
+    discovery::{self, Announced},
+    fleet, presence,
     records::{office, silent_for},
 };
 use swath_proto::{
@@ -89,6 +90,11 @@ impl Office {
 
     /// Who works for a root, as workers say themselves; none where the ledger can't be asked.
     pub async fn workers(&self, root_uri: &str) -> Option<Vec<Worker>> {
+        Some(self.announced(root_uri).await?.into_iter().map(|one| one.worker).collect())
+    }
+
+    /// The same with their names.
+    pub async fn announced(&self, root_uri: &str) -> Option<Vec<Announced>> {
         let ledger = match self {
             Self::Empty => return Some(Vec::new()),
             Self::Closed => return None,
@@ -96,8 +102,8 @@ impl Office {
         };
         let there = timeout(ANSWERS_WITHIN, discovery::workers(&**ledger)).await.ok()?.ok()?;
         let mark = root_mark(root_uri);
-        let is_ours = |worker: &Worker| worker.root.as_ref().is_none_or(|root| *root == mark);
-        Some(there.into_iter().map(|one| one.worker).filter(is_ours).collect())
+        let is_ours = |one: &Announced| one.worker.root.as_ref().is_none_or(|root| *root == mark);
+        Some(there.into_iter().filter(is_ours).collect())
     }
 
     async fn held(&self, office: &str) -> Served {

@@ -8,12 +8,13 @@ use swath_backends::{Kind, blobs::SharedBlobs, open::look_at_blobs};
 use swath_coordinator::fleet::commands::{self, Command};
 use swath_proto::{
     fleet::{Crew, FleetStatus, WorkerKind},
+    ids::WorkerId,
     keys,
 };
 
 use crate::{
     args::{DoorArgs, FleetCommand, Number},
-    exit::Exit,
+    exit::{Exit, Usage},
     served::{Office, Served},
     table,
 };
@@ -22,6 +23,9 @@ use crate::{
 const SILENT: Duration = Duration::from_secs(15);
 /// One that does say it is told of after this.
 const LONG: Duration = Duration::from_secs(60);
+
+/// Workers that an error names.
+const NAMED: usize = 8;
 
 /// For programs: as it is written, and whether a coordinator has it (null: the ledger can't be asked, or the
 /// coordinator may be gone).
@@ -47,7 +51,12 @@ pub(super) async fn run(what: FleetCommand, doors: DoorArgs) -> anyhow::Result<E
             return Ok(Exit::Done);
         }
         FleetCommand::Scale { workers: Number(workers), kind } => Command::Scale { kind, workers },
-        FleetCommand::Drain { workers, all } => Command::Drain { workers: (!all).then_some(workers) },
+        FleetCommand::Drain { workers, all } => {
+            if let Some(there) = office.announced(&root.uri("")).await {
+                are_there(&workers, &there.into_iter().map(|one| one.name).collect::<Vec<_>>())?;
+            }
+            Command::Drain { workers: (!all).then_some(workers) }
+        }
         FleetCommand::Stop => Command::Stop,
     };
     commands::give(&root, &command).await?;
@@ -74,6 +83,18 @@ pub(super) async fn run(what: FleetCommand, doors: DoorArgs) -> anyhow::Result<E
         ),
     }
     Ok(Exit::Done)
+}
+
+/// A name that was mistyped is waited for in vain.
+fn are_there(asked: &[WorkerId], there: &[WorkerId]) -> Result<(), Usage> {
+    let Some(unknown) = asked.iter().find(|worker| !there.contains(worker)) else { return Ok(()) };
+    let mut names = there.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match there.len() {
+        0 => names.push_str("none is there now"),
+        n if n > NAMED => names.push_str(", ..."),
+        _ => {}
+    }
+    Err(Usage(format!("there is no worker {unknown} ({names}); see: swath fleet status")))
 }
 
 async fn read(root: &SharedBlobs) -> anyhow::Result<Option<FleetStatus>> {
@@ -256,6 +277,16 @@ mod tests {
         serving.await.unwrap().unwrap();
         status.written = jiff::Timestamp::now().to_string();
         assert!(!is_gone(&status, Served::Yes, &office).await);
+    }
+
+    #[test]
+    fn who_is_not_there_can_t_be_told_to_leave() {
+        let name = |name: &str| name.parse::<WorkerId>().unwrap();
+        let there = [name("worker-a"), name("worker-b")];
+        assert!(are_there(&there[..1], &there).is_ok() && are_there(&[], &[]).is_ok());
+        let told = are_there(&[name("worker-a"), name("worker-nobody")], &there).unwrap_err().to_string();
+        assert_eq!(told, "there is no worker worker-nobody (worker-a, worker-b); see: swath fleet status");
+        assert!(are_there(&there, &[]).unwrap_err().to_string().contains("(none is there now)"));
     }
 
     #[test]

@@ -250,6 +250,8 @@ fn what_makes_no_sense_of_a_fleet_is_told_before_anything_is_started() {
         (vec!["coordinator", "--fleet", "moon"], "--fleet moon"),
         (vec!["fleet", "scale", "many"], "auto"),
         (vec!["fleet", "drain"], "WORKERS"),
+        (vec!["fleet", "drain", "worker-nobody"], "there is no worker worker-nobody"),
+        ([&local[..], &["--workers-max", "0"]].concat(), "--workers-max 0"),
     ] {
         let output = site.swath(&args, 2);
         let told = String::from_utf8_lossy(&output.stderr);
