@@ -1,6 +1,6 @@
 //! From what was typed, and what a profile says, to a fleet.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 use swath_coordinator::fleet::{
@@ -46,8 +46,13 @@ struct Profile {
     fleet: Option<Section>,
 }
 
-/// None: this coordinator starts no workers.
-pub(crate) async fn open(flags: FleetFlags, doors: &DoorArgs) -> anyhow::Result<Option<Setup>> {
+/// None: this coordinator starts no workers. Those of this machine show metrics where the coordinator does, each on a
+/// port of its own.
+pub(crate) async fn open(
+    flags: FleetFlags,
+    doors: &DoorArgs,
+    metrics: Option<SocketAddr>,
+) -> anyhow::Result<Option<Setup>> {
     let section = doors.profile.as_deref().map(section).transpose()?.unwrap_or_default();
     let flags = flags.over(section)?;
     match flags.fleet.as_deref().map(|place| place.trim_end_matches(':')) {
@@ -58,12 +63,12 @@ pub(crate) async fn open(flags: FleetFlags, doors: &DoorArgs) -> anyhow::Result<
             let why = "--fleet batch: this program was built without its client (feature \"servers\")";
             Err(Usage(why.into()).into())
         }
-        _ => setup(flags, doors),
+        _ => setup(flags, doors, metrics),
     }
 }
 
 /// Of this machine.
-fn setup(flags: FleetFlags, doors: &DoorArgs) -> anyhow::Result<Option<Setup>> {
+fn setup(flags: FleetFlags, doors: &DoorArgs, metrics: Option<SocketAddr>) -> anyhow::Result<Option<Setup>> {
     let Some(place) = flags.fleet.clone() else {
         return match flags.is_said() {
             true => {
@@ -83,7 +88,7 @@ fn setup(flags: FleetFlags, doors: &DoorArgs) -> anyhow::Result<Option<Setup>> {
         return Err(Usage("--gpu-markets: this machine is no market; leave it out".into()).into());
     }
     flags.adjust(&mut policy);
-    let tuning = flags.tuning()?;
+    let tuning = flags.tuning(metrics)?;
     policy.slots = u32::try_from(tuning.slots).unwrap_or(u32::MAX);
     policy.check().map_err(Usage)?;
     if policy.kinds.gpu.max > 0 && !has_card() {
@@ -179,10 +184,14 @@ impl FleetFlags {
     }
 
     /// Read as `swath worker` reads them.
-    fn tuning(&self) -> anyhow::Result<Tuning> {
-        let words = self.worker_options.as_deref().unwrap_or_default().split_whitespace();
-        let tuning = Tuning::read(words)
+    fn tuning(&self, metrics: Option<SocketAddr>) -> anyhow::Result<Tuning> {
+        let words = || self.worker_options.as_deref().unwrap_or_default().split_whitespace();
+        let mut tuning = Tuning::read(words())
             .map_err(|error| Usage(format!("--worker-options: {}", error.to_string().trim())))?;
+        // What the environment says of it is the coordinator's own.
+        if !words().any(|word| word.starts_with("--metrics")) {
+            tuning.metrics = metrics.map(|own| SocketAddr::new(own.ip(), 0));
+        }
         config::check(&tuning)?;
         config::seconds("--grace", tuning.grace)?;
         Ok(tuning)
@@ -250,8 +259,22 @@ mod tests {
     }
 
     #[test]
+    fn workers_of_this_machine_show_metrics_where_the_coordinator_does() {
+        let own: SocketAddr = "10.0.0.7:9464".parse().unwrap();
+        let with = |options: Option<&str>| FleetFlags {
+            worker_options: options.map(Into::into),
+            ..FleetFlags::default()
+        };
+        let shown =
+            |options, metrics| with(options).tuning(metrics).unwrap().metrics.map(|at| at.to_string());
+        assert_eq!(shown(Some("--slots 2"), Some(own)).as_deref(), Some("10.0.0.7:0"));
+        assert_eq!(shown(None, None), None);
+        assert_eq!(shown(Some("--metrics 127.0.0.1:0"), Some(own)).as_deref(), Some("127.0.0.1:0"));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_wrong_usage() {
-        let wrong = |flags: FleetFlags| setup(flags, &doors()).err().expect("an error").to_string();
+        let wrong = |flags: FleetFlags| setup(flags, &doors(), None).err().expect("an error").to_string();
         let max = FleetFlags { workers_max: Some(4), ..FleetFlags::default() };
         assert!(wrong(max.clone()).contains("give --fleet local"));
         let elsewhere = FleetFlags { fleet: Some("moon".into()), ..max.clone() };
@@ -263,6 +286,6 @@ mod tests {
         );
         let options = Some("--slots many".to_owned());
         assert!(wrong(FleetFlags { worker_options: options, ..here }).contains("--worker-options"));
-        assert!(setup(FleetFlags::default(), &doors()).unwrap().is_none());
+        assert!(setup(FleetFlags::default(), &doors(), None).unwrap().is_none());
     }
 }

@@ -152,7 +152,7 @@ fn a_pause_is_not_taken_for_a_queue_that_loses_items() {
     let site = Site::new(Kind::Embedded);
     let run = block_on(async { noops(&site, &site.doors().await, "paused", 2_000_000).await });
     let _coordinator = site.start(&["coordinator"]);
-    let _worker = site.start(&["worker", "--slots", "4"]);
+    let _worker = site.start(&["worker", "--slots", "16"]);
     let done = || {
         site.status(run.as_str()).map(|status| status.stages.values().map(|count| count.done).sum::<u64>())
     };
