@@ -3,12 +3,18 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::Deserialize;
+use swath_backends::open::Urls;
+#[cfg(not(feature = "servers"))]
+use swath_backends::open::redacted;
 use swath_coordinator::fleet::{
     control::Setup,
     policy::{Offer, Policy},
     provider::Provider,
 };
-use swath_proto::fleet::{Market, WorkerKind};
+use swath_proto::{
+    fleet::{Market, WorkerKind},
+    pipeline::layers::{Named, ProfileDoors},
+};
 
 use crate::{
     args::{DoorArgs, FleetFlags, Price, Tuning},
@@ -77,20 +83,12 @@ fn setup(flags: FleetFlags, doors: &DoorArgs, metrics: Option<SocketAddr>) -> an
             false => Ok(None),
         };
     };
-    let mut policy = match place.trim_end_matches(':') {
-        "local" => Policy::of_here(
-            (flags.workers_min.unwrap_or(0), flags.workers_max.unwrap_or_else(cores)),
-            (flags.gpu_workers_min.unwrap_or(0), flags.gpu_workers_max.unwrap_or(0)),
-        ),
-        _ => return Err(Usage(format!("--fleet {place}: must be local or batch")).into()),
-    };
-    if !flags.gpu_markets.is_empty() {
-        return Err(Usage("--gpu-markets: this machine is no market; leave it out".into()).into());
+    if place.trim_end_matches(':') != "local" {
+        return Err(Usage(format!("--fleet {place}: must be local or batch")).into());
     }
-    flags.adjust(&mut policy);
+    let mut policy = policy_of_here(&flags)?;
     let tuning = flags.tuning(metrics)?;
     policy.slots = u32::try_from(tuning.slots).unwrap_or(u32::MAX);
-    policy.check().map_err(Usage)?;
     if policy.kinds.gpu.max > 0 && !has_card() {
         let (max, drivers) = (policy.kinds.gpu.max, DRIVERS.join(", "));
         tracing::warn!(
@@ -104,6 +102,64 @@ fn setup(flags: FleetFlags, doors: &DoorArgs, metrics: Option<SocketAddr>) -> an
         allow_steps: tuning.allow_steps,
         every: HERE_EVERY,
     }))
+}
+
+fn policy_of_here(flags: &FleetFlags) -> anyhow::Result<Policy> {
+    let mut policy = Policy::of_here(
+        (flags.workers_min.unwrap_or(0), flags.workers_max.unwrap_or_else(cores)),
+        (flags.gpu_workers_min.unwrap_or(0), flags.gpu_workers_max.unwrap_or(0)),
+    );
+    if !flags.gpu_markets.is_empty() {
+        return Err(Usage("--gpu-markets: this machine is no market; leave it out".into()).into());
+    }
+    flags.adjust(&mut policy);
+    policy.check().map_err(Usage)?;
+    Ok(policy)
+}
+
+/// What a coordinator would refuse in a profile; `doors` are those that it leaves open. Starts nothing.
+pub(crate) fn check(profile: &str, doors: &DoorArgs) -> anyhow::Result<()> {
+    let (name, text) = config::profile(profile)?;
+    let said = ProfileDoors::read(Named { name: &name, text: &text })?;
+    let urls = Urls {
+        root: said.root.unwrap_or_else(|| doors.root.clone()),
+        queue: said.queue.unwrap_or_else(|| doors.queue.clone()),
+        ledger: said.ledger.unwrap_or_else(|| doors.ledger.clone()),
+    };
+    check_flags(FleetFlags::default().over(section(profile)?)?, profile, &urls)
+        .map_err(|error| Usage(format!("{name}, [fleet]: {error:#}")).into())
+}
+
+fn check_flags(flags: FleetFlags, profile: &str, urls: &Urls) -> anyhow::Result<()> {
+    match flags.fleet.as_deref().map(|place| place.trim_end_matches(':')) {
+        #[cfg(feature = "servers")]
+        Some("batch") => batch::check(&flags, profile, urls),
+        #[cfg(not(feature = "servers"))]
+        Some("batch") => {
+            let root = redacted(&urls.root);
+            note!(
+                "note: {profile}: fleet = \"batch\" at {root}: not checked, this program was built without its client"
+            );
+            Ok(())
+        }
+        Some("local") => {
+            flags.tuning(None)?;
+            policy_of_here(&flags).map(drop)
+        }
+        Some(place) => Err(Usage(format!("fleet = \"{place}\": must be local or batch")).into()),
+        // The rest is typed beside it.
+        None => {
+            flags.tuning(None)?;
+            let flags = FleetFlags {
+                workers_max: flags.workers_max.or(Some(Policy::MOST)),
+                gpu_workers_max: flags.gpu_workers_max.or(Some(Policy::MOST)),
+                budget_money: None,
+                gpu_markets: Vec::new(),
+                ..flags
+            };
+            policy_of_here(&flags).map(drop)
+        }
+    }
 }
 
 /// What its driver makes; the last one is that of WSL.
