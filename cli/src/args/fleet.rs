@@ -19,13 +19,13 @@ pub struct FleetFlags {
     /// Workers that are kept even if there is nothing to do. [default: 0]
     #[arg(long, env = "SWATH_WORKERS_MIN", value_name = "N")]
     pub workers_min: Option<u32>,
-    /// [default: one a core of this machine; needed for batch]
+    /// Workers that there may be at most. [default: one a core of this machine; needed for batch]
     #[arg(long, env = "SWATH_WORKERS_MAX", value_name = "N")]
     pub workers_max: Option<u32>,
     /// The same of workers that take a card each. [default: 0]
     #[arg(long, env = "SWATH_GPU_WORKERS_MIN", value_name = "N")]
     pub gpu_workers_min: Option<u32>,
-    /// [default: 0]
+    /// Workers with a card that there may be at most. [default: 0]
     #[arg(long, env = "SWATH_GPU_WORKERS_MAX", value_name = "N")]
     pub gpu_workers_max: Option<u32>,
     /// In how much time the backlog is to be worked off. [default: 1800]
@@ -94,6 +94,7 @@ pub struct FleetArgs {
 pub enum FleetCommand {
     /// Show the workers there are and should be, why, and what they have cost.
     Status {
+        /// One JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
@@ -107,6 +108,7 @@ pub enum FleetCommand {
     },
     /// Have workers leave when they have finished what they have. Others come in their place if they are needed.
     Drain {
+        /// Their names, worker-host-7-00000b for instance.
         #[arg(required_unless_present = "all")]
         workers: Vec<WorkerId>,
         /// All that are there now.
