@@ -385,7 +385,7 @@ pub struct CoordinatorArgs {
     pub http: HttpArgs,
     /// Show metrics for Prometheus at this address (/metrics), and where workers show theirs (/discovery). Whoever reaches
     /// it reads them.
-    #[arg(long, value_name = "IP:PORT", env = "SWATH_METRICS")]
+    #[arg(long, value_name = "IP:PORT", env = "SWATH_METRICS", value_parser = http::address)]
     pub metrics: Option<std::net::SocketAddr>,
     // The last: its heading holds for all that follow.
     #[command(flatten)]

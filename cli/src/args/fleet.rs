@@ -62,7 +62,7 @@ pub struct Price {
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "'{0}' must be KIND=MONEY or KIND-MARKET=MONEY: cpu=0.04, gpu-spot=0.2, gpu-on-demand=0.7 for instance"
+    "'{0}' must be KIND=MONEY or KIND-MARKET=MONEY, and 0 or more: cpu=0.04, gpu-spot=0.2, gpu-on-demand=0.7 for instance"
 )]
 pub struct BadPrice(String);
 
@@ -101,6 +101,7 @@ pub enum FleetCommand {
     /// Have so many workers, as far as the coordinator may start them; or as the backlog wants them, also after a stop.
     Scale {
         /// A number, or auto.
+        #[arg(allow_negative_numbers = true)]
         workers: Number,
         /// Of these only. [default: of both]
         #[arg(long, value_name = "cpu|gpu")]
