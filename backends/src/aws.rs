@@ -9,6 +9,9 @@ pub use aws_config::SdkConfig;
 
 use crate::{Error, Kind, Result};
 
+/// What to do where there are none.
+const NONE: &str = "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE";
+
 /// `region` before the environment's. Nobody is asked yet.
 pub async fn config(region: Option<&str>) -> SdkConfig {
     let loader = aws_config::from_env();
@@ -20,10 +23,9 @@ pub async fn config(region: Option<&str>) -> SdkConfig {
 
 /// Whether there are any: seen now, and not by a refusal of the first call.
 pub async fn credentials(config: &SdkConfig, doing: impl Into<String>) -> Result<()> {
-    let none = "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE";
     let found = match config.credentials_provider() {
         Some(provider) => provider.provide_credentials().await,
-        None => return Err(Error::new(Kind::Config, doing, anyhow!(none))),
+        None => return Err(Error::new(Kind::Config, doing, anyhow!(NONE))),
     };
     match found {
         Ok(_) => Ok(()),
@@ -33,15 +35,14 @@ pub async fn credentials(config: &SdkConfig, doing: impl Into<String>) -> Result
             anyhow!("whoever has the credentials is silent: {told:?}"),
         )),
         // The chain tells of nothing in particular where none of its links has any.
-        Err(CredentialsError::CredentialsNotLoaded(_)) => Err(Error::new(Kind::Config, doing, anyhow!(none))),
-        Err(error) => {
-            let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
-            let causes: Vec<String> = causes.map(ToString::to_string).collect();
-            Err(Error::new(
-                Kind::Config,
-                doing,
-                anyhow!("{none}; asking for them: {error}: {}", causes.join(": ")),
-            ))
-        }
+        Err(CredentialsError::CredentialsNotLoaded(_)) => Err(Error::new(Kind::Config, doing, anyhow!(NONE))),
+        Err(error) => Err(Error::new(Kind::Config, doing, refused(&error))),
     }
+}
+
+/// Whoever was asked for them says no: the metadata service of a machine without a role, for instance.
+pub(crate) fn refused(error: &CredentialsError) -> anyhow::Error {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    anyhow!("{NONE}; asking for them: {error}: {}", causes.join(": "))
 }

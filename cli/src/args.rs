@@ -40,6 +40,9 @@ pub use self::{
 };
 use crate::{config, exit::Exit};
 
+/// Every command has these: below what is its own.
+const WHERE: &str = "Where things are";
+
 /// Chip, train, predict and evaluate on large imagery, on one machine or a fleet.
 #[derive(Debug, Parser)]
 #[command(name = "swath", version, propagate_version = true, max_term_width = 110)]
@@ -49,7 +52,7 @@ pub struct Args {
     #[command(flatten)]
     pub doors: DoorArgs,
     /// How to write logs.
-    #[arg(long, global = true, value_enum, default_value_t, env = "SWATH_LOG_FORMAT")]
+    #[arg(long, global = true, help_heading = WHERE, value_enum, default_value_t, env = "SWATH_LOG_FORMAT")]
     pub log_format: LogFormat,
 }
 
@@ -57,21 +60,21 @@ pub struct Args {
 #[derive(Clone, Debug, ClapArgs)]
 pub struct DoorArgs {
     /// Where everything lies: a folder, or s3://bucket/prefix.
-    #[arg(long, global = true, env = "SWATH_ROOT", default_value = "swath")]
+    #[arg(long, global = true, help_heading = WHERE, env = "SWATH_ROOT", default_value = "swath")]
     pub root: String,
     /// local: (in the root), amqp://USER:PASSWORD@HOST/VHOST, or sqs://REGION/PREFIX. SWATH_QUEUE_FILE names a file
     /// that holds it.
-    #[arg(long, global = true, env = "SWATH_QUEUE", default_value = "local:", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = WHERE, env = "SWATH_QUEUE", default_value = "local:", hide_env_values = true)]
     pub queue: String,
     /// local: (in the root), or redis://USER:PASSWORD@HOST. SWATH_LEDGER_FILE names a file that holds it.
-    #[arg(long, global = true, env = "SWATH_LEDGER", default_value = "local:", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = WHERE, env = "SWATH_LEDGER", default_value = "local:", hide_env_values = true)]
     pub ledger: String,
     /// What is said nowhere else: NAME.toml in $XDG_CONFIG_HOME/swath, with root, queue, ledger, batch, prices
     /// and keys of pipelines; or Raster Vision's ~/.rastervision/NAME.
-    #[arg(long, global = true, env = "SWATH_PROFILE", value_name = "NAME")]
+    #[arg(long, global = true, help_heading = WHERE, env = "SWATH_PROFILE", value_name = "NAME")]
     pub profile: Option<String>,
     /// What an hour of a rented machine costs: a table as prices.toml, in the place of examples.
-    #[arg(long, global = true, env = "SWATH_PRICES", value_name = "FILE")]
+    #[arg(long, global = true, help_heading = WHERE, env = "SWATH_PRICES", value_name = "FILE")]
     pub prices: Option<PathBuf>,
 }
 
@@ -184,7 +187,10 @@ pub enum Command {
     /// Print the JSON Schema of pipeline files, for editors.
     Schema,
     /// Print completions for a shell.
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// Which one.
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Debug, ClapArgs)]
@@ -240,6 +246,7 @@ impl FileArgs {
 pub struct PlanArgs {
     #[command(flatten)]
     pub file: FileArgs,
+    /// One JSON object, for programs.
     #[arg(long)]
     pub json: bool,
 }
@@ -265,6 +272,7 @@ pub struct RankArgs {
 
 #[derive(Debug, ClapArgs)]
 pub struct PriorityArgs {
+    /// Its name, as swath status shows it.
     pub run: RunId,
     /// A run of a higher priority goes first; runs begin with 0.
     #[arg(allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1000..=1000))]
@@ -375,12 +383,13 @@ pub struct CoordinatorArgs {
     pub lease: f64,
     #[command(flatten)]
     pub http: HttpArgs,
-    #[command(flatten)]
-    pub fleet: FleetFlags,
     /// Show metrics for Prometheus at this address (/metrics), and where workers show theirs (/discovery). Whoever reaches
     /// it reads them.
-    #[arg(long, value_name = "IP:PORT", env = "SWATH_METRICS")]
+    #[arg(long, value_name = "IP:PORT", env = "SWATH_METRICS", value_parser = http::address)]
     pub metrics: Option<std::net::SocketAddr>,
+    // The last: its heading holds for all that follow.
+    #[command(flatten)]
+    pub fleet: FleetFlags,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -390,18 +399,21 @@ pub struct StatusArgs {
     /// Show it again and again: a run until it is over, all of them until Ctrl-C.
     #[arg(long)]
     pub watch: bool,
+    /// One JSON object, for programs.
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct ItemsArgs {
+    /// Its name, as swath status shows it.
     pub run: RunId,
     #[command(subcommand)]
     pub what: Option<ItemsCommand>,
     /// Only those that wait for another chance (buried), or that the run is to do without (dropped).
     #[arg(long, value_enum)]
     pub state: Option<ItemState>,
+    /// One JSON object an item, for programs.
     #[arg(long, global = true)]
     pub json: bool,
 }
@@ -415,9 +427,13 @@ pub enum ItemState {
 #[derive(Debug, Subcommand)]
 pub enum ItemsCommand {
     /// Everything that is known of an item: cause, scene, rectangle, and the end of its log.
-    Show { item: Place },
+    Show {
+        /// Its place, predict.0.17 for instance.
+        item: Place,
+    },
     /// Make buried items new again.
     Replay {
+        /// Their places, predict.0.17 for instance.
         #[arg(required_unless_present = "all")]
         items: Vec<Place>,
         /// All but those that were dropped.
@@ -426,6 +442,7 @@ pub enum ItemsCommand {
     },
     /// Do without these items for good: nobody tries them again, and no replay of all brings them back.
     Drop {
+        /// Their places, predict.0.17 for instance.
         #[arg(required = true)]
         items: Vec<Place>,
     },
@@ -464,12 +481,14 @@ pub enum ProfileCommand {
 
 #[derive(Debug, ClapArgs)]
 pub struct RunName {
+    /// Its name, as swath status shows it.
     pub run: RunId,
 }
 
 #[cfg(feature = "worker")]
 #[derive(Debug, ClapArgs)]
 pub struct PictureArgs {
+    /// Its name, as swath status shows it.
     pub run: RunId,
     /// The first that was predicted and has labels, if left out.
     pub scene: Option<swath_proto::ids::SceneId>,
@@ -489,8 +508,10 @@ pub struct SynthArgs {
     /// Edge of a scene in pixels.
     #[arg(long, default_value_t = 3000)]
     pub size: u32,
+    /// How many scenes.
     #[arg(long, default_value_t = 1)]
     pub count: u32,
+    /// Another one draws other scenes.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Draw a small look-alike of a data set instead: its names, folders, bands, coordinate systems and kinds of labels.

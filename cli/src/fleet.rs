@@ -1,14 +1,20 @@
 //! From what was typed, and what a profile says, to a fleet.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::Deserialize;
+use swath_backends::open::Urls;
+#[cfg(not(feature = "servers"))]
+use swath_backends::open::redacted;
 use swath_coordinator::fleet::{
     control::Setup,
     policy::{Offer, Policy},
     provider::Provider,
 };
-use swath_proto::fleet::{Market, WorkerKind};
+use swath_proto::{
+    fleet::{Market, WorkerKind},
+    pipeline::layers::{Named, ProfileDoors},
+};
 
 use crate::{
     args::{DoorArgs, FleetFlags, Price, Tuning},
@@ -46,8 +52,13 @@ struct Profile {
     fleet: Option<Section>,
 }
 
-/// None: this coordinator starts no workers.
-pub(crate) async fn open(flags: FleetFlags, doors: &DoorArgs) -> anyhow::Result<Option<Setup>> {
+/// None: this coordinator starts no workers. Those of this machine show metrics where the coordinator does, each on a
+/// port of its own.
+pub(crate) async fn open(
+    flags: FleetFlags,
+    doors: &DoorArgs,
+    metrics: Option<SocketAddr>,
+) -> anyhow::Result<Option<Setup>> {
     let section = doors.profile.as_deref().map(section).transpose()?.unwrap_or_default();
     let flags = flags.over(section)?;
     match flags.fleet.as_deref().map(|place| place.trim_end_matches(':')) {
@@ -58,12 +69,12 @@ pub(crate) async fn open(flags: FleetFlags, doors: &DoorArgs) -> anyhow::Result<
             let why = "--fleet batch: this program was built without its client (feature \"servers\")";
             Err(Usage(why.into()).into())
         }
-        _ => setup(flags, doors),
+        _ => setup(flags, doors, metrics),
     }
 }
 
 /// Of this machine.
-fn setup(flags: FleetFlags, doors: &DoorArgs) -> anyhow::Result<Option<Setup>> {
+fn setup(flags: FleetFlags, doors: &DoorArgs, metrics: Option<SocketAddr>) -> anyhow::Result<Option<Setup>> {
     let Some(place) = flags.fleet.clone() else {
         return match flags.is_said() {
             true => {
@@ -72,20 +83,18 @@ fn setup(flags: FleetFlags, doors: &DoorArgs) -> anyhow::Result<Option<Setup>> {
             false => Ok(None),
         };
     };
-    let mut policy = match place.trim_end_matches(':') {
-        "local" => Policy::of_here(
-            (flags.workers_min.unwrap_or(0), flags.workers_max.unwrap_or_else(cores)),
-            (flags.gpu_workers_min.unwrap_or(0), flags.gpu_workers_max.unwrap_or(0)),
-        ),
-        _ => return Err(Usage(format!("--fleet {place}: must be local or batch")).into()),
-    };
-    if !flags.gpu_markets.is_empty() {
-        return Err(Usage("--gpu-markets: this machine is no market; leave it out".into()).into());
+    if place.trim_end_matches(':') != "local" {
+        return Err(Usage(format!("--fleet {place}: must be local or batch")).into());
     }
-    flags.adjust(&mut policy);
-    let tuning = flags.tuning()?;
+    let mut policy = policy_of_here(&flags)?;
+    let tuning = flags.tuning(metrics)?;
     policy.slots = u32::try_from(tuning.slots).unwrap_or(u32::MAX);
-    policy.check().map_err(Usage)?;
+    if policy.kinds.gpu.max > 0 && !has_card() {
+        let (max, drivers) = (policy.kinds.gpu.max, DRIVERS.join(", "));
+        tracing::warn!(
+            "--gpu-workers-max {max}: this machine has no NVIDIA driver (none of {drivers}), so workers with cards will not begin"
+        );
+    }
     Ok(Some(Setup {
         policy,
         provider: local(doors, &tuning)?,
@@ -93,6 +102,71 @@ fn setup(flags: FleetFlags, doors: &DoorArgs) -> anyhow::Result<Option<Setup>> {
         allow_steps: tuning.allow_steps,
         every: HERE_EVERY,
     }))
+}
+
+fn policy_of_here(flags: &FleetFlags) -> anyhow::Result<Policy> {
+    let mut policy = Policy::of_here(
+        (flags.workers_min.unwrap_or(0), flags.workers_max.unwrap_or_else(cores)),
+        (flags.gpu_workers_min.unwrap_or(0), flags.gpu_workers_max.unwrap_or(0)),
+    );
+    if !flags.gpu_markets.is_empty() {
+        return Err(Usage("--gpu-markets: this machine is no market; leave it out".into()).into());
+    }
+    flags.adjust(&mut policy);
+    policy.check().map_err(Usage)?;
+    Ok(policy)
+}
+
+/// What a coordinator would refuse in a profile; `doors` are those that it leaves open. Starts nothing.
+pub(crate) fn check(profile: &str, doors: &DoorArgs) -> anyhow::Result<()> {
+    let (name, text) = config::profile(profile)?;
+    let said = ProfileDoors::read(Named { name: &name, text: &text })?;
+    let urls = Urls {
+        root: said.root.unwrap_or_else(|| doors.root.clone()),
+        queue: said.queue.unwrap_or_else(|| doors.queue.clone()),
+        ledger: said.ledger.unwrap_or_else(|| doors.ledger.clone()),
+    };
+    check_flags(FleetFlags::default().over(section(profile)?)?, profile, &urls)
+        .map_err(|error| Usage(format!("{name}, [fleet]: {error:#}")).into())
+}
+
+fn check_flags(flags: FleetFlags, profile: &str, urls: &Urls) -> anyhow::Result<()> {
+    match flags.fleet.as_deref().map(|place| place.trim_end_matches(':')) {
+        #[cfg(feature = "servers")]
+        Some("batch") => batch::check(&flags, profile, urls),
+        #[cfg(not(feature = "servers"))]
+        Some("batch") => {
+            let root = redacted(&urls.root);
+            note!(
+                "note: {profile}: fleet = \"batch\" at {root}: not checked, this program was built without its client"
+            );
+            Ok(())
+        }
+        Some("local") => {
+            flags.tuning(None)?;
+            policy_of_here(&flags).map(drop)
+        }
+        Some(place) => Err(Usage(format!("fleet = \"{place}\": must be local or batch")).into()),
+        // The rest is typed beside it.
+        None => {
+            flags.tuning(None)?;
+            let flags = FleetFlags {
+                workers_max: flags.workers_max.or(Some(Policy::MOST)),
+                gpu_workers_max: flags.gpu_workers_max.or(Some(Policy::MOST)),
+                budget_money: None,
+                gpu_markets: Vec::new(),
+                ..flags
+            };
+            policy_of_here(&flags).map(drop)
+        }
+    }
+}
+
+/// What its driver makes; the last one is that of WSL.
+const DRIVERS: [&str; 3] = ["/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg"];
+
+fn has_card() -> bool {
+    DRIVERS.iter().any(|path| std::path::Path::new(path).exists())
 }
 
 fn cores() -> u32 {
@@ -166,10 +240,14 @@ impl FleetFlags {
     }
 
     /// Read as `swath worker` reads them.
-    fn tuning(&self) -> anyhow::Result<Tuning> {
-        let words = self.worker_options.as_deref().unwrap_or_default().split_whitespace();
-        let tuning = Tuning::read(words)
+    fn tuning(&self, metrics: Option<SocketAddr>) -> anyhow::Result<Tuning> {
+        let words = || self.worker_options.as_deref().unwrap_or_default().split_whitespace();
+        let mut tuning = Tuning::read(words())
             .map_err(|error| Usage(format!("--worker-options: {}", error.to_string().trim())))?;
+        // What the environment says of it is the coordinator's own.
+        if !words().any(|word| word.starts_with("--metrics")) {
+            tuning.metrics = metrics.map(|own| SocketAddr::new(own.ip(), 0));
+        }
         config::check(&tuning)?;
         config::seconds("--grace", tuning.grace)?;
         Ok(tuning)
@@ -237,8 +315,22 @@ mod tests {
     }
 
     #[test]
+    fn workers_of_this_machine_show_metrics_where_the_coordinator_does() {
+        let own: SocketAddr = "10.0.0.7:9464".parse().unwrap();
+        let with = |options: Option<&str>| FleetFlags {
+            worker_options: options.map(Into::into),
+            ..FleetFlags::default()
+        };
+        let shown =
+            |options, metrics| with(options).tuning(metrics).unwrap().metrics.map(|at| at.to_string());
+        assert_eq!(shown(Some("--slots 2"), Some(own)).as_deref(), Some("10.0.0.7:0"));
+        assert_eq!(shown(None, None), None);
+        assert_eq!(shown(Some("--metrics 127.0.0.1:0"), Some(own)).as_deref(), Some("127.0.0.1:0"));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_wrong_usage() {
-        let wrong = |flags: FleetFlags| setup(flags, &doors()).err().expect("an error").to_string();
+        let wrong = |flags: FleetFlags| setup(flags, &doors(), None).err().expect("an error").to_string();
         let max = FleetFlags { workers_max: Some(4), ..FleetFlags::default() };
         assert!(wrong(max.clone()).contains("give --fleet local"));
         let elsewhere = FleetFlags { fleet: Some("moon".into()), ..max.clone() };
@@ -250,6 +342,6 @@ mod tests {
         );
         let options = Some("--slots many".to_owned());
         assert!(wrong(FleetFlags { worker_options: options, ..here }).contains("--worker-options"));
-        assert!(setup(FleetFlags::default(), &doors()).unwrap().is_none());
+        assert!(setup(FleetFlags::default(), &doors(), None).unwrap().is_none());
     }
 }

@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use swath_backends::{ledger::Ledger, open::look_at_ledger};
 use swath_coordinator::{
-    discovery, fleet,
+    discovery::{self, Announced},
+    fleet, presence,
     records::{office, silent_for},
 };
 use swath_proto::{
-    ids::RunId,
+    ids::{RunId, WorkerId},
     status::{RunState, RunStatus},
     worker::{Worker, root_mark},
 };
@@ -55,6 +56,33 @@ impl Office {
         self.held(&office(run)).await
     }
 
+    /// Whether anybody takes what is asked of a run that stands so. One that is over is in nobody's hands, and taken
+    /// up again by whoever watches the root.
+    pub async fn takes(&self, run: &RunId, state: Option<RunState>, root_uri: &str) -> Served {
+        match self.of(run).await {
+            Served::No if state.is_some_and(RunState::is_final) => self.of_root(root_uri).await,
+            served => served,
+        }
+    }
+
+    async fn of_root(&self, root_uri: &str) -> Served {
+        match self.coordinators(root_uri).await {
+            Some(there) if there.is_empty() => Served::No,
+            Some(_) => Served::Yes,
+            None => Served::Unknown,
+        }
+    }
+
+    /// Who watches a root; none where the ledger can't be asked.
+    pub async fn coordinators(&self, root_uri: &str) -> Option<Vec<WorkerId>> {
+        let ledger = match self {
+            Self::Empty => return Some(Vec::new()),
+            Self::Closed => return None,
+            Self::Ledger(ledger) => ledger,
+        };
+        timeout(ANSWERS_WITHIN, presence::coordinators(&**ledger, root_uri)).await.ok()?.ok()
+    }
+
     /// Whether anybody has the fleet of a root.
     pub async fn of_fleet(&self, root_uri: &str) -> Served {
         self.held(&fleet::control::office(root_uri)).await
@@ -62,6 +90,11 @@ impl Office {
 
     /// Who works for a root, as workers say themselves; none where the ledger can't be asked.
     pub async fn workers(&self, root_uri: &str) -> Option<Vec<Worker>> {
+        Some(self.announced(root_uri).await?.into_iter().map(|one| one.worker).collect())
+    }
+
+    /// The same with their names.
+    pub async fn announced(&self, root_uri: &str) -> Option<Vec<Announced>> {
         let ledger = match self {
             Self::Empty => return Some(Vec::new()),
             Self::Closed => return None,
@@ -69,8 +102,8 @@ impl Office {
         };
         let there = timeout(ANSWERS_WITHIN, discovery::workers(&**ledger)).await.ok()?.ok()?;
         let mark = root_mark(root_uri);
-        let is_ours = |worker: &Worker| worker.root.as_ref().is_none_or(|root| *root == mark);
-        Some(there.into_iter().map(|one| one.worker).filter(is_ours).collect())
+        let is_ours = |one: &Announced| one.worker.root.as_ref().is_none_or(|root| *root == mark);
+        Some(there.into_iter().filter(is_ours).collect())
     }
 
     async fn held(&self, office: &str) -> Served {

@@ -4,7 +4,7 @@
 //!
 //! Read in this order: [`freeze`] makes a run of a pipeline file, [`plan`] says which items a run has
 //! (pure), [`board`] is what is known of them (pure), [`feed`] and [`sweep`] decide what to publish
-//! (pure), [`steps`] are the commands of the user's own among them (pure), [`run`] is the state machine that does it, [`serve`] watches a root for runs,
+//! (pure), [`steps`] are the commands of the user's own among them (pure), [`run`] is the state machine that does it, [`serve`] watches a root for runs (and says so: [`presence`]),
 //! [`sharing`] divides the workers among them, [`fleet`] starts workers and sends them away. `rent` counts the time of rented
 //! machines, and [`money`] says what it costs. `conclude`, `catalogue` and `report` are what is told at a run's end, [`metrics`] and
 //! [`discovery`] what Prometheus is told meanwhile.
@@ -29,6 +29,7 @@ mod office;
 mod out;
 pub mod outlook;
 pub mod plan;
+pub mod presence;
 pub mod rebuild;
 pub mod records;
 mod rent;

@@ -7,7 +7,10 @@ use std::{
 };
 
 use swath_backends::ledger::Event;
-use swath_proto::{item::Stage, status::RunStatus};
+use swath_proto::{
+    item::Stage,
+    status::{RunStatus, StageCount},
+};
 
 use crate::board::Board;
 
@@ -90,12 +93,16 @@ impl Meter {
         *self = Self { spent, an_item, ..Self::new(now) };
     }
 
-    /// What was spent under a coordinator before this one.
+    /// What was spent under a coordinator before this one, and what an item took.
     pub fn go_on(&mut self, before: &RunStatus) {
-        let spent = |(stage, count): (Stage, &swath_proto::status::StageCount)| {
+        let spent = |(stage, count): (Stage, &StageCount)| {
             (stage, Spent { seconds: count.seconds, made: count.made })
         };
         self.spent = before.in_order().map(spent).collect();
+        let an_item = |(stage, count): (Stage, &StageCount)| {
+            Some((stage, count.item_seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0)?))
+        };
+        self.an_item = before.in_order().filter_map(an_item).collect();
     }
 
     pub fn hear(&mut self, event: &Event) {
@@ -183,5 +190,31 @@ mod tests {
             pace.sample(start + Duration::from_secs(second), (second.min(500), 0));
         }
         assert!(pace.items_per_second() < 1e-9, "nothing has ended for minutes");
+    }
+
+    #[test]
+    fn what_an_item_takes_is_known_after_a_pause_and_to_the_next_coordinator() {
+        let status = |item_seconds: Option<f64>| -> RunStatus {
+            let mut count = serde_json::json!({
+                "items": 400, "done": 256, "buried": 0, "seconds": 90.0, "made": 256
+            });
+            if let Some(seconds) = item_seconds {
+                count["item_seconds"] = seconds.into();
+            }
+            let json = serde_json::json!({
+                "run": "a-1", "state": "paused", "written": "", "started": "", "stages": { "predict": count },
+                "pixels_done": 0, "pixels": 0, "items_per_second": 0.0, "eta_seconds": null, "failures": [],
+                "n_failures": 0, "unreadable_scenes": [], "message": null,
+            });
+            serde_json::from_value(json).unwrap()
+        };
+        let mut meter = Meter::new(Instant::now());
+        meter.go_on(&status(Some(1.0)));
+        meter.begin(Instant::now());
+        assert_eq!(meter.seconds(Stage::Predict), Some(1.0));
+        assert_eq!(meter.seconds(Stage::Assemble), None, "nothing of it has ended");
+        meter.go_on(&status(None));
+        assert_eq!(meter.seconds(Stage::Predict), None, "written by an older program");
+        assert_eq!(meter.spent(Stage::Predict), Spent { seconds: 90.0, made: 256 });
     }
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     commands,
     live::Live,
+    presence,
     records::{is_unreadable, silent_for},
     run::{self, Me, Over},
     sharing::Sharing,
@@ -36,12 +37,29 @@ pub async fn serve_sharing(
     live: Live,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let over = CancellationToken::new();
+    let serves = async {
+        let served = serve_all(&doors, &me, &sharing, &live, &stop).await;
+        over.cancel();
+        served
+    };
+    let (served, ()) = tokio::join!(serves, presence::tell(&doors, &me.name, &over));
+    served
+}
+
+async fn serve_all(
+    doors: &Doors,
+    me: &Me,
+    sharing: &Sharing,
+    live: &Live,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     let mut serving = HashSet::new();
     let mut looked_at = LookedAt::default();
     let mut resting: HashMap<RunId, (u32, Instant)> = HashMap::new();
     let mut tasks: JoinSet<(RunId, anyhow::Result<()>)> = JoinSet::new();
     loop {
-        match open_runs(&doors, &serving, &mut looked_at).await {
+        match open_runs(doors, &serving, &mut looked_at).await {
             Ok(runs) => {
                 let rests = |id: &RunId| resting.get(id).is_some_and(|(_, until)| Instant::now() < *until);
                 for id in runs.into_iter().filter(|id| !rests(id)) {

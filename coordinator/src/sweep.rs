@@ -17,7 +17,7 @@ pub const SETTLES_WITHIN: Duration = Duration::from_secs(3);
 /// one claim.
 const LOST_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// `queue_is_empty`: the broker has said so twice of this lane. Looks at what is out, and at nothing else.
+/// `held`: or let go of a moment ago. `queue_is_empty`: the broker has said so twice of this lane. Looks at what is out, and at nothing else.
 pub fn lost(
     board: &Board,
     lane: Lane,

@@ -27,7 +27,8 @@ pub(crate) fn status(
         let buried = board.graves(stage).count() as u64;
         let spent = meter.spent(stage);
         let (items, done, seconds, made) = (count.items, count.done, spent.seconds, spent.made);
-        (stage.name().to_owned(), StageCount { items, done, buried, seconds, made })
+        let item_seconds = meter.seconds(stage);
+        (stage.name().to_owned(), StageCount { items, done, buried, seconds, made, item_seconds })
     });
     let (dropped, failed): (Vec<_>, Vec<_>) =
         board.buried().iter().partition(|(_, grave)| grave.failure.class == FailureClass::Dropped);

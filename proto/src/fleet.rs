@@ -155,6 +155,9 @@ pub struct Crew {
     pub held: u64,
     /// What all of them take one worker.
     pub backlog_s: f64,
+    /// Most of it is made of items like which none has ended yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_guess: bool,
     pub working: u32,
     pub idle: u32,
     pub leaving: u32,

@@ -48,6 +48,9 @@ pub struct StageCount {
     pub seconds: f64,
     #[serde(default)]
     pub made: u64,
+    /// From claim to finish of an item, where the latest count most; none before one has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_seconds: Option<f64>,
 }
 
 /// Where a run stands among others that want the same workers.

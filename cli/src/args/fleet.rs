@@ -19,13 +19,13 @@ pub struct FleetFlags {
     /// Workers that are kept even if there is nothing to do. [default: 0]
     #[arg(long, env = "SWATH_WORKERS_MIN", value_name = "N")]
     pub workers_min: Option<u32>,
-    /// [default: one a core of this machine; needed for batch]
+    /// Workers that there may be at most. [default: one a core of this machine; needed for batch]
     #[arg(long, env = "SWATH_WORKERS_MAX", value_name = "N")]
     pub workers_max: Option<u32>,
     /// The same of workers that take a card each. [default: 0]
     #[arg(long, env = "SWATH_GPU_WORKERS_MIN", value_name = "N")]
     pub gpu_workers_min: Option<u32>,
-    /// [default: 0]
+    /// Workers with a card that there may be at most. [default: 0]
     #[arg(long, env = "SWATH_GPU_WORKERS_MAX", value_name = "N")]
     pub gpu_workers_max: Option<u32>,
     /// In how much time the backlog is to be worked off. [default: 1800]
@@ -62,7 +62,7 @@ pub struct Price {
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "'{0}' must be KIND=MONEY or KIND-MARKET=MONEY: cpu=0.04, gpu-spot=0.2, gpu-on-demand=0.7 for instance"
+    "'{0}' must be KIND=MONEY or KIND-MARKET=MONEY, and 0 or more: cpu=0.04, gpu-spot=0.2, gpu-on-demand=0.7 for instance"
 )]
 pub struct BadPrice(String);
 
@@ -94,12 +94,14 @@ pub struct FleetArgs {
 pub enum FleetCommand {
     /// Show the workers there are and should be, why, and what they have cost.
     Status {
+        /// One JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
     /// Have so many workers, as far as the coordinator may start them; or as the backlog wants them, also after a stop.
     Scale {
         /// A number, or auto.
+        #[arg(allow_negative_numbers = true)]
         workers: Number,
         /// Of these only. [default: of both]
         #[arg(long, value_name = "cpu|gpu")]
@@ -107,6 +109,7 @@ pub enum FleetCommand {
     },
     /// Have workers leave when they have finished what they have. Others come in their place if they are needed.
     Drain {
+        /// Their names, worker-host-7-00000b for instance.
         #[arg(required_unless_present = "all")]
         workers: Vec<WorkerId>,
         /// All that are there now.

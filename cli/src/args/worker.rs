@@ -72,7 +72,7 @@ pub struct Tuning {
     pub item_limit: f64,
     /// Show metrics for Prometheus at this address; port 0 takes any that is free, and the coordinator tells which. Whoever
     /// reaches it reads them.
-    #[arg(long, value_name = "IP:PORT", env = "SWATH_METRICS")]
+    #[arg(long, value_name = "IP:PORT", env = "SWATH_METRICS", value_parser = super::http::address)]
     pub metrics: Option<std::net::SocketAddr>,
     /// MiB that GDAL may keep of what it has read.
     #[arg(long, default_value_t = 64, value_name = "MIB")]

@@ -31,7 +31,7 @@ pub(super) async fn run(args: CoordinatorArgs, door_args: DoorArgs) -> anyhow::R
         prices: Some(Arc::new(cost::prices(&door_args)?)),
     };
     let wanted = page::wanted(&args.http)?;
-    let setup = fleet::open(args.fleet, &door_args).await?;
+    let setup = fleet::open(args.fleet, &door_args, args.metrics).await?;
     let stop = stop_on_signals()?;
     let urls = config::urls(&door_args);
     let mut doors = open(&urls).await?;

@@ -88,9 +88,10 @@ async fn ask(
     n: usize,
     what: &str,
 ) -> anyhow::Result<()> {
+    let state = read_status(root, run).await?.map(|status| status.state);
     give(root, run, wish).await?;
     let n = table::count(n as u64, "item");
-    match Office::open(doors).await.of(run).await {
+    match Office::open(doors).await.takes(run, state, &root.uri("")).await {
         Served::Yes => say!("{n} {what}"),
         _ => say!(
             "{n} {what} as soon as a coordinator serves the run: swath coordinator, or swath run with the same file"

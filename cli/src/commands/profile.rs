@@ -11,6 +11,7 @@ use swath_backends::open::redacted;
 use crate::{
     args::{DoorArgs, ProfileCommand},
     exit::{Exit, Usage},
+    fleet,
     profile::{self, Taken},
 };
 
@@ -18,7 +19,7 @@ pub(super) fn run(what: ProfileCommand, doors: &DoorArgs) -> anyhow::Result<Exit
     match what {
         ProfileCommand::Show { name } => {
             let name = name.as_deref().or(doors.profile.as_deref());
-            show(name.ok_or_else(|| Usage("which profile? give its name".into()))?)
+            show(name.ok_or_else(|| Usage("which profile? give its name".into()))?, doors)
         }
         ProfileCommand::Import { from, name, force } => {
             let path = foreign(&from);
@@ -57,7 +58,7 @@ fn read(file: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-fn show(name: &str) -> anyhow::Result<Exit> {
+fn show(name: &str, doors: &DoorArgs) -> anyhow::Result<Exit> {
     let found = profile::find(name)?;
     let wrong = |error: String| Usage(format!("{}: {error}", found.path.display()));
     let mut table: toml::Table =
@@ -77,6 +78,8 @@ fn show(name: &str) -> anyhow::Result<Exit> {
     say!("{}", toml::to_string(&table)?.trim_end());
     // What is wrong with it is told behind it.
     profile::batch(Some(name))?;
+    profile::prices(None, Some(name))?;
+    fleet::check(name, doors)?;
     Ok(Exit::Done)
 }
 

@@ -66,7 +66,11 @@ pub(super) async fn run(args: StatusArgs, doors: DoorArgs) -> anyhow::Result<Exi
         }
         let Some(status) = status else {
             if root.head(&keys::run_record(run)).await?.is_none() {
-                return Err(Usage(format!("there is no run '{run}' under {}", doors.root)).into());
+                return Err(Usage(format!(
+                    "there is no run '{run}' under {}; see: swath status",
+                    doors.root
+                ))
+                .into());
             }
             match args.json {
                 true => say!("{}", serde_json::json!({ "run": run, "served": served.known() })),

@@ -36,7 +36,7 @@ pub(super) async fn run(run: RunId, wish: Command, doors: DoorArgs) -> anyhow::R
     if let Some(why) = refusal {
         return Err(Usage(format!("{run} {why}")).into());
     }
-    let served = Office::open(&doors).await.of(&run).await;
+    let served = Office::open(&doors).await.takes(&run, state, &root.uri("")).await;
     commands::give(&root, &run, &wish).await?;
     match (served, &wish) {
         (Served::Yes, _) => say!("asked; the coordinator takes it within seconds. See: swath status {run}"),

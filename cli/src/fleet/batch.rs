@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use swath_backends::open::Urls;
 use swath_coordinator::fleet::{
-    batch::{Batch, settings::Settings},
+    batch::{Batch, are_reachable, settings::Settings},
     control::Setup,
     policy::{KindPolicy, Offer, Policy},
     provider::Provider,
@@ -46,6 +47,15 @@ pub(super) async fn setup(flags: FleetFlags, doors: &DoorArgs) -> anyhow::Result
     let provider_name = format!("batch:{}", batch.fleet());
     let provider: Arc<dyn Provider> = Arc::new(batch);
     Ok(Setup { policy, provider, provider_name, allow_steps: false, every: EVERY })
+}
+
+/// What could be refused without asking AWS.
+pub(super) fn check(flags: &FleetFlags, profile: &str, urls: &Urls) -> anyhow::Result<()> {
+    let settings = profile::batch(Some(profile))?
+        .ok_or_else(|| Usage("fleet = \"batch\", and there is no [batch] with its queues".into()))?;
+    policy(flags, &settings)?;
+    are_reachable(urls).map_err(|error| Usage(error.told()))?;
+    Ok(())
 }
 
 fn policy(flags: &FleetFlags, settings: &Settings) -> anyhow::Result<Policy> {

@@ -68,13 +68,14 @@ pub async fn control(setup: Setup, doors: Doors, me: Me, sharing: Sharing, stop:
     let office = office(&doors.blobs.uri(""));
     let every = setup.every;
     let mut control = Control { setup, doors, me, sharing, root, fleet: None, said: String::new() };
-    let mut waits = false;
+    // Whom it waits for; told once.
+    let mut waits_for = None;
     loop {
         let round = async {
             if !control.doors.ledger.lead(&office, &control.me.name, LEASE).await? {
-                return Ok(false);
+                return Ok(Some(control.doors.ledger.leader(&office).await?));
             }
-            control.round().await.map(|()| true)
+            control.round().await.map(|()| None)
         };
         let ended = tokio::select! {
             biased;
@@ -82,13 +83,15 @@ pub async fn control(setup: Setup, doors: Doors, me: Me, sharing: Sharing, stop:
             ended = tokio::time::timeout(ROUND, round) => ended,
         };
         match ended.unwrap_or_else(|_| Err(anyhow!("a round has taken more than {ROUND:?}"))) {
-            Ok(true) => waits = false,
-            Ok(false) => {
+            Ok(None) => waits_for = None,
+            Ok(Some(leader)) => {
                 // Whoever has it writes down what happens meanwhile.
                 control.fleet = None;
                 metrics::fleet::left();
-                if !std::mem::replace(&mut waits, true) {
-                    tracing::info!("another coordinator has the fleet; waiting");
+                // Nobody: it was given up between two questions, and is ours at the next look.
+                if let Some(name) = leader.as_ref().filter(|_| waits_for != leader) {
+                    tracing::info!(coordinator = %name, "another coordinator has the fleet; waiting");
+                    waits_for = leader;
                 }
             }
             Err(error) => control.say(format!("{error:#}")),

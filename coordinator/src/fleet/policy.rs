@@ -108,6 +108,11 @@ impl Policy {
                 }
             }
         }
+        if self.kinds.cpu.max == 0 && self.kinds.gpu.max == 0 {
+            let why = "--workers-max 0, and no --gpu-workers-max: nobody could ever be started; allow one worker at least, or \
+                       leave --fleet out";
+            return Err(why.into());
+        }
         Ok(())
     }
 
@@ -137,6 +142,7 @@ mod tests {
         assert!(wrong(|policy| policy.cool_down_s = -1.0).starts_with("--cool-down -1"));
         assert!(wrong(|policy| policy.kinds.cpu.min = 5).starts_with("--workers-min 5"));
         assert!(wrong(|policy| policy.kinds.gpu.min = 1).starts_with("--gpu-workers-min 1"));
+        assert!(wrong(|policy| policy.kinds.cpu.max = 0).starts_with("--workers-max 0"));
         assert!(wrong(|policy| policy.kinds.cpu.max = 20_000).contains("10000 at most"));
         assert!(wrong(|policy| policy.budget.hours = Some(f64::NAN)).starts_with("--budget-hours"));
         assert!(

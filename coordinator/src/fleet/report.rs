@@ -33,6 +33,7 @@ pub(super) fn crew(policy: &KindPolicy, seen: &target::Crew, step: &Step, place:
         waiting: seen.work.waiting,
         held: seen.work.held,
         backlog_s: step.backlog_s,
+        is_guess: seen.work.is_guess(),
         working: count(seen.workers.len() - idle),
         idle: count(idle),
         leaving: seen.leaving,

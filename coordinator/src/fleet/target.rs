@@ -81,6 +81,11 @@ impl Work {
         self.seconds + self.unknown * UNKNOWN_S
     }
 
+    /// Most of it was never measured.
+    pub(super) fn is_guess(&self) -> bool {
+        self.unknown * UNKNOWN_S > self.seconds
+    }
+
     /// On an average.
     pub(super) fn item_s(&self) -> f64 {
         let left = self.waiting as f64 + self.held as f64 / 2.0;
@@ -331,8 +336,9 @@ impl Case<'_> {
         let n = n.ceil().clamp(1.0, f64::from(self.hands().max(1))) as u32;
         let (waiting, held) = (work.waiting, work.held);
         let mut why = vec![format!(
-            "{waiting} items waiting and {held} in hand are {} of work for one, to be done in {}: {}",
+            "{waiting} items waiting and {held} in hand are {} of work for one{}, to be done in {}: {}",
             duration(backlog_s),
+            if work.is_guess() { " (not measured yet)" } else { "" },
             duration(policy.drain_s),
             workers(n)
         )];

@@ -1,10 +1,13 @@
 //! What is published, and published again where it was lost.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use swath_backends::{Kind, queue::Lane};
-use swath_proto::{envelope, item::Place, keys};
+use swath_proto::{envelope, item::Place, keys, status::RunState};
 
 use super::Run;
 use crate::{
@@ -40,14 +43,18 @@ impl Run {
         }
         let held = self.ledger.held(&run).await?;
         self.stragglers.see(&held, now);
+        let before = std::mem::take(&mut self.held);
         self.held = held.into_iter().map(|(place, _)| place).collect();
+        // What has just left somebody's hands is not lost: the next hearing tells what became of it.
+        let accounted: HashSet<Place> = self.held.iter().copied().chain(before).chain(reaped).collect();
+        let goes_on = matches!(self.state, RunState::Running | RunState::Preparing);
         let mut lost = Vec::new();
         for lane in LANES {
             // Of a queue that is paid by the call nothing is asked while nothing can be lost.
             let old = self.board.out_for(lane, sweep::SETTLES_WITHIN, now);
             let is_late =
                 self.is_at_the_tail() && self.held.iter().any(|place| self.board.lane(place.stage) == lane);
-            let is_asked = is_late || old.iter().any(|place| !self.held.contains(place));
+            let is_asked = is_late || old.iter().any(|place| !accounted.contains(place));
             let is_empty = is_asked
                 && match self.queue.waiting(lane).await {
                     Ok(n) => n == 0,
@@ -57,15 +64,27 @@ impl Run {
                 };
             let checks = self.empty.entry(lane).or_default();
             *checks = if is_empty { *checks + 1 } else { 0 };
-            let lost_here = sweep::lost(&self.board, lane, &self.held, *checks >= 2, now);
-            self.shown.republished(lane, lost_here.len());
+            let lost_here = sweep::lost(&self.board, lane, &accounted, *checks >= 2, now);
+            if goes_on {
+                self.shown.republished(lane, lost_here.len());
+            }
             lost.extend(lost_here);
         }
         if !lost.is_empty() {
-            tracing::info!(%run, items = lost.len(), "the queue has lost items, or workers use another ledger: publishing them again");
+            let items = lost.len();
+            match goes_on {
+                true => {
+                    tracing::info!(%run, items, "the queue has lost items, or workers use another ledger: publishing them again");
+                }
+                // Workers let go of what is of a run that is paused.
+                false => tracing::info!(%run, items, "items that were out come back to the coordinator"),
+            }
             self.board.give_back(lost, now);
         }
-        self.help_the_late(now).await
+        match goes_on {
+            true => self.help_the_late(now).await,
+            false => Ok(()),
+        }
     }
 
     pub(super) async fn feed(&mut self, now: Instant) -> anyhow::Result<Fed> {

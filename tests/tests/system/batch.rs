@@ -493,6 +493,20 @@ fn a_profile_is_made_of_raster_visions_and_nobody_elses_is_overwritten() {
     swath(&["profile", "import", "seeds", "--force"], 0);
     assert!(std::fs::read_to_string(&made).expect("reading").contains("[batch.gpu]"));
 
+    for (text, wanted) in [
+        ("[fleet]\nworker_max = 3\n", "unknown field"),
+        ("[fleet]\nfleet = 'local'\nworkers_min = 9\nworkers_max = 3\n", "--workers-min 9"),
+        (
+            "[fleet]\nfleet = 'batch'\nworkers_max = 3\n[batch.cpu]\nspot = 'q'\ndefinition = 'd'\n",
+            "can't reach --root",
+        ),
+        ("quue = 'amqp://host'\n", "did you mean queue?"),
+    ] {
+        std::fs::write(&made, text).expect("writing");
+        let told = swath(&["profile", "show", "seeds"], 2);
+        assert!(told.contains(wanted), "{text}: {told}");
+    }
+
     let stack = r#"{"Stacks": [{"StackName": "maps", "StackStatus": "ROLLBACK_COMPLETE"}]}"#;
     std::fs::write(site.path("stack.json"), stack).expect("writing");
     let told = swath(&["profile", "from-outputs", "stack.json"], 2);

@@ -249,7 +249,13 @@ fn what_makes_no_sense_of_a_fleet_is_told_before_anything_is_started() {
         ([&local[..], &["--worker-options", "--slots none"]].concat(), "--worker-options"),
         (vec!["coordinator", "--fleet", "moon"], "--fleet moon"),
         (vec!["fleet", "scale", "many"], "auto"),
+        (vec!["fleet", "scale", "-3"], "must be a number of workers, or auto"),
+        ([&local[..], &["--price", "cpu=-1"]].concat(), "0 or more"),
+        ([&local[..], &["--metrics", "9464"]].concat(), "must be IP:PORT"),
+        (vec!["coordinator", "--http", "127.0.0.1"], "must be IP:PORT"),
         (vec!["fleet", "drain"], "WORKERS"),
+        (vec!["fleet", "drain", "worker-nobody"], "there is no worker worker-nobody"),
+        ([&local[..], &["--workers-max", "0"]].concat(), "--workers-max 0"),
     ] {
         let output = site.swath(&args, 2);
         let told = String::from_utf8_lossy(&output.stderr);

@@ -1,6 +1,8 @@
 //! Servers that say no, or that would lose what is trusted to them: told at the start, with what to do, by the right
 //! exit code, and in words without a password.
 
+use std::io::{Read as _, Write as _};
+
 use swath_backends::{
     Kind, contract,
     open::{open_ledger, open_queue},
@@ -59,6 +61,23 @@ async fn a_broker_that_says_no_is_told_with_what_to_do() {
     let mut site = Site::new(SiteKind::Embedded);
     site.queue = url("least-rights", "no-such-place");
     site.swath(&["coordinator"], 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_answers_in_the_place_of_redis_is_told_from_one_that_is_away() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        let mut clients = Vec::new();
+        for mut client in listener.incoming().flatten() {
+            if client.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {
+                let _ = client.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            }
+            // One that is hung up on may not see the answer.
+            clients.push(client);
+        }
+    });
+    assert_says(ledger_refusal(&format!("redis://{address}")).await, Kind::Config, "it is not Redis");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,9 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use swath_coordinator::presence;
 use swath_proto::status::{RunState, RunStatus};
 
-use crate::site::{Kind, Site, pipeline};
+use crate::{
+    counted::noops,
+    site::{Kind, Site, pipeline},
+};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -102,6 +106,8 @@ fn nothing_is_promised_for_a_run_that_nobody_serves() {
     assert!(cancelled.contains(": cancelled"), "{cancelled}");
     let status = site.status(&run).expect("a status");
     assert_eq!(status.state, RunState::Cancelled);
+    let resumed = stdout(&site.swath(&["resume", &run], 0));
+    assert!(resumed.contains("no coordinator serves this run now"), "{resumed}");
 }
 
 #[test]
@@ -135,4 +141,48 @@ fn a_full_disk_behind_standard_output_is_told_in_a_line() {
         assert_eq!(told.lines().count(), 1, "{told}");
         assert!(told.contains("writing to standard output: No space left"), "{told}");
     }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime").block_on(future)
+}
+
+#[test]
+fn a_pause_is_not_taken_for_a_queue_that_loses_items() {
+    let site = Site::new(Kind::Embedded);
+    let run = block_on(async { noops(&site, &site.doors().await, "paused", 2_000_000).await });
+    let _coordinator = site.start(&["coordinator"]);
+    let _worker = site.start(&["worker", "--slots", "16"]);
+    let done = || {
+        site.status(run.as_str()).map(|status| status.stages.values().map(|count| count.done).sum::<u64>())
+    };
+    until("items that are done", || done().filter(|done| *done > 0));
+    site.swath(&["pause", run.as_str()], 0);
+    until("what was out", || {
+        site.log().contains("items that were out come back to the coordinator").then_some(())
+    });
+    let paused = done();
+    site.swath(&["resume", run.as_str()], 0);
+    until("more that is done", || done().filter(|done| Some(*done) > paused));
+    assert!(!site.log().contains("the queue has lost items"), "{}", site.log());
+}
+
+#[test]
+fn a_run_that_is_over_is_promised_to_go_on_where_a_coordinator_is() {
+    let site = Site::new(Kind::Embedded);
+    let run = block_on(async { noops(&site, &site.doors().await, "over", 1000).await });
+    site.swath(&["cancel", run.as_str()], 0);
+    let status = site.status(run.as_str()).expect("a status");
+    assert_eq!(status.state, RunState::Cancelled);
+    let _coordinator = site.start(&["coordinator"]);
+    until("a coordinator", || {
+        block_on(async {
+            let doors = site.doors().await;
+            let there = presence::coordinators(&*doors.ledger, &doors.blobs.uri("")).await.expect("asking");
+            (!there.is_empty()).then_some(())
+        })
+    });
+    let asked = stdout(&site.swath(&["resume", run.as_str()], 0));
+    assert!(asked.contains("asked; the coordinator takes it"), "{asked}");
+    until("the run to go on", || site.status(run.as_str()).filter(|status| !status.state.is_final()));
 }

@@ -252,7 +252,7 @@ fn who(access: &Access) -> String {
         (Some(role), Some(profile)) => format!("the role {role}, as the profile {profile}"),
         (Some(role), None) => format!("the role {role}"),
         (None, Some(profile)) => format!("the profile {profile}"),
-        (None, None) => "the environment".into(),
+        (None, None) => role::ENVIRONMENT.into(),
     }
 }
 

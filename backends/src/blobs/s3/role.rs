@@ -7,7 +7,10 @@ use aws_sdk_sts::{
     operation::assume_role::AssumeRoleError,
 };
 
-use crate::{Error, Kind};
+use crate::{Error, Kind, aws};
+
+/// Whose credentials are taken where no entry says it.
+pub(super) const ENVIRONMENT: &str = "the environment";
 
 type Refused = SdkError<AssumeRoleError>;
 
@@ -28,6 +31,24 @@ pub(super) fn without_keys(who: &str, error: CredentialsError) -> Error {
         }
         CredentialsError::ProviderTimedOut(_) => Error::new(Kind::Transient, doing, error),
         CredentialsError::InvalidConfiguration(_) => Error::new(Kind::Config, doing, error),
+        error if who == ENVIRONMENT => Error::new(Kind::Refused, doing, aws::refused(&error)),
         error => Error::new(Kind::Refused, doing, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metadata_service_that_says_no_is_told_with_what_to_do() {
+        let told = |who: &str| {
+            let error = without_keys(who, CredentialsError::provider_error("the metadata service: 403"));
+            assert_eq!(error.kind, Kind::Refused);
+            format!("{:#}", anyhow::Error::from(error))
+        };
+        let words = told(ENVIRONMENT);
+        assert!(words.contains("set AWS_ACCESS_KEY_ID") && words.contains("403"), "{words}");
+        assert!(!told("the profile office").contains("AWS_ACCESS_KEY_ID"), "that one is to be mended");
     }
 }

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::{
     fitness::Info,
-    refusal::{failed, shut},
+    refusal::{failed, greeted, shut},
 };
 use crate::{Error, Kind, Result, open::redacted, query, tls::Certificates};
 
@@ -85,7 +85,7 @@ async fn first(
         match ConnectionManager::new_with_config(client, config).await {
             Ok(mut one) => {
                 let told = redis::cmd("INFO").query_async(&mut one).await;
-                return Ok((one, Info::new(told.map_err(|error| failed(&connecting, error))?)));
+                return Ok((one, Info::new(told.map_err(|error| greeted(&connecting, error))?)));
             }
             Err(error) => silent = Err(shut(&connecting, error)),
         }

@@ -23,7 +23,18 @@ pub(super) fn shut(doing: impl Into<String>, error: RedisError) -> Error {
     };
     match advice {
         Some(advice) => Error::new(Kind::Transient, doing, advised(&error, advice)),
-        None => failed(doing, error),
+        None => greeted(doing, error),
+    }
+}
+
+/// As [`failed`], where the server says its first words.
+pub(super) fn greeted(doing: impl Into<String>, error: RedisError) -> Error {
+    match error.kind() {
+        ErrorKind::Parse => {
+            let advice = "something answers there, and it is not Redis: are host and port right (6379)?";
+            Error::new(Kind::Config, doing, advised(&error, advice))
+        }
+        _ => failed(doing, error),
     }
 }
 

@@ -3,13 +3,21 @@
 
 use swath_backends::{Error, Kind, open::Urls};
 use swath_coordinator::fleet::{
-    batch::{Batch, settings::Settings},
+    batch::{Batch, are_reachable, settings::Settings},
     provider::{ErrorKind, Provider as _, ProviderError},
 };
 
 use super::Door;
 
 pub(super) async fn check(door: &mut Door, settings: &Settings, urls: &Urls) {
+    let reach = async {
+        are_reachable(urls).map_err(as_ours)?;
+        Ok(())
+    };
+    let what = "have root, queue and ledger where workers of other machines reach them";
+    if door.tries(what, reach).await.is_none() {
+        return door.leaves_out("credentials, region, queues and job definitions");
+    }
     let open = async { Ok(Batch::open(settings, urls).await.map_err(as_ours)?) };
     let told = |batch: &Batch| format!("{}, jobs are called {}_...", batch.at(), batch.fleet());
     let Some(batch) = door.tries_and_tells("find credentials and region: ", open, told).await else { return };

@@ -32,5 +32,5 @@ mod submit;
 #[cfg(feature = "batch")]
 pub use self::{
     gang::Gang,
-    provider::{Batch, Tried},
+    provider::{Batch, Tried, are_reachable},
 };

@@ -65,24 +65,28 @@ pub struct Tried {
     pub warnings: Vec<String>,
 }
 
+/// Whether workers on other machines find what there is to do.
+pub fn are_reachable(urls: &Urls) -> Result<(), ProviderError> {
+    if urls.queue != "local:" && urls.ledger != "local:" && urls.root.contains("://") {
+        return Ok(());
+    }
+    let why = anyhow!(
+        "workers on other machines can't reach --root {}, --queue {}, --ledger {}",
+        redacted(&urls.root),
+        redacted(&urls.queue),
+        redacted(&urls.ledger)
+    );
+    let remedy = "use s3:// for the root, and servers for queue and ledger (docs/servers.md)";
+    Err(ProviderError::new(ErrorKind::Config, "opening AWS Batch", remedy, why))
+}
+
 impl Batch {
     /// Asks for nothing but credentials. `urls`: where the workers find what there is to do.
     pub async fn open(settings: &Settings, urls: &Urls) -> Result<Self, ProviderError> {
         let doing = "opening AWS Batch";
         let wrong = |why: anyhow::Error, next: &str| ProviderError::new(ErrorKind::Config, doing, next, why);
         settings.check().map_err(|why| wrong(why, "mend [batch] of the profile"))?;
-        if urls.queue == "local:" || urls.ledger == "local:" || !urls.root.contains("://") {
-            let why = anyhow!(
-                "workers on other machines can't reach --root {}, --queue {}, --ledger {}",
-                redacted(&urls.root),
-                redacted(&urls.queue),
-                redacted(&urls.ledger)
-            );
-            return Err(wrong(
-                why,
-                "use s3:// for the root, and servers for queue and ledger (docs/servers.md)",
-            ));
-        }
+        are_reachable(urls)?;
         let (client, region, at) = client::open(settings).await?;
         let server = Server {
             client,

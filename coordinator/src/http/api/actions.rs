@@ -15,6 +15,7 @@ use super::Named;
 use crate::{
     commands::{self, Command, NewRank},
     http::{error::Problem, site::Site},
+    presence,
     records::{office, read_status},
 };
 
@@ -126,7 +127,11 @@ async fn ask(
         return Err(Problem::conflict(format!("'{run}' {why}")));
     }
     commands::give(&doors.blobs, &run, &command).await?;
-    let served = doors.ledger.leader(&office(&run)).await?.is_some();
+    let is_served = doors.ledger.leader(&office(&run)).await?.is_some();
+    // One that is over is taken up by whoever watches the root.
+    let served = is_served
+        || state.is_some_and(RunState::is_final)
+            && !presence::coordinators(&*doors.ledger, &doors.blobs.uri("")).await?.is_empty();
     tracing::info!(%run, command = command.name(), "asked for on the page");
     Ok((StatusCode::ACCEPTED, super::json(&json!({ "run": run, "served": served }))).into_response())
 }
