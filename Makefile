@@ -135,7 +135,7 @@ images: ## every role's image, without Docker's daemon, and a pipeline in them; 
 	ln -sfn trainer-target/release $(TARGET)/images/trainer
 	deploy/docker/check --binaries $(TARGET)/images
 
-lint: ## format, clippy, docs, licences, scripts, the AWS template, dashboards, images, manifests
+lint: web-check ## format, clippy, docs, licences, scripts, the AWS template, dashboards, images, manifests
 	@setup/install build lint
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
