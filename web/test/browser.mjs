@@ -128,6 +128,19 @@ async function theLine(page) {
   await see(false);
   await again;
   await page.unroute("**/events");
+  // Nobody is there any more: said once that is sure.
+  await page.route("**/api/**", (route) => route.abort());
+  await see(true);
+  await see(false);
+  await page.waitForSelector(".gone:visible");
+  await page.unroute("**/api/**");
+  await page.waitForSelector(".line.up");
+  await page.waitForSelector(".gone", { state: "hidden" });
+  // A run that nobody knows is no lost line.
+  const asks = page.waitForResponse((response) => response.request().method() === "HEAD" && response.status() === 404);
+  await page.goto(url + run("nobody-1"));
+  await asks;
+  assert.equal(await page.locator(".line.down").count(), 0);
 }
 
 /** What is asked is done, and is seen without loading the page again. */

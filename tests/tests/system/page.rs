@@ -94,6 +94,23 @@ fn whoever_watches_is_told_what_happens() {
 }
 
 #[test]
+fn who_watches_a_run_hears_of_its_end_from_the_program_that_ends_with_it() {
+    let site = Site::new(Kind::Embedded);
+    let run = submitted(&site, MANY);
+    site.swath(&["pause", &run], 0);
+    let file = pipeline(&site, MANY, "").display().to_string();
+    let page = Served::start(&site, &["run", &file, "--workers", "1", "--http", "127.0.0.1:0"]);
+    site.wait_obeyed(&run, PATIENCE);
+    let lines = BufReader::new(page.open(&format!("/api/runs/{run}/events"))).lines();
+    assert_eq!(page.post(&format!("/api/runs/{run}/resume"), "").status, 202);
+    let told: Vec<String> = lines.map(|line| line.expect("a line")).collect();
+    let last = told.iter().rposition(|line| line == "event: status").expect("a status");
+    let status = told[last + 1].strip_prefix("data: ").expect("data");
+    let status: serde_json::Value = serde_json::from_str(status).expect("JSON");
+    assert_eq!(status["state"], "done", "{}", site.worker_logs());
+}
+
+#[test]
 fn a_scene_is_shown_as_it_is_and_as_it_was_found() {
     let site = Site::new(Kind::Embedded);
     let file = pipeline(&site, "item_px = 256", "").display().to_string();
