@@ -241,9 +241,14 @@ fn failures(report: &Report) -> String {
         let scene =
             failure.scene.as_ref().map_or_else(String::new, |scene| format!(" of {}", Safe(scene.as_str())));
         let class = failure.class.name();
-        _ = write!(told, "<li><b>{}</b>{scene} ({class}): {}</li>", failed.place, Safe(&failure.message));
+        let what = match failed.items {
+            1 => failed.place.to_string(),
+            n => format!("{n} items"),
+        };
+        _ = write!(told, "<li><b>{what}</b>{scene} ({class}): {}</li>", Safe(&failure.message));
     }
-    let more = report.n_failures.saturating_sub(report.failures.len() as u64);
+    let named: u64 = report.failures.iter().map(|failed| failed.items).sum();
+    let more = report.n_failures.saturating_sub(named);
     if more > 0 {
         _ = write!(told, "<li class=\"dim\">and {more} more: swath items {}</li>", Safe(report.run.as_str()));
     }
