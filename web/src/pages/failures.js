@@ -14,6 +14,8 @@ const CLASSES = {
   config: "the set-up is wrong",
   dropped: "dropped by command",
 };
+/** Of bad inputs: a replay reads them by the tags that they had. */
+const OF_DATA = "Mend the files and give the same command again: it begins a new run, which takes over what is done. A replay alone fails again, since inputs are held against the tags that they had.";
 const PAGE = 200;
 
 export function failuresTab(into, run) {
@@ -23,7 +25,8 @@ export function failuresTab(into, run) {
   const scenes = h("ul.unreadable", {});
   const more = h("button.more", { hidden: true, onclick: () => load(shown.length) }, "More");
   const empty = h("div.empty", { hidden: true }, h("h2", {}, "Nothing failed"), h("p.dim", {}, "Items that can't be done are set aside here, with their cause and the end of their log."));
-  fill(into, h("div.head", {}, summary, all), scenes, list, more, empty);
+  const ofData = h("p.notice.warn", { hidden: true }, "Bad inputs: ", OF_DATA);
+  fill(into, h("div.head", {}, summary, all), ofData, scenes, list, more, empty);
 
   const again = () => load().catch((problem) => say(summary, problem.message));
   let shown = [];
@@ -37,11 +40,13 @@ export function failuresTab(into, run) {
     const unreadable = run.status?.unreadable_scenes ?? [];
     keyed(scenes, unreadable, (words) => words, (words) => h("li.notice.bad", {}, "Scene ", words));
     empty.hidden = shown.length + unreadable.length > 0;
+    ofData.hidden = !unreadable.length && !shown.some((failure) => failure.class === "data");
     const dropped = shown.filter((failure) => failure.is_dropped).length;
     say(summary, told.total ? `${plural(told.total, "item")} set aside${dropped ? `, ${count(dropped)} of them dropped for good` : ""}` : "");
   };
   const replayAll = async () => {
-    const words = h("p", {}, "All that was set aside, but what was dropped, is new again. Where the cause is still there, it fails again.");
+    const isOfData = shown.some((failure) => failure.class === "data") || (run.status?.unreadable_scenes.length ?? 0) > 0;
+    const words = [h("p", {}, "All that was set aside, but what was dropped, is new again. Where the cause is still there, it fails again."), isOfData && h("p", {}, "Where inputs are bad (class data): ", OF_DATA)];
     if (await dialog("Replay all?", words, "Replay all")) ask(run.path("replay"), { all: true }, "Asked to replay all.");
   };
   again();
