@@ -13,7 +13,10 @@ use std::{
 use swath_proto::status::RunState;
 
 use self::client::{Served, png_size};
-use crate::site::{Kind, Site, pipeline};
+use crate::{
+    failures,
+    site::{Kind, Site, pipeline},
+};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -108,6 +111,25 @@ fn who_watches_a_run_hears_of_its_end_from_the_program_that_ends_with_it() {
     let status = told[last + 1].strip_prefix("data: ").expect("data");
     let status: serde_json::Value = serde_json::from_str(status).expect("JSON");
     assert_eq!(status["state"], "done", "{}", site.worker_logs());
+}
+
+#[test]
+fn a_worker_counts_what_was_set_aside_in_its_hands() {
+    let site = Site::new(Kind::Embedded);
+    let victim = failures::victim(&site);
+    let whole = std::fs::read(&victim).expect("a scene");
+    std::fs::write(&victim, &whole[..whole.len() / 2]).expect("writing");
+    let run = failures::submit(&site, &failures::with_victim(&site, &victim, ""));
+    let page = Served::coordinator(&site, &[]);
+    let _worker = site.start(&["worker"]);
+    let n = site.wait(&run, PATIENCE).n_failures;
+    assert!(n > 0, "nothing failed");
+    let started = Instant::now();
+    let failed = || page.json("/api/workers")["workers"][0]["card"]["failed"].as_u64();
+    while failed() != Some(n) {
+        assert!(started.elapsed() < PATIENCE, "{n} failed: {}", page.json("/api/workers"));
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 #[test]

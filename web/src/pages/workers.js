@@ -5,6 +5,8 @@ import { fill, h, keyed, say } from "../dom.js";
 import { ago, count, duration, plural, percent } from "../words.js";
 
 const AGAIN = 3000;
+/** Workers say every five seconds that they are there: these have missed a beat. */
+const SILENT = 12;
 
 export function workersPage(into) {
   document.title = "Workers · Swath";
@@ -34,12 +36,13 @@ export function workersPage(into) {
   return () => clearInterval(timer);
 }
 
-function update(row, { worker, card }) {
+function update(row, { worker, card, silent_s: silent }) {
+  const isSilent = (silent ?? 0) > SILENT;
   const alive = card ? (Date.now() - Date.parse(card.started)) / 1000 : 0;
   const place = card?.instance ? `${card.instance.kind} in ${card.instance.zone}${card.instance.is_spot ? ", spot" : ""}` : card?.host;
   const cells = [
     worker,
-    !card ? "of another version" : card.state === "leaving" ? "leaving" : card.in_hand ? "at work" : "waits for work",
+    !card ? "of another version" : isSilent ? `no word for ${duration(silent)}` : card.state === "leaving" ? "leaving" : card.in_hand ? "at work" : "waits for work",
     card ? `${count(card.in_hand)} of ${count(card.slots * card.lanes.length)}` : "–",
     count(card?.done),
     count(card?.failed),
@@ -49,5 +52,6 @@ function update(row, { worker, card }) {
     card ? ago(card.started) : "–",
   ];
   cells.forEach((words, at) => say(row.children[at], words));
-  row.children[1].className = !card || card.state === "leaving" ? "calm" : card.in_hand ? "live" : "";
+  row.classList.toggle("silent", isSilent);
+  row.children[1].className = !card || isSilent || card.state === "leaving" ? "calm" : card.in_hand ? "live" : "";
 }
