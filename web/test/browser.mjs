@@ -148,6 +148,7 @@ async function theActions(page) {
   const pill = (words) => page.waitForFunction((words) => document.querySelector(".pill")?.textContent === words, words);
   await page.goto(url + run(live));
   await pill("paused");
+  assert.equal(await page.locator(".run-head .tiles .value").nth(2).innerText(), "–", "what is paused has no speed");
   await page.click("text=Resume");
   await page.waitForFunction(() => ["running", "preparing"].includes(document.querySelector(".pill")?.textContent));
   await page.waitForSelector("button:text-is('Pause')");

@@ -3,7 +3,7 @@
 import { get } from "../api.js";
 import { chart } from "../chart.js";
 import { fill, h, keyed, say } from "../dom.js";
-import { count, duration, isOver, percent, plural, STAGES, STAGE_WORDS } from "../words.js";
+import { count, duration, isOver, plural, stagesOf, STAGE_WORDS } from "../words.js";
 import { card, watchCards } from "./scenes.js";
 
 /** Seconds of speed that are remembered while one looks. */
@@ -38,9 +38,8 @@ export function overviewTab(into, run) {
       if (!stages.children.length) stages.append(h("li.empty", {}, "No coordinator has taken it up yet. Start one: ", h("code", {}, "swath coordinator")));
       return;
     }
-    const known = STAGES.filter((name) => of.stages[name]).map((name) => ({ name, ...of.stages[name], isOver: isOver(of.state), isAtWork: of.at_work === name && !isOver(of.state) }));
     stages.querySelector(".empty")?.remove();
-    keyed(stages, known, (stage) => stage.name, makeStage, updateStage);
+    keyed(stages, stagesOf(of), (stage) => stage.name, makeStage, updateStage);
     if (isOver(of.state)) return;
     const isTraining = of.at_work === "train" && of.training;
     const [value, unit] = isTraining ? [of.training.images_per_second, "images/s"] : of.at_work === "predict" ? [of.pixels_per_second / 1e6, "Mpx/s"] : [of.items_per_second, "items/s"];
@@ -65,9 +64,9 @@ function updateStage(el, stage) {
   const isDone = stage.items > 0 && stage.done + stage.buried >= stage.items;
   el.className = stage.isAtWork ? "at-work" : isDone ? "done" : stage.done ? "begun" : "waits";
   const [done, failed] = el.querySelectorAll(".bar > *");
-  done.style.width = `${stage.items ? (100 * stage.done) / stage.items : 0}%`;
+  done.style.width = `${stage.items ? (100 * (stage.done + stage.part)) / stage.items : 0}%`;
   failed.style.width = `${stage.items ? (100 * stage.buried) / stage.items : 0}%`;
-  const n = stage.items ? `${count(stage.done)} of ${count(stage.items)}` : stage.isOver ? "nothing to do" : "not known yet";
+  const n = stage.epoch ? stage.epoch : stage.items ? `${count(stage.done)} of ${count(stage.items)}` : stage.isOver ? "nothing to do" : "not known yet";
   say(el.querySelector(".n"), stage.buried ? `${n}, ${count(stage.buried)} failed` : n);
   const each = stage.made ? `${duration(stage.seconds)}` : stage.done ? "was there already" : "";
   say(el.querySelector(".t"), each);
