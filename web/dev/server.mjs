@@ -111,6 +111,7 @@ async function api(parts, query, method) {
   const [what, name, of, ...rest] = parts;
   if (what === "about") return { version: "dev", root, queue: "local:", ledger: "local:", imagery: true, signs_in: false };
   if (what === "workers") return { workers: [] };
+  if (what === "fleet") return { fleet: await maybe(json("fleet.json")), served: true, silent_s: 3 };
   if (what !== "runs") return null;
   if (!name) {
     const all = [];
