@@ -34,6 +34,7 @@ pub mod records;
 mod rent;
 mod report;
 pub mod run;
+mod scores;
 pub mod serve;
 pub mod sharing;
 mod shuffle;

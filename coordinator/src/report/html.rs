@@ -104,16 +104,25 @@ fn scores(report: &Report) -> String {
             ["precision", "recall", "f1", "iou"].map(|metric| format!("<td>{}</td>", cell(metric))).concat();
         _ = write!(rows, "<tr><th>{}</th>{cells}</tr>", Safe(name));
     }
+    if let Some(mean) = &report.mean {
+        let cells = [mean.precision, mean.recall, mean.f1, mean.iou];
+        let cells = cells.map(|metric| format!("<td>{}</td>", number(metric))).concat();
+        _ = write!(rows, "<tr><th>mean of classes, without the null class</th>{cells}</tr>");
+    }
     let mut worst = String::new();
     for told in &report.worst {
-        let (f1, iou) = (number(told.f1), number(told.iou));
-        _ = write!(worst, "<tr><th>{}</th><td>{f1}</td><td>{iou}</td></tr>", Safe(&told.scene));
+        let (mean, f1, iou) = (number(told.mean.f1), number(told.f1), number(told.iou));
+        _ = write!(
+            worst,
+            "<tr><th>{}</th><td>{mean}</td><td>{f1}</td><td>{iou}</td></tr>",
+            Safe(&told.scene)
+        );
     }
     let matrix = entries.last().map(|average| confusion(entries, average)).unwrap_or_default();
     format!(
         "<section><h2>Scores</h2><table><thead><tr><th>Class</th><td>Precision</td><td>Recall</td><td>F1</td><td>IoU</td>\
          </tr></thead>{rows}</table></section>{matrix}<section><h2>Scenes, the worst first</h2><table><thead><tr>\
-         <th>Scene</th><td>F1</td><td>IoU</td></tr></thead>{worst}</table></section>"
+         <th>Scene</th><td>F1, mean of classes</td><td>F1, by pixels</td><td>IoU, by pixels</td></tr></thead>{worst}</table></section>"
     )
 }
 
@@ -311,6 +320,7 @@ mod tests {
                 { "class_id": 0, "class_name": "a&b", "metrics": { "f1": 0.5 } },
                 { "class_name": "average", "metrics": {}, "conf_mat": [[3.0]] },
             ])),
+            mean: Some(crate::scores::Mean { f1: Some(0.125), ..Default::default() }),
             worst: Vec::new(),
             epochs: vec![epoch(1, 0.5), epoch(2, f64::NAN), epoch(3, 0.25)],
             failures: Vec::new(),
@@ -336,6 +346,7 @@ mod tests {
         let page = html(&report());
         assert!(page.contains("points=\"0.0,0.0 640.0,90.0\""), "{page}");
         assert!(page.contains("Nothing was measured"), "there is no score of any epoch");
+        assert!(page.contains("mean of classes") && page.contains("<td>0.125</td>"), "{page}");
         assert!(page.contains("100.0 %"), "the confusion of one class");
     }
 }
