@@ -27,6 +27,11 @@ pub(super) async fn results(
     blobs: &SharedBlobs,
 ) -> anyhow::Result<()> {
     let run = &record.run;
+    // All of it in one place, for people.
+    let told = keys::report(run);
+    if blobs.head(&told).await?.is_some() {
+        say!("report      {}", blobs.uri(&told));
+    }
     if let Ok(json) = blobs.get(&keys::eval(run)).await {
         scores(&serde_json::from_slice(&json)?);
         say!("eval        {}", blobs.uri(&keys::eval(run)));
@@ -87,10 +92,6 @@ pub(super) async fn results(
     let catalogue = keys::stac_collection(run);
     if record.has(Stage::Predict) && blobs.head(&catalogue).await?.is_some() {
         say!("catalogue   {}", blobs.uri(&catalogue));
-    }
-    let told = keys::report(run);
-    if blobs.head(&told).await?.is_some() {
-        say!("report      {}", blobs.uri(&told));
     }
     Ok(())
 }
