@@ -13,8 +13,9 @@ const FEW = 6;
 export function overviewTab(into, run) {
   const stages = h("ol.stages", {});
   const speeds = { times: [], values: [], unit: "" };
-  const speedBox = h("div.chart", {});
-  const speedCard = h("section.card", { hidden: true }, h("h2", {}, "Speed"), speedBox, h("p.dim.small", {}, "since this page was opened"));
+  const speedBox = h("div.chart.quiet", {});
+  const speedTitle = h("h2", {}, "Speed");
+  const speedCard = h("section.card", { hidden: true }, speedTitle, speedBox, h("p.dim.small", {}, "since this page was opened"));
   const few = h("div.scenes.few", {});
   const scenesCard = h("section.card", { hidden: true }, h("div.head", {}, h("h2", {}, "Scenes"), h("a", { href: `#/runs/${encodeURIComponent(run.name)}/scenes` }, "All scenes")), few);
   fill(into,
@@ -44,6 +45,7 @@ export function overviewTab(into, run) {
     const isTraining = of.at_work === "train" && of.training;
     const [value, unit] = isTraining ? [of.training.images_per_second, "images/s"] : of.at_work === "predict" ? [of.pixels_per_second / 1e6, "Mpx/s"] : [of.items_per_second, "items/s"];
     if (unit !== speeds.unit) Object.assign(speeds, { times: [], values: [], unit });
+    say(speedTitle, `Speed, ${unit}`);
     speeds.times.push(Date.now() / 1000);
     speeds.values.push(Number(value.toPrecision(3)));
     if (speeds.times.length > MEMORY) (speeds.times.shift(), speeds.values.shift());
