@@ -120,7 +120,7 @@ function header(run) {
     note: h("span.note.dim", {}, " "),
   }));
   const el = h("div.run-head", {},
-    h("p.crumbs", {}, h("a", { href: "#/" }, "Runs"), " / "),
+    h("p.crumbs", {}, h("a", { href: "#/" }, "Runs")),
     h("div.head", {}, h("h1", {}, run.name, " ", pill), h("div.buttons", {}, pauseButton, rankButton, cancelButton, report)),
     sub, message, bar,
     h("dl.tiles", {}, tiles.map(({ name, value, note }) => h("div", {}, name, h("dd", {}, value, note)))));
@@ -153,7 +153,9 @@ function header(run) {
     pill.className = `pill ${tone(state, served)}`;
     const { record } = about;
     const network = record.networks.map(({ architecture }) => architecture).join(" + ");
-    const parts = [`began ${ago(status?.started ?? record.created)}`, plural(record.scenes, "scene"), record.predicts ? `${network} on ${record.engine}` : ""];
+    const scenes = [record.scenes && `${plural(record.scenes, "scene")} to predict`, record.learnt && `${record.scenes ? count(record.learnt) : plural(record.learnt, "scene")} to learn from`];
+    const engines = [record.trains && "trained by libtorch", record.predicts && `predicted by ${record.engine}`].filter(Boolean);
+    const parts = [`began ${ago(status?.started ?? record.created)}`, scenes.filter(Boolean).join(", "), engines.length ? `${network}, ${engines.join(", ")}` : ""];
     say(sub, parts.filter(Boolean).join(" · "));
     sub.title = clock(status?.started ?? record.created);
     const words = status?.message ?? "";
