@@ -114,7 +114,7 @@ mod tests {
             failure("east", "reading at 1024, 7: torn"),
             failure("east", "no such band"),
         ];
-        let places = (0_u32..).map(|at| format!("predict.0.{at}").parse().unwrap());
+        let places = (0_u32..).map(|at| format!("predict.0.{at}").parse::<Place>().unwrap());
         let told = kinds(places.zip(&all).map(|(place, failure)| (place, 1, failure)));
         let told: Vec<_> = told.iter().map(|one| (one.place.to_string(), one.items)).collect();
         let of = |place: &str, items| (place.to_owned(), items);
