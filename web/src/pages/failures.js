@@ -106,7 +106,7 @@ function makeKind(run, again) {
     pill.title = CLASSES[first.class] ?? "";
     say(cause, first.message);
     drop.hidden = first.is_dropped;
-    say(summary, `All ${count(all.length)}, each with its log`);
+    say(summary, `The ${plural(all.length, "item")}, each with its log`);
     show();
   };
   return el;
