@@ -35,6 +35,7 @@ pub mod records;
 mod rent;
 mod report;
 pub mod run;
+mod scores;
 pub mod serve;
 pub mod sharing;
 mod shuffle;

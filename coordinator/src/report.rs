@@ -14,7 +14,11 @@ use swath_proto::{
     status::{FailedItem, Rented, RunState, RunStatus},
 };
 
-use crate::{board::Board, money::Prices};
+use crate::{
+    board::Board,
+    money::Prices,
+    scores::{Mean, average, f1_of_scene, mean},
+};
 
 /// Scenes that did worst, which people look at.
 const WORST: usize = 20;
@@ -46,6 +50,8 @@ struct Report {
     pixels: u64,
     /// As `eval.json` has them, of all scenes together.
     scores: Option<Value>,
+    /// Over the classes, without the null class.
+    mean: Option<Mean>,
     worst: Vec<SceneTold>,
     epochs: Vec<Epoch>,
     failures: Vec<FailedItem>,
@@ -72,6 +78,7 @@ struct SceneTold {
     scene: String,
     f1: Option<f64>,
     iou: Option<f64>,
+    mean: Mean,
 }
 
 /// Of a training's log, what is drawn. Columns that are not named here are left out.
@@ -166,7 +173,8 @@ async fn gather(board: &Board, status: &RunStatus, blobs: &SharedBlobs) -> anyho
         cost: None,
         scenes: board.record.scenes.len(),
         pixels: status.pixels_done,
-        worst: eval.as_ref().map_or_else(Vec::new, worst),
+        worst: eval.as_ref().map_or_else(Vec::new, |eval| worst(eval, board.record.null_class)),
+        mean: eval.as_ref().map(|eval| mean(&eval["overall"], board.record.null_class)),
         scores: eval.map(|eval| eval["overall"].clone()),
         epochs,
         failures: status.failures.clone(),
@@ -190,19 +198,19 @@ fn cost(rented: &[Rented], prices: Option<&Prices>) -> Option<Cost> {
     })
 }
 
-fn worst(eval: &Value) -> Vec<SceneTold> {
+fn worst(eval: &Value, null_class: u32) -> Vec<SceneTold> {
     let scenes = eval["per_scene"].as_object().into_iter().flatten();
-    let mut told: Vec<SceneTold> = scenes
+    let mut told: Vec<(f64, SceneTold)> = scenes
         .map(|(scene, scores)| {
-            // The last entry of a list is the average of the others.
-            let metrics = scores.as_array().and_then(|all| all.last()).map(|last| &last["metrics"]);
-            let metric = |name: &str| metrics.and_then(|metrics| metrics[name].as_f64());
-            SceneTold { scene: scene.clone(), f1: metric("f1"), iou: metric("iou") }
+            let (mean, average) = (mean(scores, null_class), average(scores));
+            let metric = |name: &str| average.and_then(|metrics| metrics[name].as_f64());
+            let told = SceneTold { scene: scene.clone(), f1: metric("f1"), iou: metric("iou"), mean };
+            (f1_of_scene(&mean, average), told)
         })
         .collect();
-    told.sort_by(|one, other| one.f1.unwrap_or(-1.0).total_cmp(&other.f1.unwrap_or(-1.0)));
+    told.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     told.truncate(WORST);
-    told
+    told.into_iter().map(|(_, told)| told).collect()
 }
 
 /// A row that can't be read is left out: the log itself stays where it is.
@@ -238,7 +246,7 @@ mod tests {
     fn the_worst_scene_comes_first() {
         let of = |f1: Value| serde_json::json!([{ "class_id": 0 }, { "metrics": { "f1": f1, "iou": 0.1 } }]);
         let eval = serde_json::json!({ "per_scene": { "good": of(0.9.into()), "none": of(Value::Null), "bad": of(0.2.into()) } });
-        let names: Vec<String> = worst(&eval).into_iter().map(|told| told.scene).collect();
+        let names: Vec<String> = worst(&eval, 0).into_iter().map(|told| told.scene).collect();
         assert_eq!(names, ["none", "bad", "good"]);
     }
 

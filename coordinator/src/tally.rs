@@ -1,18 +1,19 @@
 //! How a run stands, in numbers for people: counts are exact, speed and time left are measured.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use swath_proto::{
-    item::Stage,
+    item::{Place, Stage},
     learn::Training,
-    outcome::FailureClass,
+    outcome::{Failure, FailureClass},
     status::{Ask, FailedItem, Rank, RunState, RunStatus, StageCount},
 };
 
 use crate::{board::Board, meter::Meter, training::Watched};
 
-/// Failures that a status shows; the rest are counted.
+/// Kinds of failures that a status shows, among the first that there are; the rest are counted.
 const SHOWN: usize = 20;
+const LOOKED_AT: usize = 1000;
 
 pub(crate) fn status(
     board: &Board,
@@ -32,12 +33,7 @@ pub(crate) fn status(
     });
     let (dropped, failed): (Vec<_>, Vec<_>) =
         board.buried().iter().partition(|(_, grave)| grave.failure.class == FailureClass::Dropped);
-    let failures = failed.iter().take(SHOWN).map(|(place, grave)| FailedItem {
-        place: **place,
-        attempts: grave.attempts,
-        failure: grave.failure.clone(),
-    });
-    let failures = failures.collect();
+    let failures = kinds(failed.iter().map(|(place, grave)| (**place, grave.attempts, &grave.failure)));
     let unreadable = board.lots().flat_map(|lot| &lot.unreadable);
     let goes_on = !state.is_final();
     let pace = meter.pace().filter(|_| goes_on);
@@ -68,6 +64,23 @@ pub(crate) fn status(
     }
 }
 
+/// One of each: a scene that is broken fails in all of its items.
+fn kinds<'a>(failures: impl Iterator<Item = (Place, u32, &'a Failure)>) -> Vec<FailedItem> {
+    let mut told: Vec<FailedItem> = Vec::new();
+    let mut known: HashMap<_, usize> = HashMap::new();
+    for (place, attempts, failure) in failures.take(LOOKED_AT) {
+        match known.entry(failure.kind()) {
+            Entry::Occupied(at) => told[*at.get()].items += 1,
+            Entry::Vacant(new) => {
+                new.insert(told.len());
+                told.push(FailedItem { place, attempts, failure: failure.clone(), items: 1 });
+            }
+        }
+    }
+    told.truncate(SHOWN);
+    told
+}
+
 /// The stages that were asked for, and those that have items without being asked for.
 fn belongs(board: &Board, stage: Stage) -> bool {
     board.record.has(stage) || board.counts().get(&stage).is_some_and(|count| count.items > 0)
@@ -83,4 +96,29 @@ fn eta(board: &Board, meter: &Meter, training: Option<&Training>) -> Option<f64>
         _ => (count.items.saturating_sub(count.done), pace.items_per_second()),
     };
     (speed > 0.0).then(|| left as f64 / speed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_alike_in_a_scene_is_told_once() {
+        let failure = |scene: &str, message: &str| -> Failure {
+            let json =
+                serde_json::json!({ "class": "data", "message": message, "scene": scene, "worker": "w" });
+            serde_json::from_value(json).unwrap()
+        };
+        let all = [
+            failure("east", "reading at 0, 512: torn"),
+            failure("west", "reading at 0, 512: torn"),
+            failure("east", "reading at 1024, 7: torn"),
+            failure("east", "no such band"),
+        ];
+        let places = (0_u32..).map(|at| format!("predict.0.{at}").parse::<Place>().unwrap());
+        let told = kinds(places.zip(&all).map(|(place, failure)| (place, 1, failure)));
+        let told: Vec<_> = told.iter().map(|one| (one.place.to_string(), one.items)).collect();
+        let of = |place: &str, items| (place.to_owned(), items);
+        assert_eq!(told, [of("predict.0.0", 2), of("predict.0.1", 1), of("predict.0.3", 1)]);
+    }
 }

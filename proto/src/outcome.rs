@@ -54,6 +54,15 @@ pub struct Failure {
     pub worker: WorkerId,
 }
 
+impl Failure {
+    /// What failures of one scene have in common that have one cause: class and message, but for the digits of offsets
+    /// and rectangles.
+    pub fn kind(&self) -> (FailureClass, Option<&SceneId>, String) {
+        let words = self.message.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+        (self.class, self.scene.as_ref(), words)
+    }
+}
+
 /// What a finished item tells the ledger about itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

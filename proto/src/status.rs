@@ -132,7 +132,7 @@ pub struct RunStatus {
     /// Key of what each epoch came to.
     #[serde(default)]
     pub training_log: Option<String>,
-    /// The first failures, and how many there are in all.
+    /// The first failure of each kind, and how many there are in all.
     pub failures: Vec<FailedItem>,
     pub n_failures: u64,
     /// Items that the run is to do without, by command: not among the failures.
@@ -178,4 +178,11 @@ pub struct FailedItem {
     pub place: Place,
     pub attempts: u32,
     pub failure: Failure,
+    /// How many failed like it: of the same scene and class, and with the same cause.
+    #[serde(default = "one")]
+    pub items: u64,
+}
+
+const fn one() -> u64 {
+    1
 }

@@ -46,11 +46,14 @@ pub struct Worker {
     pub state: WorkerState,
     /// Items.
     pub in_hand: u32,
-    /// Items that were finished here, and those that failed here.
+    /// Items that were finished here, and attempts that have failed here.
     pub done: u64,
     pub failed: u64,
     /// Seconds in which anything was in hand.
     pub busy_s: f64,
+    /// When it said all this, in RFC 3339; none: of a program that did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
     /// Where its metrics are, if it shows any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<SocketAddr>,

@@ -111,6 +111,7 @@ async function api(parts, query, method) {
   const [what, name, of, ...rest] = parts;
   if (what === "about") return { version: "dev", root, queue: "local:", ledger: "local:", imagery: true, signs_in: false };
   if (what === "workers") return { workers: [] };
+  if (what === "fleet") return { fleet: await maybe(json("fleet.json")), served: true, silent_s: 3 };
   if (what !== "runs") return null;
   if (!name) {
     const all = [];
@@ -134,8 +135,13 @@ async function api(parts, query, method) {
     const eval_ = await maybe(json("eval", real, "eval.json"));
     if (!eval_) return null;
     const baseline = await maybe(json("eval", real, "baseline.json"));
-    const scenes = Object.entries(eval_.per_scene).map(([scene, scores]) => ({ scene, metrics: scores.at(-1).metrics }));
-    return { overall: eval_.overall, baseline: baseline?.overall ?? null, scenes, total: scenes.length };
+    const { null_class: nothing } = await json("runs", real, "run.json");
+    const mean = (scores) => {
+      const there = scores.filter((one) => one.class_id !== undefined && one.class_id !== nothing && one.gt_count + (one.pred_count ?? 0) > 0);
+      return Object.fromEntries(["precision", "recall", "f1", "iou"].map((name) => [name, there.length ? there.reduce((sum, one) => sum + (one.metrics[name] ?? 0), 0) / there.length : null]));
+    };
+    const scenes = Object.entries(eval_.per_scene).map(([scene, scores]) => ({ scene, metrics: scores.at(-1).metrics, mean: mean(scores) }));
+    return { overall: eval_.overall, mean: mean(eval_.overall), baseline: baseline?.overall ?? null, scenes, total: scenes.length };
   }
   if (of === "training") {
     const log = (await status(real))?.training_log;

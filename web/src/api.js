@@ -73,12 +73,15 @@ export function listen(path, on) {
       line(true);
       on.reload?.();
     };
-    source.onerror = () => {
-      line(false);
+    source.onerror = async ({ target }) => {
       // A line that breaks is opened again by the browser, one that is refused is not.
-      if (source?.readyState !== EventSource.CLOSED) return;
-      on.reload?.();
+      if (target.readyState !== EventSource.CLOSED) return line(false);
       timer = setTimeout(open, AGAIN);
+      // What nobody knows of tells nothing, and no line is lost by that.
+      const answer = await fetch(path, { method: "HEAD" }).catch(() => null);
+      if (target !== source) return;
+      if (answer?.status !== 404) line(false);
+      on.reload?.();
     };
   };
   const onSight = () => (document.hidden ? close() : open());

@@ -74,6 +74,33 @@ function theme() {
   window.dispatchEvent(new Event("theme"));
 }
 
+/** A line that is lost for so long has nobody at its other end. */
+const LOST = 8000;
+
+/** Says so where whoever served the page is gone: what is shown stands as it was. */
+function watchEnd() {
+  const words = h("p.notice.warn.gone", { hidden: true, role: "status" },
+    "The program that served this page has ended, or can't be reached. What is shown is what it told last. ",
+    h("code", {}, `swath coordinator --http ${location.host}`), " with the same root, queue and ledger shows it here again.");
+  main.before(words);
+  let timer = 0;
+  const look = async () => {
+    const isGone = await get("/api/about").then(() => false, (problem) => problem.status === 0);
+    if (!timer) return;
+    words.hidden = !isGone;
+    timer = setTimeout(look, LOST);
+  };
+  onLine((up) => {
+    if (!up) {
+      timer ||= setTimeout(look, LOST);
+      return;
+    }
+    clearTimeout(timer);
+    timer = 0;
+    words.hidden = true;
+  });
+}
+
 function top() {
   const state = h("span.line", { title: "" });
   const root = h("span.root.dim", {});
@@ -110,5 +137,6 @@ bind("t", "dark or light", theme);
 bind("?", "these keys", help);
 
 top();
+watchEnd();
 addEventListener("hashchange", show);
 show();

@@ -80,3 +80,31 @@ export const STAGE_WORDS = {
   step: "commands of the pipeline's own",
   noop: "nothing, to measure the way",
 };
+
+/** The run's stages in the order of work; a training has come as far as its steps. */
+export function stagesOf(status) {
+  const training = status?.training;
+  return STAGES.filter((name) => status?.stages[name]).map((name) => {
+    const stage = { name, ...status.stages[name], isOver: isOver(status.state), isAtWork: status.at_work === name && !isOver(status.state) };
+    const isTraining = name === "train" && stage.items > 0 && !stage.done && training && !stage.isOver;
+    const epoch = isTraining ? training.epoch - 1 + (training.validates ? 1 : training.steps ? training.step / training.steps : 0) : 0;
+    return { ...stage, part: isTraining && training.epochs ? epoch / training.epochs : 0, epoch: isTraining ? `epoch ${training.epoch} of ${training.epochs}` : "" };
+  });
+}
+
+/** How far all of it has come, and in which words: in items once those of all stages are known. */
+export function progress(status) {
+  const stages = stagesOf(status);
+  const sum = (of) => stages.reduce((all, stage) => all + of(stage), 0);
+  const [items, done] = [sum((stage) => stage.items), sum((stage) => stage.done)];
+  const at = Math.max(0, stages.findIndex((stage) => stage.isAtWork || (!status.at_work && stage.done + stage.buried < stage.items)));
+  const now = stages[at];
+  if (!now) return { part: 0, words: "–", note: "nothing is known yet", stages, at };
+  const known = `${count(done)} of ${plural(items, "item")}`;
+  if (isOver(status.state) || stages.slice(at).every((stage) => stage.items)) {
+    const part = items ? (done + sum((stage) => stage.part)) / items : 0;
+    return { part, words: percent(items ? part : null), note: now.epoch || known, stages, at };
+  }
+  const part = now.items ? (now.done + now.part) / now.items : 0;
+  return { part: (at + part) / stages.length, words: `stage ${at + 1} of ${stages.length}`, note: now.epoch || (items ? known : "nothing is known yet"), stages, at };
+}

@@ -128,6 +128,19 @@ async function theLine(page) {
   await see(false);
   await again;
   await page.unroute("**/events");
+  // Nobody is there any more: said once that is sure.
+  await page.route("**/api/**", (route) => route.abort());
+  await see(true);
+  await see(false);
+  await page.waitForSelector(".gone:visible");
+  await page.unroute("**/api/**");
+  await page.waitForSelector(".line.up");
+  await page.waitForSelector(".gone", { state: "hidden" });
+  // A run that nobody knows is no lost line.
+  const asks = page.waitForResponse((response) => response.request().method() === "HEAD" && response.status() === 404);
+  await page.goto(url + run("nobody-1"));
+  await asks;
+  assert.equal(await page.locator(".line.down").count(), 0);
 }
 
 /** What is asked is done, and is seen without loading the page again. */
@@ -135,6 +148,7 @@ async function theActions(page) {
   const pill = (words) => page.waitForFunction((words) => document.querySelector(".pill")?.textContent === words, words);
   await page.goto(url + run(live));
   await pill("paused");
+  assert.equal(await page.locator(".run-head .tiles .value").nth(2).innerText(), "–", "what is paused has no speed");
   await page.click("text=Resume");
   await page.waitForFunction(() => ["running", "preparing"].includes(document.querySelector(".pill")?.textContent));
   await page.waitForSelector("button:text-is('Pause')");
@@ -150,10 +164,13 @@ async function theActions(page) {
 
   await page.goto(url + run(failed, "failures"));
   await page.waitForSelector(".failures li");
-  const first = page.locator(".failures li").first();
+  // What is torn fails in many places: one card of them all.
+  const alike = page.locator(".failures > li:has(.alike)").first();
+  if (await alike.count()) await alike.locator("> details > summary").click();
+  const first = page.locator(".failures li:has(> details > .log)").first();
   await first.locator("summary").click();
   await page.waitForFunction(() => {
-    const log = document.querySelector(".failures .log");
+    const log = [...document.querySelectorAll(".failures details[open] > .log")][0];
     return log && log.textContent && log.textContent !== "Looking…";
   });
   const place = await first.locator("strong").innerText();

@@ -1,6 +1,6 @@
 //! What becomes of an item that has failed, and of one whose worker has died with it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use swath_backends::{Result, ledger::Release};
@@ -38,7 +38,11 @@ pub async fn fail(cx: &Context, claimed: &Claimed, error: JobError) -> anyhow::R
                 FailureClass::Transient => cx.blobs.head(&keys::run_record(run)).await.is_ok(),
                 _ => true,
             };
-            match Verdict::of(class, root_answers) {
+            let verdict = Verdict::of(class, root_answers);
+            if verdict != Verdict::HandBack {
+                cx.presence.failed.fetch_add(1, Ordering::AcqRel);
+            }
+            match verdict {
                 Verdict::HandBack => {
                     tracing::info!(reason = failure.message, "handed back");
                     release(cx, claimed, Release::Uncounted).await?;

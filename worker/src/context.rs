@@ -236,7 +236,6 @@ impl Context {
 
     /// An item has failed here, and it may have been this worker's fault.
     pub fn failed(&self, item: &Item, failure: &Failure) {
-        self.presence.failed.fetch_add(1, Ordering::AcqRel);
         let mut streak = self.streak.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(n) = streak.failed(&item.run, item.place, failure.class) {
             self.declare_unfit(anyhow!(

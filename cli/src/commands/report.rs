@@ -3,6 +3,7 @@
 use swath_backends::blobs::SharedBlobs;
 use swath_coordinator::records::read_record;
 use swath_proto::{
+    ids::RunId,
     item::Stage,
     keys,
     outcome::FailureClass,
@@ -14,6 +15,8 @@ use crate::table;
 
 /// Scenes that are named.
 const SHOWN: usize = 3;
+/// Lines of failures while a run is watched.
+const IN_SHORT: usize = 3;
 /// Whose files are looked for: the end of a run is not to wait for thousands of questions.
 const LOOKED_AT: usize = 50;
 
@@ -24,6 +27,11 @@ pub(super) async fn results(
     blobs: &SharedBlobs,
 ) -> anyhow::Result<()> {
     let run = &record.run;
+    // All of it in one place, for people.
+    let told = keys::report(run);
+    if blobs.head(&told).await?.is_some() {
+        say!("report      {}", blobs.uri(&told));
+    }
     if let Ok(json) = blobs.get(&keys::eval(run)).await {
         scores(&serde_json::from_slice(&json)?);
         say!("eval        {}", blobs.uri(&keys::eval(run)));
@@ -85,10 +93,6 @@ pub(super) async fn results(
     if record.has(Stage::Predict) && blobs.head(&catalogue).await?.is_some() {
         say!("catalogue   {}", blobs.uri(&catalogue));
     }
-    let told = keys::report(run);
-    if blobs.head(&told).await?.is_some() {
-        say!("report      {}", blobs.uri(&told));
-    }
     Ok(())
 }
 
@@ -133,6 +137,19 @@ pub(crate) fn failures(status: &RunStatus) {
     failed(status).iter().for_each(|line| say!("{line}"));
 }
 
+/// The same to whoever watches a run that goes on: the table is to stay in sight.
+pub(super) fn failures_in_short(status: &RunStatus) {
+    in_short(failed(status), &status.run).iter().for_each(|line| say!("{line}"));
+}
+
+fn in_short(mut lines: Vec<String>, run: &RunId) -> Vec<String> {
+    if lines.len() > IN_SHORT {
+        lines.truncate(IN_SHORT - 1);
+        lines.push(format!("            and more; all of it: swath status {run}"));
+    }
+    lines
+}
+
 fn failed(status: &RunStatus) -> Vec<String> {
     let run = &status.run;
     let mut lines: Vec<String> =
@@ -142,10 +159,14 @@ fn failed(status: &RunStatus) -> Vec<String> {
         let scene = failure.scene.as_ref().map_or_else(String::new, |scene| format!(" of scene {scene}"));
         let rect = failure.rect.map_or_else(String::new, |rect| format!(" ({rect})"));
         let attempts = table::count(failed.attempts.into(), "attempt");
-        lines
-            .push(format!("set aside   {}{scene}{rect} after {attempts}: {}", failed.place, failure.message));
+        let (place, message) = (failed.place, &failure.message);
+        lines.push(match failed.items {
+            1 => format!("set aside   {place}{scene}{rect} after {attempts}: {message}"),
+            n => format!("set aside   {n} items{scene}, the first is {place}{rect}: {message}"),
+        });
     }
-    let more = status.n_failures.saturating_sub(status.failures.len() as u64);
+    let named: u64 = status.failures.iter().map(|failed| failed.items).sum();
+    let more = status.n_failures.saturating_sub(named);
     if more > 0 {
         lines.push(format!("            and {more} more; all of them: swath items {run}"));
     }
@@ -156,7 +177,7 @@ fn failed(status: &RunStatus) -> Vec<String> {
         }
     } else if !lines.is_empty() {
         let of_data = |failed: &FailedItem| failed.failure.class == FailureClass::Data;
-        let all_named = status.failures.len() as u64 == status.n_failures;
+        let all_named = more == 0;
         if !status.unreadable_scenes.is_empty() || status.failures.iter().any(of_data) {
             lines.push(
                 "mend the files and give the same command again: it begins a new run, which takes over what is done"
@@ -208,5 +229,21 @@ mod tests {
         assert!(lines[3].contains("begins a new run"));
         assert!(lines[4].contains("swath items a-1 replay --all"), "of the two that are not named");
         assert_eq!(lines.len(), 5);
+        let short = in_short(lines, &"a-1".parse().unwrap());
+        assert_eq!((short.len(), short[2].ends_with("swath status a-1")), (3, true), "{short:?}");
+    }
+
+    #[test]
+    fn a_broken_scene_is_one_line_however_many_items_it_has() {
+        let json = serde_json::json!({
+            "run": "a-1", "state": "done_with_failures", "written": "", "started": "", "stages": {},
+            "pixels_done": 0, "pixels": 0, "items_per_second": 0.0, "eta_seconds": null, "n_failures": 64,
+            "failures": [{ "place": "predict.0.1", "attempts": 1, "items": 64, "failure": { "class": "data",
+                "message": "it is torn", "scene": "east", "worker": "w" } }],
+            "unreadable_scenes": [], "message": null,
+        });
+        let lines = failed(&serde_json::from_value(json).unwrap());
+        assert_eq!(lines[0], "set aside   64 items of scene east, the first is predict.0.1: it is torn");
+        assert_eq!(lines.len(), 2, "none is left out, and a replay of bad data helps nobody: {lines:?}");
     }
 }

@@ -84,7 +84,7 @@ pub(super) async fn run(args: StatusArgs, doors: DoorArgs) -> anyhow::Result<Exi
         };
         match args.json {
             true => say!("{}", serde_json::to_string(&Told { status: &status, served: served.known() })?),
-            false => show(&status, served, workers.as_deref(), &doors)?,
+            false => show(&status, served, workers.as_deref(), (&doors, args.watch))?,
         }
         if !args.watch || status.state.is_final() {
             if let Some(record) = read_record(&root, run).await?.filter(|_| is_to_be_told(&args, &status)) {
@@ -197,7 +197,7 @@ fn show(
     status: &RunStatus,
     served: Served,
     workers: Option<&[Worker]>,
-    doors: &DoorArgs,
+    (doors, is_watched): (&DoorArgs, bool),
 ) -> anyhow::Result<()> {
     say!("{}  {}", status.run, standing(status, served));
     if let Some(message) = &status.message {
@@ -220,7 +220,10 @@ fn show(
         say!("workers     {}", crew(workers));
     }
     cost::tell_spent(status, doors)?;
-    report::failures(status);
+    match is_watched && !status.state.is_final() {
+        true => report::failures_in_short(status),
+        false => report::failures(status),
+    }
     Ok(())
 }
 

@@ -15,7 +15,6 @@ use tokio::sync::{
     OwnedSemaphorePermit,
     broadcast::{self, Receiver, Sender, error::RecvError},
 };
-use tokio_util::sync::CancellationToken;
 
 /// Frames that a slow listener may be behind. Then it is told to read everything again.
 const BEHIND: usize = 32;
@@ -76,21 +75,16 @@ pub(super) const fn alive() -> Bytes {
     Bytes::from_static(b": alive\n\n")
 }
 
-/// What one listener is sent, until it goes or all end.
+/// What one listener is sent, until it goes or whoever speaks has said the last.
 pub(super) fn told(
     receiver: Receiver<Bytes>,
     permit: OwnedSemaphorePermit,
-    stop: CancellationToken,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
     let begin = stream::once(async { Ok(Bytes::from_static(b"retry: 3000\n\n")) });
-    let rest = stream::unfold((receiver, permit, stop), |(mut receiver, permit, stop)| async move {
-        let next = tokio::select! {
-            () = stop.cancelled() => return None,
-            next = receiver.recv() => next,
-        };
-        match next {
-            Ok(frame) => Some((Ok(frame), (receiver, permit, stop))),
-            Err(RecvError::Lagged(_)) => Some((Ok(frame("reload", &())), (receiver, permit, stop))),
+    let rest = stream::unfold((receiver, permit), |(mut receiver, permit)| async move {
+        match receiver.recv().await {
+            Ok(frame) => Some((Ok(frame), (receiver, permit))),
+            Err(RecvError::Lagged(_)) => Some((Ok(frame("reload", &())), (receiver, permit))),
             Err(RecvError::Closed) => None,
         }
     });
@@ -114,8 +108,8 @@ mod tests {
         let (other, none) = channels.listen(&Topic::Runs);
         assert!(none.is_none() && !channels.close_if_idle(&Topic::Runs));
         let permit = async || room.clone().acquire_owned().await.unwrap();
-        let mut one = Box::pin(told(one, permit().await, CancellationToken::new()));
-        let mut other = Box::pin(told(other, permit().await, CancellationToken::new()));
+        let mut one = Box::pin(told(one, permit().await));
+        let mut other = Box::pin(told(other, permit().await));
         assert_eq!(one.next().await, Some(Ok(Bytes::from_static(b"retry: 3000\n\n"))));
         other.next().await;
         sender.send(frame("status", &7)).unwrap();
@@ -136,5 +130,18 @@ mod tests {
         assert!(channels.listen(&Topic::Runs).1.is_none(), "another speaks by now");
         channels.close(&Topic::Runs, &next.expect("another one"));
         assert!(channels.listen(&Topic::Runs).1.is_some());
+    }
+
+    #[tokio::test]
+    async fn the_last_that_is_said_is_heard_before_the_line_ends() {
+        let channels = Channels::default();
+        let (receiver, sender) = channels.listen(&Topic::Runs);
+        let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let sender = sender.expect("the first one's");
+        sender.send(frame("status", &"done")).unwrap();
+        channels.close(&Topic::Runs, &sender);
+        drop(sender);
+        let heard: Vec<_> = told(receiver, permit).collect().await;
+        assert_eq!(heard[1..], [Ok(frame("status", &"done"))]);
     }
 }

@@ -10,7 +10,8 @@ use axum::{
 
 use super::{
     api::{
-        about, actions, events, failures, pictures, run, runs, scenes, scores, sign_in, training, workers,
+        about, actions, events, failures, fleet, pictures, run, runs, scenes, scores, sign_in, training,
+        workers,
     },
     assets,
     error::Problem,
@@ -34,6 +35,7 @@ fn routes() -> Vec<Route> {
         ("get", "/api/about", get(about::about)),
         ("get", "/api/events", get(events::of_runs)),
         ("get", "/api/workers", get(workers::list)),
+        ("get", "/api/fleet", get(fleet::fleet)),
         ("get", "/api/runs", get(runs::list)),
         ("get", "/api/runs/{run}", get(run::run)),
         ("get", "/api/runs/{run}/events", get(events::of_run)),

@@ -35,6 +35,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ALIVE_EVERY: u32 = 15;
 /// Looks without a listener: who reloads the page is back at once.
 const PATIENCE: u32 = 10;
+/// The last look is to be over before connections are cut off.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 /// Runs whose parts are kept for the next who asks.
 const KEPT: usize = 8;
 
@@ -79,7 +81,9 @@ impl Looks {
             kept.get_or_insert(run.clone(), Arc::default).clone()
         };
         let mut kept = of_run.lock().await;
-        if let Some(look) = kept.as_ref().filter(|look| look.at.elapsed() < LOOK_EVERY) {
+        if let Some(look) =
+            kept.as_ref().filter(|look| look.at.elapsed() < LOOK_EVERY && !site.stop().is_cancelled())
+        {
             return Ok(Some(look.parts.clone()));
         }
         let doors = site.doors();
@@ -118,15 +122,22 @@ impl Drop for Speaking<'_> {
     }
 }
 
-/// Speaks on a topic until nobody listens.
+/// Speaks on a topic until nobody listens, or this process goes: then it looks once more, so that all hear how it ended.
 pub(super) async fn tell(site: Site, topic: Topic, sender: Sender<Bytes>) {
     let _speaking = Speaking { site: &site, topic: &topic, sender: &sender };
     let mut told = Told::default();
     let mut unheard = 0;
     for look in 0_u32.. {
-        tokio::select! {
-            () = site.stop().cancelled() => break,
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+        let is_last = tokio::select! {
+            () = site.stop().cancelled() => true,
+            () = tokio::time::sleep(LOOK_EVERY) => false,
+        };
+        if is_last {
+            let last = told.tell(&site, &topic, 0, &sender);
+            if tokio::time::timeout(LAST_LOOK, last).await.is_err() {
+                tracing::debug!("those who watch are not told of the end: the root or the ledger is silent");
+            }
+            return;
         }
         unheard = if sender.receiver_count() == 0 { unheard + 1 } else { 0 };
         if unheard >= PATIENCE && site.channels().close_if_idle(&topic) {
@@ -135,21 +146,16 @@ pub(super) async fn tell(site: Site, topic: Topic, sender: Sender<Bytes>) {
         if unheard > 0 {
             continue;
         }
-        let frames = match &topic {
-            Topic::Runs => told.runs(&site, look).await,
-            Topic::Run(run) => told.run(&site, run, look).await,
-        };
-        match frames {
-            // Nobody may listen any more: that is seen the next time.
-            Ok(frames) => frames.into_iter().for_each(|frame| drop(sender.send(frame))),
-            Err(error) => {
-                tracing::debug!(error = format!("{error:#}"), "those who watch are told nothing now")
-            }
-        }
+        told.tell(&site, &topic, look, &sender).await;
         if look % ALIVE_EVERY == 0 {
-            drop(sender.send(alive()));
+            say(&sender, alive());
         }
     }
+}
+
+/// Nobody may listen any more: that is seen the next time.
+fn say(sender: &Sender<Bytes>, frame: Bytes) {
+    drop(sender.send(frame));
 }
 
 /// What was told last: the same is not told again.
@@ -163,43 +169,58 @@ struct Told {
 }
 
 impl Told {
-    async fn runs(&mut self, site: &Site, look: u32) -> anyhow::Result<Vec<Bytes>> {
-        if look % 2 == 1 {
-            return Ok(Vec::new());
+    async fn tell(&mut self, site: &Site, topic: &Topic, look: u32, sender: &Sender<Bytes>) {
+        let told = match topic {
+            Topic::Runs => self.runs(site, look, sender).await,
+            Topic::Run(run) => self.run(site, run, look, sender).await,
+        };
+        if let Err(error) = told {
+            tracing::debug!(error = format!("{error:#}"), "those who watch are told nothing now");
         }
-        let frame = frame("runs", &runs::summaries(site).await?);
-        if self.runs.as_ref() == Some(&frame) {
-            return Ok(Vec::new());
-        }
-        self.runs = Some(frame.clone());
-        Ok(vec![frame])
     }
 
-    async fn run(&mut self, site: &Site, run: &RunId, look: u32) -> anyhow::Result<Vec<Bytes>> {
+    async fn runs(&mut self, site: &Site, look: u32, sender: &Sender<Bytes>) -> anyhow::Result<()> {
+        if look % 2 == 1 {
+            return Ok(());
+        }
+        let frame = frame("runs", &runs::summaries(site).await?);
+        if self.runs.as_ref() != Some(&frame) {
+            self.runs = Some(frame.clone());
+            say(sender, frame);
+        }
+        Ok(())
+    }
+
+    async fn run(
+        &mut self,
+        site: &Site,
+        run: &RunId,
+        look: u32,
+        sender: &Sender<Bytes>,
+    ) -> anyhow::Result<()> {
         if self.heard.as_ref().is_none_or(|heard| heard.has_changed().is_err()) {
             self.heard = site.live().listen(run);
         }
-        let mut frames = Vec::new();
         if let Some(status) = status_of(site, run).await? {
             // When it was said says nothing.
             let said = RunStatus { written: String::new(), ..status.clone() };
             if self.status.as_ref() != Some(&said) {
-                frames.push(frame("status", &status));
+                say(sender, frame("status", &status));
                 self.status = Some(said);
             }
         }
         if look.is_multiple_of(2) {
-            let Some(parts) = site.looks().of(site, run).await? else { return Ok(frames) };
+            let Some(parts) = site.looks().of(site, run).await? else { return Ok(()) };
             let tag = &parts.layout.tag;
             let before = self.parts.as_ref().filter(|before| before.layout.tag == *tag);
             let changes = before.and_then(|before| cells::changes(&before.cells, &parts.cells));
             match changes {
                 Some(changes) if changes.is_empty() => {}
-                Some(changes) => frames.push(frame("parts", &json!({ "layout": tag, "changes": changes }))),
-                None => frames.push(frame("parts", &json!({ "layout": tag, "changes": null }))),
+                Some(changes) => say(sender, frame("parts", &json!({ "layout": tag, "changes": changes }))),
+                None => say(sender, frame("parts", &json!({ "layout": tag, "changes": null }))),
             }
             self.parts = Some(parts);
         }
-        Ok(frames)
+        Ok(())
     }
 }

@@ -74,11 +74,11 @@ fn head(report: &Report) -> String {
     let message =
         report.message.as_deref().map(|message| format!("<p class=\"notice\">{}</p>", Safe(message)));
     format!(
-        "<h1>{} <span class=\"pill\">{state}</span></h1><p class=\"dim\">began {}, ended {}; swath {}</p>{}\
+        "<h1>{} <span class=\"pill\">{state}</span></h1><p class=\"dim\">began {}, ended {} (UTC); swath {}</p>{}\
          <dl class=\"tiles\">{tiles}</dl>{}",
         Safe(report.run.as_str()),
-        Safe(&report.started),
-        Safe(&report.ended),
+        Safe(&to_the_minute(&report.started)),
+        Safe(&to_the_minute(&report.ended)),
         Safe(&report.program),
         message.unwrap_or_default(),
         report.cost.as_ref().map(prices).unwrap_or_default(),
@@ -104,16 +104,25 @@ fn scores(report: &Report) -> String {
             ["precision", "recall", "f1", "iou"].map(|metric| format!("<td>{}</td>", cell(metric))).concat();
         _ = write!(rows, "<tr><th>{}</th>{cells}</tr>", Safe(name));
     }
+    if let Some(mean) = &report.mean {
+        let cells = [mean.precision, mean.recall, mean.f1, mean.iou];
+        let cells = cells.map(|metric| format!("<td>{}</td>", number(metric))).concat();
+        _ = write!(rows, "<tr><th>mean of classes, without the null class</th>{cells}</tr>");
+    }
     let mut worst = String::new();
     for told in &report.worst {
-        let (f1, iou) = (number(told.f1), number(told.iou));
-        _ = write!(worst, "<tr><th>{}</th><td>{f1}</td><td>{iou}</td></tr>", Safe(&told.scene));
+        let (mean, f1, iou) = (number(told.mean.f1), number(told.f1), number(told.iou));
+        _ = write!(
+            worst,
+            "<tr><th>{}</th><td>{mean}</td><td>{f1}</td><td>{iou}</td></tr>",
+            Safe(&told.scene)
+        );
     }
     let matrix = entries.last().map(|average| confusion(entries, average)).unwrap_or_default();
     format!(
         "<section><h2>Scores</h2><table><thead><tr><th>Class</th><td>Precision</td><td>Recall</td><td>F1</td><td>IoU</td>\
          </tr></thead>{rows}</table></section>{matrix}<section><h2>Scenes, the worst first</h2><table><thead><tr>\
-         <th>Scene</th><td>F1</td><td>IoU</td></tr></thead>{worst}</table></section>"
+         <th>Scene</th><td>F1, mean of classes</td><td>F1, by pixels</td><td>IoU, by pixels</td></tr></thead>{worst}</table></section>"
     )
 }
 
@@ -129,14 +138,16 @@ fn confusion(entries: &[Value], average: &Value) -> String {
         _ = write!(table, "<td>{}</td>", Safe(name));
     }
     table.push_str("</tr></thead>");
-    for (row, name) in average["conf_mat"].as_array().into_iter().flatten().zip(&names) {
+    let rows = average["conf_mat"].as_array().into_iter().flatten();
+    for (at, (row, name)) in rows.zip(&names).enumerate() {
         let counts: Vec<f64> = row.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
         let sum: f64 = counts.iter().sum();
         _ = write!(table, "<tr><th>{}</th>", Safe(name));
-        for count in counts {
+        for (col, count) in counts.into_iter().enumerate() {
+            let wrong = if col == at { "" } else { " class=\"wrong\"" };
             let part = if sum > 0.0 { count / sum } else { 0.0 };
             let percent = part * 100.0;
-            _ = write!(table, "<td style=\"--part:{part:.3}\">{percent:.1} %</td>");
+            _ = write!(table, "<td{wrong} style=\"--part:{part:.3}\">{percent:.1} %</td>");
         }
         table.push_str("</tr>");
     }
@@ -167,7 +178,8 @@ fn training(report: &Report) -> String {
     let of_loss: [Line; 2] =
         [("training", |epoch| epoch.train_loss), ("validation", |epoch| epoch.validation_loss)];
     let of_scores: [Line; 2] = [("F1", |epoch| epoch.f1), ("IoU", |epoch| epoch.iou)];
-    let [loss, judged] = [of_loss, of_scores].map(|lines| curves(&report.epochs, &lines));
+    let [loss, judged] =
+        [("loss", of_loss), ("score", of_scores)].map(|(unit, lines)| curves(&report.epochs, &lines, unit));
     format!(
         "<section><h2>Training: loss</h2>{loss}</section>\
          <section><h2>Training: on validation chips</h2>{judged}</section>"
@@ -177,7 +189,7 @@ fn training(report: &Report) -> String {
 type Line = (&'static str, fn(&Epoch) -> Option<f64>);
 
 /// From 0 to the largest value.
-fn curves(epochs: &[Epoch], lines: &[Line]) -> String {
+fn curves(epochs: &[Epoch], lines: &[Line], unit: &str) -> String {
     const WIDTH: f64 = 640.0;
     const HEIGHT: f64 = 180.0;
     let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
@@ -204,14 +216,23 @@ fn curves(epochs: &[Epoch], lines: &[Line]) -> String {
         }
         _ = write!(legend, "<span class=\"line{number}\">{name} {last:.3}</span> ");
     }
+    let (first, last) =
+        (epochs.first().map_or(0, |epoch| epoch.epoch), epochs.last().map_or(0, |epoch| epoch.epoch));
+    // Where there is but one, it stands in the middle.
+    let ends = match epochs.len() {
+        1 => format!("<text class=\"mid\" x=\"{}\" y=\"198\">epoch {first}</text>", WIDTH / 2.0),
+        _ => format!(
+            "<text x=\"0\" y=\"198\">epoch {first}</text><text class=\"end\" x=\"{WIDTH}\" y=\"198\">epoch {last}</text>"
+        ),
+    };
     format!(
-        "<svg viewBox=\"-6 -6 {} {}\" role=\"img\" aria-label=\"from 0 to {most:.3}, over {} epochs\">\
-         <path class=\"axis\" d=\"M0,0V{HEIGHT}H{WIDTH}\"/>{drawn}</svg><p class=\"legend\">{legend}<span class=\"dim\">\
-         0 to {most:.3}, over {} epochs</span></p>",
-        WIDTH + 12.0,
-        HEIGHT + 12.0,
+        "<svg viewBox=\"-52 -24 {} {}\" role=\"img\" aria-label=\"{unit} from 0 to {most:.3}, over {} epochs\">\
+         <path class=\"axis\" d=\"M0,0V{HEIGHT}H{WIDTH}\"/>{drawn}<text class=\"end\" x=\"-8\" y=\"4\">{most:.3}</text>\
+         <text class=\"end\" x=\"-8\" y=\"{HEIGHT}\">0</text><text class=\"end\" x=\"-8\" y=\"-12\">{unit}</text>{ends}</svg>\
+         <p class=\"legend\">{legend}</p>",
+        WIDTH + 64.0,
+        HEIGHT + 48.0,
         epochs.len(),
-        epochs.len()
     )
 }
 
@@ -241,9 +262,14 @@ fn failures(report: &Report) -> String {
         let scene =
             failure.scene.as_ref().map_or_else(String::new, |scene| format!(" of {}", Safe(scene.as_str())));
         let class = failure.class.name();
-        _ = write!(told, "<li><b>{}</b>{scene} ({class}): {}</li>", failed.place, Safe(&failure.message));
+        let what = match failed.items {
+            1 => failed.place.to_string(),
+            n => format!("{n} items"),
+        };
+        _ = write!(told, "<li><b>{what}</b>{scene} ({class}): {}</li>", Safe(&failure.message));
     }
-    let more = report.n_failures.saturating_sub(report.failures.len() as u64);
+    let named: u64 = report.failures.iter().map(|failed| failed.items).sum();
+    let more = report.n_failures.saturating_sub(named);
     if more > 0 {
         _ = write!(told, "<li class=\"dim\">and {more} more: swath items {}</li>", Safe(report.run.as_str()));
     }
@@ -260,9 +286,18 @@ fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
 }
 
+/// `29 Nov 2026, 14:47`; what is no time is shown as it is.
+fn to_the_minute(time: &str) -> String {
+    match time.parse::<jiff::Timestamp>() {
+        Ok(time) => time.strftime("%-d %b %Y, %H:%M").to_string(),
+        Err(_) => time.to_owned(),
+    }
+}
+
 fn duration(seconds: f64) -> String {
     match seconds {
-        seconds if seconds < 90.0 => format!("{seconds:.1} s"),
+        seconds if seconds < 1.0 => "under a second".to_owned(),
+        seconds if seconds < 90.0 => format!("{seconds:.0} s"),
         seconds if seconds < 5400.0 => format!("{:.0} min", seconds / 60.0),
         seconds => format!("{:.1} h", seconds / 3600.0),
     }
@@ -306,6 +341,7 @@ mod tests {
                 { "class_id": 0, "class_name": "a&b", "metrics": { "f1": 0.5 } },
                 { "class_name": "average", "metrics": {}, "conf_mat": [[3.0]] },
             ])),
+            mean: Some(crate::scores::Mean { f1: Some(0.125), ..Default::default() }),
             worst: Vec::new(),
             epochs: vec![epoch(1, 0.5), epoch(2, f64::NAN), epoch(3, 0.25)],
             failures: Vec::new(),
@@ -330,7 +366,28 @@ mod tests {
     fn a_curve_has_a_point_for_each_number_and_none_for_a_gap() {
         let page = html(&report());
         assert!(page.contains("points=\"0.0,0.0 640.0,90.0\""), "{page}");
+        assert!(
+            page.contains(">0.500</text>") && page.contains(">epoch 3</text>"),
+            "its axes say what they are"
+        );
         assert!(page.contains("Nothing was measured"), "there is no score of any epoch");
+        assert!(page.contains("mean of classes") && page.contains("<td>0.125</td>"), "{page}");
         assert!(page.contains("100.0 %"), "the confusion of one class");
+    }
+
+    #[test]
+    fn times_are_told_to_the_minute_and_what_is_wrong_is_marked() {
+        let page = html(&Report {
+            scores: Some(serde_json::json!([
+                { "class_id": 0, "class_name": "a", "metrics": {} },
+                { "class_id": 1, "class_name": "b", "metrics": {} },
+                { "class_name": "average", "metrics": {}, "conf_mat": [[3.0, 1.0], [0.0, 4.0]] },
+            ])),
+            ..report()
+        });
+        assert!(page.contains("began 1 Jan 2026, 00:00, ended 1 Jan 2026, 00:02 (UTC)"), "{page}");
+        assert_eq!(page.matches("<td class=\"wrong\"").count(), 2, "all but the diagonal");
+        assert!(page.contains("<td class=\"wrong\" style=\"--part:0.250\">25.0 %</td>"), "{page}");
+        assert_eq!((duration(0.2), duration(3.75)), ("under a second".to_owned(), "4 s".to_owned()));
     }
 }

@@ -13,7 +13,10 @@ use std::{
 use swath_proto::status::RunState;
 
 use self::client::{Served, png_size};
-use crate::site::{Kind, Site, pipeline};
+use crate::{
+    failures,
+    site::{Kind, Site, pipeline},
+};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -91,6 +94,42 @@ fn whoever_watches_is_told_what_happens() {
     while next("status")["state"] == "paused" {}
     // Parts change one by one, and are told so.
     while next("parts")["changes"].as_array().is_none_or(Vec::is_empty) {}
+}
+
+#[test]
+fn who_watches_a_run_hears_of_its_end_from_the_program_that_ends_with_it() {
+    let site = Site::new(Kind::Embedded);
+    let run = submitted(&site, MANY);
+    site.swath(&["pause", &run], 0);
+    let file = pipeline(&site, MANY, "").display().to_string();
+    let page = Served::start(&site, &["run", &file, "--workers", "1", "--http", "127.0.0.1:0"]);
+    site.wait_obeyed(&run, PATIENCE);
+    let lines = BufReader::new(page.open(&format!("/api/runs/{run}/events"))).lines();
+    assert_eq!(page.post(&format!("/api/runs/{run}/resume"), "").status, 202);
+    let told: Vec<String> = lines.map(|line| line.expect("a line")).collect();
+    let last = told.iter().rposition(|line| line == "event: status").expect("a status");
+    let status = told[last + 1].strip_prefix("data: ").expect("data");
+    let status: serde_json::Value = serde_json::from_str(status).expect("JSON");
+    assert_eq!(status["state"], "done", "{}", site.worker_logs());
+}
+
+#[test]
+fn a_worker_counts_what_was_set_aside_in_its_hands() {
+    let site = Site::new(Kind::Embedded);
+    let victim = failures::victim(&site);
+    let whole = std::fs::read(&victim).expect("a scene");
+    std::fs::write(&victim, &whole[..whole.len() / 2]).expect("writing");
+    let run = failures::submit(&site, &failures::with_victim(&site, &victim, ""));
+    let page = Served::coordinator(&site, &[]);
+    let _worker = site.start(&["worker"]);
+    let n = site.wait(&run, PATIENCE).n_failures;
+    assert!(n > 0, "nothing failed");
+    let started = Instant::now();
+    let failed = || page.json("/api/workers")["workers"][0]["card"]["failed"].as_u64();
+    while failed() != Some(n) {
+        assert!(started.elapsed() < PATIENCE, "{n} failed: {}", page.json("/api/workers"));
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 #[test]

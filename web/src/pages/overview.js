@@ -3,7 +3,7 @@
 import { get } from "../api.js";
 import { chart } from "../chart.js";
 import { fill, h, keyed, say } from "../dom.js";
-import { count, duration, isOver, percent, plural, STAGES, STAGE_WORDS } from "../words.js";
+import { count, duration, isOver, plural, stagesOf, STAGE_WORDS } from "../words.js";
 import { card, watchCards } from "./scenes.js";
 
 /** Seconds of speed that are remembered while one looks. */
@@ -13,8 +13,9 @@ const FEW = 6;
 export function overviewTab(into, run) {
   const stages = h("ol.stages", {});
   const speeds = { times: [], values: [], unit: "" };
-  const speedBox = h("div.chart", {});
-  const speedCard = h("section.card", { hidden: true }, h("h2", {}, "Speed"), speedBox, h("p.dim.small", {}, "since this page was opened"));
+  const speedBox = h("div.chart.quiet", {});
+  const speedTitle = h("h2", {}, "Speed");
+  const speedCard = h("section.card", { hidden: true }, speedTitle, speedBox, h("p.dim.small", {}, "since this page was opened"));
   const few = h("div.scenes.few", {});
   const scenesCard = h("section.card", { hidden: true }, h("div.head", {}, h("h2", {}, "Scenes"), h("a", { href: `#/runs/${encodeURIComponent(run.name)}/scenes` }, "All scenes")), few);
   fill(into,
@@ -38,13 +39,13 @@ export function overviewTab(into, run) {
       if (!stages.children.length) stages.append(h("li.empty", {}, "No coordinator has taken it up yet. Start one: ", h("code", {}, "swath coordinator")));
       return;
     }
-    const known = STAGES.filter((name) => of.stages[name]).map((name) => ({ name, ...of.stages[name], isOver: isOver(of.state), isAtWork: of.at_work === name && !isOver(of.state) }));
     stages.querySelector(".empty")?.remove();
-    keyed(stages, known, (stage) => stage.name, makeStage, updateStage);
+    keyed(stages, stagesOf(of), (stage) => stage.name, makeStage, updateStage);
     if (isOver(of.state)) return;
     const isTraining = of.at_work === "train" && of.training;
     const [value, unit] = isTraining ? [of.training.images_per_second, "images/s"] : of.at_work === "predict" ? [of.pixels_per_second / 1e6, "Mpx/s"] : [of.items_per_second, "items/s"];
     if (unit !== speeds.unit) Object.assign(speeds, { times: [], values: [], unit });
+    say(speedTitle, `Speed, ${unit}`);
     speeds.times.push(Date.now() / 1000);
     speeds.values.push(Number(value.toPrecision(3)));
     if (speeds.times.length > MEMORY) (speeds.times.shift(), speeds.values.shift());
@@ -65,9 +66,9 @@ function updateStage(el, stage) {
   const isDone = stage.items > 0 && stage.done + stage.buried >= stage.items;
   el.className = stage.isAtWork ? "at-work" : isDone ? "done" : stage.done ? "begun" : "waits";
   const [done, failed] = el.querySelectorAll(".bar > *");
-  done.style.width = `${stage.items ? (100 * stage.done) / stage.items : 0}%`;
+  done.style.width = `${stage.items ? (100 * (stage.done + stage.part)) / stage.items : 0}%`;
   failed.style.width = `${stage.items ? (100 * stage.buried) / stage.items : 0}%`;
-  const n = stage.items ? `${count(stage.done)} of ${count(stage.items)}` : stage.isOver ? "nothing to do" : "not known yet";
+  const n = stage.epoch ? stage.epoch : stage.items ? `${count(stage.done)} of ${count(stage.items)}` : stage.isOver ? "nothing to do" : "not known yet";
   say(el.querySelector(".n"), stage.buried ? `${n}, ${count(stage.buried)} failed` : n);
   const each = stage.made ? `${duration(stage.seconds)}` : stage.done ? "was there already" : "";
   say(el.querySelector(".t"), each);
@@ -78,7 +79,8 @@ function facts(record) {
     ["Stages", [...record.stages, ...record.steps].join(", ")],
     ["Scenes", [record.scenes ? `${count(record.scenes)} to predict` : "", record.learnt ? `${count(record.learnt)} to learn from` : ""].filter(Boolean).join(", ")],
     ["Network", record.networks.map(({ architecture, precision }) => `${architecture} (${precision})`).join(" + ")],
-    ["Computed by", [record.engine, record.device === "cpu" ? "on processors" : `on ${record.device}`, record.threads ? plural(record.threads, "thread") : ""].filter(Boolean).join(", ")],
+    ["Trained by", record.trains ? "libtorch" : ""],
+    ["Predicted by", !record.predicts ? "" : [record.engine, record.device === "cpu" ? "on processors" : `on ${record.device}`, record.threads ? plural(record.threads, "thread") : ""].filter(Boolean).join(", ")],
     ["Windows", `${record.core_px} px kept of ${record.core_px + 2 * record.margin_px} px`],
     ["Parts", record.item_px ? `${count(record.item_px)} px` : "sized when workers are measured"],
     ["Program", record.program],

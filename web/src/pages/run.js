@@ -4,7 +4,7 @@ import { ask, get, listen, runPath } from "../api.js";
 import { fill, h, icon, say } from "../dom.js";
 import { bindHere, dialog } from "../keys.js";
 import { Parts } from "../parts.js";
-import { ago, clock, count, duration, isOver, percent, plural, short, standing, tone } from "../words.js";
+import { ago, clock, count, duration, isOver, plural, progress, short, standing, tone } from "../words.js";
 import { failuresTab } from "./failures.js";
 import { overviewTab } from "./overview.js";
 import { scenesTab } from "./scenes.js";
@@ -120,7 +120,7 @@ function header(run) {
     note: h("span.note.dim", {}, " "),
   }));
   const el = h("div.run-head", {},
-    h("p.crumbs", {}, h("a", { href: "#/" }, "Runs"), " / "),
+    h("p.crumbs", {}, h("a", { href: "#/" }, "Runs")),
     h("div.head", {}, h("h1", {}, run.name, " ", pill), h("div.buttons", {}, pauseButton, rankButton, cancelButton, report)),
     sub, message, bar,
     h("dl.tiles", {}, tiles.map(({ name, value, note }) => h("div", {}, name, h("dd", {}, value, note)))));
@@ -153,7 +153,9 @@ function header(run) {
     pill.className = `pill ${tone(state, served)}`;
     const { record } = about;
     const network = record.networks.map(({ architecture }) => architecture).join(" + ");
-    const parts = [`began ${ago(status?.started ?? record.created)}`, plural(record.scenes, "scene"), record.predicts ? `${network} on ${record.engine}` : ""];
+    const scenes = [record.scenes && `${plural(record.scenes, "scene")} to predict`, record.learnt && `${record.scenes ? count(record.learnt) : plural(record.learnt, "scene")} to learn from`];
+    const engines = [record.trains && "trained by libtorch", record.predicts && `predicted by ${record.engine}`].filter(Boolean);
+    const parts = [`began ${ago(status?.started ?? record.created)}`, scenes.filter(Boolean).join(", "), engines.length ? `${network}, ${engines.join(", ")}` : ""];
     say(sub, parts.filter(Boolean).join(" · "));
     sub.title = clock(status?.started ?? record.created);
     const words = status?.message ?? "";
@@ -168,30 +170,32 @@ function header(run) {
     cancelButton.hidden = rankButton.hidden = !goesOn();
     report.hidden = !about.has_report;
 
-    const stages = Object.values(status?.stages ?? {});
-    const sum = (of) => stages.reduce((all, stage) => all + of(stage), 0);
-    const [items, done] = [sum((stage) => stage.items), sum((stage) => stage.done)];
-    const part = items ? done / items : 0;
+    const { part, words: far, note: farther, stages, at } = progress(status);
     bar.firstElementChild.style.width = `${100 * part}%`;
     bar.className = `bar large ${tone(state, served)}`;
     bar.setAttribute("aria-valuenow", Math.round(100 * part));
     const failed = (status?.n_failures ?? 0) + (status?.unreadable_scenes.length ?? 0);
     const training = status?.training;
     const isTraining = status?.at_work === "train" && training;
+    const goes = goesOn() && state !== "paused";
+    const after = stages.length - 1 - at;
+    const then = after > 0 ? `then ${plural(after, "more stage")}` : "of the run, too";
     const speed = isTraining ? `${short(training.images_per_second)} images/s`
       : status?.at_work === "predict" && status.pixels_per_second ? `${short(status.pixels_per_second / 1e6)} Mpx/s`
       : status?.items_per_second ? `${short(status.items_per_second)} items/s` : "–";
-    const seconds = sum((stage) => stage.seconds);
+    const seconds = stages.reduce((all, stage) => all + stage.seconds, 0);
+    const standsStill = state === "paused" ? "paused" : " ";
     [
-      [percent(items ? part : null), items ? `${count(done)} of ${plural(items, "item")}` : "nothing is known yet"],
-      [isOver(state) ? "–" : duration(status?.eta_seconds), isOver(state) ? "it is over" : status?.at_work ? `of ${status.at_work}` : " "],
-      [isOver(state) ? "–" : speed, goesOn() ? `${plural(status.held, "item")} at work` : " "],
+      [far, farther],
+      [goes ? duration(status?.eta_seconds) : "–", isOver(state) ? "it is over" : goes && status?.at_work ? then : standsStill],
+      [goes ? speed : "–", goesOn() ? `${plural(status.held, "item")} at work` : " "],
       [count(failed), failed ? "see Failures" : status?.n_dropped ? `${count(status.n_dropped)} dropped` : "nothing failed"],
       about.bill ? [about.bill.money, `${about.bill.hours.toFixed(1)} machine hours${about.bill.unknown.length ? ", some without a price" : ""}`] : [duration(seconds), "of all stages"],
     ].forEach(([value, note], at) => {
       say(tiles[at].value, value);
       say(tiles[at].note, note);
     });
+    say(tiles[1].name, goes && status?.at_work ? `Time left of ${status.at_work}` : "Time left");
     say(tiles[4].name, about.bill ? "Cost" : "Time at work");
     tiles[4].note.title = about.bill ? [about.bill.origin, ...about.bill.unknown.map((kind) => `no price: ${kind}`)].join("\n") : "";
     tiles[3].value.classList.toggle("bad", failed > 0);

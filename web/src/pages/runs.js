@@ -55,7 +55,7 @@ function update(el, run) {
   el.querySelector(".bar").className = `bar ${tone(run.state, run.served)}`;
   say(progress, run.items ? `${count(run.done)} of ${plural(run.items, "item")}` : "nothing begun");
   const failed = run.failures + run.unreadable_scenes;
-  say(what, !isOver(run.state) && run.at_work ? `${run.at_work}${run.eta_seconds ? `, ${duration(run.eta_seconds)} left` : ""}` : "");
+  say(what, !isOver(run.state) && run.at_work ? `${run.at_work}${run.eta_seconds && run.state !== "paused" ? `, ${duration(run.eta_seconds)} left of it` : ""}` : "");
   say(failures, failed ? `${count(failed)} failed` : "");
   say(when, run.started ? `began ${ago(run.started)}` : "");
   when.title = clock(run.started);

@@ -57,10 +57,11 @@ export function scenePage(into, run, name) {
     if (!layers.includes("errors")) return;
     try {
       const { scenes } = await get(runPath(run, "scores"));
-      const found = scenes.find((of) => of.scene === name)?.metrics;
+      const of = scenes.find((of) => of.scene === name);
+      const found = of?.metrics;
       if (!found) return;
       scores.hidden = false;
-      say(scores, `F1 ${metric(found.f1)} · precision ${metric(found.precision)} · recall ${metric(found.recall)} · IoU ${metric(found.iou)}`);
+      say(scores, `F1 ${metric(of.mean?.f1)} as the mean of classes, ${metric(found.f1)} by pixels · precision ${metric(found.precision)} · recall ${metric(found.recall)} · IoU ${metric(found.iou)}`);
     } catch {
       // They come with the first evaluation.
     }

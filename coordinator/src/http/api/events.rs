@@ -43,6 +43,6 @@ fn listen(site: &Site, topic: Topic) -> Result<Response, Problem> {
         // A proxy that gathers answers before it hands them on would tell nothing for minutes.
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
-    let body = Body::from_stream(told(receiver, permit, site.stop().clone()));
+    let body = Body::from_stream(told(receiver, permit));
     Ok((headers, body).into_response())
 }

@@ -5,6 +5,7 @@ pub(super) mod about;
 pub(super) mod actions;
 pub(super) mod events;
 pub(super) mod failures;
+pub(super) mod fleet;
 pub(super) mod pictures;
 pub(super) mod run;
 pub(super) mod runs;

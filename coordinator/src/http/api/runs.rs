@@ -67,6 +67,7 @@ pub(in crate::http) async fn summaries(site: &Site) -> anyhow::Result<Vec<Summar
     let mut listed = site.listed().0.lock().await;
     if let Some((at, runs)) = listed.as_ref()
         && at.elapsed() < FRESH
+        && !site.stop().is_cancelled()
     {
         return Ok(runs.clone());
     }

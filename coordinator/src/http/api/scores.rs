@@ -6,7 +6,11 @@ use swath_backends::Kind;
 use swath_proto::{ids::RunId, keys};
 
 use super::Named;
-use crate::http::{error::Problem, site::Site};
+use crate::{
+    http::{error::Problem, site::Site},
+    records::read_record,
+    scores::{average, f1_of_scene, mean},
+};
 
 /// The worst come first: these are looked at.
 const MOST_SCENES: usize = 1000;
@@ -21,27 +25,28 @@ pub(in crate::http) async fn scores(
         )));
     };
     let baseline = read(&site, &keys::baseline(&run)).await?;
-    let mut scenes: Vec<Value> = eval["per_scene"]
+    let record = read_record(&site.doors().blobs, &run).await?.ok_or_else(|| super::no_run(&run))?;
+    let mut scenes: Vec<(f64, Value)> = eval["per_scene"]
         .as_object()
         .into_iter()
         .flatten()
-        .map(|(scene, scores)| json!({ "scene": scene, "metrics": average(scores) }))
+        .map(|(scene, scores)| {
+            let (mean, average) = (mean(scores, record.null_class), average(scores));
+            let told = json!({ "scene": scene, "metrics": average, "mean": mean });
+            (f1_of_scene(&mean, average), told)
+        })
         .collect();
-    let f1 = |scene: &Value| scene["metrics"]["f1"].as_f64().unwrap_or(-1.0);
-    scenes.sort_by(|one, other| f1(one).total_cmp(&f1(other)));
+    scenes.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     let total = scenes.len();
     scenes.truncate(MOST_SCENES);
+    let scenes: Vec<Value> = scenes.into_iter().map(|(_, told)| told).collect();
     Ok(super::json(&json!({
         "overall": eval["overall"],
+        "mean": mean(&eval["overall"], record.null_class),
         "baseline": baseline.map(|baseline| baseline["overall"].clone()),
         "scenes": scenes,
         "total": total,
     })))
-}
-
-/// The last entry of a list is the average of the others.
-fn average(scores: &Value) -> Option<&Value> {
-    scores.as_array()?.last()?.get("metrics")
 }
 
 async fn read(site: &Site, key: &str) -> Result<Option<Value>, Problem> {

@@ -18,6 +18,7 @@ fn every_answer_tells_browsers_what_they_must_not_do() {
         ("/api/about", 200),
         ("/api/runs", 200),
         ("/api/workers", 200),
+        ("/api/fleet", 200),
         ("/api/openapi.json", 200),
         ("/nothing", 404),
         ("/api/runs/nobody-1", 404),
