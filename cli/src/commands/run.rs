@@ -118,6 +118,7 @@ async fn one(
 }
 
 /// The coordinator, with a bar; goes on when a server was away.
+#[cfg(feature = "worker")]
 pub(super) async fn serve(
     record: &RunRecord,
     doors: &Doors,

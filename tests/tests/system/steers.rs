@@ -67,7 +67,8 @@ fn a_cancel_stops_a_training(kind: Kind) {
     drop((coordinator, worker));
 
     let again = site.start(&[&["run", &file, "--workers", "1"], &endless[..]].concat());
-    let reached = epoch(&status);
+    // What the worker said last, it said after the cancel.
+    let reached = site.status(&run).as_ref().and_then(epoch);
     until("the training to go on where it was", || {
         site.status(&run).filter(|status| epoch(status) > reached)
     });
