@@ -7,6 +7,9 @@ mod fleet;
 mod http;
 #[cfg(feature = "worker")]
 mod import;
+mod items;
+#[cfg(feature = "engine")]
+mod train;
 mod worker;
 
 use std::path::PathBuf;
@@ -19,10 +22,7 @@ use clap::{
 };
 #[cfg(feature = "worker")]
 use swath_proto::item::{Blend, Views};
-use swath_proto::{
-    ids::RunId,
-    item::{Place, Stage},
-};
+use swath_proto::{ids::RunId, item::Stage};
 #[cfg(feature = "worker")]
 use swath_raster::synth::like::Like;
 
@@ -32,10 +32,13 @@ pub use self::bench::BenchPredictArgs;
 pub use self::bench::{BenchArgs, BenchCommand, ForwardArgs};
 #[cfg(feature = "worker")]
 pub use self::import::{ImportCommand, RasterVisionArgs};
+#[cfg(feature = "engine")]
+pub use self::train::TrainArgs;
 pub use self::{
     export::{ExportArgs, Layout},
     fleet::{FleetArgs, FleetCommand, FleetFlags, Number, Price},
     http::HttpArgs,
+    items::{ItemState, ItemsArgs, ItemsCommand},
     worker::{Kind, SpotNotices, Tuning, WorkerArgs},
 };
 use crate::{config, exit::Exit};
@@ -351,31 +354,6 @@ where
     PossibleValuesParser::new(words).try_map(|word| serde_json::from_value(word.into()))
 }
 
-#[cfg(feature = "engine")]
-#[derive(Debug, ClapArgs)]
-pub struct TrainArgs {
-    /// What to train: shards, options and where the weights go, in TOML.
-    pub file: PathBuf,
-    /// Processes to start here, each a rank with a part of every batch. One that torchrun has started is a rank itself.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub ranks: u32,
-    /// Threads of the engine in each rank.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub threads: u32,
-    /// Train together with all machines that give this name, under the same ledger. They may come and go.
-    #[arg(long, value_name = "NAME")]
-    pub gang: Option<String>,
-    /// Ranks of the whole gang that training begins with; it goes on with as many.
-    #[arg(long, default_value_t = 1, requires = "gang", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub least_ranks: u32,
-    /// Where the gang's other machines reach this one. [default: the address from which this one reaches the ledger]
-    #[arg(long, requires = "gang", value_name = "IP")]
-    pub address: Option<std::net::IpAddr>,
-    /// Ask EC2's instance metadata whether this machine is about to be taken away, and leave at a checkpoint.
-    #[arg(long, value_enum, default_value_t)]
-    pub spot_notices: SpotNotices,
-}
-
 #[derive(Debug, ClapArgs)]
 pub struct CoordinatorArgs {
     /// Another coordinator takes a run over when this one has been dead for so long.
@@ -402,50 +380,6 @@ pub struct StatusArgs {
     /// One JSON object, for programs.
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct ItemsArgs {
-    /// Its name, as swath status shows it.
-    pub run: RunId,
-    #[command(subcommand)]
-    pub what: Option<ItemsCommand>,
-    /// Only those that wait for another chance (buried), or that the run is to do without (dropped).
-    #[arg(long, value_enum)]
-    pub state: Option<ItemState>,
-    /// One JSON object an item, for programs.
-    #[arg(long, global = true)]
-    pub json: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ItemState {
-    Buried,
-    Dropped,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum ItemsCommand {
-    /// Everything that is known of an item: cause, scene, rectangle, and the end of its log.
-    Show {
-        /// Its place, predict.0.17 for instance.
-        item: Place,
-    },
-    /// Make buried items new again.
-    Replay {
-        /// Their places, predict.0.17 for instance.
-        #[arg(required_unless_present = "all")]
-        items: Vec<Place>,
-        /// All but those that were dropped.
-        #[arg(long, conflicts_with = "items")]
-        all: bool,
-    },
-    /// Do without these items for good: nobody tries them again, and no replay of all brings them back.
-    Drop {
-        /// Their places, predict.0.17 for instance.
-        #[arg(required = true)]
-        items: Vec<Place>,
-    },
 }
 
 #[derive(Debug, Subcommand)]

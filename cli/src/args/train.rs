@@ -1,0 +1,31 @@
+//! How a network is trained by itself, from shards.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::SpotNotices;
+
+#[derive(Debug, ClapArgs)]
+pub struct TrainArgs {
+    /// What to train: shards, options and where the weights go, in TOML.
+    pub file: PathBuf,
+    /// Processes to start here, each a rank with a part of every batch. One that torchrun has started is a rank itself.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub ranks: u32,
+    /// Threads of the engine in each rank.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub threads: u32,
+    /// Train together with all machines that give this name, under the same ledger. They may come and go.
+    #[arg(long, value_name = "NAME")]
+    pub gang: Option<String>,
+    /// Ranks of the whole gang that training begins with; it goes on with as many.
+    #[arg(long, default_value_t = 1, requires = "gang", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub least_ranks: u32,
+    /// Where the gang's other machines reach this one. [default: the address from which this one reaches the ledger]
+    #[arg(long, requires = "gang", value_name = "IP")]
+    pub address: Option<std::net::IpAddr>,
+    /// Ask EC2's instance metadata whether this machine is about to be taken away, and leave at a checkpoint.
+    #[arg(long, value_enum, default_value_t)]
+    pub spot_notices: SpotNotices,
+}
