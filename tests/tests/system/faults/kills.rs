@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use swath_backends::ledger::Ledger;
-use swath_proto::{ids::RunId, item::Stage};
+use swath_proto::{
+    ids::RunId,
+    item::{Place, Stage},
+};
 
 use super::{Exposed, LEASE, PATIENCE, whole};
 use crate::{
@@ -17,6 +20,8 @@ use crate::{
 const KILLS: u32 = 100;
 /// A fleet that has got nothing done for so long is disturbed all the same.
 const STUCK: Duration = Duration::from_secs(4);
+/// In that time a call that was sent is answered.
+const ON_ITS_WAY: Duration = Duration::from_millis(200);
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()
@@ -100,12 +105,17 @@ fn a_worker_that_stops_where_it_stands_loses_its_items_and_comes_too_late_when_i
     block_on(async {
         let ledger = exposed.site.doors().await.ledger;
         let started = Instant::now();
-        // Until it is caught with a window in its hands.
+        // Until it is caught with a window in its hands: it knows that it has it, and has not said that it is done.
         loop {
             assert!(started.elapsed() < PATIENCE, "nothing is ever held\n{}", exposed.site.log());
             stopped.signal_group(libc::SIGSTOP);
+            tokio::time::sleep(ON_ITS_WAY).await;
             let held = ledger.held(&id).await.expect("holds");
-            if held.iter().any(|(place, _)| place.stage == Stage::Predict) {
+            let log = exposed.site.log();
+            let knows = |place: &Place| {
+                log.lines().any(|line| line.contains(&place.to_string()) && line.contains("claimed"))
+            };
+            if held.iter().any(|(place, _)| place.stage == Stage::Predict && knows(place)) {
                 break;
             }
             stopped.signal_group(libc::SIGCONT);
