@@ -9,10 +9,14 @@ use swath_proto::{
     scene::SceneHeader,
     source::{ClassList, IGNORED, LabelSpec},
 };
-use swath_raster::{Kind, Labels, Raster, RasterError, Reduction, remote::with_passes};
-
-use super::pixels::{self, Rgba};
-use crate::picture::{CONFUSED, FALSE, MISSED};
+use swath_raster::{
+    Kind, Labels, Raster, RasterError, Reduction,
+    picture::{
+        CONFUSED, FALSE, MISSED,
+        pixels::{self, Rgba},
+    },
+    remote::with_passes,
+};
 
 /// Labels that are kept open on a thread: a large file takes a while to read.
 const OPEN: usize = 4;

@@ -2,7 +2,6 @@
 //! store holds up nobody but those who wait for pictures.
 
 mod layers;
-mod pixels;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

@@ -41,8 +41,15 @@ pub(super) fn html(report: &Report) -> String {
          <meta name=\"color-scheme\" content=\"light dark\"><title>{run}: report</title>\
          <style>{STYLE}</style></head><body><main>"
     );
-    let parts =
-        [head(report), scores(report), stages(report), training(report), pictures(report), failures(report)];
+    let parts = [
+        head(report),
+        scores(report),
+        scenes(report),
+        stages(report),
+        training(report),
+        pictures(report),
+        failures(report),
+    ];
     parts.iter().for_each(|part| page.push_str(part));
     page.push_str("</main></body></html>\n");
     page
@@ -124,6 +131,31 @@ fn scores(report: &Report) -> String {
          </tr></thead>{rows}</table></section>{matrix}<section><h2>Scenes, the worst first</h2><table><thead><tr>\
          <th>Scene</th><td>F1, mean of classes</td><td>F1, by pixels</td><td>IoU, by pixels</td></tr></thead>{worst}</table></section>"
     )
+}
+
+fn scenes(report: &Report) -> String {
+    let mut told = String::new();
+    for shown in &report.shown {
+        let (scene, png) = (Safe(&shown.scene), STANDARD.encode(&shown.png));
+        let (panels, which) = match shown.which {
+            "" => ("imagery, prediction", String::new()),
+            which => ("imagery, labels, prediction, errors", format!(", {which}")),
+        };
+        let f1 = shown.f1.map_or_else(String::new, |f1| format!(": F1 {f1:.3}, the mean of classes"));
+        _ = write!(
+            told,
+            "<figure><img alt=\"{scene}: {panels}\" src=\"data:image/png;base64,{png}\"><figcaption>{scene}{which}{f1}</figcaption></figure>"
+        );
+    }
+    if told.is_empty() {
+        told
+    } else {
+        format!(
+            "<section><h2>What it looks like</h2><div class=\"scenes\">{told}</div><p class=\"dim\">A large scene \
+             without overviews is shown by a part from its middle. More: swath picture {}</p></section>",
+            Safe(report.run.as_str())
+        )
+    }
 }
 
 /// Rows are the truth, each shaded by its own sum.
@@ -343,6 +375,13 @@ mod tests {
             ])),
             mean: Some(crate::scores::Mean { f1: Some(0.125), ..Default::default() }),
             worst: Vec::new(),
+            shown: vec![super::super::ScenePicture {
+                which: "among the worst",
+                scene: "east<".into(),
+                f1: Some(0.25),
+                key: "pictures/x.png".into(),
+                png: vec![4, 5, 6],
+            }],
             epochs: vec![epoch(1, 0.5), epoch(2, f64::NAN), epoch(3, 0.25)],
             failures: Vec::new(),
             n_failures: 0,
@@ -360,6 +399,8 @@ mod tests {
         assert!(page.contains("2.00 &lt;b&gt;") && page.contains("want of a price: x9&lt;"), "{page}");
         assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("url("));
         assert!(page.contains("data:image/png;base64,AQID"));
+        let scene = "base64,BAUG\"><figcaption>east&lt;, among the worst: F1 0.250";
+        assert!(page.contains(scene), "{page}");
     }
 
     #[test]

@@ -178,4 +178,10 @@ fn a_scene_is_shown_as_it_is_and_as_it_was_found() {
         serde_json::from_slice(&site.object(&format!("runs/{run}/report.json"))).expect("JSON");
     assert_eq!((&told["state"], &told["scenes"]), (&"done".into(), &1.into()));
     assert!(told["scores"][1]["metrics"]["f1"].is_number() && told["bottleneck"].is_string(), "{told}");
+    // A worker has drawn the scene beside its scores.
+    let shown = &told["shown"][0];
+    assert_eq!(shown["scene"], "scene-1", "{told}");
+    let picture = site.object(shown["key"].as_str().expect("a key"));
+    assert_eq!(png_size(&picture).0, 16 + 4 * (375 + 16), "four panels");
+    assert!(text.contains("<img alt=\"scene-1: imagery, labels, prediction, errors\" src=\"data:image/png"));
 }
