@@ -12,6 +12,7 @@ use swath_proto::{
     ids::RunId,
     item::Stage,
     keys,
+    phases::{Bottleneck, PhaseSeconds},
     status::{FailedItem, Rented, RunState, RunStatus},
 };
 
@@ -42,6 +43,9 @@ struct Report {
     stages: Vec<StageTold>,
     /// The stage that had items out for longest.
     bottleneck: Option<Stage>,
+    /// What workers were busy with where they predict, and what of it has held the others back; none of a run of some seconds.
+    phases: Option<PhaseSeconds>,
+    held_back_by: Option<Bottleneck>,
     /// Seconds in which items were out, summed over stages: some go on beside others.
     work_seconds: f64,
     /// Empty where all workers were on machines of one's own.
@@ -174,6 +178,8 @@ async fn gather(board: &Board, status: &RunStatus, blobs: &SharedBlobs) -> anyho
         seconds: between(&status.started, &status.written),
         message: status.message.clone(),
         bottleneck,
+        phases: status.phases,
+        held_back_by: status.bottleneck.clone(),
         work_seconds: stages.iter().map(|stage| stage.seconds).sum(),
         stages,
         rented: status.rented.clone(),

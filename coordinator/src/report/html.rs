@@ -46,6 +46,7 @@ pub(super) fn html(report: &Report) -> String {
         scores(report),
         scenes(report),
         stages(report),
+        phases(report),
         training(report),
         pictures(report),
         failures(report),
@@ -203,6 +204,23 @@ fn stages(report: &Report) -> String {
     format!("<section><h2>Stages</h2><table>{rows}</table></section>")
 }
 
+fn phases(report: &Report) -> String {
+    let Some(shares) = report.phases.and_then(|phases| phases.shares()) else { return String::new() };
+    let mut rows = String::new();
+    for (phase, share) in shares {
+        let percent = share * 100.0;
+        _ = write!(
+            rows,
+            "<tr><th>{}</th><td class=\"bar\"><i style=\"width:{percent:.1}%\"></i></td><td>{percent:.0} %</td></tr>",
+            phase.name()
+        );
+    }
+    let advice = report.held_back_by.as_ref().map_or_else(String::new, |told| {
+        format!("<p><b>{}</b> holds the others back: {}.</p>", Safe(&told.phase), Safe(&told.advice))
+    });
+    format!("<section><h2>What workers were busy with</h2><table>{rows}</table>{advice}</section>")
+}
+
 fn training(report: &Report) -> String {
     if report.epochs.is_empty() {
         return String::new();
@@ -337,6 +355,8 @@ fn duration(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use swath_proto::phases::PhaseSeconds;
+
     use super::*;
 
     fn report() -> Report {
@@ -357,6 +377,8 @@ mod tests {
             message: Some("<script>alert(1)</script>".into()),
             stages: Vec::new(),
             bottleneck: None,
+            phases: None,
+            held_back_by: None,
             work_seconds: 0.0,
             rented: Vec::new(),
             cost: Some(Cost {
@@ -401,6 +423,15 @@ mod tests {
         assert!(page.contains("data:image/png;base64,AQID"));
         let scene = "base64,BAUG\"><figcaption>east&lt;, among the worst: F1 0.250";
         assert!(page.contains(scene), "{page}");
+    }
+
+    #[test]
+    fn what_holds_workers_back_is_told_with_what_helps() {
+        let phases = PhaseSeconds { fetch: 6.0, device: 2.0, decode: 2.0, ..PhaseSeconds::default() };
+        let page = html(&Report { phases: Some(phases), held_back_by: phases.bottleneck(), ..report() });
+        assert!(page.contains("<tr><th>fetch</th>") && page.contains("<td>60 %</td>"), "{page}");
+        assert!(page.contains("<b>fetch</b> holds the others back: imagery comes slowly"), "{page}");
+        assert!(!html(&report()).contains("holds the others back"), "nothing was measured");
     }
 
     #[test]
