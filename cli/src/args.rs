@@ -157,6 +157,10 @@ pub enum Command {
     /// Show a scene of a run in a picture: imagery, labels, prediction, errors.
     #[cfg(feature = "worker")]
     Picture(PictureArgs),
+    /// Draw for the page of the program that has started this one.
+    #[cfg(feature = "worker")]
+    #[command(hide = true)]
+    Draw,
     /// List the items of a run that were set aside; show, replay or drop them.
     Items(ItemsArgs),
     /// Publish nothing more of a run until it is resumed. What is under way is finished, but a training

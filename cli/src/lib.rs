@@ -21,8 +21,6 @@ mod made;
 pub mod measure;
 mod page;
 #[cfg(feature = "worker")]
-mod picture;
-#[cfg(feature = "worker")]
 mod pool;
 pub mod profile;
 pub mod progress;

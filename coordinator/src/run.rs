@@ -48,6 +48,7 @@ use crate::{
     },
     money::Prices,
     office::Office,
+    phases::Phases,
     rebuild::Existing,
     rent::Rent,
     report,
@@ -72,8 +73,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How often a training is asked how far it is.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 const COMMANDS_EVERY: Duration = Duration::from_secs(2);
-/// How often workers are asked on which rented machines they are.
-const RENT_EVERY: Duration = Duration::from_secs(10);
+/// How often workers are asked on which rented machines they are, and what they were busy with.
+const WORKERS_EVERY: Duration = Duration::from_secs(10);
 
 /// How long the ledger keeps a run that is over. Whoever wants it later has it filled again from the keys.
 pub(crate) const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -107,6 +108,7 @@ pub struct Run {
     is_doomed: bool,
     training: Watched,
     rent: Rent,
+    phases: Phases,
     shown: OfRun,
     watch: watch::Sender<Option<RunStatus>>,
 }
@@ -278,8 +280,8 @@ impl Run {
             self.sharing.withdraw(self.board.run());
             Fed::default()
         };
-        if clock.rented.is_due(now, RENT_EVERY) {
-            self.count_rent(now).await?;
+        if clock.counted.is_due(now, WORKERS_EVERY) {
+            self.count_workers((now, WORKERS_EVERY)).await?;
         }
         if n_events + fed.n > 0 || clock.judged.is_due(now, JUDGE_EVERY) {
             if self.board.wants_evaluation() {
@@ -292,6 +294,7 @@ impl Run {
         }
         self.meter.sample(now, &self.board, !self.held.is_empty());
         if self.state.is_final() {
+            self.count_workers((now, Duration::ZERO)).await?;
             let status = self.status();
             self.tell_of_end(&status).await?;
             self.show();
@@ -329,7 +332,9 @@ impl Run {
         let rank = (self.rank, asks.collect::<BTreeMap<String, Ask>>());
         let status =
             tally::status(&self.board, &self.meter, &self.training, self.held.len(), rank, (state, message));
-        RunStatus { rented: self.rent.rented(), ..status }
+        let phases = self.phases.spent();
+        let bottleneck = phases.and_then(|phases| phases.bottleneck());
+        RunStatus { rented: self.rent.rented(), phases, bottleneck, ..status }
     }
 
     /// For those who look later. A run is over though that can't be told: only a server that is away is waited for.
@@ -344,12 +349,15 @@ impl Run {
         }
     }
 
-    /// The time of rented machines that went by since the last time.
-    async fn count_rent(&mut self, now: Instant) -> anyhow::Result<()> {
+    /// The time of rented machines that went by since the last time, and what workers were busy with in it. Their cards may
+    /// be so old.
+    async fn count_workers(&mut self, (now, oldest): (Instant, Duration)) -> anyhow::Result<()> {
         let root = root_mark(&self.blobs.uri(""));
-        let machines = self.sharing.machines(&*self.ledger, &root, now).await?;
+        let cards = self.sharing.cards(&*self.ledger, &root, (now, oldest)).await?;
         let (run, sharing) = (self.board.run().clone(), self.sharing.clone());
-        self.rent.look(now, self.meter.at_work(), &machines, |lane| sharing.part(&run, lane));
+        let part = |lane| sharing.part(&run, lane);
+        self.rent.look(now, self.meter.at_work(), &cards.machines, part);
+        self.phases.look(&cards.busy, part);
         Ok(())
     }
 

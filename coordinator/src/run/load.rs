@@ -23,6 +23,7 @@ use crate::{
     board::Board,
     meter::Meter,
     metrics::runs::OfRun,
+    phases::Phases,
     rebuild::{self, Existing},
     records::read_status,
     rent::Rent,
@@ -67,6 +68,7 @@ impl Run {
             is_doomed: false,
             training: Watched::default(),
             rent: Rent::default(),
+            phases: Phases::default(),
             shown: OfRun::begin(run),
             watch,
         };
@@ -80,6 +82,7 @@ impl Run {
             this.rank = before.rank;
             this.meter.go_on(&before);
             this.rent.go_on(&before);
+            this.phases.go_on(&before);
             this.training.go_on(before.training);
         }
         this.reload().await?;
