@@ -26,6 +26,8 @@ mod picture;
 mod pool;
 pub mod profile;
 pub mod progress;
+#[cfg(all(test, feature = "worker"))]
+mod reference;
 mod served;
 pub mod signals;
 mod table;
