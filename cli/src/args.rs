@@ -41,14 +41,17 @@ pub use self::{
     items::{ItemState, ItemsArgs, ItemsCommand},
     worker::{Kind, SpotNotices, Tuning, WorkerArgs},
 };
-use crate::{config, exit::Exit};
+use crate::{
+    config,
+    exit::{self, Exit},
+};
 
 /// Every command has these: below what is its own.
 const WHERE: &str = "Where things are";
 
 /// Chip, train, predict and evaluate on large imagery, on one machine or a fleet.
 #[derive(Debug, Parser)]
-#[command(name = "swath", version, propagate_version = true, max_term_width = 110)]
+#[command(name = "swath", version, propagate_version = true, max_term_width = 110, after_help = exit::codes())]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,

@@ -24,6 +24,8 @@ mod page;
 mod pool;
 pub mod profile;
 pub mod progress;
+#[cfg(all(test, feature = "worker"))]
+mod reference;
 mod served;
 pub mod signals;
 mod table;
