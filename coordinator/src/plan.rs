@@ -76,6 +76,7 @@ pub fn chip(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
         from,
         to: (from + per_item).min(scene.n_windows),
         keep: learn.keep.clone(),
+        encoding: learn.encoding,
         bands: learn.train.bands,
         classes: record.classes.clone(),
         null_class: record.null_class,

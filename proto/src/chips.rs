@@ -46,6 +46,24 @@ pub enum WindowRule {
     Cover,
 }
 
+/// How the images of chips are written; whoever reads them need not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChipEncoding {
+    /// As small as PNG gets in little time.
+    #[default]
+    Compressed,
+    /// As they are: a third more bytes of noisy imagery, and read in a fraction of the time.
+    Stored,
+}
+
+impl ChipEncoding {
+    /// What is usual is left out where it decides an item's name.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Windows at random places.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

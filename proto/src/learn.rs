@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    chips::{KeepSpec, RandomSpec, SlidingSpec},
+    chips::{ChipEncoding, KeepSpec, RandomSpec, SlidingSpec},
     ids::ItemId,
     item::Place,
     scene::SceneFiles,
@@ -16,6 +16,8 @@ pub struct LearnPlan {
     pub scenes: Vec<LearnScene>,
     pub windows: ChipWindows,
     pub keep: KeepSpec,
+    #[serde(default, skip_serializing_if = "ChipEncoding::is_usual")]
+    pub encoding: ChipEncoding,
     /// Windows that one item looks at; what is kept of them is one shard.
     pub windows_per_shard: u32,
     pub train: TrainSpec,

@@ -36,6 +36,7 @@ pub(super) fn learn(
             pipeline::ChipWindows::Random(spec) => ChipWindows::Random(spec),
         },
         keep: pipeline.chips.keep(&pipeline.classes),
+        encoding: pipeline.chips.encoding,
         windows_per_shard: WINDOWS_PER_SHARD,
         train: train(pipeline, init)?,
     }))

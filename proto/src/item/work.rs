@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ClassStyle, Compression, Mixing, ModelRef, Place, WindowShape};
 use crate::{
-    chips::KeepSpec,
+    chips::{ChipEncoding, KeepSpec},
     geometry::{RectPx, SizePx},
     ids::{Digest, ItemId, RunId, SceneId},
     learn::ChipWindows,
@@ -65,6 +65,8 @@ pub struct Chip {
     pub from: u64,
     pub to: u64,
     pub keep: KeepSpec,
+    #[serde(default, skip_serializing_if = "ChipEncoding::is_usual")]
+    pub encoding: ChipEncoding,
     pub bands: u32,
     pub classes: Vec<ClassStyle>,
     pub null_class: u32,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Path, check::Check, classes, classes::ClassEntry};
 use crate::{
-    chips::{KeepSpec, PadDirection, RandomSizes, RandomSpec, SlidingSpec, WindowRule},
+    chips::{ChipEncoding, KeepSpec, PadDirection, RandomSizes, RandomSpec, SlidingSpec, WindowRule},
     geometry::SizePx,
 };
 
@@ -62,6 +62,9 @@ pub struct ChipsEntry {
     /// A chip is dropped if this share of its pixels, or more, has no data.
     #[schemars(range(min = 0, max = 1))]
     pub nodata_threshold: f64,
+    /// How images are written. Stored ones are larger and read faster: for fast stores, and for imagery that hardly gets
+    /// smaller.
+    pub encoding: ChipEncoding,
 }
 
 impl Default for ChipsEntry {
@@ -85,6 +88,7 @@ impl Default for ChipsEntry {
             negative_survival_prob: keep.negative_survival_prob,
             min_target_pixels: keep.min_target_pixels,
             nodata_threshold: keep.nodata_threshold,
+            encoding: ChipEncoding::default(),
         }
     }
 }

@@ -268,6 +268,36 @@ fn a_shard_that_is_gone_is_cut_again_before_the_training() {
     assert_eq!(chip_files(&site), whole);
 }
 
+#[test]
+fn chips_that_are_stored_as_they_are_have_the_same_pixels_in_other_bytes() {
+    let site = Site::new(Kind::Embedded);
+    let command = ["run", &pipeline(&site), "--workers", "1", "--stages", "survey,analyze,chip"];
+    site.swath(&command, 0);
+    let compressed = chips(&site);
+    site.swath(&[&command[..], &["--set", "chips.encoding=stored"]].concat(), 0);
+    let stored: BTreeMap<_, _> =
+        chips(&site).into_iter().filter(|(name, _)| !compressed.contains_key(name)).collect();
+    assert_eq!(read(&stored), read(&compressed));
+    let len = |files: &BTreeMap<String, Vec<u8>>| files.values().map(Vec::len).sum::<usize>();
+    assert!(len(&stored) > len(&compressed), "{} and {} bytes", len(&stored), len(&compressed));
+}
+
+/// The pixels of all chips, whatever shard they are in.
+fn read(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, (Vec<u8>, Vec<u8>)> {
+    let mut read = BTreeMap::new();
+    for (name, tar) in files.iter().filter(|(name, _)| name.ends_with(".tar")) {
+        let index = &files[&name.replace(".tar", ".idx")];
+        let index = swath_shard::Index::parse(index).expect("an index");
+        for entry in index.chips() {
+            let range = entry.range();
+            let chip = swath_shard::read_chip(&tar[range.start as usize..range.end as usize], entry);
+            let chip = chip.expect("a chip");
+            read.insert(entry.key().to_string(), (chip.image.into_bytes(), chip.labels));
+        }
+    }
+    read
+}
+
 fn chip_files(site: &Site) -> BTreeSet<String> {
     chips(site).into_keys().collect()
 }

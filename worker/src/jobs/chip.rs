@@ -4,6 +4,7 @@
 use swath_backends::blobs::Put;
 use swath_geo::chips::{Counts, Keep, RandomWindows, SlidingWindows, Verdict};
 use swath_proto::{
+    chips::ChipEncoding,
     geometry::{RectPx, SizePx, WindowPx},
     item::Chip,
     keys,
@@ -11,7 +12,7 @@ use swath_proto::{
     source::{ClassList, IGNORED, Scaling},
 };
 use swath_raster::{Aoi, Block, Coverage, Labels, Pixels, Source, labels};
-use swath_shard::{Image, SampleType, Shape, ShardWriter, chip};
+use swath_shard::{EncodedChip, Encoding, Image, SampleType, Shape, ShardWriter, chip};
 
 use super::{Output, json};
 use crate::{
@@ -91,11 +92,19 @@ fn cut(work: &Chip) -> Result<Cut, JobError> {
             image,
             labels: classes,
         };
-        writer.push(&chip).map_err(JobError::data)?;
+        let encoded = EncodedChip::with(&chip, encoding(work.encoding)).map_err(JobError::data)?;
+        writer.push_encoded(encoded).map_err(JobError::data)?;
     }
     let (tar, index) = writer.finish().map_err(JobError::internal)?;
     let index = index.to_bytes().map_err(JobError::internal)?;
     Ok(Cut { tar, index, chips, pixels, pixels_by_class })
+}
+
+const fn encoding(asked: ChipEncoding) -> Encoding {
+    match asked {
+        ChipEncoding::Compressed => Encoding::Compressed,
+        ChipEncoding::Stored => Encoding::Stored,
+    }
 }
 
 /// The item's windows, and how random ones were found.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use swath_backends::ledger::Event;
 use swath_proto::{
-    chips::{KeepSpec, SlidingSpec},
+    chips::{ChipEncoding, KeepSpec, SlidingSpec},
     ids::Digest,
     item::{Precision, Stage, Weights},
     learn::{ChipSet, ChipWindows, LearnPlan, LearnScene, TrainInputs},
@@ -26,6 +26,7 @@ fn learning() -> RunRecord {
         scenes: vec![scene("a", ChipSet::Train), scene("b", ChipSet::Validation)],
         windows: ChipWindows::Sliding(windows),
         keep: KeepSpec::default(),
+        encoding: ChipEncoding::default(),
         windows_per_shard: 2,
         train: serde_json::from_str(train).unwrap(),
     });
