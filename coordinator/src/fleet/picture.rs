@@ -91,8 +91,8 @@ fn draw(svg: &mut String, panel: &Panel, top: f64) {
     text(LEFT + width, base + 14.0, "middle", "#555b62", &span(end_s));
     let legend = "backlog (area), workers asked for (dashed), there or launching (orange), at work (green)";
     text(LEFT + width / 2.0, base + 14.0, "middle", "#555b62", legend);
-    for (at_s, words) in &panel.marks {
-        text(x(*at_s) + 4.0, top + TOP + 8.0, "start", "#a5322c", words);
+    for (nth, (at_s, words)) in panel.marks.iter().enumerate() {
+        text(x(*at_s) + 4.0, top + TOP + 12.0 * (nth as f64 + 1.0), "start", "#a5322c", words);
     }
     for (at_s, _) in &panel.marks {
         let _ = writeln!(
