@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults test-page web web-check book soak template dashboards images lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict bench-metrics memory fuzz
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(MAKEFILE_LIST))
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -76,11 +76,17 @@ bench-control: ## items a second that queue, ledger and coordinator carry, on ea
 	cargo build --locked --release -p swath
 	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture control_
 
-bench-scale: ## runs of ten million items, a million outputs found again; minutes, by hand
+bench-scale: ## ten million items, by ten thousand workers in simulated time; a million through the servers, and what each carries; an hour, by hand
 	@setup/install build test
 	cargo build --locked --release -p swath
 	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 scale_
 	cargo test --locked -q --release -p swath-coordinator decide_over -- --ignored --nocapture
+	cargo test --locked -q --release -p swath-coordinator ten_million_items_by -- --ignored --nocapture
+
+bench-elastic: ## workers of this machine from none to four and back, half of them killed; drawn in target/tmp/fleet-elastic.svg
+	@setup/install build test
+	cargo build --locked --workspace --bins --tests
+	cargo test --locked -q --workspace --test system -- --nocapture a_fleet_of_this_machine_comes
 
 bench-idle: ## what a worker without work costs, on each backend; two minutes
 	@setup/install build test

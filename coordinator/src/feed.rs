@@ -20,6 +20,8 @@ const AT_LEAST: u64 = 16;
 const BEHIND_EACH: u64 = 4;
 /// Bounds the coordinator's memory and the broker's.
 const AT_MOST: u64 = 20_000;
+/// Of a fleet that holds more than this bound, as many wait as are held.
+const OF_HELD: u64 = 2;
 /// No item takes less, once all that goes with it is counted.
 const LEAST_S: f64 = 1e-4;
 
@@ -46,7 +48,8 @@ pub struct Bid {
 /// How many items each run may have out (in the queue, or in the hands of workers).
 pub fn divide(bids: &[Bid]) -> Vec<u64> {
     let held: u64 = bids.iter().map(|bid| bid.ask.held).sum();
-    let at_least = (AT_LEAST + BEHIND_EACH * held).min(AT_MOST);
+    let at_most = AT_MOST.max(OF_HELD * held);
+    let at_least = (AT_LEAST + BEHIND_EACH * held).min(at_most);
     let mut ahead_s = AHEAD_S * held.max(1) as f64;
     // As if two minutes were just the least there has to be.
     let unknown_s = ahead_s / at_least as f64;
@@ -56,7 +59,7 @@ pub fn divide(bids: &[Bid]) -> Vec<u64> {
         let windows = by_priority(&wishes, ahead_s);
         let given: u64 = windows.iter().sum();
         if given >= at_least.min(wanted) {
-            return within_bounds(windows, given);
+            return within_bounds(windows, given, at_most);
         }
         ahead_s *= (at_least as f64 / given.max(1) as f64).max(1.05);
     }
@@ -111,11 +114,11 @@ fn by_priority(wishes: &[Wish], ahead_s: f64) -> Vec<u64> {
     windows
 }
 
-fn within_bounds(windows: Vec<u64>, given: u64) -> Vec<u64> {
-    if given <= AT_MOST {
+fn within_bounds(windows: Vec<u64>, given: u64, at_most: u64) -> Vec<u64> {
+    if given <= at_most {
         return windows;
     }
-    let scaled = |window: u64| (window as f64 * AT_MOST as f64 / given as f64) as u64;
+    let scaled = |window: u64| (window as f64 * at_most as f64 / given as f64) as u64;
     windows.into_iter().map(|window| scaled(window).max(window.min(1))).collect()
 }
 
@@ -157,6 +160,13 @@ mod tests {
         assert!((48..=50).contains(&slow[0]), "{slow:?}");
         assert_eq!(divide(&[bid(0, 3, 0, 4, None)]), [7], "no more than there is");
         assert_eq!(divide(&[]), [0; 0]);
+    }
+
+    #[test]
+    fn a_fleet_that_holds_more_than_the_bound_finds_others_behind_it_all_the_same() {
+        // Ten thousand workers of three slots each.
+        assert_eq!(divide(&[bid(0, 30_000, 30_000, MANY, Some(60.0))]), [60_000]);
+        assert_eq!(divide(&[bid(0, 20_000, 20_000, MANY, Some(0.001))]), [40_000]);
     }
 
     #[test]

@@ -33,6 +33,8 @@ mod load;
 mod obey;
 mod open;
 mod publish;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod tail;
 
 use self::{clock::Clock, publish::Fed};
@@ -220,7 +222,7 @@ impl Run {
             // First of all: whoever may have lost the office must not touch anything.
             let step = async {
                 match office.is_ours() {
-                    true => self.step(&mut clock).await,
+                    true => self.step(&mut clock, Instant::now()).await,
                     false => Ok(Step::Pause(IDLE)),
                 }
             };
@@ -260,8 +262,7 @@ impl Run {
         Ok(None)
     }
 
-    async fn step(&mut self, clock: &mut Clock) -> anyhow::Result<Step> {
-        let now = Instant::now();
+    async fn step(&mut self, clock: &mut Clock, now: Instant) -> anyhow::Result<Step> {
         let n_events = self.hear(now).await?;
         self.make_outdated_again().await?;
         self.open_lots().await?;

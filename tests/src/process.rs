@@ -30,6 +30,10 @@ impl Server {
         server
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("a running server").id()
+    }
+
     /// As when the power goes.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

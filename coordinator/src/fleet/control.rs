@@ -64,10 +64,9 @@ pub struct Setup {
 
 /// Until told to stop. Whatever is wrong is told, and tried again.
 pub async fn control(setup: Setup, doors: Doors, me: Me, sharing: Sharing, stop: CancellationToken) {
-    let root = root_mark(&doors.blobs.uri(""));
     let office = office(&doors.blobs.uri(""));
     let every = setup.every;
-    let mut control = Control { setup, doors, me, sharing, root, fleet: None, said: String::new() };
+    let mut control = Control::new(setup, doors, me, sharing);
     // Whom it waits for; told once.
     let mut waits_for = None;
     loop {
@@ -75,7 +74,7 @@ pub async fn control(setup: Setup, doors: Doors, me: Me, sharing: Sharing, stop:
             if !control.doors.ledger.lead(&office, &control.me.name, LEASE).await? {
                 return Ok(Some(control.doors.ledger.leader(&office).await?));
             }
-            control.round().await.map(|()| None)
+            control.round(Timestamp::now()).await.map(|()| None)
         };
         let ended = tokio::select! {
             biased;
@@ -109,7 +108,7 @@ pub async fn control(setup: Setup, doors: Doors, me: Me, sharing: Sharing, stop:
 /// Whose run waits most, and with what.
 type WantedBy = (RunId, Option<Stage>);
 
-struct Control {
+pub(super) struct Control {
     setup: Setup,
     doors: Doors,
     me: Me,
@@ -134,6 +133,11 @@ struct Fleet {
 }
 
 impl Control {
+    pub(super) fn new(setup: Setup, doors: Doors, me: Me, sharing: Sharing) -> Self {
+        let root = root_mark(&doors.blobs.uri(""));
+        Self { setup, doors, me, sharing, root, fleet: None, said: String::new() }
+    }
+
     /// A trouble is told once, until it is another one.
     fn say(&mut self, trouble: String) {
         if self.said != trouble {
@@ -142,19 +146,18 @@ impl Control {
         }
     }
 
-    async fn round(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn round(&mut self, now: Timestamp) -> anyhow::Result<()> {
         let mut fleet = match self.fleet.take() {
             Some(fleet) => fleet,
             None => self.read().await?,
         };
         // What was done stays known, whatever fails after it.
-        let ended = self.turn(&mut fleet).await;
+        let ended = self.turn(&mut fleet, now).await;
         self.fleet = Some(fleet);
         ended
     }
 
-    async fn turn(&mut self, fleet: &mut Fleet) -> anyhow::Result<()> {
-        let now = Timestamp::now();
+    async fn turn(&mut self, fleet: &mut Fleet, now: Timestamp) -> anyhow::Result<()> {
         self.sharing.look_around(&self.doors.blobs, Instant::now()).await;
         let jobs = match self.setup.provider.jobs().await {
             Ok(jobs) => jobs,
@@ -199,7 +202,7 @@ impl Control {
             self.doors.blobs.delete(&key).await?;
         }
         self.cancel(fleet, &decision).await;
-        self.start(fleet).await;
+        self.start(fleet, now).await;
         self.said.clear();
         Ok(())
     }
@@ -376,7 +379,7 @@ impl Control {
     }
 
     /// Gives every order that has no answer yet, those of an earlier round or of an earlier controller too.
-    async fn start(&self, fleet: &mut Fleet) {
+    async fn start(&self, fleet: &mut Fleet, now: Timestamp) {
         for order in std::mem::take(&mut fleet.pending) {
             let news = fleet.news.of_mut(order.kind);
             match self.setup.provider.start(&order).await {
@@ -386,7 +389,7 @@ impl Control {
                     if (jobs.len() as u32) < *n {
                         news.push(News::NoCapacity(format!("{} of {n} were to be had", jobs.len())));
                     }
-                    fleet.book.started(&order, &jobs, Timestamp::now());
+                    fleet.book.started(&order, &jobs, now);
                 }
                 Err(error) if error.kind == ErrorKind::Away => {
                     tracing::warn!(error = error.told(), "an order is not answered; it is given again");

@@ -1,5 +1,5 @@
 //! A fleet in simulated time: the decisions are the real ones, machines and items are numbers. Launches take
-//! minutes, machines are taken away, and sometimes there are none.
+//! minutes, machines are taken away, and sometimes there are none. [`whole`] is more of the coordinator, and larger.
 
 use std::collections::VecDeque;
 
@@ -13,7 +13,10 @@ use super::{
 };
 
 mod draw;
+mod hands;
 mod traces;
+mod whole;
+mod world;
 
 const TICK_S: f64 = 5.0;
 /// As the coordinator measures what an item takes.

@@ -1,6 +1,8 @@
 //! Workers that come with the backlog and leave with it: processes of this machine, started and sent away by a
 //! coordinator.
 
+mod chart;
+
 use std::{
     collections::BTreeSet,
     path::Path,
@@ -135,15 +137,17 @@ fn coordinator(site: &Site, more: &[&str]) -> Process {
     site.start(&[&EAGER[..], more].concat())
 }
 
-fn from_none_to_four_and_back(site: &Site) {
+fn from_none_to_four_and_back(site: &Site, mark: &dyn Fn(String)) {
     let _coordinator = coordinator(site, &[&["4"][..], &SHORT].concat());
     until(site, "a fleet of nobody", || is_gone(site));
     let run = submit(site);
+    mark("a run is submitted".into());
     until(site, "three at work", || at_work(site, 4).filter(|n| *n >= 3));
     let before = cards(site);
     for (_, card) in before.iter().step_by(2) {
         kill(card);
     }
+    mark(format!("{} of {} killed", before.len().div_ceil(2), before.len()));
     let status = {
         let started = Instant::now();
         let mut seen = BTreeSet::new();
@@ -165,7 +169,8 @@ fn from_none_to_four_and_back(site: &Site) {
 
 #[test]
 fn a_fleet_of_this_machine_comes_with_the_backlog_and_goes_with_it_though_half_of_it_is_killed() {
-    from_none_to_four_and_back(&Site::new(Kind::Embedded));
+    let site = Site::new(Kind::Embedded);
+    chart::drawn(&site, "fleet-elastic", |mark| from_none_to_four_and_back(&site, mark));
 }
 
 #[test]
@@ -173,7 +178,7 @@ fn so_it_does_with_its_ledger_on_redis() {
     let redis = swath_tests::redis::Redis::start();
     let mut site = Site::new(Kind::Embedded);
     site.ledger = redis.url();
-    from_none_to_four_and_back(&site);
+    from_none_to_four_and_back(&site, &|_| {});
 }
 
 /// What all workers of this machine have told.

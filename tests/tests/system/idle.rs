@@ -9,7 +9,7 @@ const WATCHED: Duration = Duration::from_secs(60);
 const SETTLED: Duration = Duration::from_secs(5);
 
 /// Of a process and the child that it looks after, in seconds.
-fn cpu_seconds(process: &Process) -> f64 {
+pub fn cpu_seconds(process: &Process) -> f64 {
     let pid = process.id();
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("its children");
     let all = children.split_whitespace().map(|child| child.parse().expect("a number")).chain([pid]);

@@ -1,6 +1,9 @@
 //! How large a run may be: when its first item is published, what the coordinator keeps in memory, how long it
 //! takes to find again what is done. Not tests but measurements, beside what must hold: `make bench-scale`.
 
+mod limits;
+mod noops;
+
 use std::{
     path::Path,
     time::{Duration, Instant},
@@ -51,7 +54,11 @@ fn rss_mib(process: &Process) -> f64 {
 }
 
 pub fn cpu_s(process: &Process) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).expect("a live process");
+    cpu_s_of(process.id())
+}
+
+pub fn cpu_s_of(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a live process");
     let fields = stat[stat.rfind(')').expect("a name") + 1..].split_whitespace().skip(11).take(2);
     let ticks: f64 = fields.map(|ticks| ticks.parse::<f64>().expect("a number")).sum();
     // SAFETY: a plain call.

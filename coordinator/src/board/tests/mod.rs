@@ -42,7 +42,7 @@ pub(super) fn files(id: &str, has_labels: bool) -> SceneFiles {
     }
 }
 
-pub(super) fn record() -> RunRecord {
+pub(crate) fn record() -> RunRecord {
     let model = ModelRef {
         architecture: Architecture::Tiny,
         weights: Weights::Seed(1),

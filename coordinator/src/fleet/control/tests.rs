@@ -140,15 +140,15 @@ async fn an_order_without_an_answer_is_given_again_by_whoever_has_the_fleet_then
     scene.ask(120);
     scene.provider.is_away.store(true, Ordering::Release);
     let mut first = scene.control("first");
-    first.round().await.unwrap();
+    first.round(Timestamp::now()).await.unwrap();
     let told = scene.told().await;
     assert_eq!((told.pending.len(), told.crews.cpu.launching), (1, 4), "{told:?}");
-    first.round().await.unwrap();
+    first.round(Timestamp::now()).await.unwrap();
     drop(first);
     scene.provider.is_away.store(false, Ordering::Release);
     let mut next = scene.control("next");
-    next.round().await.unwrap();
-    next.round().await.unwrap();
+    next.round(Timestamp::now()).await.unwrap();
+    next.round(Timestamp::now()).await.unwrap();
     let orders = scene.provider.orders();
     assert_eq!(orders.len(), 3, "{orders:?}");
     assert!(orders.iter().all(|order| *order == orders[0] && order.n == 4), "{orders:?}");
@@ -165,11 +165,11 @@ async fn commands_are_obeyed_in_their_order_and_outlive_the_controller() {
     commands::give(&scene.doors.blobs, &Command::Stop).await.unwrap();
     tokio::time::sleep(Duration::from_millis(2)).await;
     commands::give(&scene.doors.blobs, &scale).await.unwrap();
-    scene.control("first").round().await.unwrap();
+    scene.control("first").round(Timestamp::now()).await.unwrap();
     assert_eq!(commands::pending(&scene.doors.blobs).await.unwrap(), []);
     let wish = Wish { stopped: false, fixed: ByKind { cpu: Some(2), gpu: None } };
     assert_eq!(scene.told().await.wish, wish);
-    scene.control("next").round().await.unwrap();
+    scene.control("next").round(Timestamp::now()).await.unwrap();
     assert_eq!(scene.told().await.wish, wish);
     assert_eq!(scene.provider.orders()[0].n, 2);
 }
@@ -182,13 +182,13 @@ async fn those_who_are_to_go_are_told_by_an_office_and_those_who_do_not_work_yet
     }
     scene.announce("one", "fake:1").await;
     let mut control = scene.control("first");
-    control.round().await.unwrap();
+    control.round(Timestamp::now()).await.unwrap();
     assert!(!scene.leaves("one").await, "a controller that begins leaves everybody where they are");
     commands::give(&scene.doors.blobs, &Command::Stop).await.unwrap();
-    control.round().await.unwrap();
+    control.round(Timestamp::now()).await.unwrap();
     assert!(scene.leaves("one").await);
     assert_eq!(*scene.provider.cancelled.lock().unwrap(), [JobId("fake:2".into())]);
-    control.round().await.unwrap();
+    control.round(Timestamp::now()).await.unwrap();
     let crew = scene.told().await.crews.cpu;
     assert_eq!((crew.leaving, crew.launching, crew.target), (1, 0, 0), "{crew:?}");
     assert_eq!(scene.provider.cancelled.lock().unwrap().len(), 1, "once");
@@ -201,10 +201,10 @@ async fn whoever_is_told_to_leave_by_name_is_told_though_somebody_else_has_start
     scene.announce("other", "elsewhere:1").await;
     let command = Command::Drain { workers: Some(vec!["other".parse().unwrap()]) };
     commands::give(&scene.doors.blobs, &command).await.unwrap();
-    scene.control("first").round().await.unwrap();
+    scene.control("first").round(Timestamp::now()).await.unwrap();
     assert!(scene.leaves("other").await && !scene.leaves("one").await);
     commands::give(&scene.doors.blobs, &Command::Drain { workers: None }).await.unwrap();
-    scene.control("next").round().await.unwrap();
+    scene.control("next").round(Timestamp::now()).await.unwrap();
     assert!(scene.leaves("one").await);
 }
 
@@ -213,7 +213,7 @@ async fn what_a_newer_program_has_written_is_left_as_it_is() {
     let scene = Scene::new().await;
     let newer = br#"{"version":"2","crews":{}}"#;
     scene.doors.blobs.put(keys::FLEET, newer.to_vec().into()).await.unwrap();
-    let error = scene.control("first").round().await.unwrap_err();
+    let error = scene.control("first").round(Timestamp::now()).await.unwrap_err();
     assert!(format!("{error:#}").contains("update this one"), "{error:#}");
     assert_eq!(scene.doors.blobs.get(keys::FLEET).await.unwrap(), newer.as_slice());
 }
@@ -223,14 +223,14 @@ async fn a_provider_that_refuses_is_told_of_and_the_fleet_stays_as_it_was_seen()
     let scene = Scene::new().await;
     scene.ask(120);
     let mut control = scene.control("first");
-    control.round().await.unwrap();
+    control.round(Timestamp::now()).await.unwrap();
     scene.provider.refuses.store(true, Ordering::Release);
-    let error = control.round().await.unwrap_err().to_string();
+    let error = control.round(Timestamp::now()).await.unwrap_err().to_string();
     assert_eq!(error, "listing jobs: access denied; give the role batch:ListJobs");
     let told = scene.told().await;
     assert_eq!((told.messages, told.crews.cpu.launching), (vec![error], 4));
     scene.provider.refuses.store(false, Ordering::Release);
-    control.round().await.unwrap();
+    control.round(Timestamp::now()).await.unwrap();
     assert_eq!(scene.told().await.messages, [""; 0]);
     assert_eq!(scene.provider.orders().len(), 1);
 }
