@@ -4,7 +4,7 @@
 use swath_backends::{Error, Kind, open::Urls};
 use swath_coordinator::fleet::{
     batch::{Batch, are_reachable, settings::Settings},
-    provider::{ErrorKind, Provider as _, ProviderError},
+    provider::{ErrorKind, ProviderError},
 };
 
 use super::Door;
@@ -33,9 +33,9 @@ pub(super) async fn check(door: &mut Door, settings: &Settings, urls: &Urls) {
         let look = async { Ok(batch.try_definition(section).await.map_err(as_ours)?) };
         door.tries_and_tells(&format!("the job definition of {section}: "), look, String::clone).await;
     }
-    let list = async { Ok(batch.jobs().await.map_err(as_ours)?) };
-    let told = |jobs: &Vec<_>| jobs.len().to_string();
-    door.tries_and_tells("list this fleet's jobs, those of the last half hour: ", list, told).await;
+    let list = async { Ok(batch.try_jobs().await.map_err(as_ours)?) };
+    door.tries_and_tells("list this fleet's jobs, those that Batch remembers: ", list, usize::to_string)
+        .await;
 }
 
 /// Its kinds are those of the other doors, and so are the exit codes.

@@ -80,7 +80,7 @@ impl Batch {
     pub async fn gang(&self, gang: &Gang) -> Result<Vec<(JobId, JobState)>, ProviderError> {
         let mut found = Vec::new();
         for part in names::parts(&self.server.fleet, &named(gang), gang.machines) {
-            let seen = self.server.seen(&part.name, &mut HashMap::new()).await?;
+            let seen = self.server.seen(&part.name, &mut HashMap::new(), usize::MAX).await?;
             found.extend(seen.into_iter().map(|seen| (seen.id, seen.state)));
         }
         Ok(found)

@@ -16,6 +16,8 @@ mod gang;
 #[cfg(feature = "batch")]
 mod jobs;
 #[cfg(feature = "batch")]
+mod look;
+#[cfg(feature = "batch")]
 pub mod names;
 #[cfg(feature = "batch")]
 mod provider;
