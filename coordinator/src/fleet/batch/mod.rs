@@ -14,6 +14,8 @@ mod failure;
 #[cfg(feature = "batch")]
 mod gang;
 #[cfg(feature = "batch")]
+pub mod gangs;
+#[cfg(feature = "batch")]
 mod jobs;
 #[cfg(feature = "batch")]
 mod look;
