@@ -42,7 +42,7 @@ impl Podman {
         let (home, url) = (folder.clone(), format!("unix://{}", socket.display()));
         let make = move || {
             let mut command = of(&home, Path::new("podman"));
-            command.args(["system", "service", "--time", "0", &url]);
+            command.args(["system", "service", "--time", "0", url.as_str()]);
             command
         };
         let listens = socket.clone();
