@@ -33,6 +33,11 @@ test-faults: ## a hundred kills in one run, each server away for a minute, slow,
 	cargo build --locked --workspace --bins --tests
 	cargo test --locked --workspace --test system -- --ignored --nocapture fifty twenty faults:: --skip soak
 
+test-containers: ## workers and trainers as jobs of an emulated Batch in real containers, by podman; root, minutes
+	@setup/install build test images
+	cargo build --locked --workspace --bins --tests
+	cargo test --locked --workspace --test system -- --ignored --nocapture containers::
+
 # What is committed of the page's bundle has to be what its sources give: the program embeds it, and needs no npm.
 web: ## the page's bundle, of its sources
 	@setup/install web
@@ -159,7 +164,7 @@ lint: web-check ## format, clippy, docs, licences, scripts, the AWS template, da
 	shellcheck setup/install setup/demo setup/memory setup/fuzz setup/env .ci/run cloudformation/parts/*.sh
 	@cloudformation/flatten | cmp - cloudformation/swath.yaml || { echo "the sources have changed: make template" >&2; exit 1; }
 	$(SWATH_CACHE)/cfn-lint-1.58.0/bin/python $(SWATH_CACHE)/cfn-lint-1.58.0/bin/cfn-lint cloudformation/swath.yaml
-	shellcheck deploy/docker/build deploy/docker/run deploy/docker/publish deploy/docker/check deploy/compose/prepare
+	shellcheck deploy/docker/build deploy/docker/run deploy/docker/publish deploy/docker/check deploy/compose/prepare tests/tests/system/containers/image
 	$(SWATH_CACHE)/hadolint-2.15.1/bin/hadolint deploy/docker/Dockerfile
 	$(SWATH_CACHE)/check-jsonschema-0.39.0/bin/python -m check_jsonschema --builtin-schema vendor.compose-spec deploy/compose/compose.yaml
 	$(SWATH_CACHE)/kubernetes-validate-1.37.0/bin/python -m kubernetes_validate --strict --quiet -k 1.32 \

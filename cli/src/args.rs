@@ -4,6 +4,8 @@
 mod bench;
 mod export;
 mod fleet;
+#[cfg(feature = "servers")]
+mod gang;
 mod http;
 #[cfg(feature = "worker")]
 mod import;
@@ -30,6 +32,8 @@ use swath_raster::synth::like::Like;
 pub use self::bench::BenchPredictArgs;
 #[cfg(feature = "engine")]
 pub use self::bench::{BenchArgs, BenchCommand, ForwardArgs};
+#[cfg(feature = "servers")]
+pub use self::gang::{GangCommand, GangStart, gang_name};
 #[cfg(feature = "worker")]
 pub use self::import::{ImportCommand, RasterVisionArgs};
 #[cfg(feature = "engine")]

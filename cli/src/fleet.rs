@@ -258,20 +258,19 @@ impl FleetFlags {
 fn local(doors: &DoorArgs, tuning: &Tuning) -> anyhow::Result<Arc<dyn Provider>> {
     use anyhow::Context as _;
     use swath_coordinator::fleet::{
-        local::{Launched, Local},
+        local::{Launched, Local, logs},
         provider::JobId,
     };
 
     use crate::{pool, worker_program};
 
-    let (program, logs) = (worker_program::path()?, pool::logs(doors));
-    std::fs::create_dir_all(&logs).with_context(|| format!("making {}", logs.display()))?;
+    let (program, folder) = (worker_program::path()?, pool::logs(doors));
+    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let (doors, tuning) = (doors.clone(), tuning.clone());
     let launch = move |kind: WorkerKind, job: &JobId| -> anyhow::Result<Launched> {
         let name = job.0.trim_start_matches("local:");
-        let log = logs.join(format!("worker-{name}.log"));
-        let file = std::fs::File::options().create(true).append(true).open(&log);
-        let file = file.with_context(|| format!("opening {}", log.display()))?;
+        let log = folder.join(format!("worker-{name}.log"));
+        let file = logs::open(&log).with_context(|| format!("opening {}", log.display()))?;
         let child = pool::start(&program, kind.name(), &job.0, &doors, &tuning, &file)?;
         Ok(Launched { child, log })
     };

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use swath_coordinator::fleet::local::last_words;
+use swath_coordinator::fleet::local::{last_words, logs::open};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -54,8 +54,7 @@ impl Pool {
         };
         for number in 1..=n {
             let log = logs.join(format!("worker-{number}.log"));
-            let file = File::options().create(true).append(true).open(&log);
-            let file = file.with_context(|| format!("opening {}", log.display()))?;
+            let file = open(&log).with_context(|| format!("opening {}", log.display()))?;
             let (program, doors, tuning) = (program.clone(), doors.clone(), tuning.clone());
             let (stop, broken, alive) = (pool.stop.clone(), pool.broken.clone(), alive.clone());
             let why = pool.why.clone();

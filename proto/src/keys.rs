@@ -2,7 +2,7 @@
 
 use crate::{
     geometry::RectPx,
-    ids::{Digest, ItemId, RunId, SceneId},
+    ids::{Digest, ItemId, RunId, SceneId, WorkerId},
     item::{Item, Place, Stage, Weights},
 };
 
@@ -46,6 +46,21 @@ pub const FLEET_COMMANDS: &str = "fleet/commands/";
 
 pub fn fleet_command(name: &str) -> String {
     format!("{FLEET_COMMANDS}{name}")
+}
+
+/// What was ordered of machines that train together, by the gang's name.
+pub fn gang(name: &WorkerId) -> String {
+    format!("fleet/gangs/{name}/")
+}
+
+/// Its orders are numbered; the newest counts.
+pub fn gang_order(name: &WorkerId, number: u32) -> String {
+    format!("{}{number:06}.json", gang(name))
+}
+
+/// What one of them trains.
+pub fn gang_file(name: &WorkerId, content: &Digest) -> String {
+    format!("{}{content}.toml", gang(name))
 }
 
 pub const RUNS: &str = "runs/";

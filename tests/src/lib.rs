@@ -7,6 +7,7 @@ pub mod faults;
 pub mod imds;
 pub mod moto;
 pub mod moto_batch;
+pub mod podman;
 mod port;
 mod process;
 pub mod prometheus;

@@ -15,7 +15,18 @@ pub struct Moto {
 }
 
 impl Moto {
+    /// No container is started, whatever runs on this machine.
     pub fn start() -> Self {
+        Self::by("unix:///nonexistent".into())
+    }
+
+    /// Jobs are containers of whoever listens there, as Docker does: on this machine's own network, and of images that
+    /// are there.
+    pub fn with_containers(docker: String) -> Self {
+        Self::by(docker)
+    }
+
+    fn by(docker: String) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = port::free();
         let make = move || {
@@ -23,8 +34,8 @@ impl Moto {
             command
                 .args(["-c", "from moto.server import main; main()"])
                 .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-                // No container is started, whatever runs on this machine.
-                .env("DOCKER_HOST", "unix:///nonexistent");
+                .env("DOCKER_HOST", &docker)
+                .env("MOTO_DOCKER_NETWORK_MODE", "host");
             command
         };
         let log = folder.path().join("log");

@@ -118,6 +118,10 @@ pub enum FleetCommand {
     },
     /// Have all workers leave when they have finished what they have, and start none.
     Stop,
+    /// Train on several machines of AWS Batch, which find each other through the ledger; by --profile.
+    #[cfg(feature = "servers")]
+    #[command(subcommand)]
+    Gang(super::GangCommand),
 }
 
 /// How many workers; none: as the backlog wants.

@@ -8,7 +8,7 @@ use super::SpotNotices;
 
 #[derive(Debug, ClapArgs)]
 pub struct TrainArgs {
-    /// What to train: shards, options and where the weights go, in TOML.
+    /// What to train: shards, options and where the weights go, in TOML. root:KEY lies under the root.
     pub file: PathBuf,
     /// Processes to start here, each a rank with a part of every batch. One that torchrun has started is a rank itself.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]

@@ -12,6 +12,8 @@ use swath_proto::{
     keys,
 };
 
+#[cfg(feature = "servers")]
+use super::gang;
 use crate::{
     args::{DoorArgs, FleetCommand, Number},
     exit::{Exit, Usage},
@@ -37,6 +39,10 @@ struct Told<'a> {
 }
 
 pub(super) async fn run(what: FleetCommand, doors: DoorArgs) -> anyhow::Result<Exit> {
+    #[cfg(feature = "servers")]
+    if let FleetCommand::Gang(what) = what {
+        return gang::run(what, doors).await;
+    }
     let root = look_at_blobs(&doors.root).await?;
     let office = Office::open(&doors).await;
     let served = office.of_fleet(&root.uri("")).await;
@@ -58,6 +64,8 @@ pub(super) async fn run(what: FleetCommand, doors: DoorArgs) -> anyhow::Result<E
             Command::Drain { workers: (!all).then_some(workers) }
         }
         FleetCommand::Stop => Command::Stop,
+        #[cfg(feature = "servers")]
+        FleetCommand::Gang(_) => unreachable!("it is obeyed above"),
     };
     commands::give(&root, &command).await?;
     // What can't be read is no reason not to ask.

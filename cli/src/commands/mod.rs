@@ -10,6 +10,8 @@ mod cost;
 mod doctor;
 mod export;
 mod fleet;
+#[cfg(feature = "servers")]
+mod gang;
 #[cfg(feature = "worker")]
 mod import;
 mod items;

@@ -1,13 +1,15 @@
 //! Workers as processes of this machine. They end with the process that has started them.
 
+pub mod logs;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Child, ExitStatus},
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::anyhow;
@@ -20,6 +22,8 @@ use super::provider::{Ending, ErrorKind, Job, JobId, JobState, Order, Provider, 
 
 /// How often it is seen who has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often it is seen what their logs have become.
+const TIDY_EVERY: Duration = Duration::from_secs(10);
 /// So long those are listed that have ended.
 const LISTED_S: f64 = 600.0;
 
@@ -54,7 +58,14 @@ impl Local {
     pub fn new(launch: Launch) -> std::io::Result<Self> {
         let (requests, asked) = mpsc::channel();
         let jobs = Jobs::default();
-        let mut keeper = Keeper { launch, jobs: jobs.clone(), children: BTreeMap::new(), stops: false };
+        let mut keeper = Keeper {
+            launch,
+            jobs: jobs.clone(),
+            children: BTreeMap::new(),
+            stops: false,
+            logs: None,
+            tidied: Instant::now(),
+        };
         let thread = std::thread::Builder::new().name("workers".into()).spawn(move || keeper.run(&asked))?;
         Ok(Self { requests, jobs, thread: Some(thread) })
     }
@@ -114,6 +125,9 @@ struct Keeper {
     jobs: Jobs,
     children: BTreeMap<JobId, Running>,
     stops: bool,
+    /// Where they are; none: nobody has said anything yet, or they can't be looked after.
+    logs: Option<PathBuf>,
+    tidied: Instant,
 }
 
 struct Running {
@@ -140,6 +154,21 @@ impl Keeper {
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
             self.reap();
+            if self.tidied.elapsed() >= TIDY_EVERY {
+                self.tidy();
+            }
+        }
+    }
+
+    /// Those too that a process before this one has left.
+    fn tidy(&mut self) {
+        self.tidied = Instant::now();
+        let Some(folder) = &self.logs else { return };
+        let live: BTreeSet<PathBuf> =
+            self.children.values().map(|running| running.launched.log.clone()).collect();
+        if let Err(error) = logs::tidy(folder, &live) {
+            tracing::warn!(folder = %folder.display(), %error, "logs of workers can't be tidied, and grow");
+            self.logs = None;
         }
     }
 
@@ -159,6 +188,7 @@ impl Keeper {
                 let remedy = "see why this machine starts no worker: swath worker says it too";
                 ProviderError::new(ErrorKind::Config, "starting a worker", remedy, error)
             })?;
+            self.logs = launched.log.parent().map(Path::to_owned);
             self.children.insert(id.clone(), Running { launched, is_cancelled: false });
             let job = Job {
                 id: id.clone(),

@@ -145,3 +145,17 @@ impl std::error::Error for ProviderError {
         Some(self.source.as_ref())
     }
 }
+
+/// As the other doors tell of theirs, with what to do in the words.
+impl From<ProviderError> for swath_backends::Error {
+    fn from(error: ProviderError) -> Self {
+        let kind = match error.kind {
+            ErrorKind::Away | ErrorKind::NoCapacity => swath_backends::Kind::Transient,
+            ErrorKind::Refused => swath_backends::Kind::Refused,
+            ErrorKind::Config => swath_backends::Kind::Config,
+        };
+        let ProviderError { doing, remedy, source, .. } = error;
+        let source = if remedy.is_empty() { source } else { anyhow::anyhow!("{source:#}; {remedy}") };
+        Self::new(kind, doing, source)
+    }
+}

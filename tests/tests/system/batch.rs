@@ -136,6 +136,27 @@ async fn many_workers_are_an_array_and_each_child_is_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_is_read_look_by_look_and_told_of_when_all_is_known() {
+    let (between, batch) = fleet("week").await;
+    for token in ["t-1", "t-2"] {
+        batch.start(&order(token, WorkerKind::Cpu, Market::Spot, 120)).await.expect("starting");
+    }
+    assert_eq!(batch.jobs().await.expect("listing").len(), 240);
+    let asked = between.asked("describejobs").len();
+    let new = open(&settings("week", &between.url())).await.describing_at_most(150);
+    let error = new.jobs().await.expect_err("it knows a part of them");
+    assert!(error.kind == ErrorKind::Away && error.told().contains("goes on"), "{}", error.told());
+    assert_eq!(new.jobs().await.expect("the rest").len(), 240);
+    let ids = |asked: &Value| asked["jobs"].as_array().expect("ids").len();
+    let children: usize = between.asked("describejobs")[asked..]
+        .iter()
+        .filter(|asked| asked["jobs"][0].as_str().is_some_and(|id| id.contains(':')))
+        .map(ids)
+        .sum();
+    assert_eq!(children, 240, "none is asked for twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_submission_whose_answer_is_lost_is_found_by_its_name() {
     let (between, batch) = fleet("lost").await;
     between.decide(|name, _| if name == "submitjob" { Say::Lost } else { Say::Pass });
@@ -418,6 +439,169 @@ async fn what_is_wrong_with_the_account_is_told_with_the_next_step() {
     let local = Urls { root: "maps".into(), ..urls() };
     let error = Batch::open(&settings("wrong", &endpoint), &local).await.err().expect("it was let in");
     assert!(error.told().contains("s3://"), "{}", error.told());
+}
+
+/// No answer takes some time: it is asked for again. See also `what_is_wrong_with_the_account_is_told`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_that_is_another_or_does_not_answer_is_told_with_its_name() {
+    let (between, _) = fleet("region").await;
+    let elsewhere = Settings { region: Some("us-west-2".into()), ..settings("region", &between.url()) };
+    let error = open(&elsewhere).await.try_queue("cpu-spot").await.expect_err("it is elsewhere");
+    let told = error.told();
+    assert!(error.kind == ErrorKind::Config && told.contains("no such job queue"), "{told}");
+    assert!(told.contains("or the region"), "{told}");
+    let nobody = swath_tests::free_port();
+    let silent = settings("region", &format!("http://127.0.0.1:{nobody}"));
+    let error = open(&silent).await.try_queue("cpu-spot").await.expect_err("nobody is there");
+    let told = error.told();
+    assert!(error.kind == ErrorKind::Away && told.contains("is the region right"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_missing_is_the_end_of_its_jobs_and_told_with_the_next_step() {
+    let (between, batch) = fleet("image").await;
+    let ids = batch.start(&order("t", WorkerKind::Cpu, Market::Spot, 1)).await.expect("starting");
+    let id = ids[0].0.trim_start_matches("batch:").to_owned();
+    let reason = "CannotPullContainerError: Error response from daemon: manifest for swath:9 not found";
+    between.decide(move |name, _| match name {
+        "describejobs" => Say::Answer(
+            200,
+            json!({ "jobs": [{
+                "jobId": id, "jobName": "image_cpu_spot_t", "status": "FAILED", "createdAt": 1_795_960_647_231_i64,
+                "statusReason": "Task failed to start", "container": { "reason": reason },
+            }] }),
+        ),
+        _ => Say::Pass,
+    });
+    let jobs = batch.jobs().await.expect("listing");
+    let JobState::Ended(Ending::Failed(why)) = &jobs[0].state else { panic!("{jobs:?}") };
+    assert!(why.contains("manifest for swath:9") && why.contains("push it under this very name"), "{why}");
+}
+
+/// A machine that knows nobody.
+fn without_credentials(command: &mut std::process::Command) {
+    for variable in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"] {
+        command.env_remove(variable);
+    }
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
+}
+
+#[test]
+fn who_has_no_credentials_or_no_region_is_told_which_variables_to_set() {
+    let site = Site::new(Kind::Embedded);
+    let folder = site.path("config/swath");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let profile = |region: &str| {
+        let text = format!("[batch]\n{region}name = 'none'\n[batch.cpu]\nspot = 'q'\ndefinition = 'd'\n");
+        std::fs::write(folder.join("aws.toml"), text).expect("writing a profile");
+    };
+    let told = |keys: &[(&str, &str)]| {
+        let mut command =
+            site.command(&["coordinator", "--fleet", "batch", "--workers-max", "1", "--profile", "aws"]);
+        without_credentials(&mut command);
+        command
+            .envs([("SWATH_ROOT", "s3://maps/here"), ("SWATH_QUEUE", "sqs://eu-central-1/maps")])
+            .envs([("SWATH_LEDGER", "redis://127.0.0.1:1")])
+            .env("XDG_CONFIG_HOME", site.path("config"))
+            // Where the SDK would look for files.
+            .env("HOME", site.path("home"))
+            .envs(keys.iter().copied());
+        let output = command.output().expect("starting swath");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        told
+    };
+    profile("region = 'eu-central-1'\n");
+    let words = told(&[]);
+    assert!(
+        words.contains("opening Batch in eu-central-1: no credentials: set AWS_ACCESS_KEY_ID"),
+        "{words}"
+    );
+    profile("");
+    let words = told(&[("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]);
+    assert!(words.contains("no region is named") && words.contains("set AWS_REGION"), "{words}");
+}
+
+#[test]
+fn a_gang_is_started_once_shown_and_ended_by_its_name() {
+    let site = Site::new(Kind::Servers);
+    let between = Between::before(moto().port());
+    let folder = site.path("config/swath");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let text = format!(
+        "[batch]\nregion = '{REGION}'\nendpoint = '{}'\nname = 'together'\n[batch.gpu]\non_demand = 'gpu-on-demand'\n\
+         definition = '{DEFINITION}'\n[batch.trainer]\ndefinition = '{DEFINITION}'\n",
+        between.url()
+    );
+    std::fs::write(folder.join("aws.toml"), text).expect("writing a profile");
+    let swath = |args: &[&str], code: i32| {
+        let mut command = site.command(&[&["fleet", "gang"][..], args, &["--profile", "aws"]].concat());
+        let output = command.env("XDG_CONFIG_HOME", site.path("config")).output().expect("starting swath");
+        let told =
+            [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {told}");
+        told
+    };
+    let told = swath(&["status", "roofs"], 2);
+    assert!(told.contains("no gang roofs was ever started"), "{told}");
+    let training =
+        "output = \"roofs/\"\nshards.train = [\"chips/\"]\n[train]\narchitecture = \"tiny\"\nclasses = 2\n";
+    std::fs::write(site.path("roofs.toml"), format!("{training}epoch = 1\n")).expect("writing");
+    let told = swath(&["start", "roofs.toml", "--machines", "3"], 2);
+    assert!(told.contains("roofs.toml: unknown field `epoch`"), "{told}");
+    std::fs::write(site.path("roofs.toml"), training).expect("writing");
+    let told = swath(&["start", "roofs.toml", "--machines", "3", "--least-ranks", "4"], 2);
+    assert!(told.contains("training would never begin"), "{told}");
+    assert!(between.asked("submitjob").is_empty());
+
+    // As long as it is at work: the emulator's jobs are over at once.
+    let working = |name: &str, asked: &Value| {
+        let told = |id: &Value| {
+            let is_child = id.as_str().is_some_and(|id| id.contains(':'));
+            let array = if is_child { json!({ "index": 0 }) } else { json!({ "size": 3 }) };
+            json!({ "jobId": id, "status": "RUNNING", "createdAt": 1_795_960_647_231_i64, "arrayProperties": array })
+        };
+        match name {
+            "describejobs" => {
+                let jobs: Vec<Value> = asked["jobs"].as_array().into_iter().flatten().map(told).collect();
+                Say::Answer(200, json!({ "jobs": jobs }))
+            }
+            "terminatejob" => Say::Answer(200, json!({})),
+            _ => Say::Pass,
+        }
+    };
+    between.decide(working);
+    let start = ["start", "roofs.toml", "--machines", "3", "--ranks", "2", "--least-ranks", "4"];
+    let told = swath(&start, 0);
+    assert!(told.contains("the gang roofs is started, with 3 machines (on-demand)"), "{told}");
+    let told = swath(&start, 0);
+    assert!(told.contains("is there already, with 3 machines"), "{told}");
+    let told = swath(&["start", "roofs.toml", "--machines", "2"], 2);
+    assert!(told.contains("swath fleet gang stop roofs"), "{told}");
+    let [submitted] = &between.asked("submitjob")[..] else { panic!("{:?}", between.asked("submitjob")) };
+    assert_eq!(
+        (&submitted["jobQueue"], &submitted["arrayProperties"]["size"]),
+        (&json!("gpu-on-demand"), &json!(3))
+    );
+    let command: Vec<&str> = submitted["containerOverrides"]["command"]
+        .as_array()
+        .expect("a command")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let ["train", file, rest @ ..] = &command[..] else { panic!("{command:?}") };
+    assert_eq!(rest, ["--gang", "roofs", "--ranks", "2", "--least-ranks", "4"]);
+    let key = file.strip_prefix("root:").expect("a key under the root");
+    assert_eq!(site.object(key), training.as_bytes());
+    let told = swath(&["status", "roofs"], 0);
+    assert!(told.contains("3 machines with 2 ranks each") && told.matches("running").count() == 3, "{told}");
+    let told = swath(&["stop", "roofs"], 0);
+    assert!(told.contains("3 machines told to end") && between.asked("terminatejob").len() == 3, "{told}");
+    // The same again, once it is over, is another order.
+    between.decide(|_, _| Say::Pass);
+    swath(&start, 0);
+    assert_eq!(between.asked("submitjob").len(), 2);
+    assert_ne!(between.asked("submitjob")[1]["jobName"], submitted["jobName"]);
 }
 
 /// A home with one profile in it.

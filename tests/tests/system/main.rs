@@ -7,6 +7,7 @@ mod broker;
 mod cards;
 mod catalogue;
 mod clusters;
+mod containers;
 mod contracts;
 mod control;
 mod counted;

@@ -1,7 +1,10 @@
 //! `swath train`: one rank of a training where its environment says so, as torchrun does; else a supervisor, and a
 //! process for each rank under it, alone or with those of other machines.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+};
 
 use anyhow::Context as _;
 use swath::{
@@ -14,8 +17,9 @@ use swath::{
     signals::stop_on_signals,
 };
 use swath_backends::{
+    Kind,
     notices::Notices,
-    open::{ledger_server, open_blobs, open_ledger},
+    open::{ledger_server, open_blobs, open_ledger, redacted},
 };
 use swath_proto::learn::Training;
 use swath_train::{
@@ -28,16 +32,25 @@ use swath_train::{
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+/// What the names of files begin with that lie under the root.
+const UNDER_THE_ROOT: &str = "root:";
+const FETCHED: &str = "train.toml";
+
 pub(crate) fn run(args: &TrainArgs, doors: &DoorArgs, format: LogFormat) -> anyhow::Result<Exit> {
     logging::start(format, "warn");
     swath_model::init_process();
-    let file = TrainFile::read(&args.file).map_err(|error| Usage(error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let fetched = match args.file.to_str().and_then(|name| name.strip_prefix(UNDER_THE_ROOT)) {
+        Some(key) => Some(runtime.block_on(fetch(key, doors))?),
+        None => None,
+    };
+    let path = fetched.as_ref().map_or_else(|| args.file.clone(), |folder| folder.path().join(FETCHED));
+    let file = TrainFile::read(&path).map_err(|error| Usage(error.to_string()))?;
     let seat = match &args.gang {
         // Whatever AWS Batch says of its nodes.
         Some(_) => None,
         None => Seat::from_environment().map_err(|error| Usage(error.to_string()))?,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (stop, handle) = (runtime.block_on(async { stop_on_signals() })?, runtime.handle().clone());
     if let Some(notices) = Notices::open(args.spot_notices.into())? {
         let stop = stop.clone();
@@ -53,9 +66,31 @@ pub(crate) fn run(args: &TrainArgs, doors: &DoorArgs, format: LogFormat) -> anyh
                 .into(),
         )
         .into()),
-        Some(seat) => one(file, seat, args, (doors, &handle), &stop),
-        None => all(&file, args, (doors, &handle), &stop),
+        Some(seat) => {
+            // It was read, and this process does not tidy up at its end.
+            drop(fetched);
+            one(file, seat, args, (doors, &handle), &stop)
+        }
+        None => all((&file, &path), args, (doors, &handle), &stop),
     }
+}
+
+/// Of this process; its ranks read it too.
+async fn fetch(key: &str, doors: &DoorArgs) -> anyhow::Result<tempfile::TempDir> {
+    let blobs = open_blobs(&doors.root).await?;
+    let text = match blobs.get(key).await {
+        Err(error) if error.kind == Kind::NotFound => {
+            let at = redacted(&doors.root);
+            return Err(
+                Usage(format!("{UNDER_THE_ROOT}{key}: there is no such file under the root {at}")).into()
+            );
+        }
+        text => text?,
+    };
+    let folder = tempfile::tempdir().context("making a folder for the training's file")?;
+    let path = folder.path().join(FETCHED);
+    std::fs::write(&path, &text).with_context(|| format!("writing {}", path.display()))?;
+    Ok(folder)
 }
 
 fn one(
@@ -85,13 +120,13 @@ fn one(
 }
 
 fn all(
-    file: &TrainFile,
+    (file, path): (&TrainFile, &Path),
     args: &TrainArgs,
     (doors, runtime): (&DoorArgs, &Handle),
     stop: &CancellationToken,
 ) -> anyhow::Result<Exit> {
     let program = std::env::current_exe().context("finding this program")?;
-    let command = || rank_command(&program, &args.file, args.threads, &doors.root);
+    let command = || rank_command(&program, path, args.threads, &doors.root);
     let bar = Bar::of_training(&file.output);
     let mut tell = |now: Progress| bar.trained(&Training::from(&now));
     let ranks = Ranks { command: &command, n: args.ranks };

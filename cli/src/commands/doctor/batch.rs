@@ -1,28 +1,25 @@
 //! AWS Batch, where a profile names it: its queues with the compute environments behind them, job definitions, and
 //! the list of this fleet's jobs. Starts nothing.
 
-use swath_backends::{Error, Kind, open::Urls};
-use swath_coordinator::fleet::{
-    batch::{Batch, are_reachable, settings::Settings},
-    provider::{ErrorKind, Provider as _, ProviderError},
-};
+use swath_backends::{Error, open::Urls};
+use swath_coordinator::fleet::batch::{Batch, are_reachable, settings::Settings};
 
 use super::Door;
 
 pub(super) async fn check(door: &mut Door, settings: &Settings, urls: &Urls) {
     let reach = async {
-        are_reachable(urls).map_err(as_ours)?;
+        are_reachable(urls).map_err(Error::from)?;
         Ok(())
     };
     let what = "have root, queue and ledger where workers of other machines reach them";
     if door.tries(what, reach).await.is_none() {
         return door.leaves_out("credentials, region, queues and job definitions");
     }
-    let open = async { Ok(Batch::open(settings, urls).await.map_err(as_ours)?) };
+    let open = async { Ok(Batch::open(settings, urls).await.map_err(Error::from)?) };
     let told = |batch: &Batch| format!("{}, jobs are called {}_...", batch.at(), batch.fleet());
     let Some(batch) = door.tries_and_tells("find credentials and region: ", open, told).await else { return };
     for queue in batch.queues() {
-        let look = async { Ok(batch.try_queue(&queue).await.map_err(as_ours)?) };
+        let look = async { Ok(batch.try_queue(&queue).await.map_err(Error::from)?) };
         let what = format!("the job queue {queue}: ");
         let tried = door.tries_and_tells(&what, look, |tried| tried.told.clone()).await;
         for warning in tried.into_iter().flat_map(|tried| tried.warnings) {
@@ -30,22 +27,10 @@ pub(super) async fn check(door: &mut Door, settings: &Settings, urls: &Urls) {
         }
     }
     for section in batch.sections() {
-        let look = async { Ok(batch.try_definition(section).await.map_err(as_ours)?) };
+        let look = async { Ok(batch.try_definition(section).await.map_err(Error::from)?) };
         door.tries_and_tells(&format!("the job definition of {section}: "), look, String::clone).await;
     }
-    let list = async { Ok(batch.jobs().await.map_err(as_ours)?) };
-    let told = |jobs: &Vec<_>| jobs.len().to_string();
-    door.tries_and_tells("list this fleet's jobs, those of the last half hour: ", list, told).await;
-}
-
-/// Its kinds are those of the other doors, and so are the exit codes.
-fn as_ours(error: ProviderError) -> Error {
-    let kind = match error.kind {
-        ErrorKind::Away | ErrorKind::NoCapacity => Kind::Transient,
-        ErrorKind::Refused => Kind::Refused,
-        ErrorKind::Config => Kind::Config,
-    };
-    let ProviderError { doing, remedy, source, .. } = error;
-    let source = if remedy.is_empty() { source } else { anyhow::anyhow!("{source:#}; {remedy}") };
-    Error::new(kind, doing, source)
+    let list = async { Ok(batch.try_jobs().await.map_err(Error::from)?) };
+    door.tries_and_tells("list this fleet's jobs, those that Batch remembers: ", list, usize::to_string)
+        .await;
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use anyhow::anyhow;
+use serde::{Deserialize, Serialize};
 use swath_proto::{
     fleet::Market,
     ids::{RunId, WorkerId},
@@ -17,13 +18,14 @@ use super::{
 use crate::fleet::provider::{ErrorKind, JobId, JobState, ProviderError};
 
 /// What trains together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Gang {
     /// Of this order alone, for ever: letters, digits and '-', 40 at most.
     pub token: String,
     /// As which they find each other.
     pub name: WorkerId,
-    /// The training's file, where the container finds it.
+    /// The training's file, where the container finds it; `root:KEY` lies under the root.
     pub file: String,
     pub machines: u32,
     /// On each machine: cards, or processes.
@@ -35,7 +37,7 @@ pub struct Gang {
 }
 
 impl Gang {
-    fn check(&self) -> anyhow::Result<()> {
+    pub(super) fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
             self.machines >= 1 && self.ranks >= 1,
             "a gang has one machine and one rank at least"
@@ -49,6 +51,11 @@ impl Gang {
             self.ranks
         );
         Ok(())
+    }
+
+    /// The same, whenever it was ordered.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        *self == Self { token: self.token.clone(), ..other.clone() }
     }
 
     /// `program`: what comes before, behind the image's entry point.
@@ -80,7 +87,7 @@ impl Batch {
     pub async fn gang(&self, gang: &Gang) -> Result<Vec<(JobId, JobState)>, ProviderError> {
         let mut found = Vec::new();
         for part in names::parts(&self.server.fleet, &named(gang), gang.machines) {
-            let seen = self.server.seen(&part.name, &mut HashMap::new()).await?;
+            let seen = self.server.seen(&part.name, &mut HashMap::new(), usize::MAX).await?;
             found.extend(seen.into_iter().map(|seen| (seen.id, seen.state)));
         }
         Ok(found)

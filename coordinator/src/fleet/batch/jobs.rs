@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::anyhow;
-use aws_sdk_batch::types::JobDetail;
+use aws_sdk_batch::types::{JobDetail, JobStatus};
 use jiff::Timestamp;
 
 use super::{
     failure::failed,
+    look::{Known, Look},
     names::{self, Named, Role},
     provider::{BATCH, Server},
     state::{Told, state},
@@ -17,7 +18,7 @@ use super::{
 use crate::fleet::provider::{ErrorKind, Job, JobId, JobState, ProviderError};
 
 /// Ids a call.
-const MOST_DESCRIBED: usize = 100;
+pub(super) const MOST_DESCRIBED: usize = 100;
 
 /// A worker, or a machine of a gang, as Batch told of it last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,22 +31,8 @@ pub(super) struct Seen {
     ended: Option<Timestamp>,
 }
 
-/// A job that was submitted: plain, or an array with its children.
-pub(super) struct Known {
-    n: u32,
-    is_array: bool,
-    /// By the index of a child; a plain job is its own and only one.
-    over: BTreeMap<u32, Seen>,
-}
-
-impl Known {
-    fn is_over(&self) -> bool {
-        self.over.len() >= self.n as usize
-    }
-}
-
 impl Seen {
-    fn of(told: &JobDetail, named: &Named, id: String, now: Timestamp) -> Self {
+    pub(super) fn of(told: &JobDetail, named: &Named, id: String, now: Timestamp) -> Self {
         let container = told.container.as_ref();
         let state = state(Told {
             status: told.status.as_ref().map_or("", |status| status.as_str()),
@@ -77,86 +64,83 @@ impl Seen {
     }
 }
 
+/// As Batch lists it.
+pub(super) struct Listed {
+    pub(super) named: Named,
+    /// All of it, also of an array.
+    is_over: bool,
+}
+
 impl Server {
     pub(super) async fn jobs(&self) -> Result<Vec<Job>, ProviderError> {
         // What was learned stays, should whoever asks not wait for the end.
         let mut known = self.known.lock().await;
-        let seen = self.seen(&format!("{}*", names::beginning(&self.fleet)), &mut known).await?;
+        let seen = self.seen(&self.all(), &mut known, self.most_a_look).await?;
         Ok(seen.into_iter().filter_map(Seen::into_worker).collect())
     }
 
-    /// `name`: of a job, or the beginning of names with an asterisk.
+    /// `name`: of a job, or the beginning of names with an asterisk. Of jobs that are over `most_over` at most are
+    /// described; while there are more, it is an error that says so, and the next call goes on where this one has
+    /// stopped: with a part of the jobs alone nobody could tell how many workers there are, or what they have cost.
     pub(super) async fn seen(
         &self,
         name: &str,
         known: &mut HashMap<String, Known>,
+        most_over: usize,
     ) -> Result<Vec<Seen>, ProviderError> {
-        let now = Timestamp::now();
-        let named = self.named(name).await?;
-        known.retain(|id, _| named.contains_key(id));
-        let is_open = |id: &&String| known.get(*id).is_none_or(|known| !known.is_over());
-        let open: Vec<String> = named.keys().filter(is_open).cloned().collect();
-        let told = self.described(&open).await?;
-        let mut children = Vec::new();
-        for id in &open {
-            let Some(job) = told.get(id) else {
-                let why = anyhow!("the job {id} is listed and not described yet");
-                return Err(ProviderError::new(ErrorKind::Away, "looking at jobs", "", why));
-            };
-            let n = job.array_properties.as_ref().and_then(|array| u32::try_from(array.size?).ok());
-            let n = n.filter(|n| *n > 0);
-            let known = known.entry(id.clone()).or_insert_with(|| Known {
-                n: n.unwrap_or(1),
-                is_array: n.is_some(),
-                over: BTreeMap::new(),
-            });
-            if known.is_array {
-                let is_left = |index: &u32| !known.over.contains_key(index);
-                children.extend((0..known.n).filter(is_left).map(|index| child(id, index)));
-            }
+        let listed = self.by_id(name).await?;
+        known.retain(|id, _| listed.contains_key(id));
+        let mut open: Vec<(&String, &Listed)> = listed.iter().collect();
+        open.retain(|(id, _)| !known.get(*id).is_some_and(Known::is_over));
+        let (over, others): (Vec<_>, Vec<_>) = open.into_iter().partition(|(_, listed)| listed.is_over);
+        let ids = |of: &[(&String, &Listed)]| of.iter().map(|(id, _)| (*id).clone()).collect::<Vec<_>>();
+        let mut look = Look::new(&listed, known);
+        if !self.look(&ids(&over), most_over, &mut look).await? {
+            let left = over.iter().filter(|(id, _)| !look.is_over(id)).count();
+            let why = anyhow!(
+                "{left} of the {} jobs that Batch remembers are over, and what became of them was not read yet: the next look \
+                 goes on",
+                listed.len()
+            );
+            return Err(ProviderError::new(ErrorKind::Away, "looking at jobs", "", why));
         }
-        let told_of_children = self.described(&children).await?;
-        let mut seen = Vec::new();
-        for id in &open {
-            let (Some(job), Some(known), Some(named)) = (told.get(id), known.get_mut(id), named.get(id))
-            else {
-                continue;
-            };
-            for index in 0..known.n {
-                if known.over.contains_key(&index) {
-                    continue;
-                }
-                let own = if known.is_array { child(id, index) } else { id.clone() };
-                // A child that is not there yet stands where its array does.
-                let job = told_of_children.get(&own).unwrap_or(job);
-                let one = Seen::of(job, named, own, now);
-                if one.state.is_over() {
-                    known.over.insert(index, one);
-                } else {
-                    seen.push(one);
-                }
-            }
-        }
-        seen.extend(known.values().flat_map(|known| known.over.values().cloned()));
-        Ok(seen)
+        self.look(&ids(&others), usize::MAX, &mut look).await?;
+        Ok(look.seen())
+    }
+
+    /// Whether they can be listed and described; how many Batch remembers.
+    pub(super) async fn try_jobs(&self) -> Result<usize, ProviderError> {
+        let listed = self.by_id(&self.all()).await?;
+        let some: Vec<String> = listed.keys().take(MOST_DESCRIBED).cloned().collect();
+        self.described(&some).await?;
+        Ok(listed.len())
+    }
+
+    /// The names of all of this fleet's jobs.
+    fn all(&self) -> String {
+        format!("{}*", names::beginning(&self.fleet))
     }
 
     /// What was submitted, by its id.
-    async fn named(&self, name: &str) -> Result<BTreeMap<String, Named>, ProviderError> {
-        let mut named = BTreeMap::new();
+    async fn by_id(&self, name: &str) -> Result<BTreeMap<String, Listed>, ProviderError> {
+        let mut found = BTreeMap::new();
         for queue in self.queues() {
             for job in self.listed(&queue, name).await? {
                 let (Some(id), Some(name)) = (job.job_id, job.job_name) else { continue };
-                if let Some(told) = names::read(&self.fleet, &name) {
-                    named.insert(id, told);
+                if let Some(named) = names::read(&self.fleet, &name) {
+                    let is_over = matches!(job.status, Some(JobStatus::Succeeded | JobStatus::Failed));
+                    found.insert(id, Listed { named, is_over });
                 }
             }
         }
-        Ok(named)
+        Ok(found)
     }
 
     /// Those that are not there are left out.
-    async fn described(&self, ids: &[String]) -> Result<HashMap<String, JobDetail>, ProviderError> {
+    pub(super) async fn described(
+        &self,
+        ids: &[String],
+    ) -> Result<HashMap<String, JobDetail>, ProviderError> {
         let mut found = HashMap::new();
         for ids in ids.chunks(MOST_DESCRIBED) {
             let described = self.client.describe_jobs().set_jobs(Some(ids.to_vec())).send().await;
@@ -171,13 +155,9 @@ impl Server {
     }
 }
 
-fn child(id: &str, index: u32) -> String {
-    format!("{id}:{index}")
-}
-
 #[cfg(test)]
 mod tests {
-    use aws_sdk_batch::types::{AttemptDetail, ContainerDetail, JobStatus};
+    use aws_sdk_batch::types::{AttemptDetail, ContainerDetail};
     use swath_proto::fleet::{Market, WorkerKind};
 
     use super::*;

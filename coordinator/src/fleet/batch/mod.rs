@@ -14,7 +14,11 @@ mod failure;
 #[cfg(feature = "batch")]
 mod gang;
 #[cfg(feature = "batch")]
+pub mod gangs;
+#[cfg(feature = "batch")]
 mod jobs;
+#[cfg(feature = "batch")]
+mod look;
 #[cfg(feature = "batch")]
 pub mod names;
 #[cfg(feature = "batch")]

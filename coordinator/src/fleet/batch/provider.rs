@@ -16,7 +16,7 @@ use super::{
     client,
     definition::Definition,
     failure::failed,
-    jobs::Known,
+    look::Known,
     names::{self, Named, Role},
     settings::{Settings, Side},
     state::OURS,
@@ -31,6 +31,9 @@ pub(super) const BATCH: &str = "batch:";
 const LISTED_WITHIN: Duration = Duration::from_secs(60);
 /// A worker that nobody drains, since its coordinator is gone, leaves after so long without work.
 const IDLE_EXIT: &str = "900";
+/// Ids of jobs that are over, described in one look. Batch remembers a week of them, and a new coordinator goes through
+/// them in several looks.
+const MOST_A_LOOK: usize = 2_000;
 /// Of a reason, in letters: Batch shows no more in its lists.
 const LONGEST_REASON: usize = 200;
 
@@ -53,6 +56,7 @@ pub(super) struct Server {
     /// Jobs of which nobody knows whether they were submitted, and until when that is so.
     doubts: Mutex<HashMap<String, Instant>>,
     pub(super) listed_within: Duration,
+    pub(super) most_a_look: usize,
     pub(super) known: tokio::sync::Mutex<HashMap<String, Known>>,
 }
 
@@ -98,6 +102,7 @@ impl Batch {
             definitions: tokio::sync::Mutex::default(),
             doubts: Mutex::default(),
             listed_within: LISTED_WITHIN,
+            most_a_look: MOST_A_LOOK,
             known: tokio::sync::Mutex::default(),
         };
         Ok(Self { server })
@@ -107,6 +112,13 @@ impl Batch {
     #[must_use]
     pub fn listing_within(mut self, time: Duration) -> Self {
         self.server.listed_within = time;
+        self
+    }
+
+    /// For servers that are to be asked for less at a time, or may be for more.
+    #[must_use]
+    pub fn describing_at_most(mut self, ids: usize) -> Self {
+        self.server.most_a_look = ids;
         self
     }
 
@@ -129,6 +141,11 @@ impl Batch {
     pub async fn try_queue(&self, queue: &str) -> Result<Tried, ProviderError> {
         let found = self.server.usable(queue).await?;
         Ok(Tried { told: found.told(), warnings: found.warnings() })
+    }
+
+    /// Whether jobs can be listed and described; how many of this fleet's Batch remembers.
+    pub async fn try_jobs(&self) -> Result<usize, ProviderError> {
+        self.server.try_jobs().await
     }
 
     /// Sections of the profile that say what jobs are made of.

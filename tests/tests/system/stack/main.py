@@ -1,4 +1,4 @@
-"""The AWS template, looked at from three sides: `main.py refusals|safety|created TEMPLATE [PORT]`."""
+"""The AWS template, looked at from all sides: `main.py refusals|safety|created|outputs TEMPLATE [PORT]`."""
 
 import os
 import sys
@@ -17,6 +17,10 @@ elif what == "safety":
     import safety
 
     print(safety.check(template, os.path.join(os.path.dirname(path), "any-resource.yaml")))
+elif what == "outputs":
+    import outputs
+
+    print(outputs.tell(template, int(rest[0])))
 else:
     import created
 
