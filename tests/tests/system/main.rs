@@ -31,6 +31,7 @@ mod metrics;
 mod overlap;
 mod page;
 mod preemption;
+mod process;
 mod readers;
 mod refusals;
 mod root_alone;
