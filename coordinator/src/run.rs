@@ -292,7 +292,7 @@ impl Run {
             self.watch.send_replace(Some(status.clone()));
             self.report(&status).await?;
             if let Err(error) = self.ledger.retire(self.board.run(), REMEMBERED).await {
-                let error = format!("{:#}", anyhow::Error::from(error));
+                let error = error.told();
                 tracing::debug!(run = %self.board.run(), error, "the ledger keeps the run for good");
             }
             return Ok(Step::Over(Box::new(status)));

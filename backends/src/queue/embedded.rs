@@ -139,7 +139,7 @@ impl Receiver for EmbeddedReceiver {
                 },
                 // Locked for very long, or no room left on the disk: both may pass.
                 Err(error) if matches!(error.kind, Kind::Transient | Kind::Full) => {
-                    let error = format!("{:#}", anyhow::Error::from(error));
+                    let error = error.told();
                     tracing::warn!(error, "receiving goes on in a moment");
                     tokio::time::sleep(LOOK_FOR_DEAD).await;
                 }

@@ -36,7 +36,7 @@ async fn open(url: &str) -> Arc<dyn Queue> {
 }
 
 fn words(error: Error) -> (Kind, String) {
-    (error.kind, format!("{:#}", anyhow::Error::from(error)))
+    (error.kind, error.told())
 }
 
 async fn refusal(url: &str) -> (Kind, String) {
