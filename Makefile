@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults test-page web web-check soak template dashboards images lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict bench-metrics memory fuzz
+.PHONY: help setup build demo test test-faults test-page web web-check book soak template dashboards images lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict bench-metrics memory fuzz
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -46,6 +46,10 @@ test-page: web-check ## every page and action in Chromium, and the API under sch
 	@setup/install build test web browser
 	cargo build --locked --workspace --bins --tests
 	cargo test --locked --workspace --test system -- --ignored --nocapture --test-threads 1 page::
+
+book: ## the documentation as a book with its search, in target/book
+	@setup/install book
+	$(SWATH_CACHE)/mdbook-0.5.4/bin/mdbook build
 
 SECONDS ?= 900
 SEED ?= 20261128

@@ -53,11 +53,14 @@ pub use self::{
     predict::PredictArgs,
     synth::SynthArgs,
 };
-use crate::{config, exit::Exit};
+use crate::{
+    config,
+    exit::{self, Exit},
+};
 
 /// Chip, train, predict and evaluate on large imagery, on one machine or a fleet.
 #[derive(Debug, Parser)]
-#[command(name = "swath", version, propagate_version = true, max_term_width = 110)]
+#[command(name = "swath", version, propagate_version = true, max_term_width = 110, after_help = exit::codes())]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
@@ -128,6 +131,10 @@ pub enum Command {
     /// Show a scene of a run in a picture: imagery, labels, prediction, errors.
     #[cfg(feature = "worker")]
     Picture(PictureArgs),
+    /// Draw for the page of the program that has started this one.
+    #[cfg(feature = "worker")]
+    #[command(hide = true)]
+    Draw,
     /// List the items of a run that were set aside; show, replay or drop them.
     Items(ItemsArgs),
     /// Publish nothing more of a run until it is resumed. What is under way is finished, but a training

@@ -18,6 +18,34 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    pub const ALL: [Self; 6] = [
+        Self::Done,
+        Self::Failed,
+        Self::WrongUsage,
+        Self::DoneWithFailures,
+        Self::Unreachable,
+        Self::Interrupted,
+    ];
+
+    pub const fn means(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::WrongUsage => "wrong usage or a wrong file: nothing was started",
+            Self::DoneWithFailures => "done, but some scenes or items failed (they are listed)",
+            Self::Unreachable => "a server can't be reached, or refuses",
+            Self::Interrupted => "interrupted: the same command goes on",
+        }
+    }
+}
+
+/// What help tells of them.
+pub fn codes() -> String {
+    let codes = Exit::ALL.map(|exit| format!("{} {}", exit as i32, exit.means()));
+    format!("Exit codes: {}.", codes.join("; "))
+}
+
 /// Marks an error as the fault of what was typed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

@@ -21,11 +21,11 @@ mod made;
 pub mod measure;
 mod page;
 #[cfg(feature = "worker")]
-mod picture;
-#[cfg(feature = "worker")]
 mod pool;
 pub mod profile;
 pub mod progress;
+#[cfg(all(test, feature = "worker"))]
+mod reference;
 mod served;
 pub mod signals;
 mod table;

@@ -59,7 +59,7 @@ pub(crate) async fn open(
         shown: config::shown(&config::urls(args)),
         live: live.clone(),
         prices: profile::prices(args.prices.as_deref(), args.profile.as_deref())?,
-        imagery: imagery()?,
+        imagery: imagery(),
         token: options.token,
     };
     let stop = CancellationToken::new();
@@ -90,13 +90,11 @@ fn token(args: &HttpArgs) -> anyhow::Result<Option<Token>> {
 }
 
 #[cfg(feature = "worker")]
-fn imagery() -> anyhow::Result<Option<Arc<dyn Imagery>>> {
-    use anyhow::Context as _;
-    let painter = crate::imagery::Painter::start().context("making ready to draw pictures")?;
-    Ok(Some(Arc::new(painter)))
+fn imagery() -> Option<Arc<dyn Imagery>> {
+    Some(Arc::new(crate::imagery::Painter::default()))
 }
 
 #[cfg(not(feature = "worker"))]
-fn imagery() -> anyhow::Result<Option<Arc<dyn Imagery>>> {
-    Ok(None)
+fn imagery() -> Option<Arc<dyn Imagery>> {
+    None
 }

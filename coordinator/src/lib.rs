@@ -28,6 +28,7 @@ pub mod money;
 mod office;
 mod out;
 pub mod outlook;
+mod phases;
 pub mod plan;
 pub mod presence;
 pub mod rebuild;

@@ -1,7 +1,8 @@
-//! What is told of a run at its end: scores, curves, timings, the stage that took longest, failures, what it took; as
+//! What is told of a run at its end: scores, pictures, curves, timings, the stage that took longest, failures, what it took; as
 //! JSON for programs and as one HTML file for people, which needs nothing beside it.
 
 mod html;
+mod scenes;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -11,9 +12,11 @@ use swath_proto::{
     ids::RunId,
     item::Stage,
     keys,
+    phases::{Bottleneck, PhaseSeconds},
     status::{FailedItem, Rented, RunState, RunStatus},
 };
 
+use self::scenes::ScenePicture;
 use crate::{
     board::Board,
     money::Prices,
@@ -40,6 +43,9 @@ struct Report {
     stages: Vec<StageTold>,
     /// The stage that had items out for longest.
     bottleneck: Option<Stage>,
+    /// What workers were busy with where they predict, and what of it has held the others back; none of a run of some seconds.
+    phases: Option<PhaseSeconds>,
+    held_back_by: Option<Bottleneck>,
     /// Seconds in which items were out, summed over stages: some go on beside others.
     work_seconds: f64,
     /// Empty where all workers were on machines of one's own.
@@ -53,6 +59,8 @@ struct Report {
     /// Over the classes, without the null class.
     mean: Option<Mean>,
     worst: Vec<SceneTold>,
+    /// Scenes that people see.
+    shown: Vec<ScenePicture>,
     epochs: Vec<Epoch>,
     failures: Vec<FailedItem>,
     n_failures: u64,
@@ -143,6 +151,9 @@ async fn gather(board: &Board, status: &RunStatus, blobs: &SharedBlobs) -> anyho
         Some(json) => Some(serde_json::from_slice::<Value>(&json).context("reading eval.json")?),
         None => None,
     };
+    let mut told = eval.as_ref().map_or_else(Vec::new, |eval| ranked(eval, board.record.null_class));
+    let shown = scenes::pictures(board, &told, blobs).await?;
+    told.truncate(WORST);
     let mut pictures = Vec::new();
     let folder = status.training_log.as_deref().and_then(|log| log.strip_suffix("log.csv"));
     for name in PICTURES {
@@ -167,13 +178,16 @@ async fn gather(board: &Board, status: &RunStatus, blobs: &SharedBlobs) -> anyho
         seconds: between(&status.started, &status.written),
         message: status.message.clone(),
         bottleneck,
+        phases: status.phases,
+        held_back_by: status.bottleneck.clone(),
         work_seconds: stages.iter().map(|stage| stage.seconds).sum(),
         stages,
         rented: status.rented.clone(),
         cost: None,
         scenes: board.record.scenes.len(),
         pixels: status.pixels_done,
-        worst: eval.as_ref().map_or_else(Vec::new, |eval| worst(eval, board.record.null_class)),
+        worst: told,
+        shown,
         mean: eval.as_ref().map(|eval| mean(&eval["overall"], board.record.null_class)),
         scores: eval.map(|eval| eval["overall"].clone()),
         epochs,
@@ -198,7 +212,8 @@ fn cost(rented: &[Rented], prices: Option<&Prices>) -> Option<Cost> {
     })
 }
 
-fn worst(eval: &Value, null_class: u32) -> Vec<SceneTold> {
+/// All scenes that have a score, the worst first.
+fn ranked(eval: &Value, null_class: u32) -> Vec<SceneTold> {
     let scenes = eval["per_scene"].as_object().into_iter().flatten();
     let mut told: Vec<(f64, SceneTold)> = scenes
         .map(|(scene, scores)| {
@@ -209,7 +224,6 @@ fn worst(eval: &Value, null_class: u32) -> Vec<SceneTold> {
         })
         .collect();
     told.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-    told.truncate(WORST);
     told.into_iter().map(|(_, told)| told).collect()
 }
 
@@ -246,7 +260,7 @@ mod tests {
     fn the_worst_scene_comes_first() {
         let of = |f1: Value| serde_json::json!([{ "class_id": 0 }, { "metrics": { "f1": f1, "iou": 0.1 } }]);
         let eval = serde_json::json!({ "per_scene": { "good": of(0.9.into()), "none": of(Value::Null), "bad": of(0.2.into()) } });
-        let names: Vec<String> = worst(&eval, 0).into_iter().map(|told| told.scene).collect();
+        let names: Vec<String> = ranked(&eval, 0).into_iter().map(|told| told.scene).collect();
         assert_eq!(names, ["none", "bad", "good"]);
     }
 

@@ -44,6 +44,7 @@ use crate::{
     metrics::{self, runs::OfRun},
     money::Prices,
     office::Office,
+    phases::Phases,
     rebuild::Existing,
     rent::Rent,
     sharing::Sharing,
@@ -66,8 +67,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How often a training is asked how far it is.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 const COMMANDS_EVERY: Duration = Duration::from_secs(2);
-/// How often workers are asked on which rented machines they are.
-const RENT_EVERY: Duration = Duration::from_secs(10);
+/// How often workers are asked on which rented machines they are, and what they were busy with.
+const WORKERS_EVERY: Duration = Duration::from_secs(10);
 
 /// How long the ledger keeps a run that is over. Whoever wants it later has it filled again from the keys.
 pub(crate) const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -101,6 +102,7 @@ pub struct Run {
     is_doomed: bool,
     training: Watched,
     rent: Rent,
+    phases: Phases,
     shown: OfRun,
     watch: watch::Sender<Option<RunStatus>>,
 }
@@ -272,8 +274,8 @@ impl Run {
             self.sharing.withdraw(self.board.run());
             Fed::default()
         };
-        if clock.rented.is_due(now, RENT_EVERY) {
-            self.count_rent(now).await?;
+        if clock.counted.is_due(now, WORKERS_EVERY) {
+            self.count_workers((now, WORKERS_EVERY)).await?;
         }
         if n_events + fed.n > 0 || clock.judged.is_due(now, JUDGE_EVERY) {
             if self.board.wants_evaluation() {
@@ -286,6 +288,7 @@ impl Run {
         }
         self.meter.sample(now, &self.board, !self.held.is_empty());
         if self.state.is_final() {
+            self.count_workers((now, Duration::ZERO)).await?;
             let status = self.status();
             self.tell_of_end(&status).await?;
             self.show();

@@ -16,6 +16,7 @@ use swath_proto::{
 use crate::{
     discovery,
     feed::{Bid, LANES, divide},
+    phases::Busy,
     records::{list, read_status, silent_for},
     rent::Machines,
 };
@@ -29,11 +30,18 @@ const SILENT: Duration = Duration::from_secs(60);
 #[derive(Clone, Default)]
 pub struct Sharing {
     known: Arc<Mutex<Known>>,
-    /// As they were counted last, and when that was: workers' cards are read once for all runs.
-    machines: Arc<tokio::sync::Mutex<Option<Counted>>>,
+    /// As they were read last, and when that was: once for all runs.
+    cards: Arc<tokio::sync::Mutex<Option<Read>>>,
 }
 
-type Counted = (Instant, Arc<Machines>);
+type Read = (Instant, Arc<Cards>);
+
+/// What workers say of themselves that is counted.
+pub(crate) struct Cards {
+    /// Those that are rented.
+    pub(crate) machines: Machines,
+    pub(crate) busy: Vec<Busy>,
+}
 
 #[derive(Default)]
 struct Known {
@@ -84,23 +92,24 @@ impl Sharing {
         }
     }
 
-    /// Rented machines that work for the root of this mark.
-    pub(crate) async fn machines(
+    /// What workers say that work for the root of this mark; read now if what is known is older than that.
+    pub(crate) async fn cards(
         &self,
         ledger: &dyn Ledger,
         root: &str,
-        now: Instant,
-    ) -> anyhow::Result<Arc<Machines>> {
-        let mut counted = self.machines.lock().await;
-        if let Some((at, machines)) = &*counted
-            && now.duration_since(*at) < LOOK_EVERY
+        (now, oldest): (Instant, Duration),
+    ) -> anyhow::Result<Arc<Cards>> {
+        let mut read = self.cards.lock().await;
+        if let Some((at, cards)) = &*read
+            && now.duration_since(*at) < oldest
         {
-            return Ok(machines.clone());
+            return Ok(cards.clone());
         }
         let workers = discovery::workers(ledger).await?;
-        let machines = Arc::new(Machines::of(workers.iter().map(|announced| &announced.worker), root));
-        *counted = Some((now, machines.clone()));
-        Ok(machines)
+        let machines = Machines::of(workers.iter().map(|announced| &announced.worker), root);
+        let cards = Arc::new(Cards { machines, busy: Busy::of(&workers, root) });
+        *read = Some((now, cards.clone()));
+        Ok(cards)
     }
 
     /// What every run asks of the workers of each lane, in the order of [`LANES`].
@@ -227,12 +236,15 @@ mod tests {
         };
         let (sharing, now) = (Sharing::default(), Instant::now());
         announce("a").await;
-        let first = sharing.machines(&*doors.ledger, "root", now).await.unwrap();
+        let cards =
+            async |at: (Instant, Duration)| sharing.clone().cards(&*doors.ledger, "root", at).await.unwrap();
+        let first = cards((now, LOOK_EVERY)).await;
         announce("b").await;
-        let again = sharing.clone().machines(&*doors.ledger, "root", now).await.unwrap();
-        assert!(*first != Machines::default() && Arc::ptr_eq(&first, &again));
-        let later = sharing.machines(&*doors.ledger, "root", now + LOOK_EVERY).await.unwrap();
-        assert_ne!(first, later);
+        let again = cards((now, LOOK_EVERY)).await;
+        assert!(first.machines != Machines::default() && Arc::ptr_eq(&first, &again));
+        let later = cards((now + LOOK_EVERY, LOOK_EVERY)).await;
+        assert_ne!(first.machines, later.machines);
+        assert!(!Arc::ptr_eq(&later, &cards((now + LOOK_EVERY, Duration::ZERO)).await), "it is looked again");
     }
 
     #[test]

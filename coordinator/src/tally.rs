@@ -59,6 +59,8 @@ pub(crate) fn status(
         n_dropped: dropped.len() as u64,
         unreadable_scenes: unreadable.map(|(id, message)| format!("{id}: {message}")).collect(),
         rented: Vec::new(),
+        phases: None,
+        bottleneck: None,
         square_km: board.square_km.filter(|area| *area > 0.0),
         message,
     }

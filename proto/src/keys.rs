@@ -114,6 +114,12 @@ pub fn prediction(run: &RunId, scene: &SceneId) -> String {
     format!("predict/{run}/{scene}.tif")
 }
 
+/// What the report shows of a scene, of the item that has drawn it. Some scenes have one.
+pub fn picture(item: &ItemId, scene: &SceneId) -> String {
+    let hex = item.to_string();
+    format!("pictures/{}/{hex}/{scene}.png", &hex[..2])
+}
+
 pub fn scores(run: &RunId, scene: &SceneId) -> String {
     format!("predict/{run}/{scene}.scores.tif")
 }

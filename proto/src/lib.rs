@@ -22,6 +22,7 @@ pub mod keys;
 pub mod learn;
 pub mod numeric;
 pub mod outcome;
+pub mod phases;
 pub mod pipeline;
 pub mod reference;
 pub mod run;

@@ -159,6 +159,16 @@ mod tests {
     }
 
     #[test]
+    fn the_page_about_failures_has_a_row_for_each_class_and_no_other() {
+        use FailureClass::*;
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/failures.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let told: Vec<&str> =
+            page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        assert_eq!(told, [Transient, Preempted, Capacity, Fault, Data, Config].map(FailureClass::name));
+    }
+
+    #[test]
     fn a_grave_of_another_make_is_refused() {
         let newest = include_str!("../samples/buried-v2.json");
         for (what, bad) in [

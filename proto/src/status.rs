@@ -10,6 +10,7 @@ use crate::{
     item::{Place, Stage},
     learn::Training,
     outcome::Failure,
+    phases::{Bottleneck, PhaseSeconds},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +144,11 @@ pub struct RunStatus {
     /// Empty where all workers were on machines of one's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rented: Vec<Rented>,
+    /// What workers were busy with where they predict, so far as they tell; and what of it holds the others back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phases: Option<PhaseSeconds>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bottleneck: Option<Bottleneck>,
     /// On the ground, of all pixels to predict; none where a scene does not say where it lies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub square_km: Option<f64>,

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ItemId, WorkerId};
+use crate::{
+    ids::{ItemId, WorkerId},
+    phases::PhaseSeconds,
+};
 
 pub const GROUP: &str = "workers";
 
@@ -51,6 +54,9 @@ pub struct Worker {
     pub failed: u64,
     /// Seconds in which anything was in hand.
     pub busy_s: f64,
+    /// What it was busy with; none: of a program that did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phases: Option<PhaseSeconds>,
     /// When it said all this, in RFC 3339; none: of a program that did not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<String>,
@@ -97,11 +103,16 @@ mod tests {
 
     #[test]
     fn a_frozen_card_is_read() {
-        let frozen = include_str!("../samples/worker-v1.json");
-        let worker = serde_json::from_str::<WorkerCard>(frozen).unwrap().into_newest();
-        assert_eq!(worker.instance.as_ref().unwrap().kind, "g5.xlarge");
-        assert_eq!(worker.state, WorkerState::Leaving);
-        let again = serde_json::to_value(WorkerCard::V1(worker)).unwrap();
-        assert_eq!(again, serde_json::from_str::<serde_json::Value>(frozen).unwrap());
+        for (frozen, device) in [
+            (include_str!("../samples/worker-v1.json"), None),
+            (include_str!("../samples/worker-v1-phases.json"), Some(3120.0)),
+        ] {
+            let worker = serde_json::from_str::<WorkerCard>(frozen).unwrap().into_newest();
+            assert_eq!(worker.instance.as_ref().unwrap().kind, "g5.xlarge");
+            assert_eq!(worker.state, WorkerState::Leaving);
+            assert_eq!(worker.phases.map(|phases| phases.device), device);
+            let again = serde_json::to_value(WorkerCard::V1(worker)).unwrap();
+            assert_eq!(again, serde_json::from_str::<serde_json::Value>(frozen).unwrap());
+        }
     }
 }

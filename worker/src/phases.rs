@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use swath_proto::phases::PhaseSeconds;
+
 use crate::metrics::{Phase, took};
 
 #[derive(Default)]
@@ -35,6 +37,14 @@ impl Times {
         let (began, ended) = self.span?;
         let of = ended - began;
         Some((self.device.as_secs_f64() / of.as_secs_f64().max(f64::MIN_POSITIVE), of))
+    }
+}
+
+impl From<Times> for PhaseSeconds {
+    fn from(Times { fetch, decode, device, encode, put, .. }: Times) -> Self {
+        let [fetch, decode, device, encode, put] =
+            [fetch, decode, device, encode, put].map(|time| time.as_secs_f64());
+        Self { fetch, decode, device, encode, put }
     }
 }
 

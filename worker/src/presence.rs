@@ -50,6 +50,7 @@ pub async fn keep(
         done: 0,
         failed: 0,
         busy_s: 0.0,
+        phases: None,
         said: None,
         metrics,
         job: job(|name| std::env::var(name).ok()),
@@ -77,6 +78,7 @@ async fn tell(cx: &Context, card: &mut Worker) -> anyhow::Result<()> {
     card.done = cx.presence.done.load(Ordering::Acquire);
     card.failed = cx.presence.failed.load(Ordering::Acquire);
     card.busy_s = busy.as_secs_f64();
+    card.phases = Some(cx.phases.times().into());
     card.said = Some(jiff::Timestamp::now().to_string());
     let words = serde_json::to_string(&WorkerCard::V1(card.clone())).context("writing this worker's card")?;
     cx.ledger.announce(GROUP, &cx.me, &words, LEASE).await?;

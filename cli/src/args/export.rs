@@ -7,6 +7,7 @@ use swath_proto::ids::RunId;
 
 #[derive(Debug, ClapArgs)]
 pub struct ExportArgs {
+    /// Its name, as swath status shows it.
     pub run: RunId,
     /// The folder to write; what is there already is replaced.
     pub folder: PathBuf,

@@ -63,6 +63,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         #[cfg(feature = "worker")]
         Command::Picture(args) => block_on(picture::run(args, doors)),
         #[cfg(feature = "worker")]
+        Command::Draw => crate::imagery::serve(),
+        #[cfg(feature = "worker")]
         Command::Bench(args) => block_on(bench::run(args, doors)),
         #[cfg(all(feature = "engine", not(feature = "worker")))]
         Command::Bench(_) => Err(worker_program::become_it()),

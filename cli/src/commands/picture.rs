@@ -12,13 +12,16 @@ use swath_proto::{
     scene::SceneHeader,
     source::{Scaling, SourceSpec},
 };
-use swath_raster::{Kind, Labels, Raster, Reduction, Source, remote::with_passes};
+use swath_raster::{
+    Kind, Labels, Raster, Reduction, Source,
+    picture::{Canvas, Scene, compose},
+    remote::with_passes,
+};
 
 use crate::{
     args::{DoorArgs, PictureArgs},
     exit::{Exit, Usage},
     made::Made,
-    picture::{Canvas, Scene, compose},
 };
 
 /// Rows of labels that are burnt at a time, at least.

@@ -219,6 +219,7 @@ fn show(
     if let Some(workers) = workers.filter(|_| !status.state.is_final()) {
         say!("workers     {}", crew(workers));
     }
+    phases(status).iter().for_each(|line| say!("{line}"));
     cost::tell_spent(status, doors)?;
     match is_watched && !status.state.is_final() {
         true => report::failures_in_short(status),
@@ -241,6 +242,15 @@ fn crew(workers: &[Worker]) -> String {
         told.iter().filter(|(n, _)| *n > 0).map(|(n, words)| format!("{n} {words}")).collect();
     let in_hand = workers.iter().map(|worker| u64::from(worker.in_hand)).sum();
     format!("{}: {}; {} in hand", workers.len(), told.join(", "), table::count(in_hand, "item"))
+}
+
+/// What workers are busy with where they predict, and what of it holds the others back.
+fn phases(status: &RunStatus) -> Vec<String> {
+    let Some(shares) = status.phases.and_then(|phases| phases.shares()) else { return Vec::new() };
+    let shares = shares.map(|(phase, share)| format!("{} {:.0} %", phase.name(), share * 100.0)).join(", ");
+    let held = status.bottleneck.as_ref();
+    let held = held.map(|told| format!("held back   by {}; {}", told.phase, told.advice));
+    [format!("busy with   {shares}")].into_iter().chain(held).collect()
 }
 
 /// In the order of work.
@@ -281,6 +291,23 @@ mod tests {
         assert_eq!(crew(&workers), "4: 2 at work, 1 idle, 1 leaving; 5 items in hand");
         assert_eq!(crew(&workers[3..]), "1: 1 at work; 1 item in hand");
         assert!(crew(&[]).contains("swath worker"));
+    }
+
+    #[test]
+    fn what_workers_are_busy_with_is_told_once_it_is_known() {
+        let mut json = serde_json::json!({
+            "run": "a-1", "state": "running", "written": "", "started": "", "stages": {}, "pixels_done": 0,
+            "pixels": 0, "items_per_second": 0.0, "eta_seconds": null, "failures": [], "n_failures": 0,
+            "unreadable_scenes": [], "message": null,
+        });
+        let told = |json: &serde_json::Value| phases(&serde_json::from_value(json.clone()).unwrap());
+        assert!(told(&json).is_empty());
+        json["phases"] =
+            serde_json::json!({ "fetch": 1.0, "decode": 1.0, "device": 6.0, "encode": 1.0, "put": 1.0 });
+        json["bottleneck"] = serde_json::json!({ "phase": "device", "share": 0.6, "advice": "more workers" });
+        let lines = told(&json);
+        assert_eq!(lines[0], "busy with   fetch 10 %, decode 10 %, device 60 %, encode 10 %, put 10 %");
+        assert_eq!(lines[1..], ["held back   by device; more workers"]);
     }
 
     #[test]

@@ -9,20 +9,26 @@ use swath_proto::{
     scene::SceneHeader,
     source::{ClassList, IGNORED, LabelSpec},
 };
-use swath_raster::{Kind, Labels, Raster, RasterError, Reduction, remote::with_passes};
+use swath_raster::{
+    Kind, Labels, Raster, RasterError, Reduction,
+    picture::{
+        CONFUSED, FALSE, MISSED,
+        pixels::{self, Rgba},
+    },
+    remote::with_passes,
+};
 
-use super::pixels::{self, Rgba};
-use crate::picture::{CONFUSED, FALSE, MISSED};
-
-/// Labels that are kept open on a thread: a large file takes a while to read.
+/// Labels that are kept open: a large file takes a while to read.
 const OPEN: usize = 4;
+/// Text of polygons that is read, all of it, to draw those of a scene.
+const MOST_TEXT: u64 = 512 << 20;
 /// Scenes of which it is remembered how bright they are.
 const RANGES: usize = 256;
 /// Labels of so many pixels are burnt whole and made smaller as maps are; of more, one pixel stands for its
 /// neighbours.
 const BURNT: u64 = 1 << 24;
 
-/// What one thread keeps between pictures.
+/// What is kept between pictures.
 #[derive(Default)]
 pub(super) struct Easel {
     labels: Vec<(String, Labels)>,
@@ -109,7 +115,7 @@ impl Easel {
             None => {
                 let names = picture.classes.iter().map(|class| class.name.clone()).collect();
                 let list = ClassList { names, null_class: picture.null_class };
-                let labels = Labels::open(spec, scene, &list)?;
+                let labels = Labels::open_within(spec, scene, &list, MOST_TEXT)?;
                 if self.labels.len() >= OPEN {
                     self.labels.remove(0);
                 }

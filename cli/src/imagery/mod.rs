@@ -1,76 +1,138 @@
-//! Draws what the page shows of pixels. GDAL is met on threads of our own: what it has open stays on one, and a slow
-//! store holds up nobody but those who wait for pictures.
+//! Draws what the page shows of pixels, in processes of its own: a file that crashes GDAL, or takes all memory, takes one
+//! picture with it and not the coordinator. `wire` is what goes to and fro, `child` such a process, `layers` what it draws.
 
+mod child;
 mod layers;
-mod pixels;
+mod wire;
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
-    thread,
+    io,
+    process::Stdio,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use anyhow::Context as _;
+use bytes::Bytes;
 use swath_coordinator::http::imagery::{Imagery, Picture, Undrawn};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    sync::Semaphore,
+    time::timeout,
+};
 
-use self::layers::Easel;
+pub(crate) use child::serve;
 
 /// Two draw while the run works: a page is filled in a moment, and workers keep their processors.
-const THREADS: usize = 2;
-/// What GDAL keeps of what was read, for all pictures.
-const CACHE_MIB: usize = 64;
+const PROCESSES: usize = 2;
+/// A scene without overviews is read whole for its thumbnail, maybe from far away; but nobody is to hold a place for ever.
+const LONGEST: Duration = Duration::from_secs(180);
+/// Pictures after which a process is replaced: what GDAL may lose of memory stays bounded.
+const MOST_DRAWN: u32 = 1000;
 
-/// Whoever wants a picture waits until a thread takes it.
+/// What this program is started with to draw.
+const COMMAND: &str = "draw";
+
+/// Whoever wants a picture waits until a process is free. Each is started when it is needed first, and again when it has
+/// ended.
 pub(crate) struct Painter {
-    jobs: mpsc::Sender<Job>,
+    idle: Mutex<Vec<Artist>>,
+    room: Semaphore,
 }
 
-struct Job {
-    picture: Picture,
-    answer: oneshot::Sender<Result<Vec<u8>, Undrawn>>,
+/// Such a process. It ends when this is dropped.
+struct Artist {
+    child: Child,
+    asks: ChildStdin,
+    answers: ChildStdout,
+    drawn: u32,
+}
+
+impl Default for Painter {
+    fn default() -> Self {
+        Self { idle: Mutex::default(), room: Semaphore::new(PROCESSES) }
+    }
 }
 
 impl Painter {
-    pub(crate) fn start() -> anyhow::Result<Self> {
-        swath_raster::configure(&swath_raster::Settings { cache_mib: CACHE_MIB });
-        let (jobs, receiver) = mpsc::channel(THREADS);
-        let receiver = Arc::new(Mutex::new(receiver));
-        for number in 1..=THREADS {
-            let receiver = receiver.clone();
-            let thread = thread::Builder::new().name(format!("imagery-{number}"));
-            thread.spawn(move || paint(&receiver)).context("starting a thread for pictures")?;
+    fn idle(&self) -> MutexGuard<'_, Vec<Artist>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One that is still there, or a new one.
+    fn free(&self) -> io::Result<Artist> {
+        let mut idle = self.idle();
+        while let Some(mut artist) = idle.pop() {
+            if matches!(artist.child.try_wait(), Ok(None)) {
+                return Ok(artist);
+            }
         }
-        Ok(Self { jobs })
+        Artist::start()
     }
 }
 
 #[async_trait::async_trait]
 impl Imagery for Painter {
-    async fn draw(&self, picture: Picture) -> Result<bytes::Bytes, Undrawn> {
-        let gone = || Undrawn::Failed("whoever draws is gone".into());
-        let (answer, drawn) = oneshot::channel();
-        self.jobs.send(Job { picture, answer }).await.map_err(|_| gone())?;
-        Ok(drawn.await.map_err(|_| gone())??.into())
+    async fn draw(&self, picture: Picture) -> Result<Bytes, Undrawn> {
+        let failed = |error: &dyn std::fmt::Display| Undrawn::Failed(error.to_string());
+        let asked = wire::asked(picture).map_err(|error| failed(&error))?;
+        let _room = self.room.acquire().await.map_err(|error| failed(&error))?;
+        let mut artist =
+            self.free().map_err(|error| failed(&format_args!("starting a process to draw: {error}")))?;
+        // Whoever is not put back is ended: also where nobody waits for this any more.
+        match timeout(LONGEST, artist.draw(&asked)).await {
+            Ok(Ok(drawn)) => {
+                if artist.drawn < MOST_DRAWN {
+                    self.idle().push(artist);
+                }
+                drawn
+            }
+            Ok(Err(error)) => Err(Undrawn::Lost(artist.end(&error).await)),
+            Err(_) => Err(Undrawn::Lost(format!("it was not drawn within {} s", LONGEST.as_secs()))),
+        }
     }
 }
 
-/// Until nobody is left who could ask. The threads take turns to listen.
-fn paint(jobs: &Mutex<mpsc::Receiver<Job>>) {
-    let mut easel = Easel::default();
-    loop {
-        let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-        let Some(Job { picture, answer }) = next else { return };
-        if answer.is_closed() {
-            // Whoever wanted it has gone on.
-            continue;
+impl Artist {
+    fn start() -> io::Result<Self> {
+        // The very program that runs, though another may lie in its place by now.
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("swath").arg(COMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        // A key that is pressed in the terminal is not meant for it: it ends with whoever asks.
+        command.process_group(0);
+        // Doors and their passwords, and the page's token, are no business of its.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SWATH_") {
+                command.env_remove(name);
+            }
         }
-        let drawn = catch_unwind(AssertUnwindSafe(|| easel.draw(picture)));
-        let drawn = drawn.unwrap_or_else(|_| {
-            easel = Easel::default();
-            Err(Undrawn::Failed("it panicked: see above".into()))
-        });
-        // As above.
-        drop(answer.send(drawn));
+        let mut child = command.spawn()?;
+        let (Some(asks), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::Error::other("it has no pipes"));
+        };
+        Ok(Self { child, asks, answers, drawn: 0 })
+    }
+
+    /// The outer error is the end of the process.
+    async fn draw(&mut self, asked: &[u8]) -> io::Result<Result<Bytes, Undrawn>> {
+        self.asks.write_all(asked).await?;
+        self.asks.flush().await?;
+        let mut head = [0; wire::HEAD];
+        self.answers.read_exact(&mut head).await?;
+        let (kind, len) = wire::head(head)?;
+        let mut body = vec![0; len];
+        self.answers.read_exact(&mut body).await?;
+        self.drawn += 1;
+        wire::answered(kind, body)
+    }
+
+    /// How it has come to its end, in words.
+    async fn end(mut self, error: &io::Error) -> String {
+        // Of one that is there and talks nonsense.
+        let _ = self.child.start_kill();
+        match self.child.wait().await {
+            Ok(status) => format!("the process that draws has ended: {status} ({error})"),
+            Err(_) => format!("the process that draws has ended ({error})"),
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use swath_proto::{access::Pass, geometry::RectPx, item::ClassStyle, scene::SceneHeader, source::LabelSpec};
 
 /// Contract: the picture of a rectangle has `level_size(rect, level)` pixels. Where a layer has nothing to show, the
@@ -26,6 +27,7 @@ pub struct Picture {
     pub passes: Vec<Pass>,
 }
 
+#[derive(Serialize, Deserialize)]
 pub enum Layer {
     Imagery,
     Labels(LabelSpec),
@@ -47,4 +49,7 @@ pub enum Undrawn {
     Bad(String),
     #[error("{0}")]
     Failed(String),
+    /// Whoever drew it has ended at it, or was ended because it took too long: its files are not to be trusted.
+    #[error("{0}")]
+    Lost(String),
 }

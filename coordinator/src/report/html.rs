@@ -41,8 +41,16 @@ pub(super) fn html(report: &Report) -> String {
          <meta name=\"color-scheme\" content=\"light dark\"><title>{run}: report</title>\
          <style>{STYLE}</style></head><body><main>"
     );
-    let parts =
-        [head(report), scores(report), stages(report), training(report), pictures(report), failures(report)];
+    let parts = [
+        head(report),
+        scores(report),
+        scenes(report),
+        stages(report),
+        phases(report),
+        training(report),
+        pictures(report),
+        failures(report),
+    ];
     parts.iter().for_each(|part| page.push_str(part));
     page.push_str("</main></body></html>\n");
     page
@@ -126,6 +134,31 @@ fn scores(report: &Report) -> String {
     )
 }
 
+fn scenes(report: &Report) -> String {
+    let mut told = String::new();
+    for shown in &report.shown {
+        let (scene, png) = (Safe(&shown.scene), STANDARD.encode(&shown.png));
+        let (panels, which) = match shown.which {
+            "" => ("imagery, prediction", String::new()),
+            which => ("imagery, labels, prediction, errors", format!(", {which}")),
+        };
+        let f1 = shown.f1.map_or_else(String::new, |f1| format!(": F1 {f1:.3}, the mean of classes"));
+        _ = write!(
+            told,
+            "<figure><img alt=\"{scene}: {panels}\" src=\"data:image/png;base64,{png}\"><figcaption>{scene}{which}{f1}</figcaption></figure>"
+        );
+    }
+    if told.is_empty() {
+        told
+    } else {
+        format!(
+            "<section><h2>What it looks like</h2><div class=\"scenes\">{told}</div><p class=\"dim\">A large scene \
+             without overviews is shown by a part from its middle. More: swath picture {}</p></section>",
+            Safe(report.run.as_str())
+        )
+    }
+}
+
 /// Rows are the truth, each shaded by its own sum.
 fn confusion(entries: &[Value], average: &Value) -> String {
     let names: Vec<&str> = entries
@@ -169,6 +202,23 @@ fn stages(report: &Report) -> String {
         );
     }
     format!("<section><h2>Stages</h2><table>{rows}</table></section>")
+}
+
+fn phases(report: &Report) -> String {
+    let Some(shares) = report.phases.and_then(|phases| phases.shares()) else { return String::new() };
+    let mut rows = String::new();
+    for (phase, share) in shares {
+        let percent = share * 100.0;
+        _ = write!(
+            rows,
+            "<tr><th>{}</th><td class=\"bar\"><i style=\"width:{percent:.1}%\"></i></td><td>{percent:.0} %</td></tr>",
+            phase.name()
+        );
+    }
+    let advice = report.held_back_by.as_ref().map_or_else(String::new, |told| {
+        format!("<p><b>{}</b> holds the others back: {}.</p>", Safe(&told.phase), Safe(&told.advice))
+    });
+    format!("<section><h2>What workers were busy with</h2><table>{rows}</table>{advice}</section>")
 }
 
 fn training(report: &Report) -> String {
@@ -305,6 +355,8 @@ fn duration(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use swath_proto::phases::PhaseSeconds;
+
     use super::*;
 
     fn report() -> Report {
@@ -325,6 +377,8 @@ mod tests {
             message: Some("<script>alert(1)</script>".into()),
             stages: Vec::new(),
             bottleneck: None,
+            phases: None,
+            held_back_by: None,
             work_seconds: 0.0,
             rented: Vec::new(),
             cost: Some(Cost {
@@ -343,6 +397,13 @@ mod tests {
             ])),
             mean: Some(crate::scores::Mean { f1: Some(0.125), ..Default::default() }),
             worst: Vec::new(),
+            shown: vec![super::super::ScenePicture {
+                which: "among the worst",
+                scene: "east<".into(),
+                f1: Some(0.25),
+                key: "pictures/x.png".into(),
+                png: vec![4, 5, 6],
+            }],
             epochs: vec![epoch(1, 0.5), epoch(2, f64::NAN), epoch(3, 0.25)],
             failures: Vec::new(),
             n_failures: 0,
@@ -360,6 +421,17 @@ mod tests {
         assert!(page.contains("2.00 &lt;b&gt;") && page.contains("want of a price: x9&lt;"), "{page}");
         assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("url("));
         assert!(page.contains("data:image/png;base64,AQID"));
+        let scene = "base64,BAUG\"><figcaption>east&lt;, among the worst: F1 0.250";
+        assert!(page.contains(scene), "{page}");
+    }
+
+    #[test]
+    fn what_holds_workers_back_is_told_with_what_helps() {
+        let phases = PhaseSeconds { fetch: 6.0, device: 2.0, decode: 2.0, ..PhaseSeconds::default() };
+        let page = html(&Report { phases: Some(phases), held_back_by: phases.bottleneck(), ..report() });
+        assert!(page.contains("<tr><th>fetch</th>") && page.contains("<td>60 %</td>"), "{page}");
+        assert!(page.contains("<b>fetch</b> holds the others back: imagery comes slowly"), "{page}");
+        assert!(!html(&report()).contains("holds the others back"), "nothing was measured");
     }
 
     #[test]

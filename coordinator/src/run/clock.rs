@@ -8,7 +8,7 @@ pub(super) struct Clock {
     pub(super) asked: Last,
     pub(super) swept: Last,
     pub(super) watched: Last,
-    pub(super) rented: Last,
+    pub(super) counted: Last,
     pub(super) judged: Last,
     pub(super) told: Last,
     pub(super) shown: Last,

@@ -23,6 +23,7 @@ use crate::{
     board::Board,
     meter::Meter,
     metrics::runs::OfRun,
+    phases::Phases,
     rebuild::{self, Existing},
     records::read_status,
     rent::Rent,
@@ -70,6 +71,7 @@ impl Run {
             is_doomed: false,
             training: Watched::default(),
             rent: Rent::default(),
+            phases: Phases::default(),
             shown: OfRun::begin(run),
             watch,
         };
@@ -83,6 +85,7 @@ impl Run {
             this.rank = before.rank;
             this.meter.go_on(&before);
             this.rent.go_on(&before);
+            this.phases.go_on(&before);
             this.training.go_on(before.training);
         }
         this.reload().await?;

@@ -1,6 +1,9 @@
 //! How a run stands, told: to whoever watches, under the root, and to Prometheus.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use swath_backends::queue::Lane;
@@ -30,7 +33,9 @@ impl Run {
         let rank = (self.rank, asks.collect::<BTreeMap<String, Ask>>());
         let status =
             tally::status(&self.board, &self.meter, &self.training, self.held.len(), rank, (state, message));
-        RunStatus { rented: self.rent.rented(), ..status }
+        let phases = self.phases.spent();
+        let bottleneck = phases.and_then(|phases| phases.bottleneck());
+        RunStatus { rented: self.rent.rented(), phases, bottleneck, ..status }
     }
 
     /// For those who look later. A run is over though that can't be told: only a server that is away is waited for.
@@ -45,12 +50,18 @@ impl Run {
         }
     }
 
-    /// The time of rented machines that went by since the last time.
-    pub(super) async fn count_rent(&mut self, now: Instant) -> anyhow::Result<()> {
+    /// The time of rented machines that went by since the last time, and what workers were busy with in it. Their cards may
+    /// be so old.
+    pub(super) async fn count_workers(
+        &mut self,
+        (now, oldest): (Instant, Duration),
+    ) -> anyhow::Result<()> {
         let root = root_mark(&self.blobs.uri(""));
-        let machines = self.sharing.machines(&*self.ledger, &root, now).await?;
+        let cards = self.sharing.cards(&*self.ledger, &root, (now, oldest)).await?;
         let (run, sharing) = (self.board.run().clone(), self.sharing.clone());
-        self.rent.look(now, self.meter.at_work(), &machines, |lane| sharing.part(&run, lane));
+        let part = |lane| sharing.part(&run, lane);
+        self.rent.look(now, self.meter.at_work(), &cards.machines, part);
+        self.phases.look(&cards.busy, part);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 mod assembly;
 mod batch;
+mod book;
 mod broker;
 mod cards;
 mod catalogue;

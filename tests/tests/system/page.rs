@@ -178,4 +178,63 @@ fn a_scene_is_shown_as_it_is_and_as_it_was_found() {
         serde_json::from_slice(&site.object(&format!("runs/{run}/report.json"))).expect("JSON");
     assert_eq!((&told["state"], &told["scenes"]), (&"done".into(), &1.into()));
     assert!(told["scores"][1]["metrics"]["f1"].is_number() && told["bottleneck"].is_string(), "{told}");
+    // A worker has drawn the scene beside its scores.
+    let shown = &told["shown"][0];
+    assert_eq!(shown["scene"], "scene-1", "{told}");
+    let picture = site.object(shown["key"].as_str().expect("a key"));
+    assert_eq!(png_size(&picture).0, 16 + 4 * (375 + 16), "four panels");
+    assert!(text.contains("<img alt=\"scene-1: imagery, labels, prediction, errors\" src=\"data:image/png"));
+    outlives_whoever_draws(&page, &at);
+}
+
+/// Whoever draws may end at any picture: that is said, and the next is drawn by another.
+fn outlives_whoever_draws(page: &Served, at: &str) {
+    // Each once: what was drawn is kept.
+    let tile = |nth: u32| page.get(&format!("{at}/tiles/imagery/0/{}/{}", nth % 5, nth / 5));
+    let coordinator = page.process.id();
+    let drawn_by = drawing(coordinator);
+    assert!(!drawn_by.is_empty(), "the coordinator draws by itself");
+    signal(&drawn_by, libc::SIGKILL);
+    let started = Instant::now();
+    while drawing(coordinator).iter().any(|pid| drawn_by.contains(pid)) {
+        assert!(started.elapsed() < PATIENCE, "they don't end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(tile(0).status, 200, "one that has ended in the meantime is not asked");
+    // In the middle of a picture, sooner or later.
+    let mut answers = (1..24).map(|nth| {
+        let drawing = drawing(coordinator);
+        signal(&drawing, libc::SIGSTOP);
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| tile(nth));
+            std::thread::sleep(Duration::from_millis(200));
+            signal(&drawing, libc::SIGKILL);
+            asked.join().expect("an answer")
+        })
+    });
+    let lost = answers.find(|answer| answer.status != 200).expect("a picture that is lost");
+    assert_eq!(lost.status, 503, "{}", lost.text());
+    assert!(lost.text().contains("the process that draws has ended at 'scene-1'"), "{}", lost.text());
+    assert_eq!(tile(24).status, 200);
+    assert_eq!(page.process.id(), coordinator);
+}
+
+/// Processes that draw for a coordinator.
+fn drawing(coordinator: u32) -> Vec<libc::pid_t> {
+    let of_parent = |pid: &libc::pid_t| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        parent == Some(coordinator) && words.split(|byte| *byte == 0).nth(1) == Some(&b"draw"[..])
+    };
+    let all = std::fs::read_dir("/proc").expect("processes");
+    let pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(of_parent).collect()
+}
+
+fn signal(pids: &[libc::pid_t], signal: libc::c_int) {
+    for pid in pids {
+        // SAFETY: a plain call. They are children of a process of ours, which was seen a moment ago.
+        unsafe { libc::kill(*pid, signal) };
+    }
 }

@@ -137,7 +137,9 @@ fn a_worker_that_is_likely_to_be_interrupted_finishes_what_it_has_and_takes_noth
     let _coordinator = site.start(&["coordinator"]);
     let worker = site.start_with(&["worker", "--lease", "600", "--slots", "1"], [imds.environment()]);
     holds_predictions(&site, &run);
-    let busy = || card(&site).map(|(_, card)| card).filter(|card| card.in_hand == 1 && card.busy_s > 0.0);
+    let reads = |card: &Worker| card.phases.is_some_and(|phases| phases.decode > 0.0);
+    let is_busy = |card: &Worker| card.in_hand == 1 && card.busy_s > 0.0 && reads(card);
+    let busy = || card(&site).map(|(_, card)| card).filter(is_busy);
     let said = until("a worker that says what it does", busy);
     assert_eq!((said.state, &said.lanes[..], said.slots), (WorkerState::Working, &["cpu".to_owned()][..], 1));
     assert_eq!(said.instance.map(|of| (of.kind, of.is_spot)), Some(("g5.xlarge".into(), true)));

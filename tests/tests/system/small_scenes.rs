@@ -174,6 +174,12 @@ fn forty_scenes_in_a_few_messages_are_the_same_bytes_as_when_each_is_assembled()
     let items = |stage: &str| status.stages[stage].items;
     assert_eq!(["survey", "predict", "assemble", "eval", "vectorize"].map(items), [1, 3, 0, 3, 3]);
     assert_same(&files(&site, &run), reference(), "sixteen to an item");
+    let report = site.object(&format!("runs/{run}/report.json"));
+    let report: serde_json::Value = serde_json::from_slice(&report).expect("a report");
+    let shown = report["shown"].as_array().expect("scenes");
+    assert!((1..=5).contains(&shown.len()), "{shown:?}");
+    let mut keys = shown.iter().map(|shown| shown["key"].as_str().expect("a key"));
+    assert!(keys.all(|key| site.object(key).starts_with(b"\x89PNG")), "{shown:?}");
     // Nothing is made again, and what people have taken away is.
     site.swath(&["run", &file], 0);
     std::fs::remove_file(format!("{}/predict/{run}/tile-20.tif", site.root)).expect("removing a map");

@@ -4,7 +4,7 @@ import { ask, get, listen, runPath } from "../api.js";
 import { fill, h, icon, say } from "../dom.js";
 import { bindHere, dialog } from "../keys.js";
 import { Parts } from "../parts.js";
-import { ago, clock, count, duration, isOver, plural, progress, short, standing, tone } from "../words.js";
+import { ago, clock, count, duration, isOver, percent, plural, progress, short, standing, tone } from "../words.js";
 import { failuresTab } from "./failures.js";
 import { overviewTab } from "./overview.js";
 import { scenesTab } from "./scenes.js";
@@ -119,11 +119,12 @@ function header(run) {
     value: h("span.value", {}, "–"),
     note: h("span.note.dim", {}, " "),
   }));
+  const heldBack = h("p.dim.sub", { hidden: true });
   const el = h("div.run-head", {},
     h("p.crumbs", {}, h("a", { href: "#/" }, "Runs")),
     h("div.head", {}, h("h1", {}, run.name, " ", pill), h("div.buttons", {}, pauseButton, rankButton, cancelButton, report)),
     sub, message, bar,
-    h("dl.tiles", {}, tiles.map(({ name, value, note }) => h("div", {}, name, h("dd", {}, value, note)))));
+    h("dl.tiles", {}, tiles.map(({ name, value, note }) => h("div", {}, name, h("dd", {}, value, note)))), heldBack);
 
   const goesOn = () => run.status && !isOver(run.status.state);
   const pause = () => {
@@ -198,6 +199,13 @@ function header(run) {
     say(tiles[1].name, goes && status?.at_work ? `Time left of ${status.at_work}` : "Time left");
     say(tiles[4].name, about.bill ? "Cost" : "Time at work");
     tiles[4].note.title = about.bill ? [about.bill.origin, ...about.bill.unknown.map((kind) => `no price: ${kind}`)].join("\n") : "";
+    const { phases, bottleneck } = status ?? {};
+    heldBack.hidden = !bottleneck;
+    if (bottleneck) {
+      const all = Object.values(phases).reduce((sum, seconds) => sum + seconds, 0);
+      say(heldBack, `Held back by ${bottleneck.phase}, ${percent(bottleneck.share)} of what workers are busy with: ${bottleneck.advice}.`);
+      heldBack.title = Object.entries(phases).map(([phase, seconds]) => `${phase} ${percent(seconds / all)}`).join(", ");
+    }
     tiles[3].value.classList.toggle("bad", failed > 0);
   };
   return { el, update, pause };

@@ -96,4 +96,25 @@ impl Raster {
         let error = gdal::errors::GdalError::CplError { class: result, number, msg };
         Err(RasterError::gdal(format!("reading {} smaller", self.uri()), error))
     }
+
+    /// Pixels of a band that are read to make a rectangle so small: those of the smallest overview that is fine enough.
+    pub fn pixels_read(&self, part: RectPx, size: SizePx) -> Result<u64> {
+        let whole = self.size();
+        let band = self.dataset().rasterband(1).map_err(|error| self.failed(error))?;
+        let n_overviews = band.overview_count().map_err(|error| self.failed(error))?;
+        let mut read = part.pixels();
+        for number in 0..n_overviews.max(0) as usize {
+            let overview = band.overview(number).map_err(|error| self.failed(error))?;
+            let (width, height) = overview.size();
+            let on_overview = |length: u32, of: usize, whole: u32| {
+                (u64::from(length) * of as u64).div_ceil(u64::from(whole))
+            };
+            let (width, height) =
+                (on_overview(part.width, width, whole.width), on_overview(part.height, height, whole.height));
+            if width >= u64::from(size.width) && height >= u64::from(size.height) {
+                read = read.min(width * height);
+            }
+        }
+        Ok(read)
+    }
 }

@@ -9,7 +9,7 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 use swath_proto::access::Pass;
 
 use crate::{
-    error::{Kind, Result},
+    error::{Kind, RasterError, Result},
     settings::forget,
 };
 
@@ -145,6 +145,34 @@ fn comes_whole(path: &str) -> bool {
         gdal_sys::VSIFCloseL(file);
         is_whole
     }
+}
+
+/// Bytes of a file.
+pub(crate) fn length(uri: &str) -> Result<u64> {
+    let doing = || format!("looking at {uri}");
+    let Some(path) = path(uri) else {
+        return match std::fs::metadata(uri) {
+            Ok(meta) => Ok(meta.len()),
+            Err(error) => Err(RasterError::io(doing(), error)),
+        };
+    };
+    let path = std::ffi::CString::new(path)
+        .map_err(|_| RasterError::new(Kind::Missing, doing(), "its name holds a zero byte"))?;
+    reading(uri, || {
+        // SAFETY: the file is closed below.
+        unsafe {
+            gdal_sys::CPLErrorReset();
+            let file = gdal_sys::VSIFOpenL(path.as_ptr(), c"rb".as_ptr());
+            if file.is_null() {
+                let why = std::ffi::CStr::from_ptr(gdal_sys::CPLGetLastErrorMsg());
+                return Err(RasterError::told(doing(), why.to_string_lossy().into_owned()));
+            }
+            gdal_sys::VSIFSeekL(file, 0, 2);
+            let length = gdal_sys::VSIFTellL(file);
+            gdal_sys::VSIFCloseL(file);
+            Ok(length)
+        }
+    })
 }
 
 /// GDAL's name of a file in a bucket.

@@ -136,6 +136,20 @@ fn polygons_in_degrees_are_burnt_as_gdal_burns_them() {
 }
 
 #[test]
+fn whoever_only_looks_reads_no_more_polygons_than_it_has_time_for() {
+    let folder = Folder::new();
+    let scene = scene(&folder);
+    let text = in_metres(&collection(vec![feature(json!({"class_id": 1}), square(10.0, 10.0, 20.0))]));
+    let spec = LabelSpec::GeoJson(GeoJsonLabels::new(folder.write("labels.geojson", &text)));
+    let list = classes(&["null", "house"]);
+    let within = |bytes: usize| Labels::open_within(&spec, &scene, &list, bytes as u64);
+    assert_eq!(whole(&within(text.len()).unwrap()).iter().filter(|class| **class == 1).count(), 400);
+    let error = within(text.len() - 1).err().unwrap();
+    assert_eq!(error.kind, Kind::Unsupported, "{error}");
+    assert!(error.to_string().contains("labels.geojson"), "{error}");
+}
+
+#[test]
 fn points_lines_and_polygons_are_widened_as_geos_widens_them() {
     let folder = Folder::new();
     let scene = scene(&folder);

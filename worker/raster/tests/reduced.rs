@@ -48,3 +48,19 @@ fn a_part_of_it_is_what_the_whole_shows_there() {
         assert_eq!(seen, there.collect::<Vec<_>>(), "{reduction:?}");
     }
 }
+
+#[test]
+fn what_a_small_picture_takes_is_as_little_as_the_overviews_allow() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let takes = |raster: &Raster, part, size| raster.pixels_read(part, size).expect("a number");
+    let (whole, part) = (RectPx::new(0, 0, 64, 32), RectPx::new(32, 16, 32, 16));
+    assert_eq!(takes(&written(folder.path()), whole, SizePx::new(16, 8)), 64 * 32);
+    let path = folder.path().join("image.tif");
+    let mut image = gdal::Dataset::open(&path).expect("an image");
+    image.build_overviews("NEAREST", &[2, 4], &[]).expect("overviews");
+    drop(image);
+    let raster = Raster::open(path.to_str().expect("UTF-8")).expect("an image");
+    assert_eq!(takes(&raster, whole, SizePx::new(16, 8)), 16 * 8);
+    assert_eq!(takes(&raster, whole, SizePx::new(17, 8)), 32 * 16);
+    assert_eq!(takes(&raster, part, SizePx::new(8, 4)), 8 * 4);
+}

@@ -21,7 +21,7 @@ use swath_proto::{
 };
 
 use super::{
-    Output, json,
+    Output, json, pictures,
     scene_file::{Style, footprint, making, no_pixel_counts, spec},
 };
 use crate::{
@@ -57,6 +57,9 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Assemble) -> Result
     }
     // The classes last: whoever waits for a scene looks for them.
     files.push(product(cx, item, &inputs, &parts, CLASSES, &work.output).await?);
+    if item.place.index < pictures::FIRST {
+        pictures::put_of_map(cx, item, &inputs.scene, &work.output, &inputs.classes).await;
+    }
     let scene = inputs.scene.clone();
     let footprint = cx.native(item, move || Ok(footprint(&scene))).await?;
     json(&Assembled::V1 { files, footprint: Some(footprint) }, inputs.size.pixels())

@@ -8,9 +8,12 @@ use swath_proto::{
     score::SceneScore,
     source::ClassList,
 };
-use swath_raster::{Aoi, Kind, Labels, Pixels, Raster};
+use swath_raster::{Aoi, Kind, Labels, Pixels, Raster, picture::Shown};
 
-use super::{Output, json};
+use super::{
+    Output, json,
+    pictures::{self, Sample},
+};
 use crate::{
     context::{Claimed, Context},
     failure::JobError,
@@ -19,21 +22,34 @@ use crate::{
 /// Edge of what is compared at a time: bounds the memory, whatever the scene.
 const BLOCK_PX: u32 = 2048;
 
-pub(super) async fn run(cx: &Context, item: &Claimed, work: &Eval) -> Result<Output, JobError> {
-    json(&score(cx, item, work).await?, work.scene.size.pixels())
+/// What comes of a scene.
+pub(super) struct Counted {
+    pub(super) score: SceneScore,
+    pub(super) f1: f64,
+    /// For its picture.
+    pub(super) sample: Option<Sample>,
 }
 
-pub(super) async fn score(cx: &Context, item: &Claimed, work: &Eval) -> Result<SceneScore, JobError> {
+pub(super) async fn run(cx: &Context, item: &Claimed, work: &Eval) -> Result<Output, JobError> {
+    let Counted { score, sample, .. } = counted(cx, item, work).await?;
+    if let Some(sample) = sample {
+        pictures::put(cx, item, &work.classes, sample).await;
+    }
+    json(&score, work.scene.size.pixels())
+}
+
+pub(super) async fn counted(cx: &Context, item: &Claimed, work: &Eval) -> Result<Counted, JobError> {
     let prediction = cx.blobs.uri(&work.prediction);
+    let shown = pictures::shown(cx, item, &work.scene).await;
     let wanted = work.clone();
-    let score = cx.native(item, move || count(&wanted, &prediction)).await?;
+    let counted = cx.native(item, move || count(&wanted, &prediction, shown)).await?;
     let aoi = work.scene.aoi.iter().flat_map(|aoi| &aoi.files).cloned();
     let read: Vec<_> = aoi.chain([work.labels.file().clone()]).collect();
     cx.check_all_unchanged(item, &read).await?;
-    Ok(score)
+    Ok(counted)
 }
 
-fn count(work: &Eval, prediction: &str) -> Result<SceneScore, JobError> {
+fn count(work: &Eval, prediction: &str, shown: Option<Shown>) -> Result<Counted, JobError> {
     let predicted = Raster::open(prediction).map_err(|error| match error.kind {
         Kind::Missing => JobError::MissingInputs {
             places: vec![work.producer],
@@ -46,6 +62,7 @@ fn count(work: &Eval, prediction: &str) -> Result<SceneScore, JobError> {
     let labels = Labels::open(&work.labels, &work.scene, &ClassList { names, null_class })?;
     let aoi = work.scene.aoi.as_ref().map(|aoi| Aoi::open(aoi, &work.scene)).transpose()?;
     let mut confusion = Confusion::new(work.classes.len() as u32).map_err(JobError::data)?;
+    let mut sample = shown.map(|shown| Sample::with_labels(&work.scene, shown, null_class));
     let mut truth = Vec::new();
     let SizePx { width, height } = work.scene.size;
     for row in (0..height).step_by(BLOCK_PX as usize) {
@@ -68,13 +85,17 @@ fn count(work: &Eval, prediction: &str) -> Result<SceneScore, JobError> {
                 aoi.ignore_outside(rect.into(), &mut truth);
             }
             confusion.add(&truth, &guess).map_err(JobError::data)?;
+            if let Some(sample) = &mut sample {
+                sample.take(rect, &truth, &guess);
+            }
         }
         predicted.forget_pixels();
     }
-    Ok(SceneScore::V1 {
+    let score = SceneScore::V1 {
         scene: work.scene.id.clone(),
         classes: work.classes.iter().map(|class| class.name.clone()).collect(),
         counts: confusion.counts().to_vec(),
         ignored: confusion.ignored(),
-    })
+    };
+    Ok(Counted { score, f1: pictures::f1(&confusion, work.null_class), sample })
 }

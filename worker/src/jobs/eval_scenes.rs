@@ -11,7 +11,9 @@ use swath_proto::{
 };
 
 use super::{
-    Output, TriedAgain, eval, json,
+    Output, TriedAgain,
+    eval::{self, Counted},
+    json, pictures,
     scenes::{Part, each},
 };
 use crate::{
@@ -38,9 +40,17 @@ pub(super) async fn run(
             null_class: work.null_class,
             nodata: work.nodata,
         };
-        async move { eval::score(cx, item, &alone).await }.boxed()
+        async move { eval::counted(cx, item, &alone).await }.boxed()
     };
-    let scenes = each(cx, item, again, &parts, one).await?;
+    let counted = each(cx, item, again, &parts, one).await?;
+    let chosen = pictures::chosen(&counted.iter().map(|counted| counted.f1).collect::<Vec<_>>());
+    let mut scenes = Vec::new();
+    for (at, Counted { score, sample, .. }) in counted.into_iter().enumerate() {
+        if let Some(sample) = sample.filter(|_| chosen.contains(&at)) {
+            pictures::put(cx, item, &work.classes, sample).await;
+        }
+        scenes.push(score);
+    }
     let pixels = work.scenes.iter().map(|part| part.scene.size.pixels()).sum();
     let key = keys::item_output(item);
     let Some(there) = there(cx, &key).await? else { return json(&SceneScores::V1 { scenes }, pixels) };

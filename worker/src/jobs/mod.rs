@@ -7,6 +7,7 @@ mod chip;
 mod eval;
 mod eval_scenes;
 mod merge;
+mod pictures;
 mod polygon_files;
 mod predict;
 mod predict_scenes;

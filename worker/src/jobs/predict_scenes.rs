@@ -23,7 +23,7 @@ use swath_proto::{
 };
 
 use super::{
-    Output, TriedAgain, json, predict,
+    Output, TriedAgain, json, pictures, predict,
     scene_file::{Style, footprint, no_pixel_counts, spec},
     scenes::{Part, each},
 };
@@ -43,6 +43,12 @@ pub(super) async fn run(
     let parts: Vec<Part> = work.scenes.iter().map(part).collect();
     let one = |at: usize| finish(cx, item, work, &work.scenes[at].scene).boxed();
     let made = each(cx, item, again, &parts, one).await?;
+    for ScenePart { scene, .. } in work.scenes.iter().filter(|part| part.ordinal < pictures::FIRST) {
+        if made.iter().any(|(finished, _)| finished.scene == scene.id) {
+            let map = keys::prediction(&item.run, &scene.id);
+            pictures::put_of_map(cx, item, scene, &map, &work.classes).await;
+        }
+    }
     let pixels = made.iter().map(|(_, pixels)| pixels).sum();
     json(&Finished::V1 { scenes: made.into_iter().map(|(scene, _)| scene).collect() }, pixels)
 }

@@ -191,6 +191,14 @@ async fn draw(
             );
             Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, words))
         }
+        Err(Undrawn::Lost(why)) => {
+            tracing::warn!(%run, scene = %id, why, "a picture can't be drawn: is a file of it damaged, or too large?");
+            let words = format!(
+                "the process that draws has ended at '{id}', and is started again for the next picture: is a file of it \
+                 damaged, or too large? The coordinator's log says more"
+            );
+            Err(Problem::later(words))
+        }
         Err(Undrawn::Failed(why)) => {
             tracing::warn!(%run, scene = %id, why, "a picture can't be drawn");
             Err(Problem::later(format!("'{id}' can't be drawn now; the coordinator's log says why")))

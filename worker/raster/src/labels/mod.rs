@@ -14,7 +14,10 @@ use swath_proto::{
     source::{Aoi as AoiSpec, ClassList, IGNORED, LabelSpec},
 };
 
-use crate::error::{Kind, RasterError, Result};
+use crate::{
+    error::{Kind, RasterError, Result},
+    remote,
+};
 use features::Features;
 use rasters::{ClassPixels, ColorPixels};
 
@@ -45,6 +48,29 @@ impl Labels {
             LabelSpec::ColorRaster(spec) => From::Colors(ColorPixels::open(spec, scene, classes)?),
         };
         Ok(Self { from, null_class: classes.null_class })
+    }
+
+    /// As [`Labels::open`], for whoever only looks: polygons are not read of more text than that. Rasters are read part by
+    /// part, whatever their size.
+    pub fn open_within(
+        spec: &LabelSpec,
+        scene: &SceneHeader,
+        classes: &ClassList,
+        most_bytes: u64,
+    ) -> Result<Self> {
+        if let LabelSpec::GeoJson(spec) = spec {
+            let bytes = remote::length(&spec.file.uri)?;
+            if bytes > most_bytes {
+                let why =
+                    format!("{bytes} bytes of polygons are too many to be looked at, {most_bytes} at most");
+                return Err(RasterError::new(
+                    Kind::Unsupported,
+                    format!("reading labels from {}", spec.file.uri),
+                    why,
+                ));
+            }
+        }
+        Self::open(spec, scene, classes)
     }
 
     /// How many polygons touch a rectangle, by their bounds; none where labels are a raster.

@@ -8,7 +8,7 @@ pub(super) type Rgb = [u8; 3];
 const DOT: u32 = 2;
 pub(super) const LETTER_PX: u32 = 8 * DOT;
 
-pub(crate) struct Canvas {
+pub struct Canvas {
     pub(super) width: u32,
     height: u32,
     pixels: Vec<Rgb>,
@@ -58,7 +58,7 @@ impl Canvas {
         self.pixels[row as usize * self.width as usize + col as usize]
     }
 
-    pub(crate) fn png(&self) -> Result<Vec<u8>, png::EncodingError> {
+    pub fn png(&self) -> Result<Vec<u8>, png::EncodingError> {
         let mut out = Vec::new();
         let mut encoder = png::Encoder::new(&mut out, self.width, self.height);
         encoder.set_color(png::ColorType::Rgb);

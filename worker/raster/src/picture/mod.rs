@@ -1,21 +1,25 @@
-//! A scene in four panels: imagery, labels, prediction, errors. Plain data in, plain pixels out.
+//! A scene in four panels: imagery, labels, prediction, errors. Plain data in, plain pixels out. [`pixels`] reads imagery,
+//! and [`Shown`] says of which part, so that a picture beside an item's work costs next to nothing.
 
 mod canvas;
+pub mod pixels;
+mod shown;
 
 use swath_proto::{geometry::SizePx, item::ClassStyle, source::IGNORED};
 
-pub(crate) use canvas::Canvas;
+pub use canvas::Canvas;
 use canvas::Rgb;
+pub use shown::Shown;
 
 /// A scene as small as its panels. Planes are row by row.
-pub(crate) struct Scene<'a> {
-    pub(crate) size: SizePx,
+pub struct Scene<'a> {
+    pub size: SizePx,
     /// Red, green and blue side by side.
-    pub(crate) imagery: &'a [u8],
-    pub(crate) labels: Option<&'a [u8]>,
-    pub(crate) prediction: &'a [u8],
-    pub(crate) classes: &'a [ClassStyle],
-    pub(crate) null_class: u8,
+    pub imagery: &'a [u8],
+    pub labels: Option<&'a [u8]>,
+    pub prediction: &'a [u8],
+    pub classes: &'a [ClassStyle],
+    pub null_class: u8,
 }
 
 const PAPER: Rgb = [255; 3];
@@ -23,9 +27,9 @@ const INK: Rgb = [32; 3];
 /// Where a label says that nothing is to be known.
 const UNKNOWN: Rgb = [128; 3];
 /// Told apart by people who don't see all colours, and on grey.
-pub(crate) const MISSED: [u8; 3] = [255, 80, 0];
-pub(crate) const FALSE: [u8; 3] = [0, 130, 255];
-pub(crate) const CONFUSED: [u8; 3] = [255, 220, 0];
+pub const MISSED: [u8; 3] = [255, 80, 0];
+pub const FALSE: [u8; 3] = [0, 130, 255];
+pub const CONFUSED: [u8; 3] = [255, 220, 0];
 
 const MARGIN: u32 = 16;
 const LINE: u32 = canvas::LETTER_PX + 8;
@@ -38,7 +42,7 @@ struct Panel {
 
 /// The panels from left to right, each with its caption above and its legend below. Without labels there are
 /// two.
-pub(crate) fn compose(scene: &Scene<'_>) -> Canvas {
+pub fn compose(scene: &Scene<'_>) -> Canvas {
     let panels = panels(scene);
     let SizePx { width, height } = scene.size;
     let legends = panels.iter().map(|panel| flow(&panel.legend, width).1).max().unwrap_or(0);

@@ -5,27 +5,28 @@ use swath_proto::{
     geometry::{RectPx, SizePx, WindowPx},
     scene::SceneHeader,
 };
-use swath_raster::{Raster, RasterError, Reduction};
 
-pub(super) type Rgba = [u8; 4];
+use crate::{Raster, RasterError, Reduction};
 
-pub(super) const CLEAR: Rgba = [0; 4];
+pub type Rgba = [u8; 4];
+
+pub const CLEAR: Rgba = [0; 4];
 /// Of the longer edge of the picture that says how bright a scene is.
 const OVERVIEW_PX: u32 = 256;
 
-pub(super) const fn opaque([red, green, blue]: [u8; 3]) -> Rgba {
+pub const fn opaque([red, green, blue]: [u8; 3]) -> Rgba {
     [red, green, blue, 255]
 }
 
 /// Red, green and blue of each pixel as the file has them, and which pixels a file has.
-pub(super) struct Drawn {
+pub struct Drawn {
     values: Vec<f32>,
     is_there: Vec<bool>,
 }
 
 impl Drawn {
     /// What lies in the ranges becomes 0 to 255.
-    pub(super) fn shade(&self, ranges: [(f32, f32); 3]) -> Vec<Rgba> {
+    pub fn shade(&self, ranges: [(f32, f32); 3]) -> Vec<Rgba> {
         let tone = |value: f32, (low, high): (f32, f32)| {
             (255.0 * (value - low) / (high - low).max(f32::MIN_POSITIVE)).round() as u8
         };
@@ -36,10 +37,18 @@ impl Drawn {
         };
         pixels.map(pixel).collect()
     }
+
+    /// What most values of each band lie in.
+    pub fn ranges(&self) -> [(f32, f32); 3] {
+        [0, 1, 2].map(|band| {
+            let pixels = self.values.chunks_exact(3).zip(&self.is_there).filter(|(_, is_there)| **is_there);
+            range(pixels.map(|(pixel, _)| pixel[band]))
+        })
+    }
 }
 
 /// A part of a scene, from the overviews of its files where they have any. Later files lie over earlier ones.
-pub(super) fn read(scene: &SceneHeader, rect: RectPx, level: u32) -> Result<Drawn, RasterError> {
+pub fn read(scene: &SceneHeader, rect: RectPx, level: u32) -> Result<Drawn, RasterError> {
     let size = level_size(rect.size(), level);
     let n = size.pixels() as usize;
     let mut drawn = Drawn { values: vec![0.0; n * 3], is_there: vec![false; n] };
@@ -99,18 +108,14 @@ fn onto(part: RectPx, rect: RectPx, level: u32) -> RectPx {
 }
 
 /// What most values of each band lie in.
-pub(super) fn ranges(scene: &SceneHeader) -> Result<[(f32, f32); 3], RasterError> {
+pub fn ranges(scene: &SceneHeader) -> Result<[(f32, f32); 3], RasterError> {
     let fits = |level: &u32| {
         let size = level_size(scene.size, *level);
         size.width.max(size.height) <= OVERVIEW_PX
     };
     let level = (0..32).find(fits).unwrap_or(31);
     let whole = RectPx::new(0, 0, scene.size.width, scene.size.height);
-    let drawn = read(scene, whole, level)?;
-    Ok([0, 1, 2].map(|band| {
-        let pixels = drawn.values.chunks_exact(3).zip(&drawn.is_there).filter(|(_, is_there)| **is_there);
-        range(pixels.map(|(pixel, _)| pixel[band]))
-    }))
+    Ok(read(scene, whole, level)?.ranges())
 }
 
 /// The outermost fiftieths are left out.
@@ -125,7 +130,7 @@ fn range(values: impl Iterator<Item = f32>) -> (f32, f32) {
 }
 
 /// From unsure to sure, over dark blue, green and yellow: told apart by all eyes.
-pub(super) fn heat(value: f32) -> Rgba {
+pub fn heat(value: f32) -> Rgba {
     const STOPS: [[f32; 3]; 5] = [
         [68.0, 1.0, 84.0],
         [59.0, 82.0, 139.0],
@@ -140,7 +145,7 @@ pub(super) fn heat(value: f32) -> Rgba {
     opaque([tone(0), tone(1), tone(2)])
 }
 
-pub(super) fn png(size: SizePx, rgba: &[Rgba]) -> Result<Vec<u8>, png::EncodingError> {
+pub fn png(size: SizePx, rgba: &[Rgba]) -> Result<Vec<u8>, png::EncodingError> {
     let mut out = Vec::new();
     let mut encoder = png::Encoder::new(&mut out, size.width, size.height);
     encoder.set_color(png::ColorType::Rgba);
