@@ -162,6 +162,12 @@ impl Confusion {
             iou: ratio(hits, true_pixels + predicted - hits),
         }
     }
+
+    /// The share of counted pixels whose class was found.
+    pub fn accuracy(&self) -> Option<f64> {
+        let (all, hits) = (self.counted(), (0..self.n_classes).map(|c| self.count(c, c)).sum::<u64>());
+        (all > 0).then(|| hits as f64 / all as f64)
+    }
 }
 
 /// How a [`Confusion`] is written down; checked when it is read.
@@ -202,6 +208,7 @@ mod tests {
         assert_eq!(one.recall, Some(2.0 / 3.0));
         assert_eq!(one.f1, Some(4.0 / 6.0));
         assert_eq!(one.iou, Some(2.0 / 4.0));
+        assert_eq!(table.accuracy(), Some(5.0 / 7.0));
         let absent = Measures { precision: None, recall: None, f1: None, iou: None };
         assert_eq!(table.measures(2), absent);
     }

@@ -52,10 +52,7 @@ impl Run {
 
     /// The time of rented machines that went by since the last time, and what workers were busy with in it. Their cards may
     /// be so old.
-    pub(super) async fn count_workers(
-        &mut self,
-        (now, oldest): (Instant, Duration),
-    ) -> anyhow::Result<()> {
+    pub(super) async fn count_workers(&mut self, (now, oldest): (Instant, Duration)) -> anyhow::Result<()> {
         let root = root_mark(&self.blobs.uri(""));
         let cards = self.sharing.cards(&*self.ledger, &root, (now, oldest)).await?;
         let (run, sharing) = (self.board.run().clone(), self.sharing.clone());
