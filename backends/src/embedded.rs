@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::anyhow;
@@ -27,10 +27,15 @@ type Request = Box<dyn FnOnce(Outcome<&Transaction<'_>>) -> Reply + Send>;
 type Reply = Box<dyn FnOnce(Outcome<()>) + Send>;
 type Outcome<T> = std::result::Result<T, Failed>;
 /// One failure may have to be told to many.
+type Failed = (Kind, Arc<str>);
+
 /// Another process may be in the middle of a large transaction.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-type Failed = (Kind, Arc<str>);
+/// The clock of the one machine that all share.
+pub fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
 
 #[derive(Clone)]
 pub struct File {

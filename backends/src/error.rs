@@ -48,6 +48,11 @@ impl Error {
     pub fn new(kind: Kind, doing: impl Into<String>, source: impl Into<anyhow::Error>) -> Self {
         Self { kind, doing: doing.into(), source: source.into() }
     }
+
+    /// What was tried, and all that was in the way: a line for people.
+    pub fn told(&self) -> String {
+        format!("{}: {:#}", self.doing, self.source)
+    }
 }
 
 impl fmt::Display for Error {

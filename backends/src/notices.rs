@@ -111,7 +111,7 @@ impl Notices {
                 Ok(None) => pause = EVERY,
                 // Not there, or not for us: the machine can do without.
                 Err(error) => {
-                    tracing::debug!(error = format!("{:#}", anyhow::Error::from(error)), "no notices");
+                    tracing::debug!(error = error.told(), "no notices");
                     pause = (pause * 2).min(AT_MOST);
                 }
             }

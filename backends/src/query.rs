@@ -68,7 +68,7 @@ mod tests {
         let url: Url = "amqp://u:hunter2@h/?heartbeat=5&cacert=x".parse().expect("a URL");
         let error = check(&url, &["heartbeat"], &["cacertfile"]).expect_err("it was passed over");
         assert_eq!(error.kind, Kind::Config);
-        let words = format!("{:#}", anyhow::Error::from(error));
+        let words = error.told();
         assert!(words.contains("'cacert'") && words.contains("cacertfile, heartbeat"), "{words}");
         assert!(!words.contains("hunter2"), "{words}");
     }

@@ -117,7 +117,7 @@ mod tests {
         let mut url = url.parse().expect("a URL");
         let error = Certificates::take(&mut url).err().expect("it was taken");
         assert_eq!(error.kind, Kind::Config);
-        format!("{:#}", anyhow::Error::from(error))
+        error.told()
     }
 
     #[test]

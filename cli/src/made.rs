@@ -35,7 +35,8 @@ impl Made {
         let key = keys::run_record(run);
         let json = match root.get(&key).await {
             Err(error) if error.kind == Kind::NotFound => {
-                return Err(Usage(format!("there is no run '{run}' here; see: swath status")).into());
+                let why = format!("there is no run '{run}' under {}; see: swath status", root.uri(""));
+                return Err(Usage(why).into());
             }
             json => json?,
         };

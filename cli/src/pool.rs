@@ -59,7 +59,8 @@ impl Pool {
             let (stop, broken, alive) = (pool.stop.clone(), pool.broken.clone(), alive.clone());
             let why = pool.why.clone();
             let has_card = number == 1 && needs_card;
-            pool.threads.push(std::thread::spawn(move || {
+            let thread = std::thread::Builder::new().name(format!("worker-{number}"));
+            let thread = thread.spawn(move || {
                 let kinds = if has_card { "cpu,gpu" } else { "cpu" };
                 let job = format!("local:{number}");
                 let start = || start(&program, kinds, &job, &doors, &tuning, &file);
@@ -72,7 +73,9 @@ impl Pool {
                         broken.cancel();
                     }
                 }
-            }));
+            });
+            pool.threads
+                .push(thread.context("starting a thread for a worker: allow more processes (ulimit -u)")?);
         }
         Ok(pool)
     }

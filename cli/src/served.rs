@@ -45,7 +45,7 @@ impl Office {
             Ok(Ok(Some(ledger))) => Self::Ledger(ledger),
             Ok(Ok(None)) => Self::Empty,
             Ok(Err(error)) => {
-                tracing::debug!(error = format!("{:#}", anyhow::Error::from(error)), "no ledger to ask");
+                tracing::debug!(error = error.told(), "no ledger to ask");
                 Self::Closed
             }
             Err(_) => Self::Closed,

@@ -6,11 +6,10 @@ mod events;
 mod gates;
 mod groups;
 mod line;
+mod open;
+mod take;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use swath_backends::{ledger::Snapshot, queue::Lane};
 use swath_proto::{
@@ -18,14 +17,13 @@ use swath_proto::{
     item::{Item, Place, Stage},
     outcome::Failure,
     run::RunRecord,
-    scene::SurveyedScene,
 };
 
-use self::line::{Line, Next};
+use self::line::Line;
+pub use self::take::Publish;
 use crate::{
     bits::{Bits, ones},
     feed::lane,
-    ground,
     out::Out,
     plan::{self, Lot},
     steps,
@@ -75,14 +73,6 @@ pub struct Grave {
 pub struct Count {
     pub items: u64,
     pub done: u64,
-}
-
-/// An item to publish; an assemble item comes with the document that it names.
-pub struct Publish {
-    pub item: Item,
-    pub inputs: Option<(Digest, Vec<u8>)>,
-    /// It was published before, or is to be made again.
-    pub is_again: bool,
 }
 
 impl Board {
@@ -158,12 +148,6 @@ impl Board {
         lane(stage, self.record.predict.model.device)
     }
 
-    /// The items of a lot that take scaled pixels.
-    fn dig_lot(&mut self, number: u32, n_chip: u32, n_predict: u32) {
-        self.dig(Stage::Chip, n_chip, move |index| Place::new(Stage::Chip, number, index));
-        self.dig(Stage::Predict, n_predict, move |index| Place::new(Stage::Predict, number, index));
-    }
-
     /// These are done already: their outputs were found under the root.
     pub fn found(&mut self, places: impl IntoIterator<Item = Place>) {
         for place in places {
@@ -188,71 +172,6 @@ impl Board {
         for (place, attempts, failure) in &snapshot.buried {
             self.bury(*place, *attempts, failure.clone());
         }
-    }
-
-    /// A survey's findings: the lot's items exist from now on.
-    pub fn open(&mut self, lot: u32, surveyed: Vec<SurveyedScene>) {
-        self.surveyed.remove(&lot);
-        if self.lots.contains_key(&lot) {
-            return;
-        }
-        let lot = Lot::new(&self.record, lot, surveyed);
-        let number = lot.lot;
-        self.add(Stage::Analyze, lot.n_analyze(), move |index| Place::new(Stage::Analyze, number, index));
-        let (n_chip, n_predict) = (lot.n_chip(), lot.n_predict(&self.record));
-        self.count(Stage::Chip, n_chip);
-        self.count(Stage::Predict, n_predict);
-        if self.record.has_scaling() {
-            self.dig_lot(number, n_chip, n_predict);
-        }
-        for scene in &lot.scenes {
-            // Its item may be done without it.
-            let has_failed = scene.group.is_some()
-                && self.buried.contains_key(&Place::new(Stage::Assemble, lot.lot, scene.ordinal));
-            let done = scene.predict_places(lot.lot).filter(|place| !has_failed && self.is_done(*place));
-            let (n_done, pixels_done) =
-                done.fold((0, 0), |(n, pixels), place| (n + 1, pixels + scene.pixels_of(place)));
-            let predict = if self.record.has(Stage::Predict) { scene.grid.len() } else { 0 };
-            self.missing.insert((lot.lot, scene.ordinal), predict.saturating_sub(n_done));
-            self.pixels += scene.header.size.pixels();
-            self.square_km =
-                self.square_km.zip(ground::square_km(&scene.header)).map(|(so_far, one)| so_far + one);
-            self.pixels_done += pixels_done;
-        }
-        let dependents: Vec<Place> = [Stage::Assemble, Stage::Eval, Stage::Vectorize]
-            .into_iter()
-            .flat_map(|stage| lot.dependents(&self.record, stage))
-            .collect();
-        let dependents = [dependents, steps::places_of_lot(&self.record, &lot)].concat();
-        for place in &dependents {
-            self.counts.entry(place.stage).or_default().items += 1;
-        }
-        self.lots.insert(lot.lot, lot);
-        self.unsettled.clear();
-        for place in dependents {
-            self.make_ready(place);
-        }
-        self.make_run_steps_ready();
-        self.make_ready(TRAIN);
-        self.make_ready(PROBE);
-        self.make_merge_ready();
-        self.make_ready(BUNDLE);
-    }
-
-    /// The record has changed: what the run waited for is pinned.
-    pub fn pin(&mut self, record: RunRecord) {
-        let before = std::mem::replace(&mut self.record, record);
-        self.probe_is_news &= self.record.predict.class.is_none();
-        self.weights_are_news &= !self.record.has_weights();
-        if !before.has_scaling() && self.record.has_scaling() {
-            let of_lot = |lot: &Lot| (lot.lot, lot.n_chip(), lot.n_predict(&self.record));
-            let lots: Vec<_> = self.lots.values().map(of_lot).collect();
-            lots.into_iter().for_each(|(lot, n_chip, n_predict)| self.dig_lot(lot, n_chip, n_predict));
-        }
-        if !before.has_weights() && self.record.has_weights() && self.record.has(Stage::Predict) {
-            self.add(Stage::Probe, 1, |index| Place::new(Stage::Probe, 0, index));
-        }
-        self.make_ready(BUNDLE);
     }
 
     /// The analyze items that are done, in the order of their places.
@@ -286,94 +205,6 @@ impl Board {
 
     pub fn is_done(&self, place: Place) -> bool {
         self.done.get(&(place.stage, place.lot)).is_some_and(|bits| bits.get(place.index))
-    }
-
-    /// Takes up to `n` items of a lane to publish; they count as out from `now` on.
-    pub fn take(&mut self, lane: Lane, n: usize, now: Instant) -> Vec<Publish> {
-        let mut taken = Vec::new();
-        while taken.len() < n {
-            let Some(Next { place, is_again }) = self.lines.entry(lane).or_default().next(now) else { break };
-            if self.out.contains(&place) || !self.is_wanted(place) {
-                continue;
-            }
-            if let Some(publish) = self.item(place) {
-                self.out.insert(place, now);
-                taken.push(Publish { is_again, ..publish });
-            }
-        }
-        taken
-    }
-
-    /// Items of a lane that could be taken now, and of which stage the first are.
-    pub fn upcoming(&self, lane: Lane, now: Instant) -> (u64, Option<Stage>) {
-        self.lines.get(&lane).map_or((0, None), |line| (line.n(now), line.upcoming(now)))
-    }
-
-    /// Every item that is known of was out at least once.
-    pub fn is_dug_out(&self) -> bool {
-        self.lines.values().all(Line::is_dug_out)
-    }
-
-    /// The item at a place, made anew.
-    pub fn item(&self, place: Place) -> Option<Publish> {
-        let record = &self.record;
-        let lot = self.lots.get(&place.lot);
-        let plain = |item: Item| Publish { item, inputs: None, is_again: false };
-        let with_inputs = |(item, inputs): (Item, Vec<u8>)| Publish {
-            inputs: Some((Digest::of(&inputs), inputs)),
-            ..plain(item)
-        };
-        match place.stage {
-            Stage::Probe => {
-                Some(match plan::probe(record, self.lots.values(), |place| self.is_done(place)) {
-                    (item, Some(inputs)) => with_inputs((item, inputs)),
-                    (item, None) => plain(item),
-                })
-            }
-            Stage::Survey => Some(plain(plan::survey(record, place.lot))),
-            Stage::Noop => Some(plain(plan::noop(record, place.index))),
-            Stage::Chip => plan::chip(record, lot?, place.index).map(plain),
-            Stage::Predict => plan::predict(record, lot?, place.index).map(plain),
-            Stage::Eval => plan::eval(record, lot?, place.index, |own| !self.has_failed(own)).map(plain),
-            Stage::Vectorize => {
-                plan::vectorize(record, lot?, place.index, |own| !self.has_failed(own)).map(plain)
-            }
-            Stage::Merge => plan::merge(record, self.lots.values(), |own| self.is_made(own)).map(with_inputs),
-            Stage::Bundle => Some(plain(plan::bundle(record, self.evaluated.flatten()))),
-            Stage::Analyze => plan::analyze(record, lot?, place.index).map(plain),
-            Stage::Step => {
-                steps::item(record, &self.lots, place, |place| self.is_made(place)).map(with_inputs)
-            }
-            Stage::Train => {
-                plan::train(record, self.lots.values(), |place| self.is_done(place)).map(with_inputs)
-            }
-            Stage::Assemble => plan::assemble(record, lot?, place.index).map(with_inputs),
-        }
-    }
-
-    /// These were taken but could not be published.
-    pub fn give_back(&mut self, places: impl IntoIterator<Item = Place>, due: Instant) {
-        for place in places {
-            self.again(place, due);
-        }
-    }
-
-    /// Of a lane, out for longer than `age`, oldest first.
-    pub fn out_for(&self, lane: Lane, age: Duration, now: Instant) -> Vec<Place> {
-        self.out.older_than(lane, age, now)
-    }
-
-    /// Stages that have items out, in the order of work.
-    pub fn stages_out(&self) -> impl Iterator<Item = Stage> {
-        self.out.stages()
-    }
-
-    pub fn n_out(&self, lane: Lane) -> usize {
-        self.out.n(lane)
-    }
-
-    pub fn n_out_of(&self, stage: Stage) -> usize {
-        self.out.n_of(stage)
     }
 
     /// Lots whose findings are to be loaded.

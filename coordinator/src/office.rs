@@ -43,7 +43,7 @@ impl Office {
                 Ok(true) => self.me.lease / 3,
                 Ok(false) => return anyhow!("another coordinator has taken over run {}", self.run),
                 Err(error) if error.kind == Kind::Transient => {
-                    let error = format!("{:#}", anyhow::Error::from(error));
+                    let error = error.told();
                     tracing::debug!(run = %self.run, error, "the office can't be kept; trying again");
                     self.me.lease / 10
                 }
@@ -64,7 +64,7 @@ impl Office {
 
     pub(crate) async fn resign(&self) {
         if let Err(error) = self.ledger.resign(&self.name, &self.me.name).await {
-            let error = format!("{:#}", anyhow::Error::from(error));
+            let error = error.told();
             tracing::debug!(run = %self.run, error, "the office runs out by itself");
         }
     }

@@ -8,27 +8,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use futures::FutureExt as _;
 use swath_backends::{
     Kind,
     blobs::SharedBlobs,
-    ledger::{Cursor, Event, Events, Ledger},
+    ledger::{Cursor, Ledger},
     open::Doors,
     queue::{Lane, Queue},
 };
 use swath_proto::{
     ids::{RunId, WorkerId},
-    item::{Place, Stage},
-    keys,
-    status::{Ask, Rank, RunState, RunStatus},
-    worker::root_mark,
+    item::Place,
+    status::{Rank, RunState, RunStatus},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 mod clock;
 mod end;
+mod hear;
 mod load;
 mod obey;
 mod open;
@@ -36,28 +35,23 @@ mod publish;
 #[cfg(test)]
 pub(crate) mod simulated;
 mod tail;
+mod tell;
 
 use self::{clock::Clock, publish::Fed};
 pub use crate::records::{list, read_status};
 use crate::{
-    board::{Board, Count},
+    board::Board,
     commands,
-    feed::LANES,
     meter::Meter,
-    metrics::{
-        self,
-        runs::{OfRun, OfStage, Told},
-    },
+    metrics::{self, runs::OfRun},
     money::Prices,
     office::Office,
     phases::Phases,
     rebuild::Existing,
     rent::Rent,
-    report,
     sharing::Sharing,
     stragglers::Stragglers,
     streak::Streak,
-    tally,
     training::Watched,
 };
 
@@ -302,7 +296,7 @@ impl Run {
             self.watch.send_replace(Some(status.clone()));
             self.report(&status).await?;
             if let Err(error) = self.ledger.retire(self.board.run(), REMEMBERED).await {
-                let error = format!("{:#}", anyhow::Error::from(error));
+                let error = error.told();
                 tracing::debug!(run = %self.board.run(), error, "the ledger keeps the run for good");
             }
             return Ok(Step::Over(Box::new(status)));
@@ -321,117 +315,5 @@ impl Run {
             (false, 0) => IDLE,
             (false, _) => BUSY,
         }))
-    }
-
-    fn status(&self) -> RunStatus {
-        let unpublished = self.unpublished.as_ref().filter(|_| !self.state.is_final());
-        let (state, message) = (self.state, self.message.as_ref().or(unpublished).cloned());
-        let goes_on = matches!(state, RunState::Running | RunState::Preparing);
-        let now = Instant::now();
-        let asks =
-            LANES.into_iter().filter(|_| goes_on).map(|lane| (lane.name().to_owned(), self.ask(lane, now)));
-        let rank = (self.rank, asks.collect::<BTreeMap<String, Ask>>());
-        let status =
-            tally::status(&self.board, &self.meter, &self.training, self.held.len(), rank, (state, message));
-        let phases = self.phases.spent();
-        let bottleneck = phases.and_then(|phases| phases.bottleneck());
-        RunStatus { rented: self.rent.rented(), phases, bottleneck, ..status }
-    }
-
-    /// For those who look later. A run is over though that can't be told: only a server that is away is waited for.
-    async fn tell_of_end(&self, status: &RunStatus) -> anyhow::Result<()> {
-        match report::write(&self.board, status, self.prices.as_deref(), &self.blobs).await {
-            Err(error) if !passes(&error) => {
-                let (run, error) = (self.board.run(), format!("{error:#}"));
-                tracing::error!(%run, error, "the run is over and its report can't be written");
-                Ok(())
-            }
-            told => told,
-        }
-    }
-
-    /// The time of rented machines that went by since the last time, and what workers were busy with in it. Their cards may
-    /// be so old.
-    async fn count_workers(&mut self, (now, oldest): (Instant, Duration)) -> anyhow::Result<()> {
-        let root = root_mark(&self.blobs.uri(""));
-        let cards = self.sharing.cards(&*self.ledger, &root, (now, oldest)).await?;
-        let (run, sharing) = (self.board.run().clone(), self.sharing.clone());
-        let part = |lane| sharing.part(&run, lane);
-        self.rent.look(now, self.meter.at_work(), &cards.machines, part);
-        self.phases.look(&cards.busy, part);
-        Ok(())
-    }
-
-    /// For Prometheus.
-    fn show(&self) {
-        let of_stage = |(stage, count): (&Stage, &Count)| OfStage {
-            stage: *stage,
-            lane: self.board.lane(*stage),
-            items: count.items,
-            done: count.done,
-            buried: self.board.graves(*stage).count() as u64,
-            out: self.board.n_out_of(*stage) as u64,
-            held: self.held.iter().filter(|place| place.stage == *stage).count() as u64,
-        };
-        let stages = self.board.counts().iter().map(of_stage).collect();
-        let status = self.status();
-        let bill = self.prices.as_ref().filter(|_| !status.rented.is_empty());
-        let money = bill.map(|prices| prices.bill(&status.rented).money);
-        self.shown.tell(Told { status, stages, money });
-    }
-
-    /// What it asks of the workers of a lane.
-    fn ask(&self, lane: Lane, now: Instant) -> Ask {
-        let (more, stage) = self.board.upcoming(lane, now);
-        let held = self.held.iter().filter(|place| self.board.lane(place.stage) == lane).count() as u64;
-        let stage = stage.or_else(|| self.meter.at_work());
-        let seconds = stage.and_then(|stage| self.meter.seconds(stage));
-        Ask { out: self.board.n_out(lane) as u64, held, more, seconds, stage }
-    }
-
-    /// Applies what has happened since the last time.
-    async fn hear(&mut self, now: Instant) -> anyhow::Result<usize> {
-        let run = self.board.run().clone();
-        match self.ledger.events(&run, &self.cursor).await? {
-            Events::Gone => {
-                tracing::warn!(%run, "the ledger has lost its history: reading everything again");
-                self.reload().await?;
-                Ok(1)
-            }
-            Events::Some { events, next } => {
-                self.cursor = next;
-                let n = events.len();
-                for event in events {
-                    self.meter.hear(&event);
-                    self.shown.hear(&event);
-                    self.stragglers.hear(&event);
-                    if let Some(event) = self.board.told_of_item(&event) {
-                        self.streak.hear(&event, now);
-                    }
-                    self.forget_grave(&event).await;
-                    self.board.apply(event, now);
-                }
-                Ok(n)
-            }
-        }
-    }
-
-    /// Of an item that was buried and is done all the same, by a worker that was late: a ledger that is
-    /// filled again would believe the grave.
-    async fn forget_grave(&self, event: &Event) {
-        let Event::Finished { place, .. } = event else { return };
-        if !self.board.buried().contains_key(place) {
-            return;
-        }
-        let run = self.board.run();
-        if let Err(error) = self.blobs.delete(&keys::buried(run, *place)).await {
-            tracing::debug!(%run, %place, error = error.doing, "its grave is left lying");
-        }
-    }
-
-    async fn report(&self, status: &RunStatus) -> anyhow::Result<()> {
-        let mut json = serde_json::to_vec_pretty(status)?;
-        json.push(b'\n');
-        self.blobs.put(&keys::status(&status.run), json.into()).await.context("writing status.json")
     }
 }

@@ -115,7 +115,7 @@ pub async fn bury_place(
         written: Some(jiff::Timestamp::now().to_string()),
         log: log.to_vec(),
     };
-    let json = serde_json::to_vec_pretty(&grave).unwrap_or_default();
+    let json = serde_json::to_vec_pretty(&grave).expect("a grave has only string keys");
     let key = keys::buried(run, place);
     patiently(cx, "burying", || cx.blobs.put(&key, json.clone().into())).await?;
     if !patiently(cx, "burying", || cx.ledger.bury(run, place, attempts, &failure)).await? {

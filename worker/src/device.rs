@@ -61,7 +61,7 @@ impl Device {
     }
 }
 
-/// Loaded models; the one used last is kept, since a run has few.
+/// Loaded models, the one used last at the end.
 #[derive(Default)]
 pub struct Models {
     loaded: Vec<(Key, Box<dyn Predictor>)>,
@@ -75,6 +75,7 @@ pub struct Key {
     pub threads: u32,
 }
 
+/// Models that stay loaded: a run has few.
 const KEEP: usize = 2;
 
 impl Models {

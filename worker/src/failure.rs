@@ -71,16 +71,16 @@ impl JobError {
         }
     }
 
+    /// A bug of ours: tried again, and buried if it persists.
+    pub fn internal(source: impl Into<anyhow::Error>) -> Self {
+        Self::new(FailureClass::Fault, source)
+    }
+
     /// A bug of ours as well.
     pub fn panicked(panic: &(dyn Any + Send)) -> Self {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
         Self::internal(anyhow::anyhow!("it panicked: {text}"))
-    }
-
-    /// A bug of ours: tried again, and buried if it persists.
-    pub fn internal(source: impl Into<anyhow::Error>) -> Self {
-        Self::new(FailureClass::Fault, source)
     }
 }
 

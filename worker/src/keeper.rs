@@ -137,7 +137,7 @@ fn look(what: &str, in_time: Result<bool>) {
 }
 
 fn warn(what: &str, error: swath_backends::Error) {
-    let error = format!("{:#}", anyhow::Error::from(error));
+    let error = error.told();
     tracing::warn!(error, "{what}");
 }
 
@@ -151,10 +151,7 @@ where
         match call().await {
             // A ledger without memory may have some again.
             Err(error) if matches!(error.kind, Kind::Transient | Kind::Full) && !cx.abort.is_cancelled() => {
-                tracing::warn!(
-                    error = format!("{:#}", anyhow::Error::from(error)),
-                    "{what} failed; trying again"
-                );
+                tracing::warn!(error = error.told(), "{what} failed; trying again");
                 tokio::select! {
                     () = cx.abort.cancelled() => {}
                     () = tokio::time::sleep(pause) => {}

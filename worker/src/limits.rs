@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use swath_proto::item::Stage;
 
-/// Where nothing else is asked for: of an ordinary item inside native code at a stretch.
-pub const ORDINARY: Duration = Duration::from_secs(15 * 60);
-
 /// A whole scene against a part of one.
 const WHOLE: u32 = 8;
 
@@ -44,6 +41,9 @@ pub fn in_hand(stage: Stage, ordinary: Duration) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As workers have it where nothing else is asked for.
+    const ORDINARY: Duration = Duration::from_secs(15 * 60);
 
     #[test]
     fn only_a_training_may_go_on_for_ever_and_nobody_is_cut_off_inside_by_the_wider_limit() {

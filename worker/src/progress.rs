@@ -39,7 +39,7 @@ async fn put(blobs: &SharedBlobs, key: &str, training: Training) {
     match timeout(WITHIN, blobs.put(key, json.into())).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::debug!(key, error = format!("{:#}", anyhow::Error::from(error)), "progress is not told")
+            tracing::debug!(key, error = error.told(), "progress is not told")
         }
         Err(_) => tracing::debug!(key, "progress is not told: the root is slow"),
     }

@@ -8,6 +8,7 @@
 use std::{
     collections::HashSet,
     fmt,
+    io::Write as _,
     sync::atomic::{AtomicBool, AtomicI32, Ordering},
     time::{Duration, Instant},
 };
@@ -131,7 +132,7 @@ pub fn supervise() -> std::io::Result<Inheritance> {
         let blameless = crash.as_ref().is_none_or(|crash| crash.suspects.is_empty());
         hopeless = if blameless && started.elapsed() < Duration::from_secs(10) { hopeless + 1 } else { 0 };
         let name = crash.as_ref().map_or_else(|| format!("signal {signal}"), |crash| crash.cause.to_string());
-        eprintln!("swath worker: ended by {name}; starting it again");
+        say(format_args!("ended by {name}; starting it again"));
         if page.finished() > finished {
             crashed.clear();
             finished = page.finished();
@@ -140,19 +141,24 @@ pub fn supervise() -> std::io::Result<Inheritance> {
             crash.iter().flat_map(|crash| &crash.suspects).map(|item| (item.run.clone(), item.place)),
         );
         if crashed.len() >= DIFFERENT {
-            eprintln!(
-                "swath worker: {} different items have crashed it, and none was finished in between; giving up: \
-                 the fault is this machine's or this program's",
+            say(format_args!(
+                "{} different items have crashed it, and none was finished in between; giving up: the fault is this \
+                 machine's or this program's",
                 crashed.len()
-            );
+            ));
             std::process::exit(128 + signal);
         }
         if hopeless >= HOPELESS {
-            eprintln!("swath worker: ended {HOPELESS} times without having touched an item; giving up");
+            say(format_args!("ended {HOPELESS} times without having touched an item; giving up"));
             std::process::exit(128 + signal);
         }
         inheritance = Inheritance { crash };
     }
+}
+
+/// To the log, or to nobody where its disk is full: a parent that panics takes the worker along.
+fn say(words: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "swath worker: {words}");
 }
 
 /// Signals by which native code ends its own process.

@@ -9,17 +9,13 @@
 //! writes them. All numbers in a file are taken for hostile: nothing is allocated before they are held
 //! against its length.
 
+mod directory;
 mod error;
 mod read;
 mod source;
 mod write;
 
-pub use crate::{
-    error::ZipError,
-    read::{Limits, Zip},
-    source::Source,
-    write::ZipWriter,
-};
+pub use crate::{directory::Limits, error::ZipError, read::Zip, source::Source, write::ZipWriter};
 
 const LOCAL: &[u8] = b"PK\x03\x04";
 const ENTRY: &[u8] = b"PK\x01\x02";

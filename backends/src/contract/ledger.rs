@@ -8,14 +8,14 @@ use swath_proto::{
     outcome::{Failure, FailureClass, Report},
 };
 
-use super::until;
+use super::{meeting, until};
 use crate::ledger::{Claim, Cursor, Event, Events, Finish, Gate, Ledger, Release};
 
-const LONG: Duration = Duration::from_secs(60);
+pub(super) const LONG: Duration = Duration::from_secs(60);
 /// On a busy machine too there is time within it for a call or two.
-const SHORT: Duration = Duration::from_secs(4);
+pub(super) const SHORT: Duration = Duration::from_secs(4);
 /// After this, what was held for so long is free.
-const OVER: Duration = Duration::from_secs(5);
+pub(super) const OVER: Duration = Duration::from_secs(5);
 
 /// Two handles on one ledger, as two processes have them.
 pub async fn all(one: Arc<dyn Ledger>, other: Arc<dyn Ledger>) {
@@ -34,15 +34,15 @@ pub async fn all(one: Arc<dyn Ledger>, other: Arc<dyn Ledger>) {
     events_tell_what_happened_and_say_when_they_cannot(&*one, &*other).await;
     a_snapshot_tells_what_was_restored(&*one, &*other).await;
     a_closed_gate_lets_nobody_in(&*one, &*other).await;
-    an_office_has_one_holder(&*one, &*other).await;
-    members_are_there_while_they_say_so(&*one, &*other).await;
+    meeting::an_office_has_one_holder(&*one, &*other).await;
+    meeting::members_are_there_while_they_say_so(&*one, &*other).await;
 }
 
 fn run(name: &str) -> RunId {
     format!("{name}-{:08x}", rand::random::<u32>()).parse().expect("a run's name")
 }
 
-fn worker(name: &str) -> WorkerId {
+pub(super) fn worker(name: &str) -> WorkerId {
     name.parse().expect("a worker's name")
 }
 
@@ -359,43 +359,4 @@ pub async fn a_closed_gate_lets_nobody_in(one: &dyn Ledger, other: &dyn Ledger) 
     one.set_gate(&run, Gate::Open).await.expect("opening");
     assert_eq!(other.gate(&run).await.expect("looking"), Gate::Open);
     assert_eq!(go(one, &run, place(0), "w", LONG).await, (1, 0));
-}
-
-pub async fn an_office_has_one_holder(one: &dyn Ledger, other: &dyn Ledger) {
-    let office = format!("office-{:08x}", rand::random::<u32>());
-    let (first, second) = (worker("first"), worker("second"));
-    assert_eq!(one.leader(&office).await.expect("asking"), None);
-    assert!(one.lead(&office, &first, SHORT).await.expect("leading"));
-    assert_eq!(other.leader(&office).await.expect("asking"), Some(first.clone()));
-    assert!(!other.lead(&office, &second, SHORT).await.expect("leading"), "two lead");
-    assert!(one.lead(&office, &first, SHORT).await.expect("leading"), "the holder can't go on");
-    tokio::time::sleep(OVER).await;
-    assert_eq!(one.leader(&office).await.expect("asking"), None, "an expired lease still counts");
-    assert!(other.lead(&office, &second, LONG).await.expect("leading"), "an expired lease keeps others out");
-    one.resign(&office, &first).await.expect("resigning");
-    assert!(!one.lead(&office, &first, LONG).await.expect("leading"), "one resigned for another");
-    other.resign(&office, &second).await.expect("resigning");
-    assert!(one.lead(&office, &first, SHORT).await.expect("leading"), "a free office can't be taken");
-}
-
-pub async fn members_are_there_while_they_say_so(one: &dyn Ledger, other: &dyn Ledger) {
-    let [group, elsewhere] =
-        ["group", "elsewhere"].map(|name| format!("{name}-{:08x}", rand::random::<u32>()));
-    let (a, b, c) = (worker("a"), worker("b"), worker("c"));
-    let there = async |ledger: &dyn Ledger| ledger.announced(&group).await.expect("listing");
-    assert_eq!(there(one).await, []);
-    let words = "it says: \"1 2\"\n\tand more";
-    one.announce(&group, &b, words, LONG).await.expect("announcing");
-    other.announce(&group, &a, "", SHORT).await.expect("announcing");
-    other.announce(&elsewhere, &c, "not here", LONG).await.expect("announcing");
-    assert_eq!(there(one).await, [(a.clone(), String::new()), (b.clone(), words.to_owned())]);
-    other.announce(&group, &b, "other words", LONG).await.expect("announcing again");
-    tokio::time::sleep(OVER).await;
-    let other_words = (b.clone(), "other words".to_owned());
-    assert_eq!(there(one).await, std::slice::from_ref(&other_words), "an expired lease still counts");
-    one.announce(&group, &a, "back", LONG).await.expect("announcing");
-    assert_eq!(there(other).await, [(a.clone(), "back".to_owned()), other_words.clone()]);
-    one.withdraw(&group, &a).await.expect("withdrawing");
-    one.withdraw(&group, &c).await.expect("withdrawing who is not there");
-    assert_eq!(there(other).await, [other_words]);
 }

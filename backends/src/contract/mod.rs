@@ -3,6 +3,7 @@
 
 pub mod blobs;
 pub mod ledger;
+mod meeting;
 pub mod queue;
 
 use std::{future::Future, time::Duration};

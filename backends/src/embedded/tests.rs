@@ -21,7 +21,7 @@ async fn a_verb_that_fails_changes_nothing_and_its_neighbours_go_through() {
     let (before, bad, after) = tokio::join!(good("before"), bad, good("after"));
     before.and(after).expect("the neighbours of a verb that fails");
     let error = bad.expect_err("there is no such table");
-    assert!(format!("{:#}", anyhow::Error::from(error)).contains("nothing"));
+    assert!(error.told().contains("nothing"));
     assert_eq!(count(&file).await, 2, "half of a verb that failed is in the file");
 }
 
@@ -65,7 +65,7 @@ fn a_file_of_another_version_or_of_another_kind_is_refused_in_words() {
     std::fs::write(&none, vec![b'x'; 9000]).expect("writing");
     for path in [other, none] {
         let error = File::open(&path, SCHEMA).err().expect("it was opened");
-        let words = format!("{:#}", anyhow::Error::from(error));
+        let words = error.told();
         assert!(words.contains("delete it"), "{words}");
     }
 }

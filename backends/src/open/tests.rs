@@ -7,7 +7,7 @@ fn urls(root: &str, queue: &str, ledger: &str) -> Urls {
 async fn refusal(urls: Urls) -> String {
     let error = open(&urls).await.err().expect("it was opened");
     assert_eq!(error.kind, Kind::Config, "{error}");
-    format!("{:#}", anyhow::Error::from(error))
+    error.told()
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn local_twins_need_a_folder_and_say_so() {
     ] {
         let error = opened.expect_err("it was opened");
         assert_eq!(error.kind, Kind::Config);
-        let words = format!("{:#}", anyhow::Error::from(error));
+        let words = error.told();
         assert!(words.contains("no folder") && words.contains("server"), "{words}");
     }
 }

@@ -132,7 +132,7 @@ impl Receiver for Following {
                     settled.map(drop).or_else(|error| passes(error, "it comes once more"))?;
                 }
                 Err(error) if error.kind == Kind::Transient => {
-                    let error = format!("{:#}", anyhow::Error::from(error));
+                    let error = error.told();
                     tracing::warn!(error, "a long message can't be read now and is handed back");
                     self.not_before = Instant::now() + PAUSE;
                     let settled = delivery.hand_back().await;
@@ -155,7 +155,7 @@ impl Receiver for Following {
 fn passes(error: Error, so: &str) -> Result<()> {
     match error.kind {
         Kind::Transient => {
-            let error = format!("{:#}", anyhow::Error::from(error));
+            let error = error.told();
             tracing::debug!(error, "a message could not be settled: {so}");
             Ok(())
         }
@@ -202,7 +202,7 @@ impl Settle for Followed {
         if was_ours {
             let deleted = async { root.blobs().await?.delete(&key).await };
             if let Err(error) = deleted.await {
-                let error = format!("{:#}", anyhow::Error::from(error));
+                let error = error.told();
                 tracing::debug!(key, error, "what a message stood for stays behind");
             }
         }

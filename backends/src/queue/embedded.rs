@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -15,7 +15,10 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use tokio::sync::Notify;
 
 use super::{Delivery, Lane, Queue, Receiver, Settle};
-use crate::{Kind, Result, embedded::File};
+use crate::{
+    Kind, Result,
+    embedded::{File, now_ms},
+};
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS message (
@@ -78,7 +81,7 @@ impl Queue for EmbeddedQueue {
             lane,
             slots,
             out,
-            receiver: random(),
+            receiver: rand::random(),
             last_look,
         }))
     }
@@ -136,7 +139,7 @@ impl Receiver for EmbeddedReceiver {
                 },
                 // Locked for very long, or no room left on the disk: both may pass.
                 Err(error) if matches!(error.kind, Kind::Transient | Kind::Full) => {
-                    let error = format!("{:#}", anyhow::Error::from(error));
+                    let error = error.told();
                     tracing::warn!(error, "receiving goes on in a moment");
                     tokio::time::sleep(LOOK_FOR_DEAD).await;
                 }
@@ -170,7 +173,7 @@ impl EmbeddedReceiver {
     async fn take(&self) -> Result<Option<Delivery>> {
         let (lane, lease) = (self.lane, self.queue.lease);
         let holder = holder(self.receiver);
-        let ticket = i64::from(random()) << 20 | 1;
+        let ticket = i64::from(rand::random::<u32>()) << 20 | 1;
         let (queue, out) = (self.queue.clone(), self.out.clone());
         let take = move |transaction: &Transaction<'_>| {
             let mut first = transaction.prepare_cached(
@@ -299,14 +302,6 @@ fn start_time(pid: u32) -> Option<String> {
         return None;
     }
     fields.nth(18).map(str::to_owned)
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
-}
-
-fn random() -> u32 {
-    rand::random()
 }
 
 #[cfg(test)]

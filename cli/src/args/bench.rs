@@ -6,7 +6,7 @@ use swath_proto::{
     pipeline::PrecisionWord,
 };
 
-use super::word;
+use super::word::word;
 #[cfg(feature = "worker")]
 use super::worker::Tuning;
 

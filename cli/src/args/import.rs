@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Subcommand};
 use swath_proto::item::Architecture;
 
-use super::{bench::ARCHITECTURES, word};
+use super::{bench::ARCHITECTURES, word::word};
 
 #[derive(Debug, Subcommand)]
 pub enum ImportCommand {

@@ -43,12 +43,14 @@ pub(super) async fn run(run: RunId, doors: DoorArgs) -> anyhow::Result<Exit> {
         scenes.push((scene.header.id.to_string(), of_scene));
     }
     if scenes.is_empty() {
-        return Err(Usage(format!("{run} predicts no scene that has labels")).into());
+        let why = format!("{run} predicts no scene that has labels: there is nothing to hold colour against");
+        return Err(Usage(why).into());
     }
     let evaluation = serde_json::to_value(Evaluation::new(&made.class_names(), scenes)?)?;
     let key = keys::baseline(&run);
     root.put(&key, format!("{evaluation:#}\n").into()).await?;
-    let network = root.get(&keys::eval(&run)).await.context("reading the network's scores")?;
+    let network = root.get(&keys::eval(&run)).await;
+    let network = network.context("reading the network's scores, which are there once the run is over")?;
     print(&[("network", &serde_json::from_slice(&network)?), ("colour", &evaluation)]);
     say!("colour is a logistic regression on 3 x 3 pixels, learnt from {} pixels of the chips", sample.len());
     say!("scores       {}", root.uri(&key));
@@ -81,7 +83,9 @@ async fn sample(shards: &[ShardKeys], root: &SharedBlobs) -> anyhow::Result<Samp
 }
 
 fn evaluate(made: &Made, scene: &PlannedScene, bands: usize, colours: &Colours) -> anyhow::Result<Confusion> {
-    let header = made.record.scaled(&scene.header).context("it is not known how the scene is scaled")?;
+    let header = made.record.scaled(&scene.header).with_context(|| {
+        format!("scene {}: by which statistics its pixels are scaled is not pinned yet", scene.header.id)
+    })?;
     let source = Source::of_scene(&header)?;
     let aoi = header.aoi.as_ref().map(|aoi| Aoi::open(aoi, &header)).transpose()?;
     let labels = made.labels(scene)?.context("a scene without labels can't be evaluated")?;
@@ -121,7 +125,9 @@ fn of_chip(image: &Image) -> anyhow::Result<Vec<f32>> {
         SampleType::Float32 => {
             bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four) * LEVELS).collect()
         }
-        other => bail!("chips of type {other:?} can't be learnt from by colour"),
+        other => bail!(
+            "chips of type {other:?} can't be learnt from by colour: those of uint8, uint16 and float32 can"
+        ),
     })
 }
 

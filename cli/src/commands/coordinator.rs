@@ -37,7 +37,8 @@ pub(super) async fn run(args: CoordinatorArgs, door_args: DoorArgs) -> anyhow::R
     let mut doors = open(&urls).await?;
     if let Some(wanted) = args.metrics {
         let door = Door::open(wanted).await;
-        let door = door.map_err(|error| Usage(format!("--metrics {wanted}: {error}")))?;
+        let door = door
+            .map_err(|error| Usage(format!("--metrics {wanted}: {error}; port 0 takes any that is free")))?;
         doors = counted(doors);
         tracing::info!(address = %door.address, "metrics are shown");
         tokio::spawn(door.serve(doors.ledger.clone()));

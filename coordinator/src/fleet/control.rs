@@ -2,32 +2,34 @@
 //! writes down how the fleet stands. One coordinator under a root does it; all it needs to go on where another has
 //! stopped lies in `fleet.json`.
 
+mod act;
+mod written;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use jiff::Timestamp;
-use swath_backends::{Kind, open::Doors};
+use swath_backends::open::Doors;
 use swath_proto::{
     fleet::{ByKind, FleetStatus, Wish, WorkerKind},
     ids::RunId,
     item::Stage,
-    keys,
-    worker::{WorkerState, drain_office, root_mark},
+    worker::root_mark,
 };
 use tokio_util::sync::CancellationToken;
 
+use self::act::order;
 use super::{
     book::{Book, Card},
     commands::{self, Command},
-    market::{News, Place},
+    market::News,
     policy::Policy,
-    provider::{ErrorKind, Order, Provider, ProviderError},
-    report,
+    provider::{Order, Provider},
     shown::show,
-    target::{Crew, Decision, Memory, Seen, Step, Work, decide},
+    target::{Crew, Memory, Seen, Work, decide},
 };
 use crate::{
     discovery::{self, Announced},
@@ -39,12 +41,6 @@ use crate::{
 /// Longer than any round takes: two never do it at once.
 const LEASE: Duration = Duration::from_secs(60);
 const ROUND: Duration = Duration::from_secs(45);
-/// A worker asks every five seconds whether it is to leave.
-const DRAIN_LEASE: Duration = Duration::from_secs(60);
-/// How often `fleet.json` is written where nothing has changed.
-const WRITE_EVERY: Duration = Duration::from_secs(10);
-/// Jobs that are cancelled in a round.
-const CANCELS: usize = 200;
 
 /// The office of whoever has the fleet of a root; several roots may share a ledger.
 pub fn office(root_uri: &str) -> String {
@@ -207,35 +203,6 @@ impl Control {
         Ok(())
     }
 
-    async fn read(&self) -> anyhow::Result<Fleet> {
-        let json = match self.doors.blobs.get(keys::FLEET).await {
-            Ok(json) => Some(json),
-            Err(error) if error.kind == Kind::NotFound => None,
-            Err(error) => return Err(error.into()),
-        };
-        let mut fleet = Fleet {
-            book: Book::default(),
-            memory: Memory::default(),
-            wish: Wish::default(),
-            pending: Vec::new(),
-            news: ByKind::default(),
-            written: None,
-        };
-        let Some(json) = json else { return Ok(fleet) };
-        let before = FleetStatus::from_json(&json).with_context(|| {
-            format!("reading {}: was it written by a newer program? Then update this one", keys::FLEET)
-        })?;
-        let time = |text: &String| text.parse::<Timestamp>().ok();
-        fleet.book = Book::go_on(before.spent, before.counted_until.as_ref().and_then(time));
-        fleet.memory.exhausted = before.exhausted;
-        for kind in WorkerKind::ALL {
-            fleet.memory.kinds.of_mut(kind).place = Place::measured(before.crews.of(kind).launch_s);
-        }
-        fleet.wish = before.wish;
-        fleet.pending = before.pending.into_iter().map(report::order).collect();
-        Ok(fleet)
-    }
-
     async fn cards(&self) -> anyhow::Result<Vec<Card>> {
         let announced = discovery::workers(&*self.doors.ledger).await?;
         Ok(announced.into_iter().map(|Announced { name, worker }| (name, worker)).collect())
@@ -289,133 +256,6 @@ impl Control {
         }
         ByKind { cpu: most.cpu.1, gpu: most.gpu.1 }
     }
-
-    fn status(
-        &self,
-        fleet: &Fleet,
-        seen: &Seen,
-        decision: &Decision,
-        cards: &[Card],
-        now: Timestamp,
-    ) -> FleetStatus {
-        let messages = [
-            decision.messages.clone(),
-            report::late(&fleet.book.drained, cards, now),
-            report::unserved(&self.sharing.asks(), &self.setup.policy, self.setup.allow_steps),
-        ];
-        let policy = &self.setup.policy;
-        let crew = |kind| {
-            let (seen, step) = (seen.crews.of(kind), decision.kinds.of(kind));
-            report::crew(policy.kinds.of(kind), seen, step, &fleet.memory.kinds.of(kind).place)
-        };
-        FleetStatus {
-            written: now.to_string(),
-            coordinator: self.me.name.clone(),
-            provider: self.setup.provider_name.clone(),
-            drain_s: policy.drain_s,
-            crews: ByKind::from_fn(crew),
-            wish: fleet.wish,
-            budget: policy.budget,
-            spent: fleet.book.spent,
-            exhausted: fleet.memory.exhausted,
-            messages: messages.concat(),
-            pending: fleet.pending.iter().map(|order| report::pending(order, now)).collect(),
-            counted_until: fleet.book.counted_until.map(|until| until.to_string()),
-        }
-    }
-
-    /// Where the provider can't be asked: as it was seen last.
-    fn blind(&self, fleet: &Fleet, trouble: String, now: Timestamp) -> FleetStatus {
-        let status = self.status(fleet, &Seen::default(), &Decision::default(), &[], now);
-        let crews = fleet.written.as_ref().map(|(last, _)| last.crews.clone());
-        FleetStatus {
-            crews: crews.unwrap_or_else(|| status.crews.clone()),
-            messages: vec![trouble],
-            ..status
-        }
-    }
-
-    /// What nobody would miss is left out for a while.
-    async fn write(&self, fleet: &mut Fleet, status: FleetStatus) -> anyhow::Result<()> {
-        let mut told = &Vec::new();
-        if let Some((last, at)) = &fleet.written {
-            if at.elapsed() < WRITE_EVERY && report::is_alike(last, &status) {
-                return Ok(());
-            }
-            told = &last.messages;
-        }
-        for message in status.messages.iter().filter(|message| !told.contains(*message)) {
-            tracing::warn!("{message}");
-        }
-        let json = status.to_json().context("writing fleet.json")?;
-        self.doors.blobs.put(keys::FLEET, json.into()).await.context("writing fleet.json")?;
-        fleet.written = Some((status, Instant::now()));
-        Ok(())
-    }
-
-    /// Holds the office by which a worker hears that it is to leave, until it leaves.
-    async fn send_away(&self, fleet: &Fleet, cards: &[Card]) -> anyhow::Result<()> {
-        for (worker, card) in cards {
-            if card.state == WorkerState::Working && fleet.book.drained.contains_key(worker) {
-                // Held by another, it says the same.
-                self.doors.ledger.lead(&drain_office(worker), &self.me.name, DRAIN_LEASE).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn cancel(&self, fleet: &mut Fleet, decision: &Decision) {
-        let wanted = WorkerKind::ALL.into_iter().flat_map(|kind| &decision.kinds.of(kind).cancel);
-        for (job, why) in wanted.take(CANCELS) {
-            match self.setup.provider.cancel(job, why).await {
-                Ok(()) => {
-                    tracing::info!(%job, why, "given up");
-                    fleet.book.cancelled.insert(job.clone());
-                }
-                // It is still there at the next look, and asked for again.
-                Err(error) => tracing::debug!(%job, error = error.told(), "it can't be given up now"),
-            }
-        }
-    }
-
-    /// Gives every order that has no answer yet, those of an earlier round or of an earlier controller too.
-    async fn start(&self, fleet: &mut Fleet, now: Timestamp) {
-        for order in std::mem::take(&mut fleet.pending) {
-            let news = fleet.news.of_mut(order.kind);
-            match self.setup.provider.start(&order).await {
-                Ok(jobs) => {
-                    let Order { kind, market, n, .. } = &order;
-                    tracing::info!(%kind, %market, asked = n, started = jobs.len(), "workers are started");
-                    if (jobs.len() as u32) < *n {
-                        news.push(News::NoCapacity(format!("{} of {n} were to be had", jobs.len())));
-                    }
-                    fleet.book.started(&order, &jobs, now);
-                }
-                Err(error) if error.kind == ErrorKind::Away => {
-                    tracing::warn!(error = error.told(), "an order is not answered; it is given again");
-                    fleet.pending.push(order);
-                }
-                Err(error) => {
-                    tracing::warn!(error = error.told(), "workers can't be started");
-                    news.push(refusal(&error));
-                }
-            }
-        }
-    }
-}
-
-fn refusal(error: &ProviderError) -> News {
-    match error.kind {
-        ErrorKind::NoCapacity => News::NoCapacity(error.told()),
-        ErrorKind::Away | ErrorKind::Refused | ErrorKind::Config => News::Failed(error.told()),
-    }
-}
-
-fn order(kind: WorkerKind, step: &Step, waiting: Option<WantedBy>, now: Timestamp) -> Option<Order> {
-    let market = step.market.filter(|_| step.start > 0)?;
-    let token = format!("{kind}-{}-{:08x}", now.as_millisecond(), rand::random::<u32>());
-    let (run, stage) = waiting.unzip();
-    Some(Order { token, kind, market, n: step.start, run, stage: stage.flatten() })
 }
 
 #[cfg(test)]

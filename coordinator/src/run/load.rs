@@ -44,7 +44,10 @@ impl Run {
     ) -> anyhow::Result<Self> {
         let json =
             doors.blobs.get(&keys::run_record(run)).await.with_context(|| format!("reading run {run}"))?;
-        let record = RunRecord::from_json(&json).with_context(|| format!("reading run.json of {run}"))?;
+        let record = RunRecord::from_json(&json).with_context(|| {
+            let key = keys::run_record(run);
+            format!("reading {key}: was it written by a newer program? Then update this one")
+        })?;
         let board = Board::new(record);
         let mut this = Self {
             blobs: doors.blobs.clone(),

@@ -169,7 +169,7 @@ impl Run {
             return Ok(true);
         };
         // What did arrive is claimed at most once; the rest is published again.
-        let error = format!("{:#}", anyhow::Error::from(error));
+        let error = error.told();
         // A queue that is away for long is told once, here and in the status.
         if self.unpublished.as_ref() != Some(&error) {
             tracing::warn!(error, "publishing failed; it is tried again until it works");

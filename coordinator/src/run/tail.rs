@@ -30,7 +30,7 @@ impl Run {
             // Nobody waits for it: the holder may still come to its end.
             let message = vec![envelope::encode(&publish.item)?];
             if let Err(error) = self.queue.publish(self.board.lane(place.stage), message).await {
-                let error = format!("{:#}", anyhow::Error::from(error));
+                let error = error.told();
                 tracing::warn!(run = %self.board.run(), %place, error, "it was not offered to another");
             }
         }

@@ -76,10 +76,6 @@ pub fn reduce_classes(plane: &[u8], size: SizePx) -> Vec<u8> {
     reduce(plane, size, Reduction::Mode)
 }
 
-pub fn reduce_scores(plane: &[u8], size: SizePx, bands: u32) -> Vec<u8> {
-    reduce(plane, size, Reduction::Mean { bands })
-}
-
 /// Reduces the upper left part of this `size` of a plane whose rows are `stride` pixels apart.
 fn reduce_into(
     plane: &[u8],
@@ -239,6 +235,7 @@ mod tests {
 
     #[test]
     fn means_round_half_up_over_the_pixels_that_exist() {
+        let reduce_scores = |plane: &[u8], size, bands| reduce(plane, size, Reduction::Mean { bands });
         assert_eq!(reduce_scores(&[0, 0, 1, 1], SizePx::new(2, 2), 1), [1]);
         assert_eq!(reduce_scores(&[0, 0, 0, 1], SizePx::new(2, 2), 1), [0]);
         assert_eq!(reduce_scores(&[1, 2, 255, 255], SizePx::new(1, 4), 1), [2, 255]);

@@ -41,7 +41,7 @@ async fn s3_keeps_the_contract() {
 
 /// Of an error: its kind, and every word it says.
 pub fn said(error: swath_backends::Error) -> (Kind, String) {
-    (error.kind, format!("{:#}", anyhow::Error::from(error)))
+    (error.kind, error.told())
 }
 
 #[tokio::test(flavor = "multi_thread")]

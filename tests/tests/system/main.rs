@@ -33,6 +33,7 @@ mod metrics;
 mod overlap;
 mod page;
 mod preemption;
+mod process;
 mod readers;
 mod refusals;
 mod root_alone;

@@ -76,7 +76,7 @@ async fn a_publish_that_is_taken_in_part_is_an_error() {
         }
     }
     let error = refused.expect("a queue of three messages takes two hundred");
-    let words = format!("{:#}", anyhow::Error::from(error));
+    let words = error.told();
     assert!(words.contains("could not keep a message"), "{words}");
     assert!(
         queue.waiting(Lane::Cpu).await.expect("counting") > 0,

@@ -42,6 +42,11 @@ impl Shape {
         [self.batch, self.window.edge_px(), self.bands, self.classes].map(i64::from)
     }
 
+    /// In numbers that hold it, however large it is said to be.
+    fn edge_px(self) -> u64 {
+        u64::from(self.window.core_px) + 2 * u64::from(self.window.margin_px)
+    }
+
     /// Values of one window.
     pub(crate) const fn window_values(self, channels: u32) -> usize {
         (self.window.edge_px() as usize).pow(2) * channels as usize
@@ -49,7 +54,7 @@ impl Shape {
 
     /// Values of a full batch; an error where there can be no such batch.
     pub(crate) fn values(self, channels: u32) -> Result<usize> {
-        let edge = u64::from(self.window.core_px) + 2 * u64::from(self.window.margin_px);
+        let edge = self.edge_px();
         let all =
             [edge, edge, u64::from(channels)].into_iter().try_fold(u64::from(self.batch), u64::checked_mul);
         let values = all.and_then(|all| usize::try_from(all).ok()).ok_or_else(|| self.too_large(channels))?;
@@ -73,7 +78,6 @@ impl Shape {
     }
 
     fn described(self, channels: u32) -> String {
-        let edge = u64::from(self.window.core_px) + 2 * u64::from(self.window.margin_px);
-        format!("{} windows of {edge} px with {channels} channels", self.batch)
+        format!("{} windows of {} px with {channels} channels", self.batch, self.edge_px())
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use swath_weights::Problem;
+
 pub type Result<T> = std::result::Result<T, ModelError>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +60,12 @@ impl std::error::Error for ModelError {}
 
 impl From<swath_weights::WeightsError> for ModelError {
     fn from(error: swath_weights::WeightsError) -> Self {
-        Self::config(error.to_string())
+        // Another worker has a copy of its own.
+        let kind = match error.problem {
+            Problem::Io { .. } => Kind::Unfit,
+            _ => Kind::Config,
+        };
+        Self::new(kind, error.to_string())
     }
 }
 

@@ -128,7 +128,7 @@ fn engine(model: &ModelRef, files: &Files, shape: Shape, threads: u32) -> Result
             .as_ref()
             .ok_or_else(|| ModelError::config("the file of the ONNX model was not given"))?;
         let bytes = std::fs::read(path)
-            .map_err(|error| ModelError::config(format!("reading {}: {error}", path.display())))?;
+            .map_err(|error| ModelError::new(Kind::Unfit, format!("reading {}: {error}", path.display())))?;
         return Ok(Box::new(Openvino::foreign(&bytes, model.precision, shape, threads)?));
     }
     let network = network(model, files.weights.as_deref(), Home::PROCESSOR)?;
@@ -353,6 +353,19 @@ mod tests {
                 ..tiny(engine)
             };
             assert_eq!(kind(&module, 8, 1), Some(Kind::Config));
+        }
+    }
+
+    #[test]
+    fn a_file_that_can_not_be_read_here_may_be_read_by_another_worker() {
+        let weights = WeightsRef::File { sha256: Digest::of(b""), extension: "onnx".into() };
+        let nowhere = Files { weights: Some("/nowhere/weights".into()), ranges: None };
+        for architecture in [Architecture::Tiny, Architecture::Onnx] {
+            let model = ModelRef { architecture, weights: weights.clone(), ..tiny(EngineName::Openvino) };
+            let shape = WindowShape { core_px: 8, margin_px: 0 };
+            let error = load(&model, std::slice::from_ref(&nowhere), shape, 2, 1).err().unwrap();
+            assert_eq!(error.kind, Kind::Unfit, "{error}");
+            assert!(error.to_string().contains("/nowhere/weights"), "{error}");
         }
     }
 

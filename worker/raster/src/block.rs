@@ -41,14 +41,6 @@ pub struct Scaled {
 }
 
 impl Block {
-    pub fn n_valid(&self) -> u64 {
-        match &self.valid {
-            Valid::All => self.window.size().pixels(),
-            Valid::Within(part) => part.size().pixels(),
-            Valid::Each(mask) => mask.pixels.iter().map(|&valid| u64::from(valid)).sum(),
-        }
-    }
-
     /// Pixels that are 0 in every band, missing or not: what Raster Vision calls nodata.
     pub fn n_blank(&self) -> u64 {
         fn blank<T: Value>(values: &[T], bands: usize) -> u64 {

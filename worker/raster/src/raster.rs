@@ -51,7 +51,11 @@ impl Raster {
             ));
         };
         if dataset.raster_count() == 0 || width == 0 || height == 0 {
-            return Err(RasterError::new(Kind::Unreadable, doing(), "it holds no raster"));
+            return Err(RasterError::new(
+                Kind::Unreadable,
+                doing(),
+                "it holds no raster of its own: if it has subdatasets (gdalinfo lists them), name one",
+            ));
         }
         Ok(Self { dataset, uri: uri.to_owned(), size: SizePx::new(width, height) })
     }

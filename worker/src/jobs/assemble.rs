@@ -98,7 +98,7 @@ async fn header(cx: &Context, part: &AssemblePart) -> Result<Part, JobError> {
             Err(error) if error.kind == Kind::NotFound => return Err(gone()),
             read => read?,
         };
-        let bad = |error| JobError::data(anyhow!("{key}: {error}"));
+        let bad = |error| JobError::data(anyhow!("{key}: {error}; delete it and replay the item"));
         if let Some(header) = PackHeader::parse(&prefix).map_err(|error| bad(error.to_string()))? {
             if header.rect != part.rect || header.total_len() != meta.len {
                 return Err(bad("it is not the pack of this rectangle, or a torn one".into()));
@@ -196,7 +196,8 @@ fn holding<'a>(part: &'a Part, name: &str, levels: u32, making: Making) -> Resul
     found.ok_or_else(|| {
         let key = &part.key;
         JobError::data(anyhow!(
-            "{key} holds no {name} of {levels} levels with the bands and compression of its scene"
+            "{key} holds no {name} of {levels} levels with the bands and compression of its scene: delete it and replay \
+             the item"
         ))
     })
 }

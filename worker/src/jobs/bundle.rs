@@ -13,8 +13,11 @@ use crate::{
 
 pub(super) async fn run(cx: &Context, item: &Claimed, work: &Bundle) -> Result<Output, JobError> {
     let swath_model::Files { weights, ranges } = models::files_of(cx, &work.model).await?;
-    let weights =
-        weights.ok_or_else(|| JobError::data(anyhow!("weights from a seed are no model to pack")))?;
+    let weights = weights.ok_or_else(|| {
+        JobError::data(anyhow!(
+            "weights that are drawn from a seed are no model to pack: train them, or name a file"
+        ))
+    })?;
     let eval = match &work.eval {
         Some((key, _)) => Some(cx.blobs.get(key).await?),
         None => None,

@@ -70,7 +70,10 @@ fn count(work: &Eval, prediction: &str, shown: Option<Shown>) -> Result<Counted,
             let rect = RectPx::new(col, row, BLOCK_PX.min(width - col), BLOCK_PX.min(height - row));
             let Pixels::U8(mut guess) = predicted.read(i64::from(col), i64::from(row), rect.size(), &[1])?
             else {
-                return Err(JobError::data(anyhow!("{} is not an 8-bit raster", work.prediction)));
+                return Err(JobError::data(anyhow!(
+                    "{} is no raster of 8 bits, which the run has written there: delete it and replay the item",
+                    work.prediction
+                )));
             };
             // What does not count is predicted as the null class, whatever stands for it in the map.
             if let Some(nodata) = work.nodata {

@@ -91,7 +91,7 @@ pub async fn is_made(cx: &Context, item: &Item, key: &str) -> Result<bool, JobEr
 pub async fn tidy(cx: &Context, item: &Item) {
     let Work::Train(_) = &item.work else { return };
     if let Err(error) = train::tidy(cx, item).await {
-        let error = format!("{:#}", anyhow::Error::from(error));
+        let error = error.told();
         tracing::warn!(error, "checkpoints are left lying");
     }
 }

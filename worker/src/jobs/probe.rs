@@ -28,7 +28,11 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Probe) -> Result<Ou
     let mut files = models::files(cx, &model).await?;
     let int8 = match (&work.int8, files.as_mut_slice()) {
         (Some(calibrate), [files]) => Some(self::int8(cx, item, (&mut model, files), calibrate).await?),
-        (Some(_), _) => return Err(JobError::data(anyhow!("an ensemble is not tried in 8 bits"))),
+        (Some(_), _) => {
+            return Err(JobError::data(anyhow!(
+                "several networks together are not tried in 8 bits: predict with fp32"
+            )));
+        }
         (None, _) => None,
     };
     let key = Key { model, window: work.window, batch: work.batch, threads: cx.threads };

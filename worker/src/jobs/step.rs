@@ -40,7 +40,9 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Step) -> Result<Out
     let key = keys::inputs(&item.run, &work.inputs);
     let document = cx.blobs.get(&key).await?;
     if Digest::of(&document) != work.inputs {
-        return Err(JobError::data(anyhow!("{key} does not hash to its name: nothing of it is run")));
+        return Err(JobError::data(anyhow!(
+            "{key} does not hash to its name, and nothing of it is run: delete it and replay the item"
+        )));
     }
     let StepInputs { command, given } = serde_json::from_slice(&document)
         .with_context(|| format!("reading {key}"))
@@ -89,7 +91,11 @@ async fn prepare(
     for file in &command.files {
         let script = cx.blobs.get(&keys::step_file(&file.sha256)).await?;
         if Digest::of(&script) != file.sha256 {
-            return Err(JobError::data(anyhow!("{} is not what it was when the run began", file.name)));
+            return Err(JobError::data(anyhow!(
+                "{} ({}) is not what it was when the run began: delete it and submit the pipeline once more",
+                keys::step_file(&file.sha256),
+                file.name
+            )));
         }
         write(&folder.join(&file.name), &script).await?;
         let runnable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -177,7 +183,9 @@ async fn fetch(cx: &Context, file: &MadeFile, into: &Path) -> Result<Option<Plac
 }
 
 fn gone(file: &MadeFile) -> Result<Option<Place>, JobError> {
-    let nobody = || JobError::new(FailureClass::Fault, anyhow!("{} is gone, and no item makes it", file.key));
+    let nobody = || {
+        JobError::new(FailureClass::Fault, anyhow!("{} is gone, and no item makes it: put it back", file.key))
+    };
     file.producer.map(Some).ok_or_else(nobody)
 }
 

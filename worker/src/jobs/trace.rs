@@ -104,7 +104,15 @@ impl Canvas<'_> {
 
     fn place(&self, class: u8, placer: &Placer, polygons: &[Polygon]) -> Result<Vec<Feature>, JobError> {
         let name = self.classes.get(usize::from(class)).map(|class| class.name.as_str());
-        let name: Arc<str> = name.ok_or_else(|| JobError::data(anyhow!("there is no class {class}")))?.into();
+        let name: Arc<str> = name
+            .ok_or_else(|| {
+                JobError::data(anyhow!(
+                    "{}: class {class} is in the map, and the run has {}: delete the map and replay the item",
+                    self.name,
+                    self.classes.len()
+                ))
+            })?
+            .into();
         let outlines: Vec<Outline> = polygons.iter().map(|polygon| self.outline(polygon)).collect();
         let mut features = Vec::new();
         for (polygon, placed) in polygons.iter().zip(placer.place(&outlines)?) {
@@ -154,7 +162,11 @@ impl Source for Prediction {
         let pixels = |raster: &Raster, band: usize| -> Result<Vec<u8>, JobError> {
             match raster.read(i64::from(rect.col), i64::from(rect.row), rect.size(), &[band])? {
                 Pixels::U8(pixels) => Ok(pixels),
-                other => Err(JobError::data(anyhow!("a prediction of type {}", other.type_name()))),
+                other => Err(JobError::data(anyhow!(
+                    "{} has pixels of type {}, and the run has written 8 bits there: delete it and replay the item",
+                    raster.uri(),
+                    other.type_name()
+                ))),
             }
         };
         let scores = self.scores.as_ref().map(|scores| pixels(scores, usize::from(class) + 1));

@@ -133,7 +133,7 @@ impl<'a> Chips<'a> {
     /// Some chips, each changed. Of one that is left out, every pixel is ignored.
     pub(crate) fn batch(&self, store: &Store, which: &[(usize, Change)]) -> Result<Batch> {
         let Some(Shape { width, height, bands, .. }) = self.shape() else {
-            return Err(TrainError::config("there are no chips"));
+            return Err(TrainError::config("no shard holds a chip: look at the shards that are named"));
         };
         let chip_px = width as usize * height as usize;
         let pixels = which.len() * chip_px;

@@ -158,7 +158,7 @@ impl<'a> Run<'a> {
             if job.spec.overfits() { train.clone() } else { Chips::new(&job.spec, &job.validation)? };
         if !train.teach() {
             return Err(TrainError::config(
-                "there is no chip with a pixel that is not ignored to train from",
+                "there is no chip with a pixel that is not ignored to train from: look at labels and area of interest",
             ));
         }
         if job.spec.patience.is_some() && validation.len() == 0 {

@@ -71,10 +71,6 @@ impl Drop for Joins {
 /// The object that was composed is as good without this.
 async fn delete(blobs: &S3Blobs, key: &str) {
     if let Err(error) = blobs.delete(key).await {
-        tracing::warn!(
-            key,
-            error = format!("{:#}", anyhow::Error::from(error)),
-            "what was joined on the way could not be deleted"
-        );
+        tracing::warn!(key, error = error.told(), "what was joined on the way could not be deleted");
     }
 }

@@ -45,7 +45,7 @@ mod tests {
         let told = |who: &str| {
             let error = without_keys(who, CredentialsError::provider_error("the metadata service: 403"));
             assert_eq!(error.kind, Kind::Refused);
-            format!("{:#}", anyhow::Error::from(error))
+            error.told()
         };
         let words = told(ENVIRONMENT);
         assert!(words.contains("set AWS_ACCESS_KEY_ID") && words.contains("403"), "{words}");

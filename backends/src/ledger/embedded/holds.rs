@@ -8,8 +8,11 @@ use swath_proto::{
     item::Place,
 };
 
-use super::rows::{Db, Sql, grave, hold, is_closed, is_done, millis, now_ms, parse, record, uninvite};
-use crate::ledger::{Claim, Event, Release};
+use super::rows::{Db, Sql, grave, hold, is_closed, is_done, millis, parse, record, uninvite};
+use crate::{
+    embedded::now_ms,
+    ledger::{Claim, Event, Release},
+};
 
 /// Why nobody is to work on it any more.
 fn over(db: &Db<'_>, run: &RunId, place: Place) -> Sql<Option<Claim>> {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use rusqlite::params;
 use swath_proto::ids::WorkerId;
 
-use super::rows::{Db, Sql, millis, now_ms, parse};
+use super::rows::{Db, Sql, millis, parse};
+use crate::embedded::now_ms;
 
 pub(super) fn announce(db: &Db<'_>, group: &str, member: &WorkerId, words: &str, lease: Duration) -> Sql<()> {
     let now = now_ms();

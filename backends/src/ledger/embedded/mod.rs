@@ -19,9 +19,12 @@ use swath_proto::{
     outcome::{Failure, Report},
 };
 
-use self::rows::{Db, SCHEMA, is_closed, leader, millis, now_ms};
+use self::rows::{Db, SCHEMA, is_closed, leader, millis};
 use super::{Claim, Cursor, Events, Finish, Gate, Ledger, Release, Snapshot};
-use crate::{Result, embedded::File};
+use crate::{
+    Result,
+    embedded::{File, now_ms},
+};
 
 /// Places that are written in one go, so that others are let in between.
 const AT_ONCE: usize = 2000;

@@ -1,6 +1,6 @@
 //! The tables, and the statements that the verbs are made of: what is in them for a run and a place.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use swath_proto::{
@@ -8,7 +8,10 @@ use swath_proto::{
     item::Place,
 };
 
-use crate::ledger::{Cursor, Event};
+use crate::{
+    embedded::now_ms,
+    ledger::{Cursor, Event},
+};
 
 pub(super) const SCHEMA: &str = "
     -- A run is known once it was restored; its incarnation tells one life of this file from another.
@@ -170,9 +173,4 @@ pub(super) fn not_json(error: impl std::error::Error + Send + Sync + 'static) ->
 
 pub(super) fn millis(duration: Duration) -> i64 {
     duration.as_millis() as i64
-}
-
-/// The clock of the one machine that all share.
-pub(super) fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

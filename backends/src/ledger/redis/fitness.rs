@@ -63,7 +63,7 @@ mod tests {
     fn refusal(text: &str) -> String {
         let error = Info::new(text.into()).check("redis://h").expect_err("it was found fit");
         assert_eq!(error.kind, Kind::Config);
-        format!("{:#}", anyhow::Error::from(error))
+        error.told()
     }
 
     #[test]

@@ -213,7 +213,7 @@ mod tests {
         ] {
             let error = read(url).err().unwrap_or_else(|| panic!("{url} was read"));
             assert_eq!(error.kind, Kind::Config, "{url}");
-            let words = format!("{:#}", anyhow::Error::from(error));
+            let words = error.told();
             assert!(words.contains(word), "{words}");
         }
     }

@@ -73,10 +73,7 @@ impl Receiver for RabbitReceiver {
                 match self.consume_soon().await {
                     Ok(open) => self.open = Some(open),
                     Err(error) if error.kind == Kind::Transient => {
-                        tracing::warn!(
-                            error = format!("{:#}", anyhow::Error::from(error)),
-                            "receiving goes on in a moment"
-                        );
+                        tracing::warn!(error = error.told(), "receiving goes on in a moment");
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(PAUSE.1);
                     }

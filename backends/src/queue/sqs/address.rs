@@ -96,7 +96,7 @@ mod tests {
         let read = Address::read(&Url::parse(url).expect("a URL"), "swath-01234567");
         read.map_err(|error| {
             assert_eq!(error.kind, Kind::Config, "{error}");
-            format!("{:#}", anyhow::Error::from(error))
+            error.told()
         })
     }
 

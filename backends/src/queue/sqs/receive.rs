@@ -114,7 +114,7 @@ impl SqsReceiver {
                 self.here.extend(deliveries);
             }
             Err(error) if error.kind == Kind::Transient => {
-                let error = format!("{:#}", anyhow::Error::from(error));
+                let error = error.told();
                 tracing::warn!(error, "receiving goes on in a moment");
                 self.not_before = Instant::now() + self.pause;
                 self.pause = (self.pause * 2).min(PAUSE.1);

@@ -92,7 +92,7 @@ impl Server {
     pub(super) async fn hand_back_all(&self, lane: Lane, receipts: Vec<String>) {
         for receipts in receipts.chunks(MOST) {
             if let Err(error) = self.hand_back(lane, receipts).await {
-                let error = format!("{:#}", anyhow::Error::from(error));
+                let error = error.told();
                 tracing::debug!(error, "messages come back later");
             }
         }

@@ -10,14 +10,15 @@ use swath_backends::{
 };
 use swath_proto::{
     fleet::Market,
+    keys,
     status::{Ask, Rank},
-    worker::GROUP,
+    worker::{GROUP, drain_office},
 };
 
 use super::*;
 use crate::{
     feed::Bid,
-    fleet::provider::{Job, JobId, JobState},
+    fleet::provider::{ErrorKind, Job, JobId, JobState, ProviderError},
 };
 
 /// Remembers what it is asked for.

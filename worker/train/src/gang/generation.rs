@@ -161,7 +161,7 @@ impl<'a> Generation<'a> {
             }
             News::Over => {
                 // Its pipe is closed: it is over, or will be in a moment.
-                let status = member.child.wait().map_err(|error| failed(&error))?;
+                let status = member.child.wait().map_err(|error| failed("waiting for", &error))?;
                 member.status = Some(status);
                 match &member.said {
                     Some(Ok(_)) => {}
@@ -261,17 +261,8 @@ impl<'a> Generation<'a> {
                 Ok(())
             });
         }
-        let mut child = command.spawn().map_err(|error| failed(&error))?;
-        if let Some(out) = child.stdout.take() {
-            let sender = self.sender.clone();
-            thread::spawn(move || {
-                let lines = BufReader::new(out).lines().map_while(std::result::Result::ok);
-                let words = lines.filter_map(|line| serde_json::from_str(&line).ok()).map(News::Said);
-                // Until nobody listens any more.
-                let is_heard = |news| sender.send((at, news)).is_ok();
-                let _ = words.chain([News::Over]).all(is_heard);
-            });
-        }
+        let mut child = command.spawn().map_err(|error| failed("starting", &error))?;
+        let out = child.stdout.take();
         self.members.push(Member {
             child,
             heard: Instant::now(),
@@ -280,6 +271,17 @@ impl<'a> Generation<'a> {
             said: None,
             status: None,
         });
+        if let Some(out) = out {
+            let sender = self.sender.clone();
+            let listening = thread::Builder::new().spawn(move || {
+                let lines = BufReader::new(out).lines().map_while(std::result::Result::ok);
+                let words = lines.filter_map(|line| serde_json::from_str(&line).ok()).map(News::Said);
+                // Until nobody listens any more.
+                let is_heard = |news| sender.send((at, news)).is_ok();
+                let _ = words.chain([News::Over]).all(is_heard);
+            });
+            listening.map_err(|error| failed("listening to", &error))?;
+        }
         Ok(())
     }
 }
@@ -303,6 +305,6 @@ const fn is_passing(kind: Kind) -> bool {
 
 const LOG_LEVEL: &str = "TORCH_CPP_LOG_LEVEL";
 
-fn failed(error: &std::io::Error) -> TrainError {
-    TrainError::new(Kind::Internal, format!("starting a rank: {error}"))
+fn failed(doing: &str, error: &std::io::Error) -> TrainError {
+    TrainError::new(Kind::Internal, format!("{doing} a rank: {error}"))
 }
