@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults test-page web web-check soak template dashboards images lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict bench-metrics memory fuzz
+.PHONY: help setup build demo test test-faults test-page web web-check soak template dashboards images lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict bench-metrics bench-page memory fuzz
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -82,6 +82,11 @@ bench-idle: ## what a worker without work costs, on each backend; two minutes
 	@setup/install build test
 	cargo build --locked --release -p swath
 	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 idle::
+
+bench-page: ## a run of 10,000 scenes and a million parts in Chromium: from the address to all that is drawn; minutes
+	@setup/install build test web browser
+	cargo build --locked --release -p swath
+	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture page_of_ten_thousand
 
 bench-metrics: ## what updates of metrics take, against an item's CPU
 	@setup/install build

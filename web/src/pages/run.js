@@ -54,14 +54,11 @@ export function runPage(into, name, first) {
   };
   const read = async () => {
     try {
-      const about = await get(run.path());
       const isFirst = !run.about;
+      const [about] = await Promise.all([get(run.path()), isFirst ? run.parts.load() : null]);
       Object.assign(run, { about, status: about.status, served: about.served });
       links.querySelector("[data-tab=training]").hidden = !about.record.trains;
-      if (isFirst) {
-        await run.parts.load();
-        go(tabName);
-      }
+      if (isFirst) go(tabName);
       update();
     } catch (error) {
       if (run.about) return;
