@@ -8,6 +8,8 @@ const CHUNK = 120;
 const MARGIN = 400;
 /** Before it is known how high a card is. */
 const FIRST = 24;
+/** They may all be there: searched by the browser, and printed. */
+const FEW = 60;
 
 const within = (low, value, high) => Math.max(low, Math.min(high, value));
 
@@ -30,6 +32,10 @@ export function longGrid(box, { read, told, failed, keyOf, make, blank }) {
   };
   const inSight = () => {
     size = measure();
+    if (total <= FEW) {
+      box.style.paddingTop = box.style.paddingBottom = "";
+      return [0, total];
+    }
     if (!size) return [0, Math.min(total, FIRST)];
     const { columns, height } = size;
     const rows = Math.ceil(total / columns);

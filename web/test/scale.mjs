@@ -1,6 +1,7 @@
 // How long a large run takes from the address to all that is drawn, in Chromium: `make bench-page` starts it.
 //   node test/scale.mjs URL RUN LOADS
 // It prints one JSON object: seconds, as medians of several loads, each in a browser that has nothing of the page yet.
+import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 
@@ -49,10 +50,23 @@ async function open(tab) {
   return seen;
 }
 
+/** Wherever one is in the list, only what is in sight is there. */
+async function toTheEnd() {
+  const page = await (await browser.newContext({ viewport: { width: 1366, height: 860 } })).newPage();
+  await page.goto(`${url}#/runs/${run}/scenes`);
+  await page.waitForSelector("a.scene");
+  const { total, scenes } = await page.evaluate(async (path) => (await fetch(path)).json(), `/api/runs/${run}/scenes?n=1`);
+  const last = (await page.evaluate(async (path) => (await fetch(path)).json(), `/api/runs/${run}/scenes?from=${total - 1}`)).scenes[0].scene;
+  await page.waitForFunction((first) => document.querySelector("a.scene strong").textContent === first, scenes[0].scene);
+  await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
+  await page.waitForFunction((last) => [...document.querySelectorAll("a.scene strong")].at(-1)?.textContent === last, last);
+  assert.ok((await page.locator(".scenes > *").count()) < 200, "all scenes are on the page");
+}
+
 const median = (numbers) => numbers.sort((one, other) => one - other)[Math.floor(numbers.length / 2)];
 
 for (const tab of ["overview", "scenes"]) {
-  const [first] = [await open(tab)];
+  const first = await open(tab);
   const all = [];
   for (let n = 0; n < Number(loads); n++) all.push(await open(tab));
   const seconds = (of) => Number((median(all.map(of)) / 1000).toFixed(3));
@@ -62,4 +76,5 @@ for (const tab of ["overview", "scenes"]) {
     nodes: median(all.map(({ nodes }) => nodes)), loads: all.length, load: Number(readFileSync("/proc/loadavg", "utf8").split(" ")[0]),
   }));
 }
+await toTheEnd();
 await browser.close();
