@@ -46,7 +46,7 @@ pub(super) async fn compress(request: Request, next: Next) -> Response {
         Ok(Ok(small)) => {
             head.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             head.headers.remove(header::CONTENT_LENGTH);
-            small.into()
+            Bytes::from(small)
         }
         _ => whole,
     };

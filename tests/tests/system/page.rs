@@ -71,11 +71,12 @@ fn runs_are_read_page_by_page_the_newest_first() {
     let page = Served::coordinator(&site, &[]);
     let started = Instant::now();
     // Until they are taken up they stand elsewhere.
-    while {
+    let are_begun = || {
         let told = page.json("/api/runs");
         let all = told["runs"].as_array().expect("runs");
-        all.len() < 3 || all.iter().any(|run| run["started"].is_null())
-    } {
+        all.len() == 3 && all.iter().all(|run| run["started"].is_string())
+    };
+    while !are_begun() {
         assert!(started.elapsed() < PATIENCE, "they are not taken up: {}", site.worker_logs());
         std::thread::sleep(Duration::from_millis(200));
     }
@@ -99,7 +100,7 @@ fn runs_are_read_page_by_page_the_newest_first() {
     let found = page.json(&format!("/api/runs?only=under_way&name={}", runs[1]));
     assert_eq!((names(&found), &found["found"]), (vec![runs[1].clone()], &1.into()));
     assert!(names(&page.json("/api/runs?only=failed")).is_empty());
-    for wrong in ["n=-1", "only=other", &format!("after={}", "x".repeat(600))] {
+    for wrong in ["n=-1", "only=other", format!("after={}", "x".repeat(600)).as_str()] {
         assert_eq!(page.get(&format!("/api/runs?{wrong}")).status, 400, "{wrong}");
     }
 }

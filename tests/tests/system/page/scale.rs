@@ -145,7 +145,8 @@ fn page_of_ten_thousand_scenes_in_a_browser() {
         let before = cpu_s(&page.process);
         let status = Command::new("node")
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/test/scale.mjs"))
-            .args([&format!("http://{}/", page.address), record.run.as_str(), LOADS])
+            .arg(format!("http://{}/", page.address))
+            .args([record.run.as_str(), LOADS])
             .status()
             .expect("starting node");
         assert!(status.success(), "see above; {}", site.worker_logs());
