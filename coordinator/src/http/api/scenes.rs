@@ -92,9 +92,12 @@ pub(in crate::http) async fn list(
         Some(Only::Learn) => scene.set != Set::Predict,
     };
     let named = in_order(&parts.layout).filter(|shown| shown.id.as_str().contains(&wanted.name));
-    let all: Vec<Scene<'_>> = named.map(|shown| scene(&parts, shown)).filter(is_wanted).collect();
+    // Looked at are those that are told, and all only where that decides which.
+    let is_wanted = |shown: &&Shown| wanted.only.is_none() || is_wanted(&scene(&parts, shown));
+    let all: Vec<&Shown> = named.filter(is_wanted).collect();
     let page = super::Page { from: wanted.from, n: wanted.n };
-    let some: Vec<&Scene<'_>> = all.iter().skip(page.from).take(page.n()).collect();
+    let some: Vec<Scene<'_>> =
+        all.iter().skip(page.from).take(page.n()).map(|shown| scene(&parts, shown)).collect();
     Ok(super::json(&json!({
         "total": all.len(),
         "from": page.from,
