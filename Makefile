@@ -50,7 +50,7 @@ web-check: ## whether the committed bundle is what its sources give
 test-page: web-check ## every page and action in Chromium, and the API under schemathesis; minutes, pictures in target/tmp/page
 	@setup/install build test web browser
 	cargo build --locked --workspace --bins --tests
-	cargo test --locked --workspace --test system -- --ignored --nocapture --test-threads 1 page::
+	cargo test --locked --workspace --test system -- --ignored --nocapture --test-threads 1 page:: --skip page::scale
 
 book: ## the documentation as a book with its search, in target/book
 	@setup/install book
@@ -97,6 +97,11 @@ bench-idle: ## what a worker without work costs, on each backend; two minutes
 	@setup/install build test
 	cargo build --locked --release -p swath
 	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 idle::
+
+bench-page: ## a run of 10,000 scenes and a million parts in Chromium: from the address to all that is drawn; minutes
+	@setup/install build test web browser
+	cargo build --locked --release -p swath
+	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture page_of_ten_thousand
 
 bench-metrics: ## what updates of metrics take, against an item's CPU
 	@setup/install build

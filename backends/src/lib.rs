@@ -2,7 +2,8 @@
 //! [`blobs`] that hold everything that matters. Each has an embedded twin for one machine, which is
 //! a product and passes the same [`contract`] as the servers do.
 //!
-//! URLs choose: see [`open`]. [`counted`] doors say how long calls take. [`notices`] say that this machine is about to
+//! URLs choose: see [`open`]. [`counted`] doors say how long calls take; what a process has to say of itself is
+//! [`declared`], and shown at a [`door`] of its own. [`notices`] say that this machine is about to
 //! be taken away.
 
 #[cfg(feature = "aws")]
@@ -11,6 +12,7 @@ pub mod blobs;
 pub mod contract;
 pub mod counted;
 pub mod declared;
+pub mod door;
 mod embedded;
 pub mod error;
 #[cfg(test)]

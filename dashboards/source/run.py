@@ -71,8 +71,8 @@ BOARD = board(
         (
             "Cost",
             [
-                lines("Workers' time", "Seconds a second, from claim to finish, of items that were finished in ten minutes.",
-                      (f"sum by (stage) (rate(swath_item_seconds_total{{{R}}}[10m]))", "{{stage}}"), unit="s",
+                lines("Workers' time", "Seconds a second, from claim to finish, of items when they are finished.",
+                      (f"sum by (stage) (rate(swath_item_seconds_total{{{R}}}[$__rate_interval]))", "{{stage}}"), unit="s",
                       stacked=True),
                 lines("An item takes", "On average, in the last five minutes, by stage.",
                       (f"swath:run:item_seconds{{{R}}}", "{{stage}}"), unit="s"),

@@ -3,6 +3,12 @@
 from panels import GREEN, RED, YELLOW, board, bars, lines, number, variable
 
 W = 'worker=~"$worker"'
+DEVICE = 'phase="device"'
+
+
+def phases(*more):
+    """Seconds a second of the phases, in lines over time: by the window that Grafana gives, a minute at the least."""
+    return f"rate(swath_worker_phase_seconds_sum{{{','.join([W, *more])}}}[$__rate_interval])"
 
 
 def quantile(q, metric, by, labels=W):
@@ -23,7 +29,7 @@ BOARD = board(
                        decimals=0),
                 number("Leaving", "Workers that take nothing new.", 'sum(swath:workers{state="leaving"})',
                        decimals=0),
-                number("Bottleneck", "The phase that most time went into, in the last five minutes.",
+                number("Bottleneck", "The phase that most time went into, in the last two minutes.",
                        "topk(1, sum by (phase) (swath:worker:phase_ratio))", "percentunit", legend="{{phase}}",
                        text="name"),
                 number("Devices at work", "The share of the time in which the network was computed, of all workers.",
@@ -38,12 +44,12 @@ BOARD = board(
             "Where the time goes",
             [
                 lines("Phases", "Seconds a second, of all workers that are chosen: what is highest holds the rest up.",
-                      (f"sum by (phase) (swath:worker:phase_ratio{{{W}}})", "{{phase}}"), stacked=True, unit="s"),
-                bars("The same now", "Averaged over five minutes.",
+                      (f"sum by (phase) ({phases()})", "{{phase}}"), stacked=True, unit="s"),
+                bars("The same now", "Averaged over two minutes.",
                      f"sort_desc(sum by (phase) (swath:worker:phase_ratio{{{W}}}))", "{{phase}}", unit="s"),
                 lines("Devices at work", "By worker.",
-                      (f"swath:worker:device_busy_ratio{{{W}}}", "{{worker}}"), unit="percentunit", most=1,
-                      limits=[(0, RED), (0.4, YELLOW), (0.7, GREEN)]),
+                      (f"clamp_max(sum by (worker) ({phases(DEVICE)}), 1)", "{{worker}}"),
+                      unit="percentunit", most=1, limits=[(0, RED), (0.4, YELLOW), (0.7, GREEN)]),
                 lines("Batches are filled", "Windows in a batch, of those that it has room for: the mean.",
                       (f"sum(rate(swath_worker_batch_fill_ratio_sum{{{W}}}[$__rate_interval])) / "
                        f"sum(rate(swath_worker_batch_fill_ratio_count{{{W}}}[$__rate_interval]))", "mean"),

@@ -12,6 +12,10 @@ use serde_json::Value;
 
 use crate::{port, process::Server};
 
+pub const SCRAPED_EVERY: Duration = Duration::from_secs(1);
+/// Of what is asked over time.
+pub const STEP: Duration = Duration::from_secs(1);
+
 pub struct Prometheus {
     pub server: Server,
     port: u16,
@@ -26,11 +30,12 @@ impl Prometheus {
         let port = port::free();
         let rules = dashboards();
         let config = format!(
-            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
+            "global: {{ scrape_interval: {every}s, evaluation_interval: {every}s }}\n\
              rule_files: [\"{rules}/rules.yml\", \"{rules}/alerts.yml\"]\n\
              scrape_configs:\n\
              - job_name: swath-coordinator\n  static_configs: [{{ targets: [\"127.0.0.1:{coordinator}\"] }}]\n\
              - job_name: swath-workers\n  http_sd_configs:\n  - url: http://127.0.0.1:{coordinator}/discovery\n    refresh_interval: 1s\n",
+            every = SCRAPED_EVERY.as_secs(),
             rules = rules.display(),
         );
         let (file, data) = (folder.path().join("prometheus.yml"), folder.path().join("data"));
@@ -50,8 +55,8 @@ impl Prometheus {
 
     /// Series with what they were each second since it was started.
     pub fn since_start(&self, query: &str) -> Vec<Value> {
-        let path =
-            format!("/api/v1/query_range?query={}&start={}&end={}&step=1", encoded(query), self.began, now());
+        let (query_of, began, end, step) = (encoded(query), self.began, now(), STEP.as_secs());
+        let path = format!("/api/v1/query_range?query={query_of}&start={began}&end={end}&step={step}");
         let found = self.ask(&path, query);
         found["result"].as_array().expect("series").clone()
     }

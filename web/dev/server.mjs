@@ -120,7 +120,12 @@ async function api(parts, query, method) {
       const sum = (count) => Object.values(of?.stages ?? {}).reduce((sum, stage) => sum + stage[count], 0);
       all.push({ run: one, state: of?.state ?? null, served: true, started: of?.started ?? null, written: of?.written ?? null, at_work: of?.at_work ?? null, items: sum("items"), done: sum("done"), failures: of?.n_failures ?? 0, unreadable_scenes: of?.unreadable_scenes.length ?? 0, eta_seconds: of?.eta_seconds ?? null, priority: 0, message: of?.message ?? null });
     }
-    return all.sort((a, b) => (b.started ?? "").localeCompare(a.started ?? ""));
+    for (const one of all) one.cursor = `${one.started ?? "~"} ${one.run}`;
+    all.sort((a, b) => (a.cursor < b.cursor ? 1 : -1));
+    const found = all.filter((one) => one.run.includes(query.get("name") ?? ""));
+    const rest = found.filter((one) => !query.get("after") || one.cursor < query.get("after"));
+    const shown = rest.slice(0, Number(query.get("n") ?? 200));
+    return { total: all.length, under_way: 0, found: found.length, next: shown.length < rest.length ? shown.at(-1).cursor : null, runs: shown };
   }
   if (method === "POST") return { run: name, served: true };
   const real = name === LARGE.run ? (await names())[0] : name;
@@ -180,7 +185,8 @@ async function api(parts, query, method) {
     const levels = one.size ? 1 + Math.ceil(Math.log2(Math.max(1, Math.max(one.size.width, one.size.height) / 256))) : null;
     const record = await json("runs", name, "run.json");
     const layers = ["imagery", ...(one.has_labels ? ["labels"] : []), ...(one.is_predicted ? ["prediction", ...(record.predict.confidence ? ["confidence"] : []), ...(one.has_labels ? ["errors"] : [])] : [])];
-    return { scene: one, levels, item_px: record.predict.item_px, layers, files: [], failed: [], layout: "dev" };
+    const at = scenes.indexOf(one);
+    return { scene: one, before: scenes[at - 1]?.scene ?? null, after: scenes[at + 1]?.scene ?? null, levels, item_px: record.predict.item_px, layers, files: [], failed: [], layout: "dev" };
   }
   return null;
 }

@@ -1,6 +1,7 @@
 // The coordinator's API, and what it tells by itself.
 
 import { h } from "./dom.js";
+import { drawing } from "./drawn.js";
 
 export class Problem extends Error {
   constructor(status, detail) {
@@ -31,12 +32,14 @@ async function reach(path, options) {
   }
 }
 
-export const get = async (path) => (await answered(await reach(path))).json();
-export const getBytes = async (path) => {
-  const response = await answered(await reach(path));
+const read = async (path) => answered(await reach(path));
+export const get = (path) => drawing(read(path).then((response) => response.json()));
+const bytesOf = async (path) => {
+  const response = await read(path);
   const { headers } = response;
   return { bytes: new Uint8Array(await response.arrayBuffer()), n: Number(headers.get("swath-parts")), layout: headers.get("swath-layout") };
 };
+export const getBytes = (path) => drawing(bytesOf(path));
 
 export async function post(path, body) {
   const options = { method: "POST" };

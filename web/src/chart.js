@@ -31,7 +31,7 @@ export function chart(box, { series, height = 220, x = "time", value = (v) => v,
       scales: { x: isTime ? { time: true, range: (_, min, max) => [Math.min(min, max - MINUTE), max] } : { time: false }, y: range ? { range } : {} },
       axes: [{ ...axis, ...across }, { ...axis, size: 56, values: (_, ticks) => ticks.map(fits) }],
       series: [
-        isTime ? { label: "at", value: (_, seconds) => clock(seconds) } : { label: x },
+        isTime ? { label: "at", value: (_, seconds) => clock(seconds) } : { label: x, value: (_, at) => at ?? "–" },
         ...series.slice(0, data.length - 1).map((one) => ({
           label: one.label,
           stroke: color(one.color),

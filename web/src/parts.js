@@ -58,8 +58,15 @@ export class Parts {
   }
 }
 
+let colors = null;
+const forget = () => (colors = null);
+addEventListener("theme", forget);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", forget);
+
 /** The states' colours in the theme that is on, as numbers that pixels are made of. */
-export function palette() {
+export const palette = () => (colors ??= look());
+
+function look() {
   const style = getComputedStyle(document.documentElement);
   const probe = document.createElement("canvas").getContext("2d");
   return ["waiting", "held", "done", "failed"].map((name) => {

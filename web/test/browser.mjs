@@ -86,6 +86,27 @@ async function theScene(page) {
   assert.ok(pixels, "a tile is empty");
 }
 
+/** Long lists: only what is wanted, and from one scene to the next. */
+async function theLists(page) {
+  await page.goto(url);
+  await page.waitForSelector("a.run");
+  const only = (name) => page.waitForFunction((name) => [...document.querySelectorAll("a.run strong")].map((el) => el.textContent).join() === name, name);
+  await page.fill(".filters input", learnt);
+  await only(learnt);
+  await page.fill(".filters input", failed);
+  await page.selectOption(".filters select", "failed");
+  await only(failed);
+  await page.selectOption(".filters select", "under_way");
+  await page.waitForSelector("text=No run is like that.");
+  await page.goto(url + run(learnt, "scenes"));
+  await page.waitForSelector("a.scene");
+  await page.fill(".filters input", "unseen");
+  await page.waitForFunction(() => [...document.querySelectorAll("a.scene strong")].every((el) => el.textContent === "unseen"));
+  await page.goto(url + run(learnt, "scenes/unseen"));
+  await page.locator(".head .buttons a.button:visible").first().click();
+  await page.waitForFunction(() => document.querySelector("h1")?.textContent === "seen");
+}
+
 async function theKeys(page) {
   await page.goto(url);
   await page.waitForSelector("a.run");
@@ -202,6 +223,7 @@ for (const size of [{ width: 1366, height: 860 }, { width: 390, height: 844 }]) 
 }
 const page = await open("light", { width: 1366, height: 860 });
 await theScene(page);
+await theLists(page);
 await theKeys(page);
 await theLine(await open("light", { width: 1366, height: 860 }));
 await theActions(page);

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use swath_backends::{
     counted::counted,
+    door::Door,
     open::{Urls, open},
 };
 use swath_coordinator::{
     fleet::control::{Setup, control},
     live::Live,
-    metrics::serve::Door,
+    metrics,
     run::Me,
     serve::serve_sharing,
     sharing::Sharing,
@@ -41,7 +42,7 @@ pub(super) async fn run(args: CoordinatorArgs, door_args: DoorArgs) -> anyhow::R
             .map_err(|error| Usage(format!("--metrics {wanted}: {error}; port 0 takes any that is free")))?;
         doors = counted(doors);
         tracing::info!(address = %door.address, "metrics are shown");
-        tokio::spawn(door.serve(doors.ledger.clone()));
+        tokio::spawn(metrics::serve::serve(door, doors.ledger.clone()));
     }
     let Urls { root, queue, ledger } = config::shown(&urls);
     tracing::info!(root, queue, ledger, "watching the root for runs");

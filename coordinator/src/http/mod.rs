@@ -4,17 +4,19 @@
 //!
 //! Read in this order: [`server`] is the socket, `security` what a request must get past, `access` who may come in,
 //! `routes` what there is, `api/` one file a thing, `layout` where the parts of a run's scenes lie, and `cells` in which
-//! state each of them is, `watch` what is told to all who look, over `events`, [`imagery`] how pixels are seen without
+//! state each of them is, `listed` what all runs are in a line each, `watch` what is told to all who look, over `events`, [`imagery`] how pixels are seen without
 //! GDAL being named here, `assets` the bundle of `web/`.
 
 mod access;
 mod api;
 mod assets;
 mod cells;
+mod compress;
 mod error;
 mod events;
 pub mod imagery;
 mod layout;
+mod listed;
 mod rate;
 mod routes;
 mod security;

@@ -4,7 +4,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::StatusCode,
-    middleware::from_fn_with_state,
+    middleware::{from_fn, from_fn_with_state},
     routing::{MethodRouter, get, post},
 };
 
@@ -13,7 +13,7 @@ use super::{
         about, actions, events, failures, fleet, pictures, run, runs, scenes, scores, sign_in, training,
         workers,
     },
-    assets,
+    assets, compress,
     error::Problem,
     security,
     site::Site,
@@ -66,6 +66,7 @@ pub(super) fn router(site: Site) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address takes another method")
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(from_fn(compress::compress))
         .layer(from_fn_with_state(site.clone(), security::guard))
         .with_state(site)
 }

@@ -41,6 +41,7 @@ fn said() -> [(HeaderName, &'static str); 7] {
 }
 
 pub(super) async fn guard(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
     let admitted = admit(&site, &request);
     let mut answer = match admitted {
         Ok(()) => match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
@@ -52,6 +53,11 @@ pub(super) async fn guard(State(site): State<Site>, request: Request, next: Next
     for (name, value) in said() {
         // A report has a policy of its own.
         answer.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    // Browsers show it beside what the way takes, and `make bench-page` prints it.
+    let took = format!("coordinator;dur={:.1}", began.elapsed().as_secs_f64() * 1000.0);
+    if let Ok(took) = HeaderValue::try_from(took) {
+        answer.headers_mut().insert(HeaderName::from_static("server-timing"), took);
     }
     answer.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     answer

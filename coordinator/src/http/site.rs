@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    access::Token, api::runs::Listed, events::Channels, imagery::Imagery, layout::Layouts, rate::Rate,
+    access::Token, events::Channels, imagery::Imagery, layout::Layouts, listed::Listed, rate::Rate,
     tiles::Tiles, watch::Looks,
 };
 use crate::{live::Live, money::Prices};

@@ -22,10 +22,10 @@ use swath_proto::{
 use tokio::sync::{Mutex as AsyncMutex, broadcast::Sender};
 
 use super::{
-    api::runs,
     cells::{self, Marks},
     events::{Topic, alive, frame},
     layout::Layout,
+    listed::{self, Runs},
     site::Site,
 };
 use crate::records::read_status;
@@ -163,7 +163,7 @@ fn say(sender: &Sender<Bytes>, frame: Bytes) {
 struct Told {
     status: Option<RunStatus>,
     parts: Option<Arc<Parts>>,
-    runs: Option<Bytes>,
+    runs: Option<Runs>,
     /// Held so that the run tells.
     heard: Option<tokio::sync::watch::Receiver<Option<RunStatus>>>,
 }
@@ -183,11 +183,14 @@ impl Told {
         if look % 2 == 1 {
             return Ok(());
         }
-        let frame = frame("runs", &runs::summaries(site).await?);
-        if self.runs.as_ref() != Some(&frame) {
-            self.runs = Some(frame.clone());
-            say(sender, frame);
+        let runs = listed::runs(site).await?;
+        // Whoever has read the list before the first look may lack what has happened since.
+        match self.runs.as_ref().map_or(listed::Told::ReadAgain, |before| listed::told(before, &runs)) {
+            listed::Told::Nothing => {}
+            listed::Told::Changes(changes) => say(sender, frame("runs", &changes)),
+            listed::Told::ReadAgain => say(sender, frame("reload", &())),
         }
+        self.runs = Some(runs);
         Ok(())
     }
 

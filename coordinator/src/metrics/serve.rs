@@ -1,59 +1,39 @@
 //! `/metrics` and `/discovery`, for the Prometheus of the coordinator's network: at an address of their own, since it
 //! takes no token. What they show are numbers, and the names of runs, workers and hosts.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
-use axum::{
-    Json, Router,
-    extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
-    response::{IntoResponse, Response},
-    routing::get,
+use swath_backends::{
+    declared::TEXT_FORMAT,
+    door::{Door, Page},
+    ledger::Ledger,
 };
-use swath_backends::{declared::TEXT_FORMAT, ledger::Ledger};
-use tokio::net::TcpListener;
 
 use crate::discovery;
 
-/// A port that is taken.
-pub struct Door {
-    listener: TcpListener,
-    pub address: SocketAddr,
-}
-
-impl Door {
-    /// Port 0 takes any that is free.
-    pub async fn open(wanted: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(wanted).await?;
-        let address = listener.local_addr()?;
-        Ok(Self { listener, address })
-    }
-
-    /// Until it is cut off.
-    pub async fn serve(self, ledger: Arc<dyn Ledger>) {
-        let app = Router::new()
-            .route("/metrics", get(metrics))
-            .route("/discovery", get(targets))
-            .with_state(ledger);
-        if let Err(error) = axum::serve(self.listener, app).await {
-            tracing::error!(%error, "metrics are not shown any more");
-        }
-    }
-}
-
-async fn metrics(State(ledger): State<Arc<dyn Ledger>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, TEXT_FORMAT)], super::page(&*ledger).await)
+/// Until it is cut off.
+pub async fn serve(door: Door, ledger: Arc<dyn Ledger>) {
+    let of_metrics = ledger.clone();
+    let metrics = move || {
+        let ledger = of_metrics.clone();
+        async move { Ok(super::page(&*ledger).await) }
+    };
+    let discovery = move || targets(ledger.clone());
+    let pages = vec![
+        Page::new("/metrics", TEXT_FORMAT, metrics),
+        Page::new("/discovery", "application/json", discovery),
+    ];
+    door.serve(pages).await;
 }
 
 /// Prometheus keeps the targets that it has while this fails.
-async fn targets(State(ledger): State<Arc<dyn Ledger>>) -> Response {
-    match discovery::workers(&*ledger).await {
-        Ok(workers) => Json(discovery::targets(&workers)).into_response(),
-        Err(error) => {
-            tracing::debug!(error = format!("{error:#}"), "who works can't be asked");
-            (StatusCode::SERVICE_UNAVAILABLE, "the ledger can't be asked").into_response()
-        }
-    }
+async fn targets(ledger: Arc<dyn Ledger>) -> Result<String, &'static str> {
+    let workers = discovery::workers(&*ledger).await;
+    let told = workers.and_then(|workers| Ok(serde_json::to_string(&discovery::targets(&workers))?));
+    told.map_err(|error| {
+        tracing::debug!(error = format!("{error:#}"), "who works can't be asked");
+        "the ledger can't be asked"
+    })
 }
 
 #[cfg(test)]
@@ -78,7 +58,7 @@ mod tests {
         ledger.announce(GROUP, &me, card, Duration::from_secs(60)).await.expect("announcing");
         let door = Door::open(([127, 0, 0, 1], 0).into()).await.expect("a free port");
         let address = door.address;
-        tokio::spawn(door.serve(Arc::new(ledger)));
+        tokio::spawn(serve(door, Arc::new(ledger)));
         let ask = async |path: &str| {
             let mut stream = TcpStream::connect(address).await.expect("connecting");
             let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");

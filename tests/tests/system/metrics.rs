@@ -8,7 +8,7 @@ use swath_backends::declared::Declared;
 use swath_proto::status::RunState;
 use swath_tests::{
     free_port,
-    prometheus::{Prometheus, dashboards, get},
+    prometheus::{Prometheus, SCRAPED_EVERY, STEP, dashboards, get},
 };
 
 use crate::{
@@ -193,10 +193,16 @@ fn queries(prometheus: &Prometheus, run: &str) -> BTreeSet<String> {
     }
     assert!(queries.len() > 80, "only {} queries were found", queries.len());
     let filled = |query: String| {
-        let query = query.replace("$run", run).replace("$__rate_interval", "10s");
+        let query = query.replace("$run", run).replace("$__rate_interval", &rate_interval());
         ["$worker", "$door", "$kind"].iter().fold(query, |query, name| query.replace(name, ".*"))
     };
     queries.into_iter().map(filled).collect()
+}
+
+/// As Grafana fills it in: four scrapes, or a scrape more than the step, whichever is longer. Here both are a second.
+fn rate_interval() -> String {
+    let (scrape, step) = (SCRAPED_EVERY, STEP);
+    format!("{}s", (4 * scrape).max(scrape + step).as_secs())
 }
 
 /// Whether an alert looks at anything, without whether there is reason to fire.

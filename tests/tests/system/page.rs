@@ -64,6 +64,48 @@ fn what_is_asked_on_the_page_is_done() {
 }
 
 #[test]
+fn runs_are_read_page_by_page_the_newest_first() {
+    let site = Site::new(Kind::Embedded);
+    let runs: Vec<String> =
+        [64, 128, 192].iter().map(|edge| submitted(&site, &format!("item_px = {edge}"))).collect();
+    let page = Served::coordinator(&site, &[]);
+    let started = Instant::now();
+    // Until they are taken up they stand elsewhere.
+    let are_begun = || {
+        let told = page.json("/api/runs");
+        let all = told["runs"].as_array().expect("runs");
+        all.len() == 3 && all.iter().all(|run| run["started"].is_string())
+    };
+    while !are_begun() {
+        assert!(started.elapsed() < PATIENCE, "they are not taken up: {}", site.worker_logs());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let names = |told: &serde_json::Value| -> Vec<String> {
+        let all = told["runs"].as_array().expect("runs").iter();
+        all.map(|run| run["run"].as_str().expect("a name").to_owned()).collect()
+    };
+    let whole = page.json("/api/runs");
+    let all = names(&whole);
+    assert_eq!((all.len(), &whole["total"], &whole["next"]), (3, &3.into(), &serde_json::Value::Null));
+    let (mut read, mut after) = (Vec::new(), String::new());
+    for _ in 0..3 {
+        let told = page.json(&format!("/api/runs?n=1{after}"));
+        read.extend(names(&told));
+        after = match told["next"].as_str() {
+            Some(next) => format!("&after={}", next.replace(' ', "%20")),
+            None => break,
+        };
+    }
+    assert_eq!(read, all);
+    let found = page.json(&format!("/api/runs?only=under_way&name={}", runs[1]));
+    assert_eq!((names(&found), &found["found"]), (vec![runs[1].clone()], &1.into()));
+    assert!(names(&page.json("/api/runs?only=failed")).is_empty());
+    for wrong in ["n=-1", "only=other", format!("after={}", "x".repeat(600)).as_str()] {
+        assert_eq!(page.get(&format!("/api/runs?{wrong}")).status, 400, "{wrong}");
+    }
+}
+
+#[test]
 fn whoever_watches_is_told_what_happens() {
     let site = Site::new(Kind::Embedded);
     let run = submitted(&site, MANY);
@@ -147,9 +189,13 @@ fn a_scene_is_shown_as_it_is_and_as_it_was_found() {
     assert_eq!(parts.body, [0b10_10_10_10; 9], "36 parts, all of them done");
     assert!(parts.header("swath-layout").is_some());
     assert_eq!(parts.header("swath-parts"), Some("36"));
+    let script = page.ask("GET", "/assets/app.js", &[("Accept-Encoding", "gzip")], "");
+    assert_eq!(script.header("content-encoding"), Some("gzip"));
+    assert!(script.body.len() < page.get("/assets/app.js").body.len() / 2);
 
     let at = format!("/api/runs/{run}/scenes/scene-1");
     let one = page.json(&at);
+    assert_eq!((&one["before"], &one["after"]), (&serde_json::Value::Null, &serde_json::Value::Null));
     let layers = serde_json::json!(["imagery", "labels", "prediction", "errors"]);
     assert_eq!((&one["layers"], &one["levels"]), (&layers, &4.into()));
     for layer in ["imagery", "labels", "prediction", "errors"] {

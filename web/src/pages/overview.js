@@ -69,7 +69,8 @@ function updateStage(el, stage) {
   done.style.width = `${stage.items ? (100 * (stage.done + stage.part)) / stage.items : 0}%`;
   failed.style.width = `${stage.items ? (100 * stage.buried) / stage.items : 0}%`;
   const n = stage.epoch ? stage.epoch : stage.items ? `${count(stage.done)} of ${count(stage.items)}` : stage.isOver ? "nothing to do" : "not known yet";
-  say(el.querySelector(".n"), stage.buried ? `${n}, ${count(stage.buried)} failed` : n);
+  const failures = stage.buried ? `${count(stage.buried)} failed` : "";
+  say(el.querySelector(".n"), !failures ? n : stage.items ? `${n}, ${failures}` : failures);
   const each = stage.made ? `${duration(stage.seconds)}` : stage.done ? "was there already" : "";
   say(el.querySelector(".t"), each);
 }

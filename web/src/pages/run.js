@@ -13,6 +13,9 @@ import { trainingTab } from "./training.js";
 
 const TABS = { overview: overviewTab, scenes: scenesTab, scores: scoresTab, training: trainingTab, failures: failuresTab };
 
+/** Until a worker that was started with the run is there. */
+const A_START = 15000;
+
 export function runPage(into, name, first) {
   document.title = `${name} · Swath`;
   const run = { name, about: null, status: null, served: false, parts: new Parts(name), path: (...rest) => runPath(name, ...rest) };
@@ -52,19 +55,28 @@ export function runPage(into, name, first) {
     say(badge, short(failed));
     tab?.status?.();
   };
+  /** A newcomer's run that stands still for want of a worker says so. */
+  const lookForWorkers = async () => {
+    const goesOn = run.served && run.status && ["preparing", "running"].includes(run.status.state);
+    const isNew = Date.now() - Date.parse(run.status?.started) < A_START;
+    if (!goesOn || isNew) head.wantsWorkers(false);
+    else head.wantsWorkers(!(await get("/api/workers")).workers.length);
+  };
   const read = async () => {
     try {
-      const about = await get(run.path());
       const isFirst = !run.about;
+      const [about] = await Promise.all([get(run.path()), isFirst ? run.parts.load() : null]);
+      head.el.hidden = links.hidden = false;
+      problem.hidden = true;
       Object.assign(run, { about, status: about.status, served: about.served });
       links.querySelector("[data-tab=training]").hidden = !about.record.trains;
-      if (isFirst) {
-        await run.parts.load();
-        go(tabName);
-      }
+      if (isFirst) go(tabName);
       update();
+      await lookForWorkers();
     } catch (error) {
       if (run.about) return;
+      // There is nothing to say of it: no empty numbers and tabs.
+      head.el.hidden = links.hidden = true;
       problem.hidden = false;
       fill(problem, h("h2", {}, "This run can't be shown"), h("p", {}, error.message), h("p", {}, h("a", { href: "#/" }, "All runs")));
     }
@@ -113,6 +125,7 @@ function header(run) {
   const cancelButton = h("button", { hidden: true, onclick: () => cancel() }, icon("stop"), "Cancel");
   const rankButton = h("button", { hidden: true, onclick: () => rank() }, icon("flag"), "Priority");
   const report = h("a.button", { hidden: true, href: run.path("report"), target: "_blank", rel: "noopener" }, "Report");
+  const noWorkers = h("p.notice.warn", { hidden: true }, "No worker is there, and nothing is worked on until one is: start one with ", h("code", {}, "swath worker"), ". ", h("a", { href: "#/workers" }, "Workers"));
   const bar = h("div.bar.large", { role: "progressbar", "aria-label": "Items done", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i", {}));
   const tiles = ["Done", "Time left", "Speed", "Failed", "Time at work"].map((title) => ({
     name: h("dt", {}, title),
@@ -123,7 +136,7 @@ function header(run) {
   const el = h("div.run-head", {},
     h("p.crumbs", {}, h("a", { href: "#/" }, "Runs")),
     h("div.head", {}, h("h1", {}, run.name, " ", pill), h("div.buttons", {}, pauseButton, rankButton, cancelButton, report)),
-    sub, message, bar,
+    sub, message, noWorkers, bar,
     h("dl.tiles", {}, tiles.map(({ name, value, note }) => h("div", {}, name, h("dd", {}, value, note)))), heldBack);
 
   const goesOn = () => run.status && !isOver(run.status.state);
@@ -185,18 +198,20 @@ function header(run) {
       : status?.at_work === "predict" && status.pixels_per_second ? `${short(status.pixels_per_second / 1e6)} Mpx/s`
       : status?.items_per_second ? `${short(status.items_per_second)} items/s` : "–";
     const seconds = stages.reduce((all, stage) => all + stage.seconds, 0);
+    const took = (Date.parse(status?.written) - Date.parse(status?.started)) / 1000;
     const standsStill = state === "paused" ? "paused" : " ";
     [
       [far, farther],
-      [goes ? duration(status?.eta_seconds) : "–", isOver(state) ? "it is over" : goes && status?.at_work ? then : standsStill],
-      [goes ? speed : "–", goesOn() ? `${plural(status.held, "item")} at work` : " "],
+      isOver(state) ? [duration(took), "from beginning to end"] : [goes ? duration(status?.eta_seconds) : "–", goes && status?.at_work ? then : standsStill],
+      isOver(state) ? [status.pixels_done ? `${short(status.pixels_done / 1e6)} Mpx` : count(record.scenes), status.pixels_done ? `of ${plural(record.scenes, "scene")}` : " "] : [goes ? speed : "–", goesOn() ? `${plural(status.held, "item")} at work` : " "],
       [count(failed), failed ? "see Failures" : status?.n_dropped ? `${count(status.n_dropped)} dropped` : "nothing failed"],
       about.bill ? [about.bill.money, `${about.bill.hours.toFixed(1)} machine hours${about.bill.unknown.length ? ", some without a price" : ""}`] : [duration(seconds), "of all stages"],
     ].forEach(([value, note], at) => {
       say(tiles[at].value, value);
       say(tiles[at].note, note);
     });
-    say(tiles[1].name, goes && status?.at_work ? `Time left of ${status.at_work}` : "Time left");
+    say(tiles[2].name, !isOver(state) ? "Speed" : status.pixels_done ? "Predicted" : "Scenes to predict");
+    say(tiles[1].name, isOver(state) ? "Took" : goes && status?.at_work ? `Time left of ${status.at_work}` : "Time left");
     say(tiles[4].name, about.bill ? "Cost" : "Time at work");
     tiles[4].note.title = about.bill ? [about.bill.origin, ...about.bill.unknown.map((kind) => `no price: ${kind}`)].join("\n") : "";
     const { phases, bottleneck } = status ?? {};
@@ -208,5 +223,5 @@ function header(run) {
     }
     tiles[3].value.classList.toggle("bad", failed > 0);
   };
-  return { el, update, pause };
+  return { el, update, pause, wantsWorkers: (are) => (noWorkers.hidden = !are) };
 }

@@ -1,30 +1,96 @@
-// All runs under the root.
+// All runs under the root, the newest first, page after page.
 
 import { get, listen } from "../api.js";
 import { fill, h, keyed, say } from "../dom.js";
 import { bindHere } from "../keys.js";
 import { ago, clock, count, duration, isOver, plural, standing, tone } from "../words.js";
 
+const PAGE = 50;
+const KINDS = [["", "All runs"], ["under_way", "Under way"], ["failed", "With failures"]];
+
 export function runsPage(into) {
   document.title = "Runs · Swath";
   const summary = h("p.dim", {}, "Looking…");
+  const name = h("input", { type: "search", placeholder: "Name", "aria-label": "Only runs whose name holds", oninput: () => later() });
+  const only = h("select", { "aria-label": "Which runs", onchange: () => load() }, KINDS.map(([value, words]) => h("option", { value }, words)));
+  const filters = h("div.filters", { hidden: true }, name, only);
   const list = h("ul.runs", {});
+  const none = h("p.empty", { hidden: true }, "No run is like that.");
+  const more = h("button.more", { hidden: true, onclick: () => add() }, "More runs");
   const empty = h("div.empty", { hidden: true },
     h("h2", {}, "No run yet"),
     h("p", {}, "A pipeline file becomes a run when it is submitted. To try one out:"),
     h("pre", {}, "swath synth data --size 3072 --count 4\nswath submit pipeline.toml"),
     h("p.dim", {}, "It shows up here within seconds."));
-  fill(into, h("div.head", {}, h("h1", {}, "Runs"), summary), list, empty);
+  fill(into, h("div.head", {}, h("div", {}, h("h1", {}, "Runs"), summary), filters), list, none, more, empty);
 
-  const show = (runs) => {
-    const open = runs.filter((run) => !isOver(run.state)).length;
-    say(summary, runs.length ? `${plural(runs.length, "run")}, ${open} under way` : "");
-    empty.hidden = runs.length > 0;
-    keyed(list, runs, (run) => run.run, make, update);
+  /** By name. They stand by their cursors, the last of which is that of the newest. */
+  let runs = new Map();
+  let next = null;
+  let turn = 0;
+  /** What was told while a page was on its way: it may be newer than the page. */
+  let meanwhile = null;
+
+  const isWanted = (run) => run.run.includes(name.value)
+    && (!only.value || (only.value === "failed" ? run.state === "failed" || run.failures + run.unreadable_scenes > 0 : !isOver(run.state)));
+  const paint = ({ total, under_way: open }) => {
+    const shown = [...runs.values()].sort((one, other) => (one.cursor < other.cursor ? 1 : -1));
+    keyed(list, shown, (run) => run.run, make, update);
+    say(summary, total ? `${plural(total, "run")}, ${count(open)} under way` : "");
+    filters.hidden = total < 2 && !name.value && !only.value;
+    empty.hidden = total > 0;
+    none.hidden = !total || shown.length > 0;
+    more.hidden = next === null;
   };
-  const load = () => get("/api/runs").then(show).catch((problem) => say(summary, problem.message));
+  const take = ({ changed, gone }) => {
+    gone.forEach((run) => runs.delete(run));
+    for (const run of changed) {
+      // What stands behind the last that is shown comes with its page.
+      if (isWanted(run) && (next === null || run.cursor >= next)) runs.set(run.run, run);
+      else runs.delete(run.run);
+    }
+  };
+  const read = async (after, n) => {
+    const mine = ++turn;
+    meanwhile = [];
+    const asked = new URLSearchParams({ n });
+    if (after) asked.set("after", after);
+    if (name.value) asked.set("name", name.value);
+    if (only.value) asked.set("only", only.value);
+    const told = await get(`/api/runs?${asked}`).catch((problem) => {
+      if (mine === turn) meanwhile = null;
+      throw problem;
+    });
+    if (mine !== turn) return;
+    if (!after) runs = new Map();
+    next = told.next;
+    told.runs.forEach((run) => runs.set(run.run, run));
+    meanwhile.forEach(take);
+    meanwhile = null;
+    paint(told);
+  };
+  const failed = (problem) => say(summary, problem.message);
+  /** Again from the first on, as far as one has read. */
+  const load = () => read(null, Math.min(1000, Math.max(PAGE, runs.size))).catch(failed);
+  const add = () => read(next, PAGE).catch(failed);
+  let timer = 0;
+  const later = () => {
+    clearTimeout(timer);
+    timer = setTimeout(load, 200);
+  };
   load();
-  const stop = listen("/api/events", { runs: show, reload: load });
+  const stop = listen("/api/events", {
+    runs: (told) => {
+      if (meanwhile) meanwhile.push(told);
+      else {
+        take(told);
+        paint(told);
+      }
+    },
+    reload: load,
+  });
+  const seen = new IntersectionObserver(([entry]) => entry.isIntersecting && !more.hidden && meanwhile === null && add(), { rootMargin: "400px" });
+  seen.observe(more);
 
   let at = -1;
   const step = (by) => {
@@ -34,7 +100,8 @@ export function runsPage(into) {
   };
   bindHere("j", "next run", () => step(1));
   bindHere("k", "run before", () => step(-1));
-  return stop;
+  bindHere("/", "find a run", () => name.focus());
+  return () => (stop(), seen.disconnect(), clearTimeout(timer));
 }
 
 function make(run) {

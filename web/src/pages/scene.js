@@ -36,6 +36,7 @@ export function scenePage(into, run, name) {
   };
   const begin = async () => {
     const [told, about, whole] = await Promise.all([get(path()), get("/api/about"), get(runPath(run))]);
+    neighbours(told);
     await parts.load();
     const { scene, levels, layers, item_px: item, files, failed } = told;
     const size = scene.size;
@@ -147,22 +148,18 @@ export function scenePage(into, run, name) {
     ends.push(() => (resize.disconnect(), one.map.remove(), two?.map.remove()));
   };
 
-  const neighbours = async () => {
-    const { scenes } = await get(`${runPath(run, "scenes")}?n=1000`);
-    const at = scenes.findIndex((of) => of.scene === name);
-    const to = (of) => `#/runs/${encodeURIComponent(run)}/scenes/${encodeURIComponent(of.scene)}`;
+  const neighbours = (told) => {
     const link = (el, of) => {
       el.hidden = !of;
-      if (of) (el.href = to(of)), (el.title = of.scene);
+      if (of) (el.href = `#/runs/${encodeURIComponent(run)}/scenes/${encodeURIComponent(of)}`), (el.title = of);
     };
-    link(before, at > 0 ? scenes[at - 1] : null);
-    link(after, at >= 0 ? scenes[at + 1] : null);
+    link(before, told.before);
+    link(after, told.after);
     bindHere("k", "scene before", () => !before.hidden && before.click());
     bindHere("j", "next scene", () => !after.hidden && after.click());
   };
 
   begin().catch(fail);
-  neighbours().catch(() => {});
   bindHere("u", "back to the scenes", () => (location.hash = `#/runs/${encodeURIComponent(run)}/scenes`));
   ends.push(listen(runPath(run, "events"), { parts: (message) => parts.told(message).catch(() => {}), reload: () => parts.load().catch(() => {}) }));
   return () => ends.forEach((end) => end());

@@ -1,14 +1,12 @@
 // The scenes of a run as pictures, with their parts coloured by state as they change.
 
 import { get } from "../api.js";
-import { fill, h, keyed, say } from "../dom.js";
+import { fill, h, say } from "../dom.js";
+import { longGrid } from "../grid.js";
 import { bindHere } from "../keys.js";
 import { paintAll, paintScene, STATE_WORDS } from "../parts.js";
 import { count, plural } from "../words.js";
 
-const PAGE = 120;
-/** That the coordinator tells at once. */
-const MOST = 1000;
 const NAMES = { unseen: "not looked at yet", unreadable: "can't be read", waiting: "waiting", working: "at work", done: "done", failed: "failed" };
 
 export function scenesTab(into, run) {
@@ -18,62 +16,48 @@ export function scenesTab(into, run) {
   const only = h("select", { "aria-label": "Which scenes", onchange: () => load() },
     [["", "All scenes"], ["unfinished", "Unfinished"], ["done", "Done"], ["failed", "Failed"], ["predict", "To predict"], ["learn", "To learn from"]].map(([value, words]) => h("option", { value }, words)));
   const summary = h("span.dim", {});
-  const grid = h("div.scenes", {});
+  const cards = h("div.scenes", {});
   const empty = h("p.empty", { hidden: true });
-  const more = h("button.more", { hidden: true, onclick: () => add() }, "More scenes");
-  fill(into, allBox, h("div.filters", {}, name, only, summary), grid, empty, more);
+  fill(into, allBox, h("div.filters", {}, name, only, summary), cards, empty);
 
-  let cards = [];
-  let total = 0;
-  let turn = 0;
-  const query = (from, n) => {
+  let parts = 0;
+  const read = async (from, n) => {
     const asked = new URLSearchParams({ from, n });
     if (name.value) asked.set("name", name.value);
     if (only.value) asked.set("only", only.value);
-    return `${run.path("scenes")}?${asked}`;
+    const told = await get(`${run.path("scenes")}?${asked}`);
+    return { ...told, items: told.scenes };
   };
-  /** `anew`: so many from the first on; who is there already stays in its place. */
-  const add = async (anew = 0) => {
-    const mine = ++turn;
-    const told = await get(query(anew ? 0 : cards.length, anew || PAGE));
-    if (mine !== turn) return;
-    const nameOf = (scene) => `${scene.set} ${scene.scene}`;
-    if (anew) keyed(grid, told.scenes, nameOf, (scene) => card(run, scene), (el, scene) => el.update(scene));
-    else {
-      for (const scene of told.scenes) {
-        const el = card(run, scene);
-        el.dataset.key = nameOf(scene);
-        grid.append(el);
-      }
-    }
-    cards = [...grid.children];
-    total = told.total;
-    say(summary, cards.length < total ? `${count(cards.length)} of ${plural(total, "scene")}` : plural(total, "scene"));
-    more.hidden = cards.length >= total;
+  const told = ({ total, parts: all }) => {
+    say(summary, plural(total, "scene"));
     empty.hidden = total > 0;
     say(empty, name.value || only.value ? "No scene is like that." : "This run has no scenes.");
-    allBox.hidden = !told.parts;
+    parts = all;
+    allBox.hidden = !parts;
     paint();
   };
-  const load = (n = PAGE) => add(n).catch((problem) => say(summary, problem.message));
+  const grid = longGrid(cards, {
+    read,
+    told,
+    failed: (problem) => say(summary, problem.message),
+    keyOf: (scene) => `${scene.set} ${scene.scene}`,
+    make: (scene) => card(run, scene),
+    blank: () => h("div.scene", {}, h("div.picture", {}), h("div.caption", {}, h("strong", {}, "…"), h("span.state", {}, "\u00a0"))),
+  });
+  const load = () => grid.reload(true);
   let timer = 0;
   const later = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => load(), 200);
+    timer = setTimeout(load, 200);
   };
-  const seen = new IntersectionObserver(([entry]) => entry.isIntersecting && !more.hidden && add().catch(() => {}), { rootMargin: "600px" });
-  seen.observe(more);
   const paint = () => {
-    const n = Math.max(...cards.map((el) => el.scene.first + el.scene.n), 0);
-    const parts = Math.max(n, run.parts.cells.length);
     if (parts && allBox.clientWidth) paintAll(all, run.parts.cells, parts, allBox.clientWidth - 34);
   };
   const unpaint = run.parts.onPaint(paint);
-  const unwatch = watchCards(run, grid);
+  const unwatch = watchCards(run, cards);
   window.addEventListener("theme", paint);
   bindHere("/", "find a scene", () => name.focus());
-  load();
-  return { reload: () => load(Math.max(PAGE, Math.min(MOST, cards.length))), leave: () => (unpaint(), unwatch(), seen.disconnect(), clearTimeout(timer), window.removeEventListener("theme", paint)) };
+  return { reload: () => grid.reload(), leave: () => (unpaint(), unwatch(), grid.end(), clearTimeout(timer), window.removeEventListener("theme", paint)) };
 }
 
 export function legend() {
@@ -90,7 +74,7 @@ export function card(run, scene) {
     h("div.picture", {}, image, over, canvas),
     h("div.caption", {}, h("strong", {}, scene.scene), state));
   el.update = (next) => {
-    el.scene = next;
+    el.item = next;
     const size = next.size ? `${count(next.size.width)} × ${count(next.size.height)} px` : "";
     el.title = [next.scene, size, next.message ?? ""].filter(Boolean).join("\n");
     if (next.size && !image.src) image.src = `${run.path("scenes", next.scene, "thumbnail")}?px=320`;
@@ -101,7 +85,7 @@ export function card(run, scene) {
     el.paint();
   };
   el.paint = () => {
-    const { first, n, set } = el.scene;
+    const { first, n, set } = el.item;
     let [done, failed, held] = [0, 0, 0];
     for (let i = first; i < first + n; i++) {
       const cell = run.parts.cells[i];
@@ -109,12 +93,12 @@ export function card(run, scene) {
       else if (cell === 3) failed++;
       else if (cell === 1) held++;
     }
-    const of = failed ? "failed" : n && done === n ? "done" : held + done ? "working" : el.scene.state;
+    const of = failed ? "failed" : n && done === n ? "done" : held + done ? "working" : el.item.state;
     const kind = set === "predict" ? "" : set === "train" ? "to train on · " : "to validate on · ";
     const words = of === "working" || of === "failed" ? `${count(done)} of ${count(n)}${failed ? `, ${count(failed)} failed` : ""}` : NAMES[of];
     say(state, `${kind}${words}`);
     state.className = `state ${of}`;
-    if (set === "predict") paintScene(canvas, run.parts.cells, el.scene);
+    if (set === "predict") paintScene(canvas, run.parts.cells, el.item);
     else canvas.hidden = true;
   };
   el.update(scene);
@@ -126,7 +110,7 @@ export function watchCards(run, grid) {
   const sight = () => {
     for (const el of grid.children) {
       const { top, bottom } = el.getBoundingClientRect();
-      if (bottom > -200 && top < innerHeight + 200) el.paint();
+      if (bottom > -200 && top < innerHeight + 200) el.paint?.();
     }
   };
   const stop = run.parts.onPaint(sight);

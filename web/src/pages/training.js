@@ -66,6 +66,6 @@ export function trainingTab(into, run) {
 }
 
 function words(name) {
-  if (name === "first-batch") return "the first batch: imagery and labels";
-  return name === "validation" ? "validation, after the last epoch: imagery, labels, and what the network makes of it" : name.replaceAll("-", " ");
+  if (name === "first-batch") return "the first batch: imagery and labels; what is white does not count";
+  return name === "validation" ? "validation, after the last epoch: imagery, labels (what is white does not count), and what the network makes of it" : name.replaceAll("-", " ");
 }

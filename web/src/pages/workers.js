@@ -21,7 +21,7 @@ export function workersPage(into) {
   const byHand = h("div", {},
     h("p", {}, "Nothing is worked on until one is. Start as many as you like, wherever the pixels are:"),
     h("pre", {}, "swath worker"),
-    h("p.dim", {}, "with the same root, queue and ledger as this coordinator. swath run starts its own, and so does swath coordinator --fleet local."));
+    h("p.dim", {}, "with the same root, queue and ledger as this coordinator. ", h("code", {}, "swath run"), " starts its own, and so does ", h("code", {}, "swath coordinator --fleet local"), "."));
   const byFleet = h("p", { hidden: true }, "The fleet starts them as there is work.");
   const empty = h("div.empty", { hidden: true }, h("h2", {}, "No worker is there"), byFleet, byHand);
   fill(into, h("div.head", {}, h("h1", {}, "Workers"), summary), fleet.el, h("div.card.scroll", {}, table, empty));

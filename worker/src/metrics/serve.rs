@@ -6,27 +6,28 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use axum::{Router, http::header::CONTENT_TYPE, routing::get};
-use swath_backends::declared::{TEXT_FORMAT, render};
-use tokio::net::TcpListener;
+use swath_backends::{
+    declared::{TEXT_FORMAT, render},
+    door::{self, Page},
+};
 
 use super::machine::Machine;
 
 /// A port that is taken, and the address under which Prometheus finds it.
 pub struct Door {
-    listener: TcpListener,
+    door: door::Door,
     pub address: SocketAddr,
 }
 
 impl Door {
     /// Port 0 takes any that is free. `here` is what others call this machine, where it listens on all of its addresses.
     pub async fn open(wanted: SocketAddr, here: impl FnOnce() -> io::Result<IpAddr>) -> io::Result<Self> {
-        let listener = TcpListener::bind(wanted).await?;
-        let mut address = listener.local_addr()?;
+        let door = door::Door::open(wanted).await?;
+        let mut address = door.address;
         if address.ip().is_unspecified() {
             address.set_ip(here()?);
         }
-        Ok(Self { listener, address })
+        Ok(Self { door, address })
     }
 
     /// Until it is cut off.
@@ -40,13 +41,10 @@ impl Door {
                     machine.look();
                     render()
                 });
-                ([(CONTENT_TYPE, TEXT_FORMAT)], text.await.unwrap_or_default())
+                text.await.map_err(|_| "metrics can't be told: the worker's log says why")
             }
         };
-        let app = Router::new().route("/metrics", get(page));
-        if let Err(error) = axum::serve(self.listener, app).await {
-            tracing::error!(%error, "metrics are not shown any more");
-        }
+        self.door.serve(vec![Page::new("/metrics", TEXT_FORMAT, page)]).await;
     }
 }
 

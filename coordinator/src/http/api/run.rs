@@ -8,7 +8,7 @@ use swath_proto::{ids::RunId, item::Stage, keys, run::RunRecord, status::RunStat
 use super::Named;
 use crate::{
     http::{error::Problem, site::Site, watch::status_of},
-    records::{office, read_record},
+    records::office,
 };
 
 pub(in crate::http) async fn run(
@@ -16,14 +16,15 @@ pub(in crate::http) async fn run(
     Named(run): Named<RunId>,
 ) -> Result<Response, Problem> {
     let doors = site.doors();
-    let record = read_record(&doors.blobs, &run).await?.ok_or_else(|| super::no_run(&run))?;
+    // Kept beside the layout: the record of ten thousand scenes takes long to read.
+    let layout = site.layouts().of(&run, &doors.blobs).await?.ok_or_else(|| super::no_run(&run))?;
     let status = status_of(&site, &run).await?;
     let served = doors.ledger.leader(&office(&run)).await?.is_some();
     Ok(super::json(&json!({
         "run": run,
         "served": served,
         "status": status,
-        "record": told(&record),
+        "record": told(&layout.record),
         "bill": status.as_ref().and_then(|status| bill(&site, status)),
         "has_scores": is_there(&site, &keys::eval(&run)).await?,
         "has_report": is_there(&site, &keys::report(&run)).await?,

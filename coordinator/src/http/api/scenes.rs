@@ -18,7 +18,7 @@ use super::{Asked, Named, pictures::levels};
 use crate::http::{
     cells::{FAILED, count, pack},
     error::Problem,
-    layout::{Found, Set, Shown},
+    layout::{Found, Layout, Set, Shown},
     site::Site,
     watch::Parts,
 };
@@ -91,15 +91,13 @@ pub(in crate::http) async fn list(
         Some(Only::Predict) => scene.set == Set::Predict,
         Some(Only::Learn) => scene.set != Set::Predict,
     };
-    // Scenes to predict first: they are what a run is for.
-    let in_order = |of_predict: bool| {
-        parts.layout.scenes.iter().filter(move |shown| (shown.set == Set::Predict) == of_predict)
-    };
-    let named =
-        in_order(true).chain(in_order(false)).filter(|shown| shown.id.as_str().contains(&wanted.name));
-    let all: Vec<Scene<'_>> = named.map(|shown| scene(&parts, shown)).filter(is_wanted).collect();
+    let named = in_order(&parts.layout).filter(|shown| shown.id.as_str().contains(&wanted.name));
+    // Looked at are those that are told, and all only where that decides which.
+    let is_wanted = |shown: &&Shown| wanted.only.is_none() || is_wanted(&scene(&parts, shown));
+    let all: Vec<&Shown> = named.filter(is_wanted).collect();
     let page = super::Page { from: wanted.from, n: wanted.n };
-    let some: Vec<&Scene<'_>> = all.iter().skip(page.from).take(page.n()).collect();
+    let some: Vec<Scene<'_>> =
+        all.iter().skip(page.from).take(page.n()).map(|shown| scene(&parts, shown)).collect();
     Ok(super::json(&json!({
         "total": all.len(),
         "from": page.from,
@@ -107,6 +105,28 @@ pub(in crate::http) async fn list(
         "parts": parts.layout.n_parts,
         "scenes": some,
     })))
+}
+
+/// Scenes to predict first: they are what a run is for.
+fn in_order(layout: &Layout) -> impl Iterator<Item = &Shown> {
+    let of = move |is_to_predict: bool| {
+        layout.scenes.iter().filter(move |shown| (shown.set == Set::Predict) == is_to_predict)
+    };
+    of(true).chain(of(false))
+}
+
+/// The scenes before and behind it in that order. One that is both learnt from and predicted is shown once.
+fn neighbours<'a>(layout: &'a Layout, shown: &Shown) -> [Option<&'a SceneId>; 2] {
+    let is_shown = |other: &&Shown| layout.scene(&other.id).is_some_and(|of| std::ptr::eq(of, *other));
+    let mut all = in_order(layout).filter(is_shown);
+    let mut before = None;
+    for other in all.by_ref() {
+        if std::ptr::eq(other, shown) {
+            break;
+        }
+        before = Some(&other.id);
+    }
+    [before, all.next().map(|other| &other.id)]
 }
 
 fn scene<'a>(parts: &'a Parts, shown: &'a Shown) -> Scene<'a> {
@@ -203,11 +223,14 @@ pub(in crate::http) async fn one(
         .filter(|(_, cell)| **cell == FAILED)
         .map(|(place, _)| place.to_string())
         .collect();
+    let [before, after] = neighbours(&parts.layout, shown);
     let item_px = parts.layout.planned(shown).and(parts.layout.record.predict.item_px);
     Ok(super::json(&json!({
         "scene": told,
         "levels": told.size.map(levels),
         "item_px": item_px,
+        "before": before,
+        "after": after,
         "layers": layers,
         "files": files,
         "failed": failed,

@@ -1,7 +1,11 @@
-//! What the page costs where a run is large and many watch it. Not a test but a measurement, beside what must hold:
-//! `make bench-scale`.
+//! What the page costs where a run is large and many watch it, and how long a browser takes to draw it. Not tests but
+//! measurements, beside what must hold: `make bench-scale` and `make bench-page`.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use swath_backends::{ledger::Claim, open::Doors};
 use swath_coordinator::plan;
@@ -110,5 +114,45 @@ fn scale_a_million_parts_are_drawn_at_once_and_two_hundred_may_watch_them() {
         assert!(watchers.iter().all(|watcher| !watcher.is_finished()), "a line was closed");
         assert!(!work.is_finished());
         assert!(watched - alone < 0.5, "those who watch cost {} cores", watched - alone);
+    });
+}
+
+/// Loads of which the median is told.
+const LOADS: &str = "7";
+
+/// Six in ten parts of each lot but the last are done, whole scenes of them: what is drawn has more than one colour.
+async fn do_in_part(doors: &Doors, record: &RunRecord) {
+    for lot in 0..record.lots() {
+        let n = if lot + 1 < record.lots() { PARTS / record.lots() / 10 * 6 } else { 0 };
+        let survey = Place::new(Stage::Survey, lot, 0);
+        let done: Vec<Place> =
+            (0..n).map(|index| Place::new(Stage::Predict, lot, index)).chain([survey]).collect();
+        doors.ledger.restore(&record.run, &done).await.expect("marking parts as done");
+    }
+}
+
+#[test]
+#[ignore = "a measurement that takes a browser: make bench-page"]
+fn page_of_ten_thousand_scenes_in_a_browser() {
+    let site = Site::new(Kind::Embedded);
+    block_on(async {
+        let doors = site.doors().await;
+        let record = many_scenes(&site, &doors).await;
+        do_in_part(&doors, &record).await;
+        let page = Served::coordinator(&site, &[]);
+        let at = format!("/api/runs/{}", record.run);
+        until("all parts", async || page.json(&format!("{at}/scenes?n=1"))["parts"] == PARTS).await;
+        let before = cpu_s(&page.process);
+        let status = Command::new("node")
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/test/scale.mjs"))
+            .arg(format!("http://{}/", page.address))
+            .args([record.run.as_str(), LOADS])
+            .status()
+            .expect("starting node");
+        assert!(status.success(), "see above; {}", site.worker_logs());
+        println!(
+            r#"{{"name":"page/coordinator","value":{:.2},"unit":"cpu_s of all loads"}}"#,
+            cpu_s(&page.process) - before
+        );
     });
 }
