@@ -33,6 +33,11 @@ test-faults: ## a hundred kills in one run, each server away for a minute, slow,
 	cargo build --locked --workspace --bins --tests
 	cargo test --locked --workspace --test system -- --ignored --nocapture fifty twenty faults:: --skip soak
 
+test-experiments: ## the three experiments on both brokers, workers killed on the way; a trainer of one's own; minutes
+	@setup/install build test trainer
+	cargo build --locked --workspace --bins --tests
+	cargo test --locked --workspace --test system -- --ignored --nocapture --test-threads 1 experiments::
+
 test-containers: ## workers and trainers as jobs of an emulated Batch in real containers, by podman; root, minutes
 	@setup/install build test images
 	cargo build --locked --workspace --bins --tests

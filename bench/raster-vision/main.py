@@ -14,12 +14,13 @@ from pathlib import Path
 import checks
 import cost
 import costs
+import evaluation
 import learning
 from swath import Swath
 
 # Two scenes that end inside a window.
 CHECKED_PX = 1500
-CHECKS = {**checks.ALL, "same-training": learning.same_scores}
+CHECKS = {**checks.ALL, "evaluation": evaluation.compare, "same-training": learning.same_scores}
 
 
 def main():
@@ -27,7 +28,7 @@ def main():
     options.add_argument("swath", type=lambda path: Path(path).resolve())
     options.add_argument("--size", type=int, default=10_000, help="edge of the scene that is timed, in pixels")
     options.add_argument("--pairs", type=int, default=5)
-    options.add_argument("--only", choices=[*CHECKS, *costs.ALL], nargs="+", default=[*checks.ALL, *costs.USUAL])
+    options.add_argument("--only", choices=[*CHECKS, *costs.ALL], nargs="+", default=[*checks.ALL, "evaluation", *costs.USUAL])
     options.add_argument("--bundle", type=lambda path: Path(path).resolve(),
                          help="of a U-Net on ResNet-18 with ranges for 8 bits, for predict-int8")
     options = options.parse_args()

@@ -141,7 +141,9 @@ const fn needs(stage: Stage) -> &'static [Stage] {
         Stage::Eval | Stage::Vectorize => &[Stage::Predict, Stage::Assemble],
         Stage::Merge => &[Stage::Predict, Stage::Assemble],
         Stage::Bundle => &[Stage::Train, Stage::Eval],
-        Stage::Step => &[Stage::Predict, Stage::Assemble, Stage::Vectorize, Stage::Eval, Stage::Bundle],
+        Stage::Step => {
+            &[Stage::Chip, Stage::Predict, Stage::Assemble, Stage::Vectorize, Stage::Eval, Stage::Bundle]
+        }
         Stage::Probe | Stage::Survey | Stage::Noop => &[],
     }
 }

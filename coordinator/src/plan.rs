@@ -97,7 +97,7 @@ pub fn train<'a>(
 }
 
 /// The chip items of these places, in their order.
-fn chips<'a>(
+pub fn chips<'a>(
     record: &RunRecord,
     lots: impl Iterator<Item = &'a Lot>,
     is_done: impl Fn(Place) -> bool,

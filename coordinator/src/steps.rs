@@ -17,7 +17,7 @@ use swath_proto::{
     steps::{Given, GivenFiles, MadeFile, StepInput, StepInputs, StepPlan},
 };
 
-use crate::plan::{Lot, PlannedScene};
+use crate::plan::{self, Lot, PlannedScene};
 
 pub type Lots = BTreeMap<u32, Lot>;
 
@@ -173,6 +173,7 @@ pub fn needs(record: &RunRecord, lots: &Lots, place: Place) -> Option<Vec<Need>>
         StepInput::Eval => Some(Need::Evaluation),
         StepInput::Bundle => Some(Need::Done(Place::new(Stage::Bundle, 0, 0))),
         StepInput::Checkpoint => Some(Need::Weights),
+        StepInput::Chips => Some(Need::All(Stage::Chip)),
         StepInput::Output { step, .. } => {
             let is_wider = record.steps.get(*step as usize).is_some_and(|plan| plan.each == StepFor::Run);
             match found.scene {
@@ -226,6 +227,7 @@ fn word(record: &RunRecord, input: &StepInput) -> String {
         StepInput::Eval => "eval".into(),
         StepInput::Bundle => "bundle".into(),
         StepInput::Checkpoint => "checkpoint".into(),
+        StepInput::Chips => "chips".into(),
         StepInput::Output { step, name } => {
             let step = record.steps.get(*step as usize).map_or("", |plan| plan.name.as_str());
             format!("{step}/{name}")
@@ -290,6 +292,7 @@ fn files(
         StepInput::Checkpoint => {
             one(keys::model(&record.predict.model.weights).unwrap_or_default(), "weights.safetensors", None)
         }
+        StepInput::Chips => GivenFiles::Chips(plan::chips(record, lots.values(), is_made)),
         StepInput::Output { step, name } => {
             let Some(plan) = record.steps.get(*step as usize) else { return GivenFiles::Folder(Vec::new()) };
             if plan.each == StepFor::Run || found.scene.is_some() {

@@ -1,5 +1,8 @@
 """A trainer of one's own: reads the chips of a run through WebDataset, teaches torchvision's DeepLabV3 and writes a bundle.
 
+pipeline.toml runs it as a step, which gives it the shards of the run: those to learn from in a folder `train`, those to
+validate on in a folder `validation`. By hand, with all shards under a root in one folder:
+
     swath run FILE --stages survey,chip
     python3 train.py --pipeline FILE --chips swath/chips --validation SCENE --bundle bundle.zip
     swath predict bundle.zip IMAGE OUT.tif
@@ -32,8 +35,10 @@ def network(classes):
     return torchvision.models.segmentation.deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=classes)
 
 
-def chips(folder, wanted):
-    """Images from 0 to 1, and the class of each pixel, of the scenes that are wanted."""
+def chips(folder, of, wanted):
+    """Images from 0 to 1, and the class of each pixel, of the scenes that are wanted. `of` is the folder that a step has them
+    in."""
+    folder = folder / of if (folder / of).is_dir() else folder
     shards = sorted(str(shard) for shard in folder.rglob("shard-*.tar"))
     if not shards:
         raise SystemExit(f"there are no shards in {folder}")
@@ -130,6 +135,7 @@ def main():
     parser.add_argument("--chips", type=pathlib.Path, required=True, help="a folder of shards")
     parser.add_argument("--validation", action="append", default=[], help="a scene that is not learnt from; can be repeated")
     parser.add_argument("--bundle", type=pathlib.Path, required=True, help="the file to write")
+    parser.add_argument("--scores", type=pathlib.Path, help="the JSON file to write: IoU of each class")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch", type=int, default=2)
     args = parser.parse_args()
@@ -139,10 +145,14 @@ def main():
         raise SystemExit("data.scale: only \"auto\" and \"cast\" are written into bundles here")
     torch.manual_seed(0)
     model = network(len(pipeline["classes"]))
-    learn(model, chips(args.chips, lambda scene: scene not in args.validation), args.epochs, args.batch)
-    if args.validation:
-        held_out = chips(args.chips, lambda scene: scene in args.validation)
-        print("IoU on validation scenes:", iou(model, held_out, len(pipeline["classes"])))
+    learn(model, chips(args.chips, "train", lambda scene: scene not in args.validation), args.epochs, args.batch)
+    scores = {}
+    if args.validation or (args.chips / "validation").is_dir():
+        held_out = chips(args.chips, "validation", lambda scene: not args.validation or scene in args.validation)
+        scores = {"iou": iou(model, held_out, len(pipeline["classes"]))}
+    print("on validation scenes:", json.dumps(scores))
+    if args.scores:
+        args.scores.write_text(json.dumps(scores) + "\n")
     write_bundle(args.bundle, model, pipeline)
     print(args.bundle)
 

@@ -54,7 +54,7 @@ const TOML: &[&[u8]] = &[
 ];
 
 fn examples() -> Vec<Vec<u8>> {
-    let folders = ["", "potsdam", "building-detection", "open-cities"];
+    let folders = ["", "potsdam", "building-detection", "open-cities", "trainer"];
     let examples = folders.iter().flat_map(|folder| files(&repository().join("examples").join(folder)));
     examples.filter(|text| text.starts_with(b"#:schema")).collect()
 }

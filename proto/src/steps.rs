@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{Digest, SceneId},
     item::Place,
+    learn::TrainInputs,
     pipeline::StepFor,
     scene::FileRef,
 };
@@ -52,6 +53,8 @@ pub enum StepInput {
     Eval,
     Bundle,
     Checkpoint,
+    /// All shards.
+    Chips,
     /// Of an earlier step, by its number.
     Output {
         step: u32,
@@ -85,6 +88,8 @@ pub enum GivenFiles {
     One(MadeFile),
     /// Files under the root, one for each scene, in a folder.
     Folder(Vec<MadeFile>),
+    /// The shards that these chip items have left, in the folders `train` and `validation`.
+    Chips(TrainInputs),
 }
 
 /// A file that the run has made.

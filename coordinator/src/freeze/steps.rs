@@ -55,6 +55,7 @@ fn input(word: &str, earlier: &[StepPlan]) -> Option<StepInput> {
         "eval" => StepInput::Eval,
         "bundle" => StepInput::Bundle,
         "checkpoint" => StepInput::Checkpoint,
+        "chips" => StepInput::Chips,
         other => {
             let (step, name) = other.split_once('/')?;
             let step = earlier.iter().position(|plan| plan.name == step)? as u32;

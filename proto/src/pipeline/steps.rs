@@ -38,7 +38,7 @@ pub enum StepFor {
 }
 
 /// What steps can take, the stage that makes it, and whether there is one for each scene.
-const INPUTS: [(&str, Option<Stage>, bool); 10] = [
+const INPUTS: [(&str, Option<Stage>, bool); 11] = [
     ("image", None, true),
     ("labels", None, true),
     ("aoi", None, true),
@@ -49,6 +49,7 @@ const INPUTS: [(&str, Option<Stage>, bool); 10] = [
     ("eval", Some(Stage::Eval), false),
     ("bundle", Some(Stage::Bundle), false),
     ("checkpoint", Some(Stage::Train), false),
+    ("chips", Some(Stage::Chip), false),
 ];
 
 pub(super) fn check_all(
@@ -114,6 +115,9 @@ fn input_problem(
             format!("nothing is called so; there are {}", all.collect::<Vec<_>>().join(", "))
         }));
     };
+    if input == "chips" && step.each != StepFor::Run {
+        return Some("is for a step for the run: for = \"run\"".into());
+    }
     for (word, is_made) in [("scores", predict.scores), ("confidence", predict.confidence)] {
         if input == word && !is_made && check.sound(&[&format!("predict.{word}")]) {
             return Some(format!("needs {word} = true in [predict]"));

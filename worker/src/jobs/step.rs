@@ -10,8 +10,9 @@ use anyhow::{Context as _, anyhow};
 use swath_backends::Kind;
 use swath_proto::{
     ids::Digest,
-    item::{Item, Place, Step},
+    item::{Item, Place, Stage, Step},
     keys,
+    learn::{ChipItem, Chipped},
     outcome::FailureClass,
     steps::{Given, GivenFiles, MadeFile, StepCommand, StepInputs, Stepped, SteppedFile},
 };
@@ -123,6 +124,18 @@ async fn prepare(
                 }
                 vec![text(&into)?]
             }
+            GivenFiles::Chips(chips) => {
+                for (set, chips) in [("train", &chips.train), ("validation", &chips.validation)] {
+                    let into = into.join(set);
+                    tokio::fs::create_dir_all(&into)
+                        .await
+                        .map_err(|error| local(error, "making a folder"))?;
+                    for chip in chips {
+                        gone.extend(fetch_shard(cx, chip, &into).await?);
+                    }
+                }
+                vec![text(&into)?]
+            }
         };
         filled.push((format!("{{in:{name}}}"), paths));
     }
@@ -179,6 +192,25 @@ async fn fetch(cx: &Context, file: &MadeFile, into: &Path) -> Result<Option<Plac
         at = end;
     }
     written.flush().await.map_err(|error| local(error, "writing an input"))?;
+    Ok(None)
+}
+
+/// The shard of a chip item and the index of its bytes, where it has kept a chip.
+async fn fetch_shard(cx: &Context, chip: &ChipItem, into: &Path) -> Result<Option<Place>, JobError> {
+    let output = keys::output(Stage::Chip, &chip.id);
+    let Chipped::V1 { shard, index, .. } = match cx.blobs.get(&output).await {
+        Err(error) if error.kind == Kind::NotFound => return Ok(Some(chip.place)),
+        json => serde_json::from_slice(&json?)
+            .with_context(|| format!("reading {output}"))
+            .map_err(JobError::data)?,
+    };
+    for key in shard.into_iter().chain(index) {
+        let name = key.rsplit('/').next().unwrap_or_default().to_owned();
+        let gone = fetch(cx, &MadeFile { key, name, producer: Some(chip.place) }, into).await?;
+        if gone.is_some() {
+            return Ok(gone);
+        }
+    }
     Ok(None)
 }
 

@@ -9,8 +9,10 @@ use swath_proto::{
     item::{Precision, Stage, Weights},
     learn::{ChipSet, ChipWindows, LearnPlan, LearnScene, TrainInputs},
     outcome::FailureClass,
+    pipeline::StepFor,
     run::{RunRecord, ScalePlan, ScaleStatistics},
     scene::SurveyedScene,
+    steps::{Given, GivenFiles, StepCommand, StepInput, StepInputs, StepPlan},
 };
 
 use super::{failure, files, finished, header, place, record, taken};
@@ -123,6 +125,38 @@ fn a_run_that_trains_predicts_with_what_it_has_learnt() {
     assert_eq!(taken(&mut board), ["bundle.0.0"]);
     finished(&mut board, "bundle.0.0");
     assert!(board.is_at_rest());
+}
+
+#[test]
+fn a_step_for_the_run_is_given_the_chips_once_they_are_cut_so_far_as_they_can_be() {
+    let mut record = learning();
+    record.stages = vec![Stage::Survey, Stage::Chip];
+    record.predict.model.weights = Weights::Seed(1);
+    let command =
+        StepCommand { command: vec!["true".into()], outputs: vec!["out".into()], files: Vec::new() };
+    let inputs = vec![StepInput::Chips];
+    record.steps = vec![StepPlan { name: "teach".into(), each: StepFor::Run, inputs, command }];
+    let mut board = Board::new(record);
+    assert_eq!(taken(&mut board), ["survey.0.0", "survey.1.0", "survey.2.0"]);
+    for text in ["survey.0.0", "survey.1.0", "survey.2.0"] {
+        finished(&mut board, text);
+    }
+    board.open(0, vec![header("a", 1000)]);
+    board.open(1, vec![header("b", 200)]);
+    assert_eq!(taken(&mut board), ["chip.0.0", "chip.0.1", "chip.0.2", "chip.1.0"]);
+    for text in ["chip.0.0", "chip.0.1", "chip.1.0"] {
+        finished(&mut board, text);
+    }
+    assert_eq!(taken(&mut board), [""; 0], "one chip item is out");
+    let failure = failure(FailureClass::Data);
+    board.apply(Event::Buried { place: place("chip.0.2"), attempts: 1, failure }, Instant::now());
+    assert_eq!(taken(&mut board), ["step.3.0"]);
+    let step = board.item(place("step.3.0")).unwrap();
+    let inputs: StepInputs = serde_json::from_slice(&step.inputs.unwrap().1).unwrap();
+    let [Given { name, what: GivenFiles::Chips(chips) }] = inputs.given.as_slice() else {
+        panic!("{:?}", inputs.given)
+    };
+    assert_eq!((name.as_str(), chips.train.len(), chips.validation.len()), ("chips", 2, 1));
 }
 
 #[test]

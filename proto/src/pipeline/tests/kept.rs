@@ -18,6 +18,7 @@ fn the_examples_are_right_by_our_own_reading_and_by_the_schema() {
         "building-detection/pipeline.toml",
         "building-detection/labels.toml",
         "open-cities/pipeline.toml",
+        "trainer/pipeline.toml",
     ] {
         let example = format!("examples/{example}");
         let example = example.as_str();
