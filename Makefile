@@ -10,7 +10,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
 
-setup: ## install what is missing, for everything below
+setup: ## install what is missing to build, test and lint; every other target installs its own
 	@setup/install build test lint
 
 build: ## the program, for development and tests
@@ -50,7 +50,7 @@ web: ## the page's bundle, of its sources
 
 web-check: ## whether the committed bundle is what its sources give
 	@setup/install web
-	@folder=$$(mktemp -d) && (cd web && node build.mjs "$$folder") && diff -r "$$folder" web/dist && rm -r "$$folder"
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && (cd web && node build.mjs "$$folder") && diff -r "$$folder" web/dist
 
 test-page: web-check ## every page and action in Chromium, and the API under schemathesis; minutes, pictures in target/tmp/page
 	@setup/install build test web browser
