@@ -5,7 +5,7 @@ export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-faults test-page web web-check soak template dashboards images lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict bench-metrics memory fuzz
+.PHONY: help setup build demo test test-docs test-faults test-page web web-check soak template dashboards images lint bench bench-control bench-scale bench-idle bench-overlap bench-listing bench-assemble bench-vectors bench-raster-vision bench-predict bench-metrics memory fuzz
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -32,6 +32,11 @@ test-faults: ## a hundred kills in one run, each server away for a minute, slow,
 	@setup/install build test
 	cargo build --locked --workspace --bins --tests
 	cargo test --locked --workspace --test system -- --ignored --nocapture fifty twenty faults:: --skip soak
+
+test-docs: ## the commands of README, docs and examples that take minutes, as they stand; an hour on two cores
+	@setup/install build test
+	cargo build --locked --workspace --bins --tests
+	cargo test --locked --workspace --test system -- --ignored --nocapture what_takes_minutes
 
 # What is committed of the page's bundle has to be what its sources give: the program embeds it, and needs no npm.
 web: ## the page's bundle, of its sources

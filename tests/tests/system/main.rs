@@ -10,6 +10,7 @@ mod contracts;
 mod control;
 mod counted;
 mod data;
+mod docs;
 mod duplicates;
 mod elastic;
 mod ensembles;
