@@ -33,7 +33,7 @@ test-faults: ## a hundred kills in one run, each server away for a minute, slow,
 	cargo build --locked --workspace --bins --tests
 	cargo test --locked --workspace --test system -- --ignored --nocapture fifty twenty faults:: --skip soak
 
-test-docs: ## the commands of README, docs and examples that take minutes, as they stand; an hour on two cores
+test-docs: ## the commands of README, docs and examples that take minutes, as they stand; half an hour on two cores
 	@setup/install build test
 	cargo build --locked --workspace --bins --tests
 	cargo test --locked --workspace --test system -- --ignored --nocapture what_takes_minutes

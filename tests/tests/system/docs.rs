@@ -146,7 +146,7 @@ fn commands_for_servers_run_on_servers() {
 }
 
 #[test]
-#[ignore = "an hour on two cores: make test-docs"]
+#[ignore = "half an hour on two cores: make test-docs"]
 fn what_takes_minutes_runs_as_it_stands() {
     let pages: Vec<_> = pages().into_iter().filter(|page| page.runs(MINUTES)).collect();
     assert!(!pages.is_empty());

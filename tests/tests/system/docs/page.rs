@@ -16,7 +16,7 @@ pub const REASONS: [&str; 9] = [
     "docker",     // docker or podman, and images
     "kubernetes", // a cluster
     "gpu",        // a card
-    "machines",   // several of them
+    "machines",   // several, or servers of one's own
     "servers",    // run by a test of its own, on the suite's
     "minutes",    // run by `make test-docs`
     "make",       // a working copy
