@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Against hanging, a page.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_secs(3600);
 const MINUTES: Option<&str> = Some("minutes");
 
 fn repository() -> PathBuf {
@@ -41,14 +41,20 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// All pages; none may have a block of which nothing is known.
-fn pages() -> Vec<Page> {
+/// Names of all pages, and what they say.
+fn texts() -> Vec<(String, String)> {
     let repository = repository();
     let pages = files(&repository).into_iter().filter(|path| path.extension().is_some_and(|end| end == "md"));
-    let read = pages.map(|path| {
+    let read = |path: PathBuf| {
         let name = path.strip_prefix(&repository).expect("below it").to_str().expect("UTF-8").to_owned();
-        Page::read(&name, &std::fs::read_to_string(&path).expect("a page"))
-    });
+        (name, std::fs::read_to_string(&path).expect("a page"))
+    };
+    pages.map(read).collect()
+}
+
+/// All pages; none may have a block of which nothing is known.
+fn pages() -> Vec<Page> {
+    let read = texts().into_iter().map(|(name, text)| Page::read(&name, &text));
     let (pages, wrong): (Vec<_>, Vec<_>) = read.partition(Result::is_ok);
     let wrong: String = wrong.into_iter().filter_map(Result::err).collect();
     assert!(wrong.is_empty(), "{wrong}");
@@ -194,6 +200,21 @@ fn options_that_there_are_not<'a>(words: &[&'a str]) -> Vec<&'a str> {
     }
     let options = words.iter().copied().filter(|word| word.starts_with("--"));
     options.filter(|option| !told.contains(option.split('=').next().unwrap_or_default())).collect()
+}
+
+#[test]
+fn links_between_pages_lead_to_files() {
+    let mut wrong = String::new();
+    for (name, text) in texts() {
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.starts_with('#') && !link.contains([':', ' ', '\n'])) {
+            let file = repository().join(&name).with_file_name(link.split('#').next().unwrap_or_default());
+            if !file.exists() {
+                wrong += &format!("{name}: there is no {link}\n");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
 }
 
 #[test]
