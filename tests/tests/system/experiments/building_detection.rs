@@ -72,13 +72,6 @@ impl Drop for Standing {
     }
 }
 
-impl Drop for Standing {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn labels_come_page_by_page_from_a_service_that_falters_and_its_key_is_kept_nowhere() {
     let script = format!("{}/tests/system/experiments/wfs.py", env!("CARGO_MANIFEST_DIR"));
