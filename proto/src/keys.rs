@@ -48,6 +48,9 @@ pub fn fleet_command(name: &str) -> String {
     format!("{FLEET_COMMANDS}{name}")
 }
 
+/// What the name of a training's file begins with where the rest is a key.
+pub const UNDER_THE_ROOT: &str = "root:";
+
 /// What was ordered of machines that train together, by the gang's name.
 pub fn gang(name: &WorkerId) -> String {
     format!("fleet/gangs/{name}/")

@@ -28,9 +28,6 @@ use crate::{
     profile, table,
 };
 
-/// Where a trainer looks for a file of such a name.
-const UNDER_THE_ROOT: &str = "root:";
-
 pub(super) async fn run(what: GangCommand, doors: DoorArgs) -> anyhow::Result<Exit> {
     let settings = profile::batch(doors.profile.as_deref())?;
     let settings = settings.filter(|settings| settings.trainer.is_some()).ok_or_else(|| {
@@ -111,7 +108,7 @@ impl Wanted {
         };
         let key = keys::gang_file(&name, &Digest::of(text.as_bytes()));
         let token = format!("gang-{}-{:08x}", jiff::Timestamp::now().as_millisecond(), rand::random::<u32>());
-        let file = format!("{UNDER_THE_ROOT}{key}");
+        let file = format!("{}{key}", keys::UNDER_THE_ROOT);
         let gang = Gang { token, name, file, machines, ranks, least_ranks, market, run: None };
         Ok(Self { gang, text, key })
     }

@@ -154,6 +154,12 @@ async fn what_is_over_is_read_look_by_look_and_told_of_when_all_is_known() {
         .map(ids)
         .sum();
     assert_eq!(children, 240, "none is asked for twice");
+    // Two arrays are more than a look may take, and each gets on all the same.
+    let slow = open(&settings("week", &between.url())).await.describing_at_most(1);
+    for _ in 0..2 {
+        slow.jobs().await.expect_err("it knows a part of them");
+    }
+    assert_eq!(slow.jobs().await.expect("the rest").len(), 240);
 }
 
 #[tokio::test(flavor = "multi_thread")]

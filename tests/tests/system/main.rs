@@ -12,6 +12,7 @@ mod contracts;
 mod control;
 mod counted;
 mod data;
+mod docs;
 mod duplicates;
 mod elastic;
 mod ensembles;

@@ -273,7 +273,8 @@ impl Raster {
         Ok(None)
     }
 
-    pub(crate) fn uri(&self) -> &str {
+    /// As messages call it.
+    pub fn uri(&self) -> &str {
         &self.uri
     }
 

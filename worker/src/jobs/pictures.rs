@@ -57,6 +57,10 @@ impl Sample {
 
 /// Which part of a scene its picture is to show; none where it is to have no picture.
 pub(super) async fn shown(cx: &Context, item: &Claimed, scene: &SceneHeader) -> Option<Shown> {
+    // It may have been the picture at which its worker has crashed, or hung: no item is buried for that.
+    if item.is_suspect() {
+        return None;
+    }
     if let Some(whole) = Shown::of_small(scene) {
         return Some(whole);
     }

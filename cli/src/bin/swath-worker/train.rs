@@ -21,7 +21,7 @@ use swath_backends::{
     notices::Notices,
     open::{ledger_server, open_blobs, open_ledger, redacted},
 };
-use swath_proto::learn::Training;
+use swath_proto::{keys::UNDER_THE_ROOT, learn::Training};
 use swath_train::{
     Finished, Outcome, Progress, Store,
     gang::{
@@ -32,8 +32,6 @@ use swath_train::{
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-/// What the names of files begin with that lie under the root.
-const UNDER_THE_ROOT: &str = "root:";
 const FETCHED: &str = "train.toml";
 
 pub(crate) fn run(args: &TrainArgs, doors: &DoorArgs, format: LogFormat) -> anyhow::Result<Exit> {

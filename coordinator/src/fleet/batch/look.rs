@@ -1,5 +1,5 @@
-//! One look at jobs: those that were submitted are described in hundreds, then the children of arrays. What is over is
-//! remembered hundred by hundred, so that a look that is cut off has not been for nothing.
+//! One look at jobs: those that were submitted are described in hundreds, each time with the children of the arrays among
+//! them. What is over is remembered hundred by hundred, so that a look that is cut off has not been for nothing.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -75,7 +75,8 @@ impl<'a> Look<'a> {
 }
 
 impl Server {
-    /// Describes `most` ids, or a few more; `false`: that was not enough.
+    /// Looks at `most` jobs, those that were submitted alone and children of arrays, or a few more; `false`: that was not
+    /// enough. An array does not count: however many there are, each look gets on by some children.
     pub(super) async fn look(
         &self,
         ids: &[String],
@@ -83,12 +84,11 @@ impl Server {
         look: &mut Look<'_>,
     ) -> Result<bool, ProviderError> {
         let mut left = most;
-        let (mut arrays, mut children) = (HashMap::new(), Vec::new());
         for ids in ids.chunks(MOST_DESCRIBED) {
             if left == 0 {
                 return Ok(false);
             }
-            left = left.saturating_sub(ids.len());
+            let (mut arrays, mut children) = (HashMap::new(), Vec::new());
             let mut told = self.described(ids).await?;
             for id in ids {
                 let Some(job) = told.remove(id) else {
@@ -96,25 +96,28 @@ impl Server {
                     return Err(ProviderError::new(ErrorKind::Away, "looking at jobs", "", why));
                 };
                 match look.children(id, &job) {
-                    None => look.take(id, 0, id.clone(), &job),
+                    None => {
+                        look.take(id, 0, id.clone(), &job);
+                        left = left.saturating_sub(1);
+                    }
                     Some(indexes) => {
                         children.extend(indexes.into_iter().map(|index| (id, index)));
                         arrays.insert(id, job);
                     }
                 }
             }
-        }
-        for some in children.chunks(MOST_DESCRIBED) {
-            if left == 0 {
-                return Ok(false);
-            }
-            left = left.saturating_sub(some.len());
-            let own: Vec<String> = some.iter().map(|(id, index)| format!("{id}:{index}")).collect();
-            let told = self.described(&own).await?;
-            for ((id, index), own) in some.iter().zip(own) {
-                // A child that is not there yet stands where its array does.
-                if let Some(job) = told.get(&own).or_else(|| arrays.get(id)) {
-                    look.take(id, *index, own, job);
+            for some in children.chunks(MOST_DESCRIBED) {
+                if left == 0 {
+                    return Ok(false);
+                }
+                left = left.saturating_sub(some.len());
+                let own: Vec<String> = some.iter().map(|(id, index)| format!("{id}:{index}")).collect();
+                let told = self.described(&own).await?;
+                for ((id, index), own) in some.iter().zip(own) {
+                    // A child that is not there yet stands where its array does.
+                    if let Some(job) = told.get(&own).or_else(|| arrays.get(id)) {
+                        look.take(id, *index, own, job);
+                    }
                 }
             }
         }

@@ -216,6 +216,7 @@ fn card(job: &JobId, in_hand: u32) -> String {
         done: 0,
         failed: 0,
         busy_s: 0.0,
+        phases: None,
         said: None,
         metrics: None,
         job: Some(job.0.clone()),
