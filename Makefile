@@ -48,7 +48,7 @@ test-containers: ## workers and trainers as jobs of an emulated Batch in real co
 test-docs: ## the commands of README, docs and examples that take minutes, as they stand; half an hour on two cores
 	@setup/install build test
 	cargo build --locked --workspace --bins --tests
-	cargo test --locked --workspace --test system -- --ignored --nocapture what_takes_minutes
+	$(CLEANLY) cargo test --locked --workspace --test system -- --ignored --nocapture what_takes_minutes
 
 # What is committed of the page's bundle has to be what its sources give: the program embeds it, and needs no npm.
 web: ## the page's bundle, of its sources
