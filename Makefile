@@ -3,6 +3,8 @@ SHELL := /bin/bash
 export SWATH_CACHE ?= $(HOME)/.cache/swath
 export LIBTORCH := $(SWATH_CACHE)/libtorch-2.11.0/torch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Servers that all tests share and workers that a test has killed leave files behind: they lie in a folder that goes with the tests.
+CLEANLY = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && TMPDIR="$$folder"
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(MAKEFILE_LIST))
@@ -10,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
 
-setup: ## install what is missing, for everything below
+setup: ## install what is missing to build, test and lint; every other target installs its own
 	@setup/install build test lint
 
 build: ## the program, for development and tests
@@ -26,27 +28,27 @@ demo: ## scenes drawn, a network trained, a map, its scores and a picture; minut
 test: ## all tests; starts its own servers
 	@setup/install build test
 	cargo build --locked --workspace --bins --tests
-	cargo test --locked --workspace
+	$(CLEANLY) cargo test --locked --workspace
 
 test-faults: ## a hundred kills in one run, each server away for a minute, slow, failing, and more; half an hour
 	@setup/install build test
 	cargo build --locked --workspace --bins --tests
-	cargo test --locked --workspace --test system -- --ignored --nocapture fifty twenty faults:: --skip soak
+	$(CLEANLY) cargo test --locked --workspace --test system -- --ignored --nocapture fifty twenty faults:: --skip soak
 
 test-experiments: ## the three experiments on both brokers, workers killed on the way; a trainer of one's own; minutes
 	@setup/install build test trainer
 	cargo build --locked --workspace --bins --tests
-	cargo test --locked --workspace --test system -- --ignored --nocapture --test-threads 1 experiments::
+	$(CLEANLY) cargo test --locked --workspace --test system -- --ignored --nocapture --test-threads 1 experiments::
 
 test-containers: ## workers and trainers as jobs of an emulated Batch in real containers, by podman; root, minutes
 	@setup/install build test images
 	cargo build --locked --workspace --bins --tests
-	cargo test --locked --workspace --test system -- --ignored --nocapture containers::
+	$(CLEANLY) cargo test --locked --workspace --test system -- --ignored --nocapture containers::
 
 test-docs: ## the commands of README, docs and examples that take minutes, as they stand; half an hour on two cores
 	@setup/install build test
 	cargo build --locked --workspace --bins --tests
-	cargo test --locked --workspace --test system -- --ignored --nocapture what_takes_minutes
+	$(CLEANLY) cargo test --locked --workspace --test system -- --ignored --nocapture what_takes_minutes
 
 # What is committed of the page's bundle has to be what its sources give: the program embeds it, and needs no npm.
 web: ## the page's bundle, of its sources
@@ -55,12 +57,12 @@ web: ## the page's bundle, of its sources
 
 web-check: ## whether the committed bundle is what its sources give
 	@setup/install web
-	@folder=$$(mktemp -d) && (cd web && node build.mjs "$$folder") && diff -r "$$folder" web/dist && rm -r "$$folder"
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && (cd web && node build.mjs "$$folder") && diff -r "$$folder" web/dist
 
 test-page: web-check ## every page and action in Chromium, and the API under schemathesis; minutes, pictures in target/tmp/page
 	@setup/install build test web browser
 	cargo build --locked --workspace --bins --tests
-	cargo test --locked --workspace --test system -- --ignored --nocapture --test-threads 1 page:: --skip page::scale
+	$(CLEANLY) cargo test --locked --workspace --test system -- --ignored --nocapture --test-threads 1 page:: --skip page::scale
 
 book: ## the documentation as a book with its search, in target/book
 	@setup/install book
@@ -71,7 +73,7 @@ SEED ?= 20261128
 soak: ## random faults from a seed over run after run, and a report; SECONDS=900, SEED=20261128
 	@setup/install build test
 	cargo build --locked --workspace --bins --tests
-	SWATH_SECONDS=$(SECONDS) SWATH_SEED=$(SEED) cargo test --locked -q --workspace --test system -- --ignored --nocapture soak
+	$(CLEANLY) SWATH_SECONDS=$(SECONDS) SWATH_SEED=$(SEED) cargo test --locked -q --workspace --test system -- --ignored --nocapture soak
 
 SECONDS_EACH ?= 60
 FUZZ_TARGETS ?=
@@ -89,29 +91,29 @@ bench: bench-control bench-idle bench-overlap bench-listing bench-assemble ## al
 bench-control: ## items a second that queue, ledger and coordinator carry, on each backend
 	@setup/install build test
 	cargo build --locked --release -p swath
-	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture control_
+	$(CLEANLY) SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture control_
 
 bench-scale: ## ten million items, by ten thousand workers in simulated time; a million through the servers, and what each carries; an hour, by hand
 	@setup/install build test
 	cargo build --locked --release -p swath
-	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 scale_
+	$(CLEANLY) SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 scale_
 	cargo test --locked -q --release -p swath-coordinator decide_over -- --ignored --nocapture
 	cargo test --locked -q --release -p swath-coordinator ten_million_items_by -- --ignored --nocapture
 
 bench-elastic: ## workers of this machine from none to four and back, half of them killed; drawn in target/tmp/fleet-elastic.svg
 	@setup/install build test
 	cargo build --locked --workspace --bins --tests
-	cargo test --locked -q --workspace --test system -- --nocapture a_fleet_of_this_machine_comes
+	$(CLEANLY) cargo test --locked -q --workspace --test system -- --nocapture a_fleet_of_this_machine_comes
 
 bench-idle: ## what a worker without work costs, on each backend; two minutes
 	@setup/install build test
 	cargo build --locked --release -p swath
-	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 idle::
+	$(CLEANLY) SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 idle::
 
 bench-page: ## a run of 10,000 scenes and a million parts in Chromium: from the address to all that is drawn; minutes
 	@setup/install build test web browser
 	cargo build --locked --release -p swath
-	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture page_of_ten_thousand
+	$(CLEANLY) SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture page_of_ten_thousand
 
 bench-metrics: ## what updates of metrics take, against an item's CPU
 	@setup/install build
@@ -120,15 +122,15 @@ bench-metrics: ## what updates of metrics take, against an item's CPU
 bench-overlap: ## how much of the time the device computes, with one item in hand and with three
 	@setup/install build test
 	cargo build --locked --release -p swath
-	SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 overlap::
+	$(CLEANLY) SWATH_BIN=$(TARGET)/release/swath cargo test --locked -q -p swath-tests --test system -- --ignored --nocapture --test-threads 1 overlap::
 
 bench-listing: ## keys a second that are listed back when a ledger was lost: a million in a folder, 20,000 in a bucket
 	@setup/install build test
-	cargo test --locked -q --workspace --test system -- --ignored --nocapture --test-threads 1 listing_
+	$(CLEANLY) cargo test --locked -q --workspace --test system -- --ignored --nocapture --test-threads 1 listing_
 
 bench-assemble: ## joining scores of 2 GB beside `cp` of the same bytes; 7 GB of disk under TMPDIR, minutes
 	@setup/install build test
-	cargo test --locked -q --workspace --test system -- --ignored --nocapture --test-threads 1 assembling_
+	$(CLEANLY) cargo test --locked -q --workspace --test system -- --ignored --nocapture --test-threads 1 assembling_
 
 bench-vectors: ## polygons of a class raster, beside GDAL's polygonize, on one thread; minutes
 	@setup/install build

@@ -84,8 +84,8 @@ export function runPage(into, name, first) {
   let reading = null;
   const load = () => (reading ??= read().finally(() => (reading = null)));
   load();
-  // Whether a coordinator serves it is no part of its status.
-  const again = setInterval(load, 10000);
+  // Whether a coordinator serves it is no part of its status. When the page is seen again, its line opens and all is read.
+  const again = setInterval(() => document.hidden || load(), 10000);
   const told = async (message) => {
     if (await run.parts.told(message)) tab?.reload?.();
   };
@@ -125,7 +125,7 @@ function header(run) {
   const cancelButton = h("button", { hidden: true, onclick: () => cancel() }, icon("stop"), "Cancel");
   const rankButton = h("button", { hidden: true, onclick: () => rank() }, icon("flag"), "Priority");
   const report = h("a.button", { hidden: true, href: run.path("report"), target: "_blank", rel: "noopener" }, "Report");
-  const noWorkers = h("p.notice.warn", { hidden: true }, "No worker is there, and nothing is worked on until one is: start one with ", h("code", {}, "swath worker"), ". ", h("a", { href: "#/workers" }, "Workers"));
+  const noWorkers = h("p.notice.warn", { role: "status", hidden: true }, "No worker is there, and nothing is worked on until one is: start one with ", h("code", {}, "swath worker"), ". ", h("a", { href: "#/workers" }, "Workers"));
   const bar = h("div.bar.large", { role: "progressbar", "aria-label": "Items done", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i", {}));
   const tiles = ["Done", "Time left", "Speed", "Failed", "Time at work"].map((title) => ({
     name: h("dt", {}, title),

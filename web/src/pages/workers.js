@@ -44,8 +44,12 @@ export function workersPage(into) {
   }).catch((problem) => fleet.fail(problem.message));
   load();
   loadFleet();
-  const timers = [setInterval(load, AGAIN), setInterval(loadFleet, FLEET_AGAIN)];
-  return () => timers.forEach(clearInterval);
+  // What nobody sees is not asked for.
+  const seen = (ask) => () => document.hidden || ask();
+  const all = seen(() => (load(), loadFleet()));
+  document.addEventListener("visibilitychange", all);
+  const timers = [setInterval(seen(load), AGAIN), setInterval(seen(loadFleet), FLEET_AGAIN)];
+  return () => (timers.forEach(clearInterval), document.removeEventListener("visibilitychange", all));
 }
 
 function update(row, { worker, card, silent_s: silent }) {

@@ -112,8 +112,10 @@ fn a_worker_that_stops_where_it_stands_loses_its_items_and_comes_too_late_when_i
             tokio::time::sleep(ON_ITS_WAY).await;
             let held = ledger.held(&id).await.expect("holds");
             let log = exposed.site.log();
+            // A word of its own: `predict.0.1` stands in `predict.0.17` too.
             let knows = |place: &Place| {
-                log.lines().any(|line| line.contains(&place.to_string()) && line.contains("claimed"))
+                let (place, ends) = (place.to_string(), |c: char| !c.is_alphanumeric() && c != '.');
+                log.lines().any(|line| line.contains("claimed") && line.split(ends).any(|word| word == place))
             };
             if held.iter().any(|(place, _)| place.stage == Stage::Predict && knows(place)) {
                 break;

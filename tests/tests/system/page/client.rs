@@ -46,9 +46,11 @@ impl Served {
         let process = site.start(args);
         let started = Instant::now();
         loop {
-            if let Some(told) = site.log().split("page http://").nth(before + 1) {
-                let address = told.split('/').next().expect("an address").to_owned();
-                return Self { address, process };
+            // To its end: it may be read while it is written.
+            let log = site.log();
+            let told = log.split("page http://").nth(before + 1);
+            if let Some((address, _)) = told.and_then(|told| told.split_once('/')) {
+                return Self { address: address.to_owned(), process };
             }
             assert!(started.elapsed() < PATIENCE, "no page: {}", site.worker_logs());
             std::thread::sleep(Duration::from_millis(50));
