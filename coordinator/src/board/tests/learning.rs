@@ -131,7 +131,6 @@ fn a_run_that_trains_predicts_with_what_it_has_learnt() {
 fn a_step_for_the_run_is_given_the_chips_once_they_are_cut_so_far_as_they_can_be() {
     let mut record = learning();
     record.stages = vec![Stage::Survey, Stage::Chip];
-    record.predict.model.weights = Weights::Seed(1);
     let command =
         StepCommand { command: vec!["true".into()], outputs: vec!["out".into()], files: Vec::new() };
     let inputs = vec![StepInput::Chips];
