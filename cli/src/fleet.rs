@@ -264,8 +264,7 @@ fn local(doors: &DoorArgs, tuning: &Tuning) -> anyhow::Result<Arc<dyn Provider>>
 
     use crate::{pool, worker_program};
 
-    let (program, folder) = (worker_program::path()?, pool::logs(doors));
-    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let (program, folder) = (worker_program::path()?, pool::logs(doors)?);
     let (doors, tuning) = (doors.clone(), tuning.clone());
     let launch = move |kind: WorkerKind, job: &JobId| -> anyhow::Result<Launched> {
         let name = job.0.trim_start_matches("local:");

@@ -1,8 +1,11 @@
 //! Worker processes of this machine: started, started again when they die, told to stop at the end.
 
 use std::{
-    fs::File,
-    os::unix::process::CommandExt as _,
+    fs::{DirBuilder, File},
+    os::unix::{
+        fs::{DirBuilderExt as _, MetadataExt as _},
+        process::CommandExt as _,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -12,8 +15,9 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use swath_coordinator::fleet::local::{last_words, logs::open};
+use swath_proto::worker::root_mark;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -43,7 +47,6 @@ impl Pool {
         tuning: &Tuning,
         logs: &Path,
     ) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(logs).with_context(|| format!("making {}", logs.display()))?;
         let program = worker_program::path()?;
         let alive = Arc::new(AtomicUsize::new(n));
         let mut pool = Self {
@@ -94,12 +97,25 @@ impl Pool {
     }
 }
 
-/// Next to the data where that is a folder of this machine.
-pub(crate) fn logs(doors: &DoorArgs) -> PathBuf {
-    match doors.root.contains("://") {
-        true => std::env::temp_dir().join("swath-logs"),
-        false => PathBuf::from(&doors.root).join("local/logs"),
+/// The folder for what workers say, made: next to the data where that is a folder of this machine, else one of this
+/// user's alone, a folder a root.
+pub(crate) fn logs(doors: &DoorArgs) -> anyhow::Result<PathBuf> {
+    if !doors.root.contains("://") {
+        let folder = PathBuf::from(&doors.root).join("local/logs");
+        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        return Ok(folder);
     }
+    // SAFETY: a plain call that can't fail.
+    let user = unsafe { libc::geteuid() };
+    let own = std::env::temp_dir().join(format!("swath-logs-{user}"));
+    let folder = own.join(root_mark(&doors.root));
+    let making = || format!("making {}", folder.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder).with_context(making)?;
+    // Where everybody may write, it may have been there, and lead elsewhere.
+    if std::fs::symlink_metadata(&own).with_context(making)?.uid() != user {
+        bail!("{} is another user's: remove it, or let TMPDIR name a folder of your own", own.display());
+    }
+    Ok(folder)
 }
 
 /// `job`: what it says of who has started it. Call it on a thread that lives as long as the worker.

@@ -38,7 +38,7 @@ pub struct Bottleneck {
 }
 
 /// Threads of a worker that read and encode; one computes.
-const THREADS: f64 = 2.0;
+pub const NATIVE_THREADS: u8 = 2;
 /// Of less there is nothing to say.
 const LEAST_S: f64 = 1.0;
 
@@ -112,7 +112,7 @@ impl PhaseSeconds {
             let longest = |one: &&Phase, other: &&Phase| self.of(**one).total_cmp(&self.of(**other));
             among.iter().max_by(longest).copied()
         };
-        let threads = (self.fetch + self.decode + self.encode) / THREADS;
+        let threads = (self.fetch + self.decode + self.encode) / f64::from(NATIVE_THREADS);
         let phase = if self.device >= threads && self.device >= self.put {
             Phase::Device
         } else if self.put >= threads {

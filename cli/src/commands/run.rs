@@ -203,7 +203,7 @@ pub(super) fn start_workers(
         record.needs_cards(),
         doors,
         tuning,
-        &crate::pool::logs(doors),
+        &crate::pool::logs(doors)?,
     )?)))
 }
 

@@ -139,8 +139,8 @@ fn scenes(report: &Report) -> String {
     for shown in &report.shown {
         let (scene, png) = (Safe(&shown.scene), STANDARD.encode(&shown.png));
         let (panels, which) = match shown.which {
-            "" => ("imagery, prediction", String::new()),
-            which => ("imagery, labels, prediction, errors", format!(", {which}")),
+            None => ("imagery, prediction", String::new()),
+            Some(which) => ("imagery, labels, prediction, errors", format!(", {which}")),
         };
         let f1 = shown.f1.map_or_else(String::new, |f1| format!(": F1 {f1:.3}, the mean of classes"));
         _ = write!(
@@ -398,7 +398,7 @@ mod tests {
             mean: Some(crate::scores::Mean { f1: Some(0.125), ..Default::default() }),
             worst: Vec::new(),
             shown: vec![super::super::ScenePicture {
-                which: "among the worst",
+                which: Some("among the worst"),
                 scene: "east<".into(),
                 f1: Some(0.25),
                 key: "pictures/x.png".into(),

@@ -24,7 +24,8 @@ const MOST_BYTES: u64 = 1 << 20;
 
 #[derive(Serialize)]
 pub(super) struct ScenePicture {
-    pub(super) which: &'static str,
+    /// Of a run with scores.
+    pub(super) which: Option<&'static str>,
     pub(super) scene: String,
     /// The mean of its classes.
     pub(super) f1: Option<f64>,
@@ -48,7 +49,9 @@ pub(super) async fn pictures(
                 continue;
             }
             let Some(place) = of_eval.get(told.scene.as_str()) else { continue };
-            if let Some(picture) = picture(board, *place, (which, &told.scene, told.mean.f1), blobs).await? {
+            if let Some(picture) =
+                picture(board, *place, (Some(which), &told.scene, told.mean.f1), blobs).await?
+            {
                 found.push(picture);
                 left -= 1;
             }
@@ -63,7 +66,7 @@ pub(super) async fn pictures(
         .map(|(lot, scene)| (lot.maker(Stage::Assemble, scene), scene.header.id.to_string()))
         .collect();
     for (place, scene) in first {
-        found.extend(picture(board, place, ("", &scene, None), blobs).await?);
+        found.extend(picture(board, place, (None, &scene, None), blobs).await?);
         if found.len() == FIRST {
             break;
         }
@@ -80,7 +83,7 @@ fn places(board: &Board, stage: Stage) -> HashMap<&str, Place> {
 async fn picture(
     board: &Board,
     place: Place,
-    (which, scene, f1): (&'static str, &str, Option<f64>),
+    (which, scene, f1): (Option<&'static str>, &str, Option<f64>),
     blobs: &SharedBlobs,
 ) -> anyhow::Result<Option<ScenePicture>> {
     let (Some(publish), Ok(id)) = (board.item(place), scene.parse::<SceneId>()) else { return Ok(None) };

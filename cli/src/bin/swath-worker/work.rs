@@ -46,7 +46,7 @@ pub(crate) fn work(args: &WorkerArgs, doors: &DoorArgs, format: LogFormat) -> an
         grace: config::seconds("--grace", args.tuning.grace)?,
         idle_exit,
         cache: config::cache(),
-        native_threads: 2,
+        native_threads: swath_proto::phases::NATIVE_THREADS.into(),
         threads: args.tuning.threads,
         ranks: match args.tuning.ranks {
             1 => None,
