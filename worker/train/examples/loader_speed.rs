@@ -1,8 +1,8 @@
 //! What chips cost until they are in batches: drawn imagery of 256 px in RGB, noisy as a camera's, as chips are
 //! written, from a store and from the cache. JSON lines; the CPU is that of this process alone.
 //!
-//! `cargo run --release -p swath-train --example loader_speed [CHIPS [ROOT [LOADERS]]]`, where ROOT is a folder or,
-//! with `--features swath-backends/s3`, `s3://bucket/prefix`.
+//! `cargo run --release -p swath-train --example loader_speed [CHIPS [ROOT [LOADERS [ONLY]]]]`, where ROOT is a folder or,
+//! with `--features swath-backends/s3`, `s3://bucket/prefix`, and ONLY one of the encodings.
 
 use std::{error::Error, time::Instant};
 
@@ -30,7 +30,10 @@ fn main() -> Result<()> {
     let root = args.get(1).cloned().unwrap_or_else(|| own.path().display().to_string());
     let runtime = Runtime::new()?;
     let blobs = runtime.block_on(open_blobs(&root))?;
-    for (encoding, name) in [(Encoding::Compressed, "compressed"), (Encoding::Stored, "stored")] {
+    let encodings = [(Encoding::Compressed, "compressed"), (Encoding::Stored, "stored")];
+    for (encoding, name) in
+        encodings.into_iter().filter(|(_, name)| args.get(3).is_none_or(|only| only == name))
+    {
         let train = shards(&runtime, &blobs, n_chips, (encoding, name))?;
         let len: u64 = train.iter().map(|shard| shard.index.tar_len()).sum();
         for (what, normalize) in [("plain", ""), ("normed", NORMALIZE)] {
