@@ -24,7 +24,7 @@ export function overviewTab(into, run) {
       h("section.card", {}, h("h2", {}, "What it is"), facts(run.about.record))),
     scenesCard);
 
-  const draw = chart(speedBox, { height: 140, series: [{ label: "speed", color: "--accent", fill: true }], value: (v) => `${v} ${speeds.unit}` });
+  const draw = chart(speedBox, { height: 140, series: [{ label: "speed", color: "--accent", fill: true }], range: (_, __, most) => [0, 1.1 * (most || 1)], value: (v) => `${v} ${speeds.unit}` });
   const unwatch = watchCards(run, few);
   const load = async () => {
     const { scenes } = await get(`${run.path("scenes")}?n=${FEW}`);
@@ -86,6 +86,6 @@ function facts(record) {
     ["Parts", record.item_px ? `${count(record.item_px)} px` : "sized when workers are measured"],
     ["Program", record.program],
   ];
-  const classes = record.classes.map(({ name, color }, at) => h("span.class", {}, h("i", { style: { background: color } }), name, at === record.null_class ? h("span.dim", {}, " (nothing)") : null));
+  const classes = record.classes.map(({ name, color }, at) => h("span.class", {}, h("i", { style: { background: color } }), name, at === record.null_class ? h("span.dim", {}, " (null class)") : null));
   return h("dl.facts", {}, rows.filter(([, words]) => words).map(([name, words]) => [h("dt", {}, name), h("dd", {}, words)]), h("dt", {}, "Classes"), h("dd", {}, classes));
 }

@@ -142,7 +142,7 @@ function header(run) {
   const goesOn = () => run.status && !isOver(run.status.state);
   const pause = () => {
     const state = run.status?.state;
-    if (goesOn() && state !== "paused") ask(run.path("pause"), undefined, "Asked to pause. What is at work is finished.");
+    if (goesOn() && state !== "paused") ask(run.path("pause"), undefined, "Asked to pause. What is at work is finished; a training stops at a checkpoint.");
     else if (state && state !== "done") ask(run.path("resume"), undefined, "Asked to go on.");
   };
   const cancel = async () => {
@@ -218,7 +218,7 @@ function header(run) {
     heldBack.hidden = !bottleneck;
     if (bottleneck) {
       const all = Object.values(phases).reduce((sum, seconds) => sum + seconds, 0);
-      say(heldBack, `Held back by ${bottleneck.phase}, ${percent(bottleneck.share)} of what workers are busy with: ${bottleneck.advice}.`);
+      say(heldBack, `Predicting is held back by ${bottleneck.phase}, ${percent(bottleneck.share)} of what workers are busy with there: ${bottleneck.advice}.`);
       heldBack.title = Object.entries(phases).map(([phase, seconds]) => `${phase} ${percent(seconds / all)}`).join(", ");
     }
     tiles[3].value.classList.toggle("bad", failed > 0);

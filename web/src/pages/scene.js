@@ -40,11 +40,13 @@ export function scenePage(into, run, name) {
     await parts.load();
     const { scene, levels, layers, item_px: item, files, failed } = told;
     const size = scene.size;
+    const isUnreadable = scene.state === "unreadable";
     const set = { predict: "to predict", train: "to train on", validation: "to validate on" }[scene.set];
-    say(sub, [size ? `${count(size.width)} × ${count(size.height)} px` : "its header is not read yet", set, plural(scene.n, "part")].join(" · "));
+    say(sub, [size ? `${count(size.width)} × ${count(size.height)} px` : isUnreadable ? "its header can't be read" : "its header is not read yet", set, plural(scene.n, "part")].join(" · "));
     fill(below,
       failed.length ? h("p.notice.bad", {}, `${plural(failed.length, "part")} failed: `, failed.slice(0, 12).join(", "), failed.length > 12 ? " …" : "", " · ", h("a", { href: `#/runs/${encodeURIComponent(run)}/failures` }, "Failures")) : null,
       files.length ? h("details", {}, h("summary", {}, "Files"), h("ul.files", {}, files.map((file) => h("li", {}, h("code", {}, file))))) : null);
+    if (isUnreadable) fail(new Error(scene.message ?? "Its header can't be read."));
     if (!size) return;
     if (!about.imagery) {
       fail(new Error("This coordinator was built without GDAL and draws no imagery. A whole swath shows the scene: swath coordinator --http, or swath picture."));
@@ -72,6 +74,8 @@ export function scenePage(into, run, name) {
     const [left, right] = [h("div.map", {}), h("div.map", { hidden: true })];
     fill(maps, h("figure", {}, left), h("figure", {}, right));
     const one = sceneMap(left, size, levels);
+    const caption = h("span.caption", { hidden: true });
+    left.append(caption);
     const url = (layer) => path("tiles", layer);
     one.layer(url("imagery"), {});
     const overlays = Object.keys(LAYERS).filter((layer) => layers.includes(layer));
@@ -86,6 +90,7 @@ export function scenePage(into, run, name) {
       for (const button of choice.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.dataset.layer === layer));
       slider.disabled = !layer;
       fill(key, keyOf(layer, record));
+      say(caption, LAYERS[layer] ?? "Imagery");
     };
     const choice = h("div.choice", { role: "group", "aria-label": "Over the imagery" },
       [["", "Imagery"], ...overlays.map((layer) => [layer, LAYERS[layer] ?? layer])].map(([layer, words]) => h("button", { "data-layer": layer, onclick: () => choose(layer) }, words)));
@@ -97,6 +102,7 @@ export function scenePage(into, run, name) {
     const beside = () => {
       const isOn = right.hidden;
       right.hidden = !isOn;
+      caption.hidden = !isOn;
       maps.classList.toggle("two", isOn);
       besideButton.setAttribute("aria-pressed", String(isOn));
       if (isOn && !two) {

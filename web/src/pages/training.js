@@ -10,11 +10,12 @@ export function trainingTab(into, run) {
   const bar = h("div.bar", { role: "progressbar", "aria-label": "Steps of this epoch", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i", {}));
   const [lossBox, scoreBox] = [h("div.chart", {}), h("div.chart", {})];
   const noScores = h("p.dim", { hidden: true }, "No scene of the group “validation” judges this training, so that there is no score for its epochs.");
+  const [noLoss, notYet] = [h("p.dim", { hidden: true }), h("p.dim", { hidden: true })];
   const pictures = h("div.sheets", {});
   const noPictures = h("p.dim", {}, "Its first batch is drawn when it begins.");
   fill(into,
     h("section.card", {}, h("h2", {}, "Progress"), progress, bar),
-    h("div.columns.even", {}, h("section.card", {}, h("h2", {}, "Loss"), lossBox), h("section.card", {}, h("h2", {}, "On validation chips"), scoreBox, noScores)),
+    h("div.columns.even", {}, h("section.card", {}, h("h2", {}, "Loss"), lossBox, noLoss), h("section.card", {}, h("h2", {}, "On validation chips"), scoreBox, notYet, noScores)),
     h("section.card", {}, h("h2", {}, "Chips, as the network is given them"), noPictures, pictures));
 
   const series = [{ label: "training", color: "--line1" }, { label: "validation", color: "--line2" }];
@@ -31,6 +32,11 @@ export function trainingTab(into, run) {
     };
     epochs = told.epochs.length;
     status();
+    for (const el of [noLoss, notYet]) {
+      el.hidden = told.epochs.length > 0;
+      say(el, isOver(run.status?.state) ? "No epoch has ended." : "Each epoch is a point here when it has ended.");
+    }
+    lossBox.hidden = scoreBox.hidden = !told.epochs.length;
     if (told.epochs.length) {
       const validation = column("validation_loss");
       // A line without a point would only stand in the legend.
