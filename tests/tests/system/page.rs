@@ -67,7 +67,7 @@ fn what_is_asked_on_the_page_is_done() {
 fn runs_are_read_page_by_page_the_newest_first() {
     let site = Site::new(Kind::Embedded);
     let runs: Vec<String> =
-        [64, 128, 192].iter().map(|edge| submitted(&site, &format!("item_px = {edge}"))).collect();
+        [64, 128, 256].iter().map(|edge| submitted(&site, &format!("item_px = {edge}"))).collect();
     let page = Served::coordinator(&site, &[]);
     let started = Instant::now();
     // Until they are taken up they stand elsewhere.
