@@ -2,7 +2,11 @@
 
 use std::{io::IsTerminal as _, time::Duration};
 
-use swath_backends::{Kind, blobs::SharedBlobs, open::look_at_blobs};
+use swath_backends::{
+    Kind,
+    blobs::SharedBlobs,
+    open::{is_missing, look_at_blobs},
+};
 use swath_coordinator::records::{is_unreadable, list, read_record, read_status};
 use swath_proto::{
     ids::RunId,
@@ -39,7 +43,7 @@ pub(super) async fn run(args: StatusArgs, doors: DoorArgs) -> anyhow::Result<Exi
     let is_redrawn = args.watch && !args.json && std::io::stdout().is_terminal();
     let Some(run) = &args.run else {
         loop {
-            match all(&root, &office, &args, is_redrawn).await {
+            match all((&root, doors.root.as_str()), &office, &args, is_redrawn).await {
                 Err(error) if args.watch && is_away(&error) => note!("{error:#}; trying again"),
                 told => told?,
             }
@@ -116,7 +120,12 @@ fn is_away(error: &anyhow::Error) -> bool {
     kind == Some(Kind::Transient)
 }
 
-async fn all(root: &SharedBlobs, office: &Office, args: &StatusArgs, is_redrawn: bool) -> anyhow::Result<()> {
+async fn all(
+    (root, at): (&SharedBlobs, &str),
+    office: &Office,
+    args: &StatusArgs,
+    is_redrawn: bool,
+) -> anyhow::Result<()> {
     let headings = ["RUN", "STATE", "DONE", "FAILED", "PRIORITY", "STARTED (UTC)"];
     let mut rows = vec![headings.map(String::from).to_vec()];
     for run in list(root).await? {
@@ -140,7 +149,8 @@ async fn all(root: &SharedBlobs, office: &Office, args: &StatusArgs, is_redrawn:
         crate::say::bytes(CLEAR);
     }
     if !args.json && rows.len() == 1 {
-        say!("no runs yet; begin one with: swath run FILE");
+        let why = if is_missing(at) { " (there is no such folder)" } else { "" };
+        say!("no runs under {at} yet{why}; begin one with: swath run FILE");
     } else if !args.json {
         table::print(&rows);
     }
