@@ -174,9 +174,10 @@ fn read(path: &Path) -> anyhow::Result<String> {
 
 /// What is plainly something else is told by what it is, and not by its first strange letter.
 fn toml_text(bytes: Vec<u8>) -> Result<String, &'static str> {
-    let text = String::from_utf8(bytes).map_err(|_| {
-        "it is no text, and a pipeline file is (TOML): give a file that names the image as [[scenes]] image = \"FILE\""
-    })?;
+    let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
+    let text = text.ok_or(
+        "it is no text, and a pipeline file is (TOML): give a file that names the image as [[scenes]] image = \"FILE\"",
+    )?;
     match text.trim_start().starts_with('{') {
         true => Err(
             "it is JSON, and a pipeline file is TOML: what Raster Vision has written becomes one with swath import \
@@ -234,6 +235,7 @@ mod tests {
     fn a_file_that_is_no_pipeline_is_told_by_what_it_is() {
         let told = |bytes: &[u8]| toml_text(bytes.to_vec()).unwrap_err();
         assert!(told(b"II*\0\xff\xfe\x80").contains("it is no text"));
+        assert!(told(b"II*\0").contains("it is no text"));
         assert!(told(b" \n{\"dataset\": {}}").contains("swath import raster-vision"));
         assert_eq!(toml_text(b"name = \"a\"".to_vec()).unwrap(), "name = \"a\"");
     }
