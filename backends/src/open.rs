@@ -21,6 +21,9 @@ use crate::{
 /// The embedded ledger's file.
 const LEDGER: &str = "ledger.db";
 const REDIS_PORT: u16 = 6379;
+const ROOTS: &str = "it must be a folder or s3://bucket/prefix";
+const QUEUES: &str = "it must be local:, amqp://HOST/VHOST, amqps://HOST/VHOST or sqs://REGION";
+const LEDGERS: &str = "it must be local:, redis://HOST or rediss://HOST";
 
 #[derive(Clone)]
 pub struct Urls {
@@ -44,6 +47,28 @@ pub async fn open(urls: &Urls) -> Result<Doors> {
     })
 }
 
+/// What [`open`] says to words that mean no door: asks no server and makes nothing.
+pub fn check(urls: &Urls) -> Result<()> {
+    let means =
+        |url: &str, schemes: &[&str]| Url::parse(url).is_ok_and(|url| schemes.contains(&url.scheme()));
+    let Urls { root, queue, ledger } = urls;
+    if folder(root).is_none() && !means(root, &["s3"]) {
+        return Err(wrong("root", root, ROOTS));
+    }
+    if queue != "local:" && !means(queue, &["amqp", "amqps", "sqs"]) {
+        return Err(wrong("queue", queue, QUEUES));
+    }
+    if ledger != "local:" && !means(ledger, &["redis", "rediss"]) {
+        return Err(wrong("ledger", ledger, LEDGERS));
+    }
+    Ok(())
+}
+
+/// Whether a root is a folder that is not there.
+pub fn is_missing(root: &str) -> bool {
+    folder(root).is_some_and(|folder| !folder.exists())
+}
+
 /// A folder, or `s3://bucket/prefix`.
 pub async fn open_blobs(root: &str) -> Result<SharedBlobs> {
     match folder(root) {
@@ -61,8 +86,7 @@ pub async fn look_at_blobs(root: &str) -> Result<SharedBlobs> {
 }
 
 async fn open_store(root: &str) -> Result<SharedBlobs> {
-    let choices = "it must be a folder or s3://bucket/prefix";
-    let url = Url::parse(root).map_err(|_| wrong("root", root, choices))?;
+    let url = Url::parse(root).map_err(|_| wrong("root", root, ROOTS))?;
     match url.scheme() {
         #[cfg(feature = "s3")]
         "s3" => {
@@ -71,7 +95,7 @@ async fn open_store(root: &str) -> Result<SharedBlobs> {
         }
         #[cfg(not(feature = "s3"))]
         "s3" => Err(left_out("root", root)),
-        _ => Err(wrong("root", root, choices)),
+        _ => Err(wrong("root", root, ROOTS)),
     }
 }
 
@@ -91,8 +115,7 @@ pub async fn open_queue(queue: &str, root: &str) -> Result<Arc<dyn Queue>> {
     if queue == "local:" {
         return Ok(Arc::new(EmbeddedQueue::open(&local("queue", root)?.join("queue.db"))?));
     }
-    let choices = "it must be local:, amqp://HOST/VHOST, amqps://HOST/VHOST or sqs://REGION";
-    let url = Url::parse(queue).map_err(|_| wrong("queue", queue, choices))?;
+    let url = Url::parse(queue).map_err(|_| wrong("queue", queue, QUEUES))?;
     match url.scheme() {
         #[cfg(feature = "rabbitmq")]
         "amqp" | "amqps" => {
@@ -108,7 +131,7 @@ pub async fn open_queue(queue: &str, root: &str) -> Result<Arc<dyn Queue>> {
         }
         #[cfg(not(feature = "sqs"))]
         "sqs" => Err(left_out("queue", queue)),
-        _ => Err(wrong("queue", queue, choices)),
+        _ => Err(wrong("queue", queue, QUEUES)),
     }
 }
 
@@ -116,14 +139,13 @@ pub async fn open_ledger(ledger: &str, root: &str) -> Result<Arc<dyn Ledger>> {
     if ledger == "local:" {
         return Ok(Arc::new(EmbeddedLedger::open(&local("ledger", root)?.join(LEDGER))?));
     }
-    let choices = "it must be local:, redis://HOST or rediss://HOST";
-    let url = Url::parse(ledger).map_err(|_| wrong("ledger", ledger, choices))?;
+    let url = Url::parse(ledger).map_err(|_| wrong("ledger", ledger, LEDGERS))?;
     match url.scheme() {
         #[cfg(feature = "redis")]
         "redis" | "rediss" => Ok(Arc::new(crate::ledger::redis::RedisLedger::connect(&url).await?)),
         #[cfg(not(feature = "redis"))]
         "redis" | "rediss" => Err(left_out("ledger", ledger)),
-        _ => Err(wrong("ledger", ledger, choices)),
+        _ => Err(wrong("ledger", ledger, LEDGERS)),
     }
 }
 

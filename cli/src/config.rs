@@ -167,8 +167,24 @@ pub(crate) fn profile(name: &str) -> anyhow::Result<(String, String)> {
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
-    let read = std::fs::read_to_string(path);
-    Ok(read.map_err(|error| Usage(format!("{}: {error}", path.display())))?)
+    let wrong = |why: String| Usage(format!("{}: {why}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    Ok(toml_text(bytes).map_err(|why| wrong(why.into()))?)
+}
+
+/// What is plainly something else is told by what it is, and not by its first strange letter.
+fn toml_text(bytes: Vec<u8>) -> Result<String, &'static str> {
+    let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
+    let text = text.ok_or(
+        "it is no text, and a pipeline file is (TOML): give a file that names the image as [[scenes]] image = \"FILE\"",
+    )?;
+    match text.trim_start().starts_with('{') {
+        true => Err(
+            "it is JSON, and a pipeline file is TOML: what Raster Vision has written becomes one with swath import \
+             raster-vision FILE",
+        ),
+        false => Ok(text),
+    }
 }
 
 /// Names this process among all that share a ledger.
@@ -209,4 +225,18 @@ pub fn cache() -> PathBuf {
         .or_else(of_home)
         .unwrap_or_else(std::env::temp_dir)
         .join("swath/models")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_pipeline_is_told_by_what_it_is() {
+        let told = |bytes: &[u8]| toml_text(bytes.to_vec()).unwrap_err();
+        assert!(told(b"II*\0\xff\xfe\x80").contains("it is no text"));
+        assert!(told(b"II*\0").contains("it is no text"));
+        assert!(told(b" \n{\"dataset\": {}}").contains("swath import raster-vision"));
+        assert_eq!(toml_text(b"name = \"a\"".to_vec()).unwrap(), "name = \"a\"");
+    }
 }

@@ -41,6 +41,33 @@ async fn a_wrong_url_says_what_there_is() {
 }
 
 #[tokio::test]
+async fn words_that_mean_no_door_are_refused_alike_by_those_who_open_it_and_by_those_who_do_not() {
+    let outer = tempfile::tempdir().expect("a folder");
+    let root = outer.path().display().to_string();
+    for wrong in [
+        urls("", "local:", "local:"),
+        urls("gs://bucket/x", "local:", "local:"),
+        urls("s3:/bucket/x", "local:", "local:"),
+        urls(&root, "amq://user:hunter2@host", "local:"),
+        urls(&root, "rabbit", "local:"),
+        urls(&root, "local:", "memcached://host"),
+    ] {
+        let told = check(&wrong).expect_err("it was not refused").told();
+        assert_eq!(told, refusal(wrong).await);
+    }
+    for (root, queue, ledger) in [
+        (root.as_str(), "local:", "local:"),
+        // Who only looks at a root in a bucket needs no server beside it.
+        ("s3://bucket/x", "local:", "local:"),
+        ("s3://bucket/x", "amqps://user:secret@host/v", "rediss://:secret@host"),
+        ("not/there", "sqs://eu-central-1/x", "redis://host"),
+    ] {
+        check(&urls(root, queue, ledger)).expect("it was refused");
+    }
+    assert!(is_missing("not/there") && !is_missing(&root) && !is_missing("s3://bucket/x"));
+}
+
+#[tokio::test]
 async fn local_twins_need_a_folder_and_say_so() {
     for opened in [
         open_queue("local:", "s3://bucket/x").await.map(drop),

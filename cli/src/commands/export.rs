@@ -14,6 +14,7 @@ use swath_backends::{blobs::SharedBlobs, open::look_at_blobs};
 use swath_coordinator::records::{read_record, read_status};
 use swath_proto::{item::Stage, keys, run::RunRecord, vectors::VectorFormat};
 
+use super::state_name;
 use crate::{
     args::{DoorArgs, ExportArgs, Layout},
     exit::{Exit, Usage},
@@ -29,14 +30,18 @@ pub(super) async fn run(args: ExportArgs, doors: DoorArgs) -> anyhow::Result<Exi
             Usage(format!("there is no run '{}' under {}; see: swath status", args.run, doors.root)).into()
         );
     };
-    let log = read_status(&root, &args.run).await?.and_then(|status| status.training_log);
+    let status = read_status(&root, &args.run).await?;
+    let log = status.as_ref().and_then(|status| status.training_log.as_deref());
     let written = match args.like {
-        Layout::RasterVision => raster_vision(&record, log.as_deref(), &root, &args.folder).await?,
+        Layout::RasterVision => raster_vision(&record, log, &root, &args.folder).await?,
     };
     if written == 0 {
         return Err(
             Usage(format!("{} has made nothing yet; see: swath status {}", args.run, args.run)).into()
         );
+    }
+    if let Some(status) = status.filter(|status| !status.state.is_final()) {
+        note!("note: {} is {}: this is what it has made so far", args.run, state_name(status.state));
     }
     say!("{}", args.folder.display());
     Ok(Exit::Done)
@@ -68,21 +73,33 @@ async fn raster_vision(
     files.push((keys::eval(run), folder.join("eval/validation_scenes/eval.json")));
     files.push((keys::bundle(run), folder.join("bundle/bundle.zip")));
     files.extend(log.map(|log| (log.to_owned(), folder.join("train/log.csv"))));
+    let mut copied = Vec::new();
     for (key, file) in files {
-        written += usize::from(copy(root, &key, &file).await?);
+        if copy(root, &key, &file).await? {
+            copied.push(file);
+        }
     }
+    written += copied.len();
     if let Some(statistics) = record.statistics.as_ref().filter(|statistics| !statistics.means.is_empty()) {
         let file = folder.join("analyze/stats/train_scenes/stats.json");
         put(&file, &serde_json::to_vec(statistics)?)?;
         written += 1;
     }
-    if record.has(Stage::Bundle) {
-        note!("note: bundle/bundle.zip is a bundle of Swath's: Raster Vision does not read it");
-    }
-    if record.predict.scores {
-        note!("note: predict/*/scores.tif holds bytes, 255 for 1; hits of pixels are not counted");
-    }
+    notes(&copied).iter().for_each(|words| note!("note: {words}"));
     Ok(written)
+}
+
+/// What means something else there, of files that were copied.
+fn notes(copied: &[PathBuf]) -> Vec<&'static str> {
+    let notes = [
+        ("bundle.zip", "bundle/bundle.zip is a bundle of Swath's: Raster Vision does not read it"),
+        (
+            "scores.tif",
+            "predict/*/scores.tif holds bytes, 255 for 1; there is no pixel_hits.npy: hits of pixels are not counted",
+        ),
+    ];
+    let is_there = |name: &str| copied.iter().any(|file| file.ends_with(name));
+    notes.into_iter().filter(|(name, _)| is_there(name)).map(|(_, words)| words).collect()
 }
 
 /// Whether there was such a file.
@@ -151,4 +168,18 @@ struct Feature {
 #[derive(Deserialize)]
 struct Properties {
     class_id: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_given_on_files_that_were_copied_and_on_no_others() {
+        let of = |names: &[&str]| notes(&names.iter().map(PathBuf::from).collect::<Vec<_>>()).join("\n");
+        assert_eq!(of(&["out/predict/a/labels.tif", "out/train/log.csv"]), "");
+        let scores = of(&["out/predict/a/labels.tif", "out/predict/a/scores.tif"]);
+        assert!(scores.contains("there is no pixel_hits.npy") && !scores.contains("bundle"), "{scores}");
+        assert!(of(&["out/bundle/bundle.zip"]).contains("Raster Vision does not read it"));
+    }
 }

@@ -56,6 +56,11 @@ fn raster_vision(args: &RasterVisionArgs) -> anyhow::Result<Exit> {
         return Err(wrong(&format!("has {} bytes, and {MOST_JSON} at most are read", json.len())).into());
     }
     let json = std::fs::read(&args.file).map_err(|error| wrong(&error))?;
+    if json.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        let why = "is neither JSON nor a zip: give the pipeline-config.json of a run, or the model-bundle.zip in its folder \
+                   bundle/";
+        return Err(wrong(&why).into());
+    }
     let Imported { text, notes } =
         swath_raster_vision::pipeline(&json, args.architecture).map_err(|error| wrong(&error))?;
     let out = out(args, "toml")?;

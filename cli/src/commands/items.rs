@@ -9,7 +9,13 @@ use swath_coordinator::{
     commands::{Command, give},
     records::read_status,
 };
-use swath_proto::{ids::RunId, item::Place, keys, outcome::Buried, status::RunState};
+use swath_proto::{
+    ids::RunId,
+    item::Place,
+    keys,
+    outcome::Buried,
+    status::{RunState, RunStatus},
+};
 
 use crate::{
     args::{DoorArgs, ItemState, ItemsArgs, ItemsCommand},
@@ -32,6 +38,10 @@ pub(super) async fn run(args: ItemsArgs, doors: DoorArgs) -> anyhow::Result<Exit
                 args.state.is_none_or(|state| grave.is_dropped() == (state == ItemState::Dropped))
             });
             list(&graves, args.json)?;
+            if args.state.is_none() && !args.json {
+                let status = read_status(&root, &args.run).await?;
+                status.and_then(|status| unreadable(&status)).iter().for_each(|words| say!("{words}"));
+            }
         }
         Some(ItemsCommand::Show { item }) => match graves.iter().find(|grave| grave.place == item) {
             Some(grave) => show(grave, args.json)?,
@@ -155,6 +165,12 @@ fn list(graves: &[Buried], json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Scenes that are no items yet.
+fn unreadable(status: &RunStatus) -> Option<String> {
+    let n = status.unreadable_scenes.len() as u64;
+    (n > 0).then(|| format!("{} can't be read: swath status {}", table::count(n, "scene"), status.run))
+}
+
 const fn state(grave: &Buried) -> &'static str {
     if grave.is_dropped() { "dropped" } else { "buried" }
 }
@@ -185,4 +201,22 @@ fn show(grave: &Buried, json: bool) -> anyhow::Result<()> {
         say!("  {line}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenes_that_can_not_be_read_are_counted_and_it_is_said_where_they_are_named() {
+        let mut json = serde_json::json!({
+            "run": "a-1", "state": "done_with_failures", "written": "", "started": "", "stages": {},
+            "pixels_done": 0, "pixels": 0, "items_per_second": 0.0, "eta_seconds": null, "n_failures": 0,
+            "failures": [], "unreadable_scenes": [], "message": null,
+        });
+        let told = |json: &serde_json::Value| unreadable(&serde_json::from_value(json.clone()).unwrap());
+        assert_eq!(told(&json), None);
+        json["unreadable_scenes"] = serde_json::json!(["west: not a TIFF"]);
+        assert_eq!(told(&json).unwrap(), "1 scene can't be read: swath status a-1");
+    }
 }

@@ -35,12 +35,14 @@ pub(crate) use status::state as state_name;
 use std::future::Future;
 
 use clap::CommandFactory as _;
+use swath_backends::open;
 use swath_coordinator::commands::{Command as Wish, NewRank};
 
 #[cfg(feature = "engine")]
 use crate::worker_program;
 use crate::{
     args::{Args, Command},
+    config,
     exit::Exit,
     logging, say,
 };
@@ -53,6 +55,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     logging::start(args.log_format, default);
     if !matches!(args.command, Command::Run(_) | Command::Submit(_) | Command::Coordinator(_)) {
         end_with_the_reader();
+    }
+    if takes_doors(&args.command) {
+        open::check(&config::urls(&args.doors))?;
     }
     let doors = args.doors;
     match args.command {
@@ -102,6 +107,23 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
     }
+}
+
+/// Whether root, queue and ledger have to be right, though some of them may not be opened. A doctor tells of each by
+/// itself; a measurement opens its own.
+fn takes_doors(command: &Command) -> bool {
+    #[cfg(feature = "worker")]
+    if matches!(command, Command::Synth(_) | Command::Predict(_) | Command::Draw | Command::Import { .. }) {
+        return false;
+    }
+    #[cfg(feature = "engine")]
+    if matches!(command, Command::Bench(_)) {
+        return false;
+    }
+    !matches!(
+        command,
+        Command::Profile { .. } | Command::Doctor | Command::Schema | Command::Completions { .. }
+    )
 }
 
 /// What only tells ends in silence when nobody reads on, as `head` does not.

@@ -5,7 +5,7 @@ use swath_coordinator::{
     freeze,
     money::Prices,
     outlook::{Chips, Outlook, StageOutlook, look},
-    plan,
+    plan::{self, Lot},
     rebuild::Existing,
     records::read_status,
 };
@@ -26,18 +26,26 @@ use crate::{
     table,
 };
 
+/// Of a scene whose header is not read here, but by the run.
+const LATER: &str = "surveyed by a worker";
+
 pub(super) async fn run(args: &FileArgs, json: bool, doors: DoorArgs) -> anyhow::Result<Exit> {
     let sources = config::sources(args, &doors)?;
+    let mut end = Exit::Done;
     for (at, (source, doors)) in sources.iter().enumerate() {
         if at > 0 && !json {
             say!("");
         }
-        show(source, json, doors).await?;
+        if !show(source, json, doors).await? {
+            // As the run would end.
+            end = Exit::DoneWithFailures;
+        }
     }
-    Ok(Exit::Done)
+    Ok(end)
 }
 
-async fn show(source: &freeze::Source, json: bool, doors: &DoorArgs) -> anyhow::Result<()> {
+/// Whether all scenes can be read.
+async fn show(source: &freeze::Source, json: bool, doors: &DoorArgs) -> anyhow::Result<bool> {
     let root = look_at_blobs(&doors.root).await?;
     let frozen = freeze::freeze(source, &root).await.map_err(as_usage)?;
     super::tell_left_out(&frozen);
@@ -46,11 +54,12 @@ async fn show(source: &freeze::Source, json: bool, doors: &DoorArgs) -> anyhow::
     let prices = cost::prices(doors)?;
     let survey = surveyor(&frozen.record, &root).await?;
     let outlook = look(frozen.record, &root, &existing, survey).await?;
+    let unreadable = unreadable(&outlook.lots);
     if json {
         let (probe, _) = plan::probe(&outlook.record, outlook.lots.iter(), |_| true);
         let probed = existing.has(Stage::Probe, probe.id);
-        say!("{}", document(&outlook, status.as_ref(), probed, &prices)?);
-        return Ok(());
+        say!("{}", document(&outlook, &unreadable, (status.as_ref(), probed), &prices)?);
+        return Ok(unreadable.is_empty());
     }
     let record = &outlook.record;
     say!("run     {}", record.run);
@@ -79,6 +88,7 @@ async fn show(source: &freeze::Source, json: bool, doors: &DoorArgs) -> anyhow::
         say!("predict {name}, windows of {edge} px ({kept}){seen}{views}, batches of {batch}{on}");
     }
     table::print(&scenes(&outlook));
+    unreadable.iter().for_each(|scene| say!("unreadable  scene {scene}"));
     say!("");
     table::print(&stages(&outlook.stages));
     say!("");
@@ -92,7 +102,7 @@ async fn show(source: &freeze::Source, json: bool, doors: &DoorArgs) -> anyhow::
         }
         None => say!("exists  nothing of this run under {}", doors.root),
     }
-    Ok(())
+    Ok(unreadable.is_empty())
 }
 
 fn training(learn: &LearnPlan, chips: Chips) -> String {
@@ -126,11 +136,16 @@ fn scenes(outlook: &Outlook) -> Vec<Vec<String>> {
             let work = ["-".into(), items, labels.into()];
             rows.push([head(&scene.header, "predict").to_vec(), work.to_vec()].concat());
         }
-        for (id, why) in &lot.unreadable {
-            rows.push(vec![id.clone(), why.clone()]);
-        }
+        let later = lot.unreadable.iter().filter(|(_, why)| why == LATER);
+        rows.extend(later.map(|(id, why)| vec![id.clone(), why.clone()]));
     }
     rows
+}
+
+/// As a run's status names them.
+fn unreadable(lots: &[Lot]) -> Vec<String> {
+    let scenes = lots.iter().flat_map(|lot| &lot.unreadable).filter(|(_, why)| why != LATER);
+    scenes.map(|(id, why)| format!("{id}: {why}")).collect()
 }
 
 fn head(header: &SceneHeader, what: &str) -> [String; 4] {
@@ -184,8 +199,8 @@ fn pixels(outlook: &Outlook) -> u64 {
 
 fn document(
     outlook: &Outlook,
-    status: Option<&RunStatus>,
-    probed: bool,
+    unreadable: &[String],
+    (status, probed): (Option<&RunStatus>, bool),
     prices: &Prices,
 ) -> anyhow::Result<String> {
     let record: &RunRecord = &outlook.record;
@@ -218,6 +233,7 @@ fn document(
         "plan": stages.collect::<Vec<_>>(),
         "train": train,
         "scenes": scenes(outlook)[1..].to_vec(),
+        "unreadable_scenes": unreadable,
         "predict_items": predict.map_or(0, |stage| stage.items),
         "pixels": pixels(outlook),
         "item_px": record.predict.item_px,
@@ -260,6 +276,5 @@ async fn surveyor(
     _: &RunRecord,
     _: &SharedBlobs,
 ) -> anyhow::Result<impl Fn(&SceneFiles) -> SurveyedScene + use<>> {
-    let message = || "surveyed by a worker".to_owned();
-    Ok(move |files: &SceneFiles| SurveyedScene::Unreadable { id: files.id.clone(), message: message() })
+    Ok(move |files: &SceneFiles| SurveyedScene::Unreadable { id: files.id.clone(), message: LATER.into() })
 }

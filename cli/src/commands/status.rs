@@ -2,13 +2,17 @@
 
 use std::{io::IsTerminal as _, time::Duration};
 
-use swath_backends::{Kind, blobs::SharedBlobs, open::look_at_blobs};
+use swath_backends::{
+    Kind,
+    blobs::SharedBlobs,
+    open::{is_missing, look_at_blobs},
+};
 use swath_coordinator::records::{is_unreadable, list, read_record, read_status};
 use swath_proto::{
     ids::RunId,
     item::Stage,
     keys,
-    status::{Rank, RunState, RunStatus},
+    status::{Rank, RunState, RunStatus, StageCount},
     worker::{Worker, WorkerState},
 };
 
@@ -39,7 +43,7 @@ pub(super) async fn run(args: StatusArgs, doors: DoorArgs) -> anyhow::Result<Exi
     let is_redrawn = args.watch && !args.json && std::io::stdout().is_terminal();
     let Some(run) = &args.run else {
         loop {
-            match all(&root, &office, &args, is_redrawn).await {
+            match all((&root, doors.root.as_str()), &office, &args, is_redrawn).await {
                 Err(error) if args.watch && is_away(&error) => note!("{error:#}; trying again"),
                 told => told?,
             }
@@ -116,7 +120,12 @@ fn is_away(error: &anyhow::Error) -> bool {
     kind == Some(Kind::Transient)
 }
 
-async fn all(root: &SharedBlobs, office: &Office, args: &StatusArgs, is_redrawn: bool) -> anyhow::Result<()> {
+async fn all(
+    (root, at): (&SharedBlobs, &str),
+    office: &Office,
+    args: &StatusArgs,
+    is_redrawn: bool,
+) -> anyhow::Result<()> {
     let headings = ["RUN", "STATE", "DONE", "FAILED", "PRIORITY", "STARTED (UTC)"];
     let mut rows = vec![headings.map(String::from).to_vec()];
     for run in list(root).await? {
@@ -140,7 +149,8 @@ async fn all(root: &SharedBlobs, office: &Office, args: &StatusArgs, is_redrawn:
         crate::say::bytes(CLEAR);
     }
     if !args.json && rows.len() == 1 {
-        say!("no runs yet; begin one with: swath run FILE");
+        let why = if is_missing(at) { " (there is no such folder)" } else { "" };
+        say!("no runs under {at} yet{why}; begin one with: swath run FILE");
     } else if !args.json {
         table::print(&rows);
     }
@@ -158,16 +168,32 @@ fn row(run: &RunId, status: Option<&RunStatus>, served: Served) -> Vec<String> {
     let Some(status) = status else {
         return vec![run.to_string(), submitted(served).into()];
     };
-    let (done, items) =
-        status.stages.values().fold((0, 0), |(done, items), stage| (done + stage.done, items + stage.items));
     vec![
         run.to_string(),
         standing(status, served),
-        format!("{done}/{items}"),
-        status.n_failures.to_string(),
+        done(status),
+        (status.n_failures + status.unreadable_scenes.len() as u64).to_string(),
         rank(status.rank),
         to_the_minute(&status.started),
     ]
+}
+
+/// Items, once those of all stages to come are known; else how many stages it has come to.
+fn done(status: &RunStatus) -> String {
+    let stages: Vec<(Stage, &StageCount)> =
+        status.in_order().filter(|(stage, _)| *stage != Stage::Probe).collect();
+    let is_at_work = |(stage, count): &(Stage, &StageCount)| match status.at_work {
+        Some(at_work) => *stage == at_work,
+        None => count.done + count.buried < count.items,
+    };
+    let at = stages.iter().position(is_at_work).unwrap_or(0);
+    let is_known = stages[at..].iter().all(|(_, count)| count.items > 0);
+    if !status.state.is_final() && !is_known {
+        return format!("stage {} of {}", at + 1, stages.len());
+    }
+    let (done, items) =
+        status.stages.values().fold((0, 0), |(done, items), stage| (done + stage.done, items + stage.items));
+    format!("{done}/{items}")
 }
 
 /// `2026-11-28 11:50`, of a time in UTC with all its digits.
@@ -249,7 +275,7 @@ fn phases(status: &RunStatus) -> Vec<String> {
     let Some(shares) = status.phases.and_then(|phases| phases.shares()) else { return Vec::new() };
     let shares = shares.map(|(phase, share)| format!("{} {:.0} %", phase.name(), share * 100.0)).join(", ");
     let held = status.bottleneck.as_ref();
-    let held = held.map(|told| format!("held back   by {}; {}", told.phase, told.advice));
+    let held = held.map(|told| format!("predicting is held back by {}; {}", told.phase, told.advice));
     [format!("busy with   {shares}")].into_iter().chain(held).collect()
 }
 
@@ -307,7 +333,33 @@ mod tests {
         json["bottleneck"] = serde_json::json!({ "phase": "device", "share": 0.6, "advice": "more workers" });
         let lines = told(&json);
         assert_eq!(lines[0], "busy with   fetch 10 %, decode 10 %, device 60 %, encode 10 %, put 10 %");
-        assert_eq!(lines[1..], ["held back   by device; more workers"]);
+        assert_eq!(lines[1..], ["predicting is held back by device; more workers"]);
+    }
+
+    #[test]
+    fn the_list_counts_stages_until_the_items_of_all_of_them_are_known_and_scenes_among_what_failed() {
+        let stages = serde_json::json!({
+            "probe": { "items": 0, "done": 0, "buried": 0 }, "chip": { "items": 8, "done": 8, "buried": 0 },
+            "train": { "items": 1, "done": 0, "buried": 0 }, "predict": { "items": 0, "done": 0, "buried": 0 },
+        });
+        let mut json = serde_json::json!({
+            "run": "a-1", "state": "running", "written": "", "started": "", "stages": stages, "pixels_done": 0,
+            "pixels": 0, "items_per_second": 0.0, "eta_seconds": null, "failures": [], "n_failures": 2,
+            "unreadable_scenes": ["west: not a TIFF"], "message": null,
+        });
+        let told = |json: &serde_json::Value| {
+            let status: RunStatus = serde_json::from_value(json.clone()).unwrap();
+            let cells = row(&status.run, Some(&status), Served::Yes);
+            (cells[2].clone(), cells[3].clone())
+        };
+        assert_eq!(told(&json), ("stage 2 of 3".into(), "3".into()));
+        json["at_work"] = "predict".into();
+        assert_eq!(told(&json).0, "stage 3 of 3");
+        json["stages"]["predict"]["items"] = 4.into();
+        assert_eq!(told(&json).0, "8/13");
+        json["stages"]["predict"]["items"] = 0.into();
+        json["state"] = "cancelled".into();
+        assert_eq!(told(&json).0, "8/9");
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::pipeline::nearest;
+
 /// A kind of work. The order is the order in which stages come to a scene.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -92,8 +94,14 @@ impl FromStr for Stage {
     type Err = String;
     fn from_str(s: &str) -> Result<Self, String> {
         Stage::ALL.into_iter().find(|stage| stage.name() == s).ok_or_else(|| {
-            let names = Stage::ALL.map(Stage::name).join(", ");
-            format!("no stage is called '{s}'; the stages are {names}")
+            // Those that a pipeline can name.
+            let inner = [Stage::Probe, Stage::Step, Stage::Noop];
+            let named = Stage::ALL.into_iter().filter(|stage| !inner.contains(stage));
+            let names: Vec<&str> = named.map(Stage::name).collect();
+            match nearest(s, names.iter().copied()) {
+                Some(near) => format!("no stage is called '{s}'; did you mean {near}?"),
+                None => format!("no stage is called '{s}'; the stages are {}", names.join(", ")),
+            }
         })
     }
 }
@@ -154,6 +162,16 @@ impl TryFrom<String> for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_stage_is_told_with_the_one_that_was_meant_or_with_those_of_pipelines() {
+        let told = |word: &str| word.parse::<Stage>().unwrap_err();
+        assert_eq!(told("chips"), "no stage is called 'chips'; did you mean chip?");
+        assert_eq!(told("vectorise"), "no stage is called 'vectorise'; did you mean vectorize?");
+        let all = told("bake");
+        assert!(all.contains("survey, analyze, chip") && all.ends_with("bundle"), "{all}");
+        assert!(!all.contains("probe") && !all.contains("noop"), "{all}");
+    }
 
     #[test]
     fn a_place_reads_back_what_it_prints() {

@@ -39,6 +39,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::check::Check;
+pub(crate) use self::problem::nearest;
 pub use self::{
     arguments::ArgumentEntry,
     bundle::{BundleEntry, Checkpoint},

@@ -137,7 +137,7 @@ impl From<Problem> for BadPipeline {
 }
 
 /// The word that was probably meant.
-pub(super) fn nearest<'w>(wrong: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(wrong: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let plain = |word: &str| word.to_lowercase().replace(['-', ' '], "_");
     let wrong = plain(&wrong.chars().take(100).collect::<String>());
     let distance = |word: &'w str| {

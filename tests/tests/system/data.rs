@@ -233,6 +233,13 @@ fn one_bad_scene_stops_no_other_and_each_is_told_with_its_file() {
         let file = labels.unwrap_or(image);
         assert!(told.lines().any(|line| line.contains(id) && line.contains(file)), "{id} ({file}):\n{told}");
     }
+    let plan = site.swath(&["plan", &file], 3).stdout;
+    let plan = String::from_utf8_lossy(&plan);
+    assert!(plan.lines().any(|line| line.starts_with("unreadable  scene none: ")), "{plan}");
+    let items = site.swath(&["items", &run], 0).stdout;
+    let items = String::from_utf8_lossy(&items);
+    let n = status.unreadable_scenes.len();
+    assert!(items.contains(&format!("{n} scenes can't be read: swath status {run}")), "{items}");
 
     let missing = pipeline.replace("bands = [3, 2, 1]", "bands = [3, 2, 9]");
     let file = write(&site, "missing.toml", &missing);

@@ -75,6 +75,15 @@ fn an_imported_pipeline_is_planned() {
     let again = told(&site.swath(&["import", "raster-vision", &json, &toml], 2).stderr);
     assert!(again.contains("is there already; --force replaces it"), "{again}");
     site.swath(&["import", "raster-vision", &json, &toml, "--force"], 0);
+    // One file in the place of another.
+    let wrong = told(&site.swath(&["import", "raster-vision", &toml], 2).stderr);
+    assert!(wrong.contains("is neither JSON nor a zip"), "{wrong}");
+    let wrong = told(&site.swath(&["plan", &json], 2).stderr);
+    assert!(wrong.contains("swath import raster-vision FILE"), "{wrong}");
+    let wrong = told(&site.swath(&["plan", &image], 2).stderr);
+    assert!(wrong.contains("it is no text, and a pipeline file is (TOML)"), "{wrong}");
+    let wrong = told(&site.swath(&["plan", &toml, "--stages", "chips"], 2).stderr);
+    assert!(wrong.contains("did you mean chip?"), "{wrong}");
 }
 
 #[test]

@@ -93,7 +93,14 @@ fn nothing_is_promised_for_a_run_that_nobody_serves() {
     let file = pipeline(&site, "item_px = 1024", "").display().to_string();
     let plan = site.swath(&["plan", &file], 0);
     assert!(stdout(&plan).contains("not known yet"), "{}", stdout(&plan));
-    site.swath(&["status"], 0);
+    let none = stdout(&site.swath(&["status"], 0));
+    assert!(none.contains("(there is no such folder)"), "{none}");
+    // Neither of them is opened for that.
+    for door in [["--queue", "amq://host"], ["--ledger", "rediz://host"]] {
+        let refused = site.swath(&[&["status"][..], &door].concat(), 2);
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(told.contains("it must be local:"), "{told}");
+    }
     assert!(!std::path::Path::new(&site.root).exists(), "a plan has made the root");
 
     let run = stdout(&site.swath(&["submit", &file], 0)).trim().to_owned();

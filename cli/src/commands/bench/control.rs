@@ -90,8 +90,9 @@ async fn serve(doors: &Doors, record: &RunRecord) -> anyhow::Result<()> {
     let (watch, _) = watch::channel(None);
     let me = Me { name: config::process_name("bench"), lease: LEASE, prices: None };
     let status = run::serve(&record.run, doors, &me, watch, CancellationToken::new()).await?;
-    let state = status.map(|status| status.state);
-    anyhow::ensure!(state == Some(RunState::Done), "the run ended as {state:?}");
+    let status =
+        status.context("nothing was measured: the run is not at its end, and nobody serves it here")?;
+    anyhow::ensure!(status.state == RunState::Done, super::unmeasured(&status));
     Ok(())
 }
 

@@ -3,6 +3,9 @@
 mod control;
 mod predict;
 
+use swath_proto::status::RunStatus;
+
+use super::state_name;
 use crate::{
     args::{BenchArgs, BenchCommand, DoorArgs},
     exit::Exit,
@@ -14,5 +17,39 @@ pub(super) async fn run(args: BenchArgs, doors: DoorArgs) -> anyhow::Result<Exit
         BenchCommand::Control { items, workers, slots } => control::run(items, (workers, slots), doors).await,
         BenchCommand::Predict(args) => predict::run(args).await,
         BenchCommand::Forward(_) => Err(worker_program::become_it()),
+    }
+}
+
+/// Of a run that did not end as it should: nothing of it is a measurement.
+fn unmeasured(status: &RunStatus) -> String {
+    let scenes = status.unreadable_scenes.iter().map(|scene| format!("scene {scene}"));
+    let failures = status.failures.iter().map(|item| item.failure.message.clone());
+    let why: Vec<String> = scenes.chain(failures).chain(status.message.clone()).collect();
+    let state = state_name(status.state);
+    match &why[..] {
+        [] => format!("nothing was measured: the run is {state}"),
+        why => format!("nothing was measured: {} (the run is {state})", why.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_is_no_measurement_says_why_in_plain_words() {
+        let mut json = serde_json::json!({
+            "run": "a-1", "state": "done_with_failures", "written": "", "started": "", "stages": {},
+            "pixels_done": 0, "pixels": 0, "items_per_second": 0.0, "eta_seconds": null, "n_failures": 0,
+            "failures": [], "unreadable_scenes": ["notes: it is no raster"], "message": null,
+        });
+        let told = |json: &serde_json::Value| unmeasured(&serde_json::from_value(json.clone()).unwrap());
+        assert_eq!(
+            told(&json),
+            "nothing was measured: scene notes: it is no raster (the run is done, with failures)"
+        );
+        json["unreadable_scenes"] = serde_json::json!([]);
+        json["state"] = "cancelled".into();
+        assert_eq!(told(&json), "nothing was measured: the run is cancelled");
     }
 }

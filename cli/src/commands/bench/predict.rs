@@ -34,7 +34,7 @@ pub(super) async fn run(args: BenchPredictArgs) -> anyhow::Result<Exit> {
         }
     };
     let file = folder.path().join("pipeline.toml");
-    std::fs::write(&file, pipeline(&image)?)?;
+    std::fs::write(&file, pipeline(&image, names_weights(&args.set))?)?;
     let root = DoorArgs::of_folder(&folder.path().join("root"))?;
     let file = FileArgs { set: args.set.clone(), ..FileArgs::of(file) };
     let (source, root) = config::source(&file, root, None)?;
@@ -46,12 +46,7 @@ pub(super) async fn run(args: BenchPredictArgs) -> anyhow::Result<Exit> {
     let served = serve(&frozen.record, &doors, &stop, &pool.broken()).await;
     pool.stop().await;
     let Some(status) = served? else { return Ok(Exit::Interrupted) };
-    anyhow::ensure!(
-        status.state == RunState::Done,
-        "the run ended as {:?}: {}",
-        status.state,
-        status.failures.iter().map(|item| item.failure.message.as_str()).collect::<Vec<_>>().join("; ")
-    );
+    anyhow::ensure!(status.state == RunState::Done, super::unmeasured(&status));
     let (wall_s, usage) = (started.elapsed().as_secs_f64(), usage_of_children());
     let log = std::fs::read_to_string(folder.path().join("root/local/logs/worker-1.log"))?;
     let times = Times::of_log(&log).context("the worker did not say where its time has gone")?;
@@ -68,9 +63,19 @@ pub(super) async fn run(args: BenchPredictArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn pipeline(image: &Path) -> anyhow::Result<String> {
+/// Whether a change names weights: then none are drawn.
+fn names_weights(set: &[String]) -> bool {
+    let is_of_weights = |set: &String| {
+        let key = set.split_once('=').map_or(set.as_str(), |(key, _)| key).trim();
+        key.strip_prefix("model.weights").is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    set.iter().any(is_of_weights) || std::env::var_os("SWATH__MODEL__WEIGHTS").is_some()
+}
+
+fn pipeline(image: &Path, has_weights: bool) -> anyhow::Result<String> {
     let image = image.to_str().with_context(|| format!("{} is not valid UTF-8", image.display()))?;
     let image = toml::Value::String(image.into());
+    let seed = if has_weights { "" } else { "seed = 1\n" };
     Ok(format!(
         r##"name = "bench"
 stages = ["survey", "predict", "assemble"]
@@ -89,8 +94,7 @@ color = "#ff8800"
 
 [model]
 architecture = "unet-resnet18"
-seed = 1
-
+{seed}
 [predict]
 core_px = 256
 margin_px = 0
@@ -131,6 +135,20 @@ impl Times {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn weights_that_are_given_are_not_drawn_as_well() {
+        let pipeline = |set: &str| {
+            let text = pipeline(Path::new("/a.tif"), names_weights(&[set.to_owned()])).unwrap();
+            text.parse::<toml::Table>().unwrap()
+        };
+        for set in ["model.weights=roofs.zip", "model.weights.0=roofs.zip", "model.weights[0]=roofs.zip"] {
+            assert!(pipeline(set)["model"].get("seed").is_none(), "{set}");
+        }
+        for set in ["predict.batch=2", "model.seed=3", "model.weightsy=1"] {
+            assert!(pipeline(set)["model"].get("seed").is_some(), "{set}");
+        }
+    }
 
     #[test]
     fn the_part_that_takes_longest_is_the_bottleneck() {

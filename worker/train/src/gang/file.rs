@@ -35,6 +35,15 @@ pub struct Shards {
     pub validation: Vec<String>,
 }
 
+const PIPELINE: &str = "it is a pipeline file: give it to swath run, which cuts chips and trains on them; this takes a file \
+                        that names shards of chips";
+
+fn is_pipeline(text: &str) -> bool {
+    let has = |table: &toml::Table, keys: &[&str]| keys.iter().any(|key| table.contains_key(*key));
+    text.parse::<toml::Table>()
+        .is_ok_and(|table| has(&table, &["scenes", "stages", "classes"]) && !has(&table, &["shards"]))
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {why}")]
 pub struct BadTrainFile {
@@ -51,7 +60,10 @@ impl TrainFile {
         let mut file: Self = if is_workers {
             serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?
         } else {
-            toml::from_str(&text).map_err(|error| wrong(error.to_string()))?
+            toml::from_str(&text).map_err(|error| match is_pipeline(&text) {
+                true => wrong(PIPELINE.into()),
+                false => wrong(error.to_string()),
+            })?
         };
         // A worker has seen to it that they lie under the root.
         if file.train.weights.is_some() && !is_workers {
@@ -185,6 +197,10 @@ mod tests {
             (RIGHT.replace("[\"chips/\"]", "[]"), "shards.train: names no shard"),
             (format!("{RIGHT}epochs = 0\n"), "train: epochs = 0: must be 1 to 100000"),
             (format!("{RIGHT}epoch = 3\n"), "unknown field `epoch`"),
+            (
+                "stages = [\"chip\"]\n[chips]\nsize = 96\n".to_owned(),
+                "it is a pipeline file: give it to swath run",
+            ),
             (format!("{RIGHT}balanced = true\n"), "train.balanced: only a run counts pixels"),
             (format!("{RIGHT}{weights}"), "train.weights: is filled in from `init`"),
             (RIGHT.replace("[train]", "init = \"no.pt\"\n[train]"), "/no.pt: No such file"),
