@@ -9,6 +9,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
+import { progress } from "../src/words.js";
 
 const run = promisify(execFile);
 const [root, port = "7879"] = process.argv.slice(2).filter((word) => !word.startsWith("--"));
@@ -118,7 +119,8 @@ async function api(parts, query, method) {
     for (const one of [...(await names()), ...(isLarge ? [LARGE.run] : [])]) {
       const of = await status(one);
       const sum = (count) => Object.values(of?.stages ?? {}).reduce((sum, stage) => sum + stage[count], 0);
-      all.push({ run: one, state: of?.state ?? null, served: true, started: of?.started ?? null, written: of?.written ?? null, at_work: of?.at_work ?? null, items: sum("items"), done: sum("done"), failures: of?.n_failures ?? 0, unreadable_scenes: of?.unreadable_scenes.length ?? 0, eta_seconds: of?.eta_seconds ?? null, priority: 0, message: of?.message ?? null });
+      const { part, stage } = of ? progress(of) : { part: 0, stage: null };
+      all.push({ run: one, progress: { part, stage }, state: of?.state ?? null, served: true, started: of?.started ?? null, written: of?.written ?? null, at_work: of?.at_work ?? null, items: sum("items"), done: sum("done"), failures: of?.n_failures ?? 0, unreadable_scenes: of?.unreadable_scenes.length ?? 0, eta_seconds: of?.eta_seconds ?? null, priority: 0, message: of?.message ?? null });
     }
     for (const one of all) one.cursor = `${one.started ?? "~"} ${one.run}`;
     all.sort((a, b) => (a.cursor < b.cursor ? 1 : -1));
