@@ -3,7 +3,7 @@
 import { get } from "../api.js";
 import { chart } from "../chart.js";
 import { fill, h, keyed, say } from "../dom.js";
-import { count, duration, isOver, plural, stagesOf, STAGE_WORDS } from "../words.js";
+import { count, duration, isOver, plural, stagesOf, STAGE_WORDS, took } from "../words.js";
 import { card, watchCards } from "./scenes.js";
 
 /** Seconds of speed that are remembered while one looks. */
@@ -71,7 +71,7 @@ function updateStage(el, stage) {
   const n = stage.epoch ? stage.epoch : stage.items ? `${count(stage.done)} of ${count(stage.items)}` : stage.isOver ? "nothing to do" : "not known yet";
   const failures = stage.buried ? `${count(stage.buried)} failed` : "";
   say(el.querySelector(".n"), !failures ? n : stage.items ? `${n}, ${failures}` : failures);
-  const each = stage.made ? `${duration(stage.seconds)}` : stage.done ? "was there already" : "";
+  const each = stage.made ? (stage.isOver ? took : duration)(stage.seconds) : stage.done ? "was there already" : "";
   say(el.querySelector(".t"), each);
 }
 
