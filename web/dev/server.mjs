@@ -106,6 +106,7 @@ async function about(name) {
 
 /** What lies there under the run's name, in words of its own. */
 async function made(name, scene) {
+  if (name === LARGE.run) return [];
   const folders = scene ? { map: ["predict", name], polygons: ["vectors", name] } : { report: ["runs", name], eval: ["eval", name], map: ["predict", name], polygons: ["vectors", name], merged: ["merged", name], bundle: ["bundle", name], catalogue: ["stac", name] };
   const found = await Promise.all(Object.entries(folders).map(async ([what, folder]) => ((await maybe(readdir(path.join(root, ...folder)))) ?? []).map((key) => ({ what, key: [...folder, key].join("/") }))));
   return found.flat().filter(({ key }) => path.extname(key) && (!scene || path.basename(key).startsWith(`${scene}.`)));
@@ -138,7 +139,7 @@ async function api(parts, query, method) {
   }
   if (method === "POST") return { run: name, served: true };
   const real = name === LARGE.run ? (await names())[0] : name;
-  if (!of) return { run: name, served: true, status: await status(name), record: await about(real), bill: null, has_scores: true, has_report: false, made: await made(real) };
+  if (!of) return { run: name, served: true, status: await status(name), record: await about(real), bill: null, has_scores: true, has_report: false, made: await made(name) };
   if (of === "parts") {
     const { cells } = await layout(name);
     const packed = new Uint8Array(Math.ceil(cells.length / 4));

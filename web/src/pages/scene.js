@@ -46,7 +46,7 @@ export function scenePage(into, run, name) {
     say(sub, [size ? `${count(size.width)} × ${count(size.height)} px` : isUnreadable ? "its header can't be read" : "its header is not read yet", set, plural(scene.n, "part")].join(" · "));
     fill(below,
       failed.length ? h("p.notice.bad", {}, `${plural(failed.length, "part")} failed: `, failed.slice(0, 12).join(", "), failed.length > 12 ? " …" : "", " · ", h("a", { href: `#/runs/${encodeURIComponent(run)}/failures` }, "Failures")) : null,
-      files.length ? h("details", {}, h("summary", {}, "Files"), h("ul.files", {}, files.map((file) => h("li", {}, h("code", {}, file)))),
+      files.length || made.length ? h("details", {}, h("summary", {}, "Files"), h("ul.files", {}, files.map((file) => h("li", {}, h("code", {}, file)))),
         made.length ? [h("p.dim.small", {}, "What was made of it, in keys under the root ", h("code", {}, about.root), ":"), h("dl.facts.files", {}, keysOf(made))] : null) : null);
     if (isUnreadable) fail(new Error(scene.message ?? "Its header can't be read."));
     if (!size) return;
