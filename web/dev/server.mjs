@@ -9,6 +9,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
+import { progress } from "../src/words.js";
 
 const run = promisify(execFile);
 const [root, port = "7879"] = process.argv.slice(2).filter((word) => !word.startsWith("--"));
@@ -103,6 +104,14 @@ async function about(name) {
   };
 }
 
+/** What lies there under the run's name, in words of its own. */
+async function made(name, scene) {
+  if (name === LARGE.run) return [];
+  const folders = scene ? { map: ["predict", name], polygons: ["vectors", name] } : { report: ["runs", name], eval: ["eval", name], map: ["predict", name], polygons: ["vectors", name], merged: ["merged", name], bundle: ["bundle", name], catalogue: ["stac", name] };
+  const found = await Promise.all(Object.entries(folders).map(async ([what, folder]) => ((await maybe(readdir(path.join(root, ...folder)))) ?? []).map((key) => ({ what, key: [...folder, key].join("/") }))));
+  return found.flat().filter(({ key }) => path.extname(key) && (!scene || path.basename(key).startsWith(`${scene}.`)));
+}
+
 const scaled = (of) => ({ ...of, run: LARGE.run, state: "running", at_work: "predict", held: 400, eta_seconds: 15000, pixels_per_second: 41e6, stages: { ...of.stages, predict: { items: 1e6, done: 600000, buried: 75, seconds: 22000, made: 600000 } } });
 const status = async (name) => (name === LARGE.run ? scaled(await json("runs", (await names())[0], "status.json")) : maybe(json("runs", name, "status.json")));
 const names = async () => (await readdir(path.join(root, "runs"))).filter((name) => !name.startsWith("."));
@@ -118,7 +127,8 @@ async function api(parts, query, method) {
     for (const one of [...(await names()), ...(isLarge ? [LARGE.run] : [])]) {
       const of = await status(one);
       const sum = (count) => Object.values(of?.stages ?? {}).reduce((sum, stage) => sum + stage[count], 0);
-      all.push({ run: one, state: of?.state ?? null, served: true, started: of?.started ?? null, written: of?.written ?? null, at_work: of?.at_work ?? null, items: sum("items"), done: sum("done"), failures: of?.n_failures ?? 0, unreadable_scenes: of?.unreadable_scenes.length ?? 0, eta_seconds: of?.eta_seconds ?? null, priority: 0, message: of?.message ?? null });
+      const { part, stage } = of ? progress(of) : { part: 0, stage: null };
+      all.push({ run: one, progress: { part, stage }, state: of?.state ?? null, served: true, started: of?.started ?? null, written: of?.written ?? null, at_work: of?.at_work ?? null, items: sum("items"), done: sum("done"), failures: of?.n_failures ?? 0, unreadable_scenes: of?.unreadable_scenes.length ?? 0, eta_seconds: of?.eta_seconds ?? null, priority: 0, message: of?.message ?? null });
     }
     for (const one of all) one.cursor = `${one.started ?? "~"} ${one.run}`;
     all.sort((a, b) => (a.cursor < b.cursor ? 1 : -1));
@@ -129,7 +139,7 @@ async function api(parts, query, method) {
   }
   if (method === "POST") return { run: name, served: true };
   const real = name === LARGE.run ? (await names())[0] : name;
-  if (!of) return { run: name, served: true, status: await status(name), record: await about(real), bill: null, has_scores: true, has_report: false };
+  if (!of) return { run: name, served: true, status: await status(name), record: await about(real), bill: null, has_scores: true, has_report: false, made: await made(name) };
   if (of === "parts") {
     const { cells } = await layout(name);
     const packed = new Uint8Array(Math.ceil(cells.length / 4));
@@ -186,7 +196,7 @@ async function api(parts, query, method) {
     const record = await json("runs", name, "run.json");
     const layers = ["imagery", ...(one.has_labels ? ["labels"] : []), ...(one.is_predicted ? ["prediction", ...(record.predict.confidence ? ["confidence"] : []), ...(one.has_labels ? ["errors"] : [])] : [])];
     const at = scenes.indexOf(one);
-    return { scene: one, before: scenes[at - 1]?.scene ?? null, after: scenes[at + 1]?.scene ?? null, levels, item_px: record.predict.item_px, layers, files: [], failed: [], layout: "dev" };
+    return { scene: one, before: scenes[at - 1]?.scene ?? null, after: scenes[at + 1]?.scene ?? null, levels, item_px: record.predict.item_px, layers, files: [], made: await made(name, scene), failed: [], layout: "dev" };
   }
   return null;
 }

@@ -25,6 +25,9 @@ export function duration(seconds) {
   return plural(Math.round(s / 86400), "day");
 }
 
+/** What something took, to the second where those count: it does not change any more. The report has it in these words, too. */
+export const took = (seconds) => (seconds >= 1 && seconds < 90 ? plural(Math.round(seconds), "second") : duration(seconds));
+
 /** "3 minutes ago" */
 export function ago(time) {
   const at = Date.parse(time ?? "");
@@ -92,6 +95,8 @@ export function stagesOf(status) {
   });
 }
 
+export const nth = ({ n, of }) => `stage ${n} of ${of}`;
+
 /** How far all of it has come, and in which words: in items once those of all stages are known. */
 export function progress(status) {
   const stages = stagesOf(status);
@@ -99,12 +104,13 @@ export function progress(status) {
   const [items, done] = [sum((stage) => stage.items), sum((stage) => stage.done)];
   const at = Math.max(0, stages.findIndex((stage) => stage.isAtWork || (!status.at_work && stage.done + stage.buried < stage.items)));
   const now = stages[at];
-  if (!now) return { part: 0, words: "–", note: "nothing is known yet", stages, at };
+  if (!now) return { part: 0, stage: null, words: "–", note: "nothing is known yet", stages, at };
   const known = `${count(done)} of ${plural(items, "item")}`;
   if (isOver(status.state) || stages.slice(at).every((stage) => stage.items)) {
     const part = items ? (done + sum((stage) => stage.part)) / items : 0;
-    return { part, words: percent(items ? part : null), note: now.epoch || known, stages, at };
+    return { part, stage: null, words: percent(items ? part : null), note: now.epoch || known, stages, at };
   }
   const part = now.items ? (now.done + now.part) / now.items : 0;
-  return { part: (at + part) / stages.length, words: `stage ${at + 1} of ${stages.length}`, note: now.epoch || (items ? known : "nothing is known yet"), stages, at };
+  const stage = { n: at + 1, of: stages.length };
+  return { part: (at + part) / stages.length, stage, words: nth(stage), note: now.epoch || (items ? known : "nothing is known yet"), stages, at };
 }

@@ -84,6 +84,10 @@ async function theScene(page) {
   await page.waitForSelector(".map canvas");
   const pixels = await page.evaluate(() => [...document.querySelectorAll(".map img.leaflet-tile-loaded")].every((tile) => tile.naturalWidth > 0));
   assert.ok(pixels, "a tile is empty");
+  await page.click(".below summary");
+  await page.waitForSelector(`.below code.key:text-is("predict/${learnt}/unseen.tif")`);
+  await page.goto(url + run(learnt));
+  await page.waitForSelector(`code.key:text-is("bundle/${learnt}/bundle.zip")`);
 }
 
 /** Long lists: only what is wanted, and from one scene to the next. */

@@ -107,7 +107,7 @@ impl Wanted {
             None => first_market(settings)?,
         };
         let key = keys::gang_file(&name, &Digest::of(text.as_bytes()));
-        let token = format!("gang-{}-{:08x}", jiff::Timestamp::now().as_millisecond(), rand::random::<u32>());
+        let token = Gang::new_token(jiff::Timestamp::now(), rand::random());
         let file = format!("{}{key}", keys::UNDER_THE_ROOT);
         let gang = Gang { token, name, file, machines, ranks, least_ranks, market, run: None };
         Ok(Self { gang, text, key })

@@ -16,7 +16,7 @@ use swath_proto::{
 };
 use tokio::sync::Mutex;
 
-use super::{site::Site, watch::status_of};
+use super::{progress::Progress, site::Site, watch::status_of};
 use crate::records::{self, is_unreadable, office};
 
 /// Runs that are asked about at a time.
@@ -43,6 +43,8 @@ pub(super) struct Summary {
     at_work: Option<Stage>,
     items: u64,
     done: u64,
+    /// While items of later stages are unknown, the two numbers above tell too much.
+    progress: Progress,
     failures: u64,
     unreadable_scenes: usize,
     eta_seconds: Option<f64>,
@@ -148,6 +150,7 @@ fn of_status(run: RunId, status: Option<RunStatus>, served: bool) -> Summary {
         served,
         items: sum(|count| count.items),
         done: sum(|count| count.done),
+        progress: status.as_ref().map(Progress::of).unwrap_or_default(),
         state: status.as_ref().map(|status| status.state),
         started: status.as_ref().map(|status| status.started.clone()),
         written: status.as_ref().map(|status| status.written.clone()),

@@ -17,6 +17,7 @@ mod events;
 pub mod imagery;
 mod layout;
 mod listed;
+mod progress;
 mod rate;
 mod routes;
 mod security;

@@ -1,8 +1,10 @@
-//! Pictures that were drawn last, and how many are drawn at a time.
+//! Pictures that were drawn last, those at which whoever draws was lost, and how many are drawn at a time.
 
 use std::{
     future::Future,
+    num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -16,6 +18,9 @@ use super::imagery::Undrawn;
 const MOST_BYTES: usize = 64 << 20;
 /// Those who draw share the machine with a coordinator.
 const AT_ONCE: usize = 4;
+/// A picture that has ended whoever drew it is not drawn again within this: each time costs a process.
+const LOST_FOR: Duration = Duration::from_secs(60);
+const MOST_LOST: NonZeroUsize = NonZeroUsize::new(1000).expect("not 0");
 
 /// All that decides a picture.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,12 +45,19 @@ pub(super) struct Tiles {
 struct Kept {
     pictures: LruCache<Key, Bytes>,
     bytes: usize,
+    /// When, and in which words.
+    lost: LruCache<Key, (Instant, String)>,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { pictures: LruCache::unbounded(), bytes: 0, lost: LruCache::new(MOST_LOST) }
+    }
 }
 
 impl Default for Tiles {
     fn default() -> Self {
-        let kept = Kept { pictures: LruCache::unbounded(), bytes: 0 };
-        Self { kept: Arc::new(Mutex::new(kept)), room: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { kept: Arc::default(), room: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 }
 
@@ -61,26 +73,43 @@ impl Tiles {
         key: Key,
         draw: impl Future<Output = Result<Bytes, Undrawn>> + Send + 'static,
     ) -> Result<Bytes, Undrawn> {
-        if let Some(picture) = self.kept().pictures.get(&key) {
-            return Ok(picture.clone());
+        if let Some(known) = self.kept().known(&key, Instant::now()) {
+            return known;
         }
         let permit = self.room.clone().acquire_owned().await;
         // Somebody may have wanted the same.
-        if let Some(picture) = self.kept().pictures.get(&key) {
-            return Ok(picture.clone());
+        if let Some(known) = self.kept().known(&key, Instant::now()) {
+            return known;
         }
         let this = self.clone();
         let drawn = tokio::spawn(async move {
             let _permit = permit;
-            let picture = draw.await?;
-            this.kept().put(key, picture.clone(), MOST_BYTES);
-            Ok::<_, Undrawn>(picture)
+            let drawn = draw.await;
+            match &drawn {
+                Ok(picture) => this.kept().put(key, picture.clone(), MOST_BYTES),
+                Err(Undrawn::Lost(why)) => this.kept().lose(key, why, Instant::now()),
+                Err(_) => {}
+            }
+            drawn
         });
         drawn.await.unwrap_or_else(|_| Err(Undrawn::Failed("whoever draws is gone".into())))
     }
 }
 
 impl Kept {
+    /// What came of it, where it is not to be drawn now.
+    fn known(&mut self, key: &Key, now: Instant) -> Option<Result<Bytes, Undrawn>> {
+        if let Some(picture) = self.pictures.get(key) {
+            return Some(Ok(picture.clone()));
+        }
+        let (at, why) = self.lost.get(key)?;
+        (now.duration_since(*at) < LOST_FOR).then(|| Err(Undrawn::Lost(why.clone())))
+    }
+
+    fn lose(&mut self, key: Key, why: &str, now: Instant) {
+        self.lost.put(key, (now, why.to_owned()));
+    }
+
     fn put(&mut self, key: Key, picture: Bytes, most_bytes: usize) {
         self.bytes += picture.len();
         if let Some((_, old)) = self.pictures.push(key, picture) {
@@ -107,13 +136,32 @@ mod tests {
 
     #[test]
     fn what_is_kept_stays_within_its_bytes_and_the_oldest_goes_first() {
-        let mut kept = Kept { pictures: LruCache::unbounded(), bytes: 0 };
+        let mut kept = Kept::default();
         for col in 0..4 {
             kept.put(key(col), Bytes::from(vec![0; 10]), 30);
         }
         kept.put(key(3), Bytes::from(vec![0; 20]), 30);
         let left: Vec<u32> = kept.pictures.iter().map(|(key, _)| key.col).collect();
         assert_eq!((left, kept.bytes), (vec![3, 2], 30));
+    }
+
+    #[test]
+    fn a_picture_at_which_a_process_was_lost_is_left_alone_for_a_minute() {
+        let (mut kept, then) = (Kept::default(), Instant::now());
+        kept.lose(key(0), "it has ended", then);
+        let known = kept.known(&key(0), then + LOST_FOR / 2);
+        assert!(matches!(known, Some(Err(Undrawn::Lost(why))) if why == "it has ended"));
+        assert!(kept.known(&key(1), then).is_none(), "others are not concerned");
+        assert!(kept.known(&key(0), then + LOST_FOR).is_none(), "it is tried again");
+    }
+
+    #[tokio::test]
+    async fn nobody_is_lost_twice_at_a_picture_that_is_asked_for_again() {
+        let tiles = Tiles::default();
+        let lost = tiles.of(key(0), async { Err(Undrawn::Lost("it has ended".into())) }).await;
+        assert!(matches!(lost, Err(Undrawn::Lost(_))));
+        let again = tiles.of(key(0), async { Ok(Bytes::from_static(b"png")) }).await;
+        assert!(matches!(again, Err(Undrawn::Lost(why)) if why == "it has ended"), "it is not drawn");
     }
 
     #[tokio::test]

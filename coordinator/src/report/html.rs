@@ -216,9 +216,11 @@ fn phases(report: &Report) -> String {
         );
     }
     let advice = report.held_back_by.as_ref().map_or_else(String::new, |told| {
-        format!("<p><b>{}</b> holds the others back: {}.</p>", Safe(&told.phase), Safe(&told.advice))
+        format!("<p>Predicting was held back by <b>{}</b>: {}.</p>", Safe(&told.phase), Safe(&told.advice))
     });
-    format!("<section><h2>What workers were busy with</h2><table>{rows}</table>{advice}</section>")
+    format!(
+        "<section><h2>What workers were busy with where they predicted</h2><table>{rows}</table>{advice}</section>"
+    )
 }
 
 fn training(report: &Report) -> String {
@@ -228,26 +230,32 @@ fn training(report: &Report) -> String {
     let of_loss: [Line; 2] =
         [("training", |epoch| epoch.train_loss), ("validation", |epoch| epoch.validation_loss)];
     let of_scores: [Line; 2] = [("F1", |epoch| epoch.f1), ("IoU", |epoch| epoch.iou)];
-    let [loss, judged] =
-        [("loss", of_loss), ("score", of_scores)].map(|(unit, lines)| curves(&report.epochs, &lines, unit));
+    let loss = curves(&report.epochs, &of_loss, "loss").unwrap_or_else(|| none("No epoch has a loss."));
+    let judged = curves(&report.epochs, &of_scores, "score").unwrap_or_else(|| none(UNJUDGED));
     format!(
         "<section><h2>Training: loss</h2>{loss}</section>\
          <section><h2>Training: on validation chips</h2>{judged}</section>"
     )
 }
 
+/// As the page has it.
+const UNJUDGED: &str =
+    "No scene of the group “validation” judges this training, so that there is no score for its epochs.";
+
+fn none(words: &str) -> String {
+    format!("<p class=\"dim\">{words}</p>")
+}
+
 type Line = (&'static str, fn(&Epoch) -> Option<f64>);
 
-/// From 0 to the largest value.
-fn curves(epochs: &[Epoch], lines: &[Line], unit: &str) -> String {
+/// From 0 to the largest value; none where there is no value.
+fn curves(epochs: &[Epoch], lines: &[Line], unit: &str) -> Option<String> {
     const WIDTH: f64 = 640.0;
     const HEIGHT: f64 = 180.0;
     let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
     let values = lines.iter().flat_map(|(_, of)| epochs.iter().filter_map(move |epoch| finite(of(epoch))));
-    let most = values.fold(0.0, f64::max);
-    if most <= 0.0 {
-        return "<p class=\"dim\">Nothing was measured.</p>".to_owned();
-    }
+    let most = values.reduce(f64::max)?;
+    let most = if most > 0.0 { most } else { 1.0 };
     let across = |at: usize| {
         if epochs.len() > 1 { at as f64 / (epochs.len() - 1) as f64 * WIDTH } else { WIDTH / 2.0 }
     };
@@ -275,7 +283,7 @@ fn curves(epochs: &[Epoch], lines: &[Line], unit: &str) -> String {
             "<text x=\"0\" y=\"198\">epoch {first}</text><text class=\"end\" x=\"{WIDTH}\" y=\"198\">epoch {last}</text>"
         ),
     };
-    format!(
+    Some(format!(
         "<svg viewBox=\"-52 -24 {} {}\" role=\"img\" aria-label=\"{unit} from 0 to {most:.3}, over {} epochs\">\
          <path class=\"axis\" d=\"M0,0V{HEIGHT}H{WIDTH}\"/>{drawn}<text class=\"end\" x=\"-8\" y=\"4\">{most:.3}</text>\
          <text class=\"end\" x=\"-8\" y=\"{HEIGHT}\">0</text><text class=\"end\" x=\"-8\" y=\"-12\">{unit}</text>{ends}</svg>\
@@ -283,22 +291,34 @@ fn curves(epochs: &[Epoch], lines: &[Line], unit: &str) -> String {
         WIDTH + 64.0,
         HEIGHT + 48.0,
         epochs.len(),
-    )
+    ))
 }
 
 fn pictures(report: &Report) -> String {
     let mut told = String::new();
     for picture in &report.pictures {
-        let (name, png) = (Safe(picture.name), STANDARD.encode(&picture.png));
+        let (words, png) = (Safe(caption(picture.name)), STANDARD.encode(&picture.png));
         _ = write!(
             told,
-            "<figure><img alt=\"chips: {name}\" src=\"data:image/png;base64,{png}\"><figcaption>{name}</figcaption></figure>"
+            "<figure><img alt=\"chips: {}\" src=\"data:image/png;base64,{png}\"><figcaption>{words}</figcaption></figure>",
+            Safe(picture.name)
         );
     }
     if told.is_empty() {
         told
     } else {
         format!("<section><h2>Chips</h2><div class=\"sheets\">{told}</div></section>")
+    }
+}
+
+/// As the page has it.
+fn caption(name: &str) -> &str {
+    match name {
+        "first-batch" => "the first batch: imagery and labels; what is white does not count",
+        "validation" => {
+            "validation, after the last epoch: imagery, labels (what is white does not count), and what the network makes of it"
+        }
+        name => name,
     }
 }
 
@@ -344,12 +364,23 @@ fn to_the_minute(time: &str) -> String {
     }
 }
 
+/// In the words of `took` in web/src/words.js.
 fn duration(seconds: f64) -> String {
+    let plural = |n: f64, one: &str| format!("{n} {one}{}", if n == 1.0 { "" } else { "s" });
     match seconds {
         seconds if seconds < 1.0 => "under a second".to_owned(),
-        seconds if seconds < 90.0 => format!("{seconds:.0} s"),
-        seconds if seconds < 5400.0 => format!("{:.0} min", seconds / 60.0),
-        seconds => format!("{:.1} h", seconds / 3600.0),
+        seconds if seconds < 90.0 => plural(seconds.round(), "second"),
+        seconds if seconds < 5400.0 => plural((seconds / 60.0).round(), "minute"),
+        seconds if seconds < 36.0 * 3600.0 => {
+            let hours = (seconds / 3600.0).floor();
+            let minutes = ((seconds - hours * 3600.0) / 600.0).round() * 10.0;
+            match minutes {
+                minutes if minutes >= 60.0 => plural(hours + 1.0, "hour"),
+                minutes if minutes > 0.0 && hours < 10.0 => format!("{hours} h {minutes} min"),
+                _ => plural(hours, "hour"),
+            }
+        }
+        seconds => plural((seconds / 86400.0).round(), "day"),
     }
 }
 
@@ -430,8 +461,8 @@ mod tests {
         let phases = PhaseSeconds { fetch: 6.0, device: 2.0, decode: 2.0, ..PhaseSeconds::default() };
         let page = html(&Report { phases: Some(phases), held_back_by: phases.bottleneck(), ..report() });
         assert!(page.contains("<tr><th>fetch</th>") && page.contains("<td>60 %</td>"), "{page}");
-        assert!(page.contains("<b>fetch</b> holds the others back: imagery comes slowly"), "{page}");
-        assert!(!html(&report()).contains("holds the others back"), "nothing was measured");
+        assert!(page.contains("held back by <b>fetch</b>: imagery comes slowly"), "{page}");
+        assert!(!html(&report()).contains("held back"), "nothing was measured");
     }
 
     #[test]
@@ -442,7 +473,8 @@ mod tests {
             page.contains(">0.500</text>") && page.contains(">epoch 3</text>"),
             "its axes say what they are"
         );
-        assert!(page.contains("Nothing was measured"), "there is no score of any epoch");
+        assert!(page.contains("so that there is no score for its epochs"), "{page}");
+        assert!(page.contains("<figcaption>validation, after the last epoch: imagery"), "{page}");
         assert!(page.contains("mean of classes") && page.contains("<td>0.125</td>"), "{page}");
         assert!(page.contains("100.0 %"), "the confusion of one class");
     }
@@ -460,6 +492,20 @@ mod tests {
         assert!(page.contains("began 1 Jan 2026, 00:00, ended 1 Jan 2026, 00:02 (UTC)"), "{page}");
         assert_eq!(page.matches("<td class=\"wrong\"").count(), 2, "all but the diagonal");
         assert!(page.contains("<td class=\"wrong\" style=\"--part:0.250\">25.0 %</td>"), "{page}");
-        assert_eq!((duration(0.2), duration(3.75)), ("under a second".to_owned(), "4 s".to_owned()));
+    }
+
+    #[test]
+    fn durations_are_told_in_the_words_of_the_page() {
+        for (seconds, words) in [
+            (0.2, "under a second"),
+            (1.0, "1 second"),
+            (83.4, "83 seconds"),
+            (90.0, "2 minutes"),
+            (5400.0, "1 h 30 min"),
+            (7190.0, "2 hours"),
+            (129_600.0, "2 days"),
+        ] {
+            assert_eq!(duration(seconds), words);
+        }
     }
 }

@@ -582,6 +582,14 @@ fn a_gang_is_started_once_shown_and_ended_by_its_name() {
     assert!(told.contains("the gang roofs is started, with 3 machines (on-demand)"), "{told}");
     let told = swath(&start, 0);
     assert!(told.contains("is there already, with 3 machines"), "{told}");
+    // Batch tells of new jobs late: another order beside this one would be a second gang of its name.
+    between.decide(move |name, asked| match name {
+        "listjobs" => Say::Answer(200, json!({ "jobSummaryList": [] })),
+        _ => working(name, asked),
+    });
+    let told = swath(&["start", "roofs.toml", "--machines", "2"], 2);
+    assert!(told.contains("not listed yet") && told.contains("another name"), "{told}");
+    between.decide(working);
     let told = swath(&["start", "roofs.toml", "--machines", "2"], 2);
     assert!(told.contains("swath fleet gang stop roofs"), "{told}");
     let [submitted] = &between.asked("submitjob")[..] else { panic!("{:?}", between.asked("submitjob")) };

@@ -215,7 +215,14 @@ fn a_scene_is_shown_as_it_is_and_as_it_was_found() {
     assert_eq!((&scores["total"], &scores["scenes"][0]["scene"]), (&1.into(), &"scene-1".into()));
 
     // What was told at its end stands alone, and may do nothing.
-    assert_eq!(page.json(&format!("/api/runs/{run}"))["has_report"], true);
+    let about = page.json(&format!("/api/runs/{run}"));
+    assert_eq!(about["has_report"], true);
+    let made = about["made"].as_array().expect("what it has made");
+    let keys: Vec<&str> = made.iter().filter_map(|made| made["key"].as_str()).collect();
+    let map = format!("predict/{run}/scene-1.tif");
+    assert!(keys.contains(&map.as_str()), "{keys:?}");
+    assert!(keys.iter().all(|key| !site.object(key).is_empty()), "{keys:?}");
+    assert_eq!(one["made"][0]["key"], map);
     let report = page.get(&format!("/api/runs/{run}/report"));
     assert!(report.header("content-security-policy").is_some_and(|policy| policy.contains("sandbox")));
     let text = report.text();
@@ -251,16 +258,19 @@ fn outlives_whoever_draws(page: &Served, at: &str) {
     let mut answers = (1..24).map(|nth| {
         let drawing = drawing(coordinator);
         signal(&drawing, libc::SIGSTOP);
-        std::thread::scope(|scope| {
+        let answer = std::thread::scope(|scope| {
             let asked = scope.spawn(|| tile(nth));
             std::thread::sleep(Duration::from_millis(200));
             signal(&drawing, libc::SIGKILL);
             asked.join().expect("an answer")
-        })
+        });
+        (nth, answer)
     });
-    let lost = answers.find(|answer| answer.status != 200).expect("a picture that is lost");
+    let (nth, lost) = answers.find(|(_, answer)| answer.status != 200).expect("a picture that is lost");
     assert_eq!(lost.status, 503, "{}", lost.text());
     assert!(lost.text().contains("the process that draws has ended at 'scene-1'"), "{}", lost.text());
+    let again = tile(nth);
+    assert_eq!((again.status, again.text()), (503, lost.text()), "nobody is lost at it again");
     assert_eq!(tile(24).status, 200);
     assert_eq!(page.process.id(), coordinator);
 }

@@ -3,7 +3,7 @@
 import { get } from "../api.js";
 import { chart } from "../chart.js";
 import { fill, h, keyed, say } from "../dom.js";
-import { count, duration, isOver, plural, stagesOf, STAGE_WORDS } from "../words.js";
+import { count, duration, isOver, plural, stagesOf, STAGE_WORDS, took } from "../words.js";
 import { card, watchCards } from "./scenes.js";
 
 /** Seconds of speed that are remembered while one looks. */
@@ -18,10 +18,13 @@ export function overviewTab(into, run) {
   const speedCard = h("section.card", { hidden: true }, speedTitle, speedBox, h("p.dim.small", {}, "since this page was opened"));
   const few = h("div.scenes.few", {});
   const scenesCard = h("section.card", { hidden: true }, h("div.head", {}, h("h2", {}, "Scenes"), h("a", { href: `#/runs/${encodeURIComponent(run.name)}/scenes` }, "All scenes")), few);
+  const made = h("dl.facts", {});
+  const under = h("p.dim.small", {}, "Keys under the root.");
+  const madeCard = h("section.card", { hidden: true }, h("h2", {}, "What it has made"), made, under);
   fill(into,
     h("div.columns", {},
       h("div", {}, h("section.card", {}, h("h2", {}, "Stages"), stages), speedCard),
-      h("section.card", {}, h("h2", {}, "What it is"), facts(run.about.record))),
+      h("div", {}, h("section.card", {}, h("h2", {}, "What it is"), facts(run.about.record)), madeCard)),
     scenesCard);
 
   const draw = chart(speedBox, { height: 140, series: [{ label: "speed", color: "--accent", fill: true }], range: (_, __, most) => [0, 1.1 * (most || 1)], value: (v) => `${v} ${speeds.unit}` });
@@ -32,9 +35,20 @@ export function overviewTab(into, run) {
     keyed(few, scenes, (scene) => `${scene.set} ${scene.scene}`, (scene) => card(run, scene), (el, scene) => el.update(scene));
   };
   load().catch(() => {});
+  const root = async () => {
+    const { root } = await get("/api/about");
+    fill(under, "Keys under the root, ", h("code", {}, root), run.about.made.some(({ key }) => key.includes("/SCENE.")) ? "; SCENE stands for each scene's name." : ".");
+  };
 
+  let told = "";
   const status = () => {
     const of = run.status;
+    const all = run.about.made;
+    madeCard.hidden = !all.length;
+    if (told !== (told = JSON.stringify(all)) && all.length) {
+      fill(made, keysOf(all));
+      root().catch(() => {});
+    }
     if (!of) {
       if (!stages.children.length) stages.append(h("li.empty", {}, "No coordinator has taken it up yet. Start one: ", h("code", {}, "swath coordinator")));
       return;
@@ -71,8 +85,14 @@ function updateStage(el, stage) {
   const n = stage.epoch ? stage.epoch : stage.items ? `${count(stage.done)} of ${count(stage.items)}` : stage.isOver ? "nothing to do" : "not known yet";
   const failures = stage.buried ? `${count(stage.buried)} failed` : "";
   say(el.querySelector(".n"), !failures ? n : stage.items ? `${n}, ${failures}` : failures);
-  const each = stage.made ? `${duration(stage.seconds)}` : stage.done ? "was there already" : "";
+  const each = stage.made ? (stage.isOver ? took : duration)(stage.seconds) : stage.done ? "was there already" : "";
   say(el.querySelector(".t"), each);
+}
+
+/** Where it lies, by what it is. */
+export function keysOf(made) {
+  const kinds = [...new Set(made.map(({ what }) => what))];
+  return kinds.map((kind) => [h("dt", {}, kind[0].toUpperCase() + kind.slice(1)), h("dd", {}, made.filter(({ what }) => what === kind).map(({ key }) => h("code.key", {}, key)))]);
 }
 
 function facts(record) {

@@ -4,7 +4,7 @@ import { ask, get, listen, runPath } from "../api.js";
 import { fill, h, icon, say } from "../dom.js";
 import { bindHere, dialog } from "../keys.js";
 import { Parts } from "../parts.js";
-import { ago, clock, count, duration, isOver, percent, plural, progress, short, standing, tone } from "../words.js";
+import { ago, clock, count, duration, isOver, percent, plural, progress, short, standing, took, tone } from "../words.js";
 import { failuresTab } from "./failures.js";
 import { overviewTab } from "./overview.js";
 import { scenesTab } from "./scenes.js";
@@ -198,14 +198,14 @@ function header(run) {
       : status?.at_work === "predict" && status.pixels_per_second ? `${short(status.pixels_per_second / 1e6)} Mpx/s`
       : status?.items_per_second ? `${short(status.items_per_second)} items/s` : "–";
     const seconds = stages.reduce((all, stage) => all + stage.seconds, 0);
-    const took = (Date.parse(status?.written) - Date.parse(status?.started)) / 1000;
+    const whole = (Date.parse(status?.written) - Date.parse(status?.started)) / 1000;
     const standsStill = state === "paused" ? "paused" : " ";
     [
       [far, farther],
-      isOver(state) ? [duration(took), "from beginning to end"] : [goes ? duration(status?.eta_seconds) : "–", goes && status?.at_work ? then : standsStill],
+      isOver(state) ? [took(whole), "from beginning to end"] : [goes ? duration(status?.eta_seconds) : "–", goes && status?.at_work ? then : standsStill],
       isOver(state) ? [status.pixels_done ? `${short(status.pixels_done / 1e6)} Mpx` : count(record.scenes), status.pixels_done ? `of ${plural(record.scenes, "scene")}` : " "] : [goes ? speed : "–", goesOn() ? `${plural(status.held, "item")} at work` : " "],
       [count(failed), failed ? "see Failures" : status?.n_dropped ? `${count(status.n_dropped)} dropped` : "nothing failed"],
-      about.bill ? [about.bill.money, `${about.bill.hours.toFixed(1)} machine hours${about.bill.unknown.length ? ", some without a price" : ""}`] : [duration(seconds), "of all stages"],
+      about.bill ? [about.bill.money, `${about.bill.hours.toFixed(1)} machine hours${about.bill.unknown.length ? ", some without a price" : ""}`] : [(isOver(state) ? took : duration)(seconds), "of all stages"],
     ].forEach(([value, note], at) => {
       say(tiles[at].value, value);
       say(tiles[at].note, note);

@@ -3,7 +3,7 @@
 import { get, listen } from "../api.js";
 import { fill, h, keyed, say } from "../dom.js";
 import { bindHere } from "../keys.js";
-import { ago, clock, count, duration, isOver, plural, standing, tone } from "../words.js";
+import { ago, clock, count, duration, isOver, nth, plural, standing, tone } from "../words.js";
 
 const PAGE = 50;
 const KINDS = [["", "All runs"], ["under_way", "Under way"], ["failed", "With failures"]];
@@ -117,10 +117,11 @@ function update(el, run) {
   const [pill, bar, progress, what, failures, when, message] = [".pill", ".bar i", ".progress", ".what", ".failed", ".when", ".message"].map((name) => el.querySelector(name));
   say(pill, standing(run.state, run.served));
   pill.className = `pill ${tone(run.state, run.served)}`;
-  const part = run.items ? run.done / run.items : 0;
+  const { part, stage } = run.progress;
   bar.style.width = `${100 * part}%`;
   el.querySelector(".bar").className = `bar ${tone(run.state, run.served)}`;
-  say(progress, run.items ? `${count(run.done)} of ${plural(run.items, "item")}` : "nothing begun");
+  // Of later stages no item is known yet: those that are known are not all.
+  say(progress, stage && run.items ? nth(stage) : run.items ? `${count(run.done)} of ${plural(run.items, "item")}` : "nothing begun");
   const failed = run.failures + run.unreadable_scenes;
   say(what, !isOver(run.state) && run.at_work ? `${run.at_work}${run.eta_seconds && run.state !== "paused" ? `, ${duration(run.eta_seconds)} left of it` : ""}` : "");
   say(failures, failed ? `${count(failed)} failed` : "");

@@ -6,6 +6,7 @@ import { bindHere } from "../keys.js";
 import { gridOf, sceneMap, together } from "../map.js";
 import { palette, Parts } from "../parts.js";
 import { count, metric, plural } from "../words.js";
+import { keysOf } from "./overview.js";
 import { legend } from "./scenes.js";
 
 const LAYERS = { prediction: "Prediction", errors: "Wrong pixels", labels: "Labels", confidence: "Confidence" };
@@ -38,14 +39,15 @@ export function scenePage(into, run, name) {
     const [told, about, whole] = await Promise.all([get(path()), get("/api/about"), get(runPath(run))]);
     neighbours(told);
     await parts.load();
-    const { scene, levels, layers, item_px: item, files, failed } = told;
+    const { scene, levels, layers, item_px: item, files, made, failed } = told;
     const size = scene.size;
     const isUnreadable = scene.state === "unreadable";
     const set = { predict: "to predict", train: "to train on", validation: "to validate on" }[scene.set];
     say(sub, [size ? `${count(size.width)} × ${count(size.height)} px` : isUnreadable ? "its header can't be read" : "its header is not read yet", set, plural(scene.n, "part")].join(" · "));
     fill(below,
       failed.length ? h("p.notice.bad", {}, `${plural(failed.length, "part")} failed: `, failed.slice(0, 12).join(", "), failed.length > 12 ? " …" : "", " · ", h("a", { href: `#/runs/${encodeURIComponent(run)}/failures` }, "Failures")) : null,
-      files.length ? h("details", {}, h("summary", {}, "Files"), h("ul.files", {}, files.map((file) => h("li", {}, h("code", {}, file))))) : null);
+      files.length || made.length ? h("details", {}, h("summary", {}, "Files"), h("ul.files", {}, files.map((file) => h("li", {}, h("code", {}, file)))),
+        made.length ? [h("p.dim.small", {}, "What was made of it, in keys under the root ", h("code", {}, about.root), ":"), h("dl.facts.files", {}, keysOf(made))] : null) : null);
     if (isUnreadable) fail(new Error(scene.message ?? "Its header can't be read."));
     if (!size) return;
     if (!about.imagery) {

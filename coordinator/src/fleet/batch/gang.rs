@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use anyhow::anyhow;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use swath_proto::{
     fleet::Market,
@@ -37,6 +38,17 @@ pub struct Gang {
 }
 
 impl Gang {
+    /// Of an order that is given now; `salt` keeps two of one moment apart.
+    pub fn new_token(now: Timestamp, salt: u32) -> String {
+        format!("gang-{}-{salt:08x}", now.as_millisecond())
+    }
+
+    /// When it was ordered, as its token says.
+    pub(super) fn ordered(&self) -> Option<Timestamp> {
+        let (ms, _) = self.token.strip_prefix("gang-")?.split_once('-')?;
+        Timestamp::from_millisecond(ms.parse().ok()?).ok()
+    }
+
     pub(super) fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
             self.machines >= 1 && self.ranks >= 1,
@@ -119,6 +131,14 @@ mod tests {
     fn each_machine_is_told_who_it_trains_with() {
         let command = gang().command(&["train".to_owned()]).join(" ");
         assert_eq!(command, "train /etc/swath/train.toml --gang roofs --ranks 4 --least-ranks 8");
+    }
+
+    #[test]
+    fn an_order_says_when_it_was_given() {
+        let now = Timestamp::from_millisecond(1_795_960_647_231).unwrap();
+        let gang = Gang { token: Gang::new_token(now, 7), ..gang() };
+        assert_eq!((gang.token.as_str(), gang.ordered()), ("gang-1795960647231-00000007", Some(now)));
+        assert_eq!(Gang { token: "g-1".into(), ..gang }.ordered(), None);
     }
 
     #[test]

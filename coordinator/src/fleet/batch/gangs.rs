@@ -3,6 +3,7 @@
 
 use anyhow::{Context as _, bail};
 use futures::TryStreamExt as _;
+use jiff::{SignedDuration, Timestamp};
 use swath_backends::{
     Error,
     blobs::{Put, SharedBlobs},
@@ -11,6 +12,9 @@ use swath_proto::{ids::WorkerId, keys};
 
 use super::{gang::Gang, provider::Batch};
 use crate::fleet::provider::{JobId, JobState, Provider as _};
+
+/// Machines of an order that is younger may be started though Batch lists none of them yet.
+const LISTED_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// What came of an order.
 pub struct Started {
@@ -35,6 +39,12 @@ impl Seen {
     fn is_over(&self) -> bool {
         !self.machines.is_empty() && self.left().next().is_none()
     }
+
+    /// None of its machines is seen, and some may be on their way.
+    fn may_begin(&self, now: Timestamp) -> bool {
+        let is_young = |ordered| now.duration_since(ordered).abs() < LISTED_WITHIN;
+        self.machines.is_empty() && self.gang.ordered().is_some_and(is_young)
+    }
 }
 
 /// Starts it, unless one of this name is at work: the same is left as it is, another is in its way.
@@ -48,6 +58,14 @@ pub async fn start(batch: &Batch, blobs: &SharedBlobs, wanted: &Gang) -> anyhow:
         if !seen.is_over() && seen.gang.is_like(wanted) {
             let jobs = batch.start_gang(&seen.gang).await.map_err(Error::from)?;
             return Ok(Started { jobs, was_there: true });
+        }
+        if seen.may_begin(Timestamp::now()) {
+            bail!(
+                "the gang {name} was ordered within the last {} minutes, as another one, and its machines are not listed \
+                 yet: wait until they are (swath fleet gang status {name}) and end it (swath fleet gang stop {name}), or \
+                 give this one another name",
+                LISTED_WITHIN.as_mins()
+            );
         }
         let left = seen.left().count();
         if left > 0 {
@@ -101,4 +119,32 @@ async fn newest(blobs: &SharedBlobs, name: &WorkerId) -> anyhow::Result<Option<(
     let gang = serde_json::from_slice(&json)
         .with_context(|| format!("reading {key}: was it written by a newer program? Then update this one"))?;
     Ok(Some((number, gang)))
+}
+
+#[cfg(test)]
+mod tests {
+    use swath_proto::fleet::Market;
+
+    use super::*;
+    use crate::fleet::provider::Ending;
+
+    #[test]
+    fn an_order_whose_machines_nobody_has_seen_is_in_the_way_of_another_for_a_while() {
+        let ordered: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let gang = Gang {
+            token: Gang::new_token(ordered, 0),
+            name: "roofs".parse().unwrap(),
+            file: "root:roofs.toml".into(),
+            machines: 1,
+            ranks: 1,
+            least_ranks: 1,
+            market: Market::Spot,
+            run: None,
+        };
+        let over = (JobId("1".into()), JobState::Ended(Ending::Done));
+        let seen = |machines| Seen { gang: gang.clone(), machines };
+        assert!(seen(Vec::new()).may_begin(ordered + SignedDuration::from_secs(5)));
+        assert!(!seen(Vec::new()).may_begin(ordered + LISTED_WITHIN));
+        assert!(!seen(vec![over]).may_begin(ordered), "it is seen, and over");
+    }
 }

@@ -6,6 +6,7 @@ pub(super) mod actions;
 pub(super) mod events;
 pub(super) mod failures;
 pub(super) mod fleet;
+mod made;
 pub(super) mod pictures;
 pub(super) mod run;
 pub(super) mod runs;

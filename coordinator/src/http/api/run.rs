@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use swath_backends::Kind;
 use swath_proto::{ids::RunId, item::Stage, keys, run::RunRecord, status::RunStatus};
 
-use super::Named;
+use super::{
+    Named,
+    made::{self, Made, There},
+};
 use crate::{
     http::{error::Problem, site::Site, watch::status_of},
     records::office,
@@ -20,14 +23,26 @@ pub(in crate::http) async fn run(
     let layout = site.layouts().of(&run, &doors.blobs).await?.ok_or_else(|| super::no_run(&run))?;
     let status = status_of(&site, &run).await?;
     let served = doors.ledger.leader(&office(&run)).await?.is_some();
+    let has_scores = is_there(&site, &keys::eval(&run)).await?;
+    let has_report = is_there(&site, &keys::report(&run)).await?;
+    let made: Vec<Made> = match status.as_ref().filter(|status| status.state.is_final()) {
+        Some(status) => {
+            let predicts = layout.record.has(Stage::Predict);
+            let catalogue = predicts && is_there(&site, &keys::stac_collection(&run)).await?;
+            let there = There { report: has_report, eval: has_scores, catalogue };
+            made::of_run(&layout.record, status, there)
+        }
+        None => Vec::new(),
+    };
     Ok(super::json(&json!({
         "run": run,
         "served": served,
         "status": status,
         "record": told(&layout.record),
         "bill": status.as_ref().and_then(|status| bill(&site, status)),
-        "has_scores": is_there(&site, &keys::eval(&run)).await?,
-        "has_report": is_there(&site, &keys::report(&run)).await?,
+        "has_scores": has_scores,
+        "has_report": has_report,
+        "made": made,
     })))
 }
 

@@ -11,10 +11,13 @@ use swath_proto::{
     geometry::SizePx,
     ids::{RunId, SceneId},
     item::Stage,
-    keys,
 };
 
-use super::{Asked, Named, pictures::levels};
+use super::{
+    Asked, Named,
+    made::{self, Made},
+    pictures::levels,
+};
 use crate::http::{
     cells::{FAILED, count, pack},
     error::Problem,
@@ -199,13 +202,17 @@ pub(in crate::http) async fn one(
     let parts = site.looks().of(&site, &run).await?.ok_or_else(|| super::no_run(&run))?;
     let shown = parts.layout.scene(&id).ok_or_else(|| no_scene(&run, &id))?;
     let told = scene(&parts, shown);
+    let made: Vec<Made> = match told.is_predicted {
+        true => made::found(&parts.layout.record, &id, &site.doors().blobs).await?,
+        false => Vec::new(),
+    };
     let mut layers = vec!["imagery"];
     if told.has_labels {
         layers.push("labels");
     }
     if told.is_predicted {
         layers.push("prediction");
-        if site.doors().blobs.head(&keys::confidence(&run, &id)).await?.is_some() {
+        if made.iter().any(|made| made.what == made::CONFIDENCE) {
             layers.push("confidence");
         }
         if told.has_labels {
@@ -233,6 +240,7 @@ pub(in crate::http) async fn one(
         "after": after,
         "layers": layers,
         "files": files,
+        "made": made,
         "failed": failed,
         "layout": parts.layout.tag,
     })))
