@@ -2,10 +2,7 @@
 
 use std::{
     fs::{DirBuilder, File},
-    os::unix::{
-        fs::{DirBuilderExt as _, MetadataExt as _},
-        process::CommandExt as _,
-    },
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -17,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use swath_coordinator::fleet::local::{last_words, logs::open};
-use swath_proto::worker::root_mark;
+use swath_proto::worker::{ENDS_WITH, root_mark};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -145,18 +142,12 @@ pub(crate) fn start(
         .env("SWATH_QUEUE", &doors.queue)
         .env("SWATH_LEDGER", &doors.ledger)
         .env("SWATH_JOB", job)
+        .env(ENDS_WITH, std::process::id().to_string())
         .env_remove("SWATH_QUEUE_FILE")
         .env_remove("SWATH_LEDGER_FILE")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log.try_clone()?);
-    // SAFETY: prctl is async-signal-safe, and nothing else happens between fork and exec.
-    unsafe {
-        command.pre_exec(|| {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
-            Ok(())
-        });
-    }
     command.spawn().context("starting a worker")
 }
 

@@ -12,6 +12,9 @@ use crate::{
 
 pub const GROUP: &str = "workers";
 
+/// The environment of a worker, or of a rank, that is to end with the process of this number, which has started it.
+pub const ENDS_WITH: &str = "SWATH_ENDS_WITH";
+
 /// Whoever holds this office in the ledger wants the worker gone: it takes nothing new, and leaves when what it has in
 /// hand is done.
 pub fn drain_office(worker: &WorkerId) -> String {

@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     net::TcpStream,
-    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -74,16 +73,10 @@ impl Server {
     pub fn restart(&mut self) {
         self.kill();
         let log = File::options().create(true).append(true).open(&self.log).expect("opening a server's log");
-        let mut command = (self.make)();
-        let program = command.get_program().to_string_lossy().into_owned();
+        let made = (self.make)();
+        let program = made.get_program().to_string_lossy().into_owned();
+        let mut command = ending_with_the_tests(&made);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
-        // SAFETY: prctl is async-signal-safe; the server must not outlive the tests.
-        unsafe {
-            command.pre_exec(|| {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                Ok(())
-            });
-        }
         let child = spawn_from_lasting_thread(command);
         self.child = Some(
             child.unwrap_or_else(|error| panic!("{program} can't be started ({error}): run `make setup`")),
@@ -97,6 +90,23 @@ impl Server {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+/// The same command, by a program that asks for its end and then becomes it: in a process of so many libraries nothing is to
+/// run between fork and exec, where locks of theirs may be held.
+fn ending_with_the_tests(made: &Command) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(made.get_program()).args(made.get_args());
+    for (name, value) in made.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    if let Some(folder) = made.get_current_dir() {
+        command.current_dir(folder);
+    }
+    command
 }
 
 /// A child dies with the thread that made it, and the thread of a test may end before the tests do.

@@ -77,6 +77,7 @@ extern "C" fn pass_on(signal: libc::c_int) {
 /// Returns in the child, once for each that is started. The parent stays in here until a child
 /// ends for good, and leaves with its exit code. Call it before any thread exists.
 pub fn supervise() -> std::io::Result<Inheritance> {
+    swath_train::end_with_starter(libc::SIGTERM);
     let page = Page::share()?;
     let mut inheritance = Inheritance::default();
     let mut hopeless = 0;

@@ -2,12 +2,14 @@
 
 use std::{
     io::{BufRead, BufReader},
-    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    os::unix::process::ExitStatusExt as _,
     process::{Child, ExitStatus, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread,
     time::{Duration, Instant},
 };
+
+use swath_proto::worker::ENDS_WITH;
 
 use super::{
     seat::{ATTEMPT, HOST, KEPT, PORT, RANK, SIZE, SIZE_HERE},
@@ -253,14 +255,8 @@ impl<'a> Generation<'a> {
             // What c10d tells of a rank that is gone is told here, in fewer words.
             command.env(LOG_LEVEL, "ERROR");
         }
-        // SAFETY: prctl is async-signal-safe, and nothing else happens between fork and exec. The thread that starts
-        // ranks is the one that waits for their end.
-        unsafe {
-            command.pre_exec(|| {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                Ok(())
-            });
-        }
+        // The thread that starts ranks is the one that waits for their end.
+        command.env(ENDS_WITH, std::process::id().to_string());
         let mut child = command.spawn().map_err(|error| failed("starting", &error))?;
         let out = child.stdout.take();
         self.members.push(Member {

@@ -19,7 +19,9 @@ use super::{
     seat::Seat,
     words::{Voice, Word},
 };
-use crate::{CHIP_CACHE, Job, LOADERS, Machine, Outcome, Result, TrainError, store::Store};
+use crate::{
+    CHIP_CACHE, Job, LOADERS, Machine, Outcome, Result, TrainError, starter::end_with_starter, store::Store,
+};
 
 /// What this process is to do, and with what.
 pub struct Rank {
@@ -42,6 +44,7 @@ const STOPS_AFTER: u32 = 3;
 /// Trains as one rank, and tells of it; what comes of it is the last that it says. In a process of its own that has
 /// called `swath_model::init_process`: it ends that if it is told to stop before it has met the others.
 pub fn work(rank: Rank, out: impl Write + Send, stop: &CancellationToken) -> Result<Outcome> {
+    end_with_starter(libc::SIGKILL);
     let (voice, has_met) = (Voice::new(out), AtomicBool::new(false));
     let outcome = thread::scope(|scope| {
         let (over, is_over) = mpsc::channel::<()>();
