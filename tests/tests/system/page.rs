@@ -249,7 +249,7 @@ fn outlives_whoever_draws(page: &Served, at: &str) {
     assert!(!drawn_by.is_empty(), "the coordinator draws by itself");
     signal(&drawn_by, libc::SIGKILL);
     let started = Instant::now();
-    while drawing(coordinator).iter().any(|pid| drawn_by.contains(pid)) {
+    while !drawn_by.iter().all(has_ended) {
         assert!(started.elapsed() < PATIENCE, "they don't end");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -286,6 +286,12 @@ fn drawing(coordinator: u32) -> Vec<libc::pid_t> {
     let all = std::fs::read_dir("/proc").expect("processes");
     let pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     pids.filter(of_parent).collect()
+}
+
+/// Whoever has started it can be told so: it waits for that, or was seen to be gone. Its memory is given back before.
+fn has_ended(pid: &libc::pid_t) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_none_or(|rest| rest.is_empty() || rest.trim_start().starts_with('Z'))
 }
 
 fn signal(pids: &[libc::pid_t], signal: libc::c_int) {
