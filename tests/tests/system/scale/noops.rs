@@ -30,8 +30,9 @@ const ITEMS: u32 = 1_000_000;
 const BARE: u32 = 100_000;
 const WORKERS: usize = 2;
 const SLOTS: &str = "32";
-/// More than a coordinator ever has out for so few slots.
-const MOST_OUT: u64 = 20_000;
+/// A coordinator has 20,000 out at most for so few slots; items that were offered once more, or were done a moment ago, have
+/// messages besides.
+const MOST_WAITING: u64 = 21_000;
 /// A minute to an item would be a thousand times as long.
 const WITHIN: Duration = Duration::from_secs(2 * 3600);
 
@@ -156,7 +157,7 @@ fn scale_a_million_noops_through_rabbitmq_and_redis() {
         let of_workers = of_workers() - of_workers_before;
         let after = Asked::of(&servers);
         assert_eq!((status.state, status.n_failures), (RunState::Done, 0), "{status:?}");
-        assert!(most_waiting <= MOST_OUT, "{most_waiting} were waiting");
+        assert!(most_waiting <= MOST_WAITING, "{most_waiting} were waiting");
         assert!(rss < 200.0, "{rss} MiB");
         let a_second = |of: fn(&Asked) -> f64| (of(&after) - of(&before)) / drain_s;
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
