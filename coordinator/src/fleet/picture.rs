@@ -109,7 +109,8 @@ fn span(seconds: f64) -> String {
     match seconds {
         ..300.0 => format!("{seconds:.0} s"),
         300.0..7200.0 => format!("{:.0} min", seconds / 60.0),
-        _ => format!("{:.1} h", seconds / 3600.0),
+        7200.0..259_200.0 => format!("{:.1} h", seconds / 3600.0),
+        _ => format!("{:.0} days", seconds / 86_400.0),
     }
 }
 
