@@ -52,8 +52,8 @@ pub fn check(urls: &Urls) -> Result<()> {
     let means =
         |url: &str, schemes: &[&str]| Url::parse(url).is_ok_and(|url| schemes.contains(&url.scheme()));
     let Urls { root, queue, ledger } = urls;
-    if folder(root).is_none() && !means(root, &["s3"]) {
-        return Err(wrong("root", root, ROOTS));
+    if folder(root).is_none() {
+        bucket(root)?;
     }
     if queue != "local:" && !means(queue, &["amqp", "amqps", "sqs"]) {
         return Err(wrong("queue", queue, QUEUES));
@@ -86,17 +86,22 @@ pub async fn look_at_blobs(root: &str) -> Result<SharedBlobs> {
 }
 
 async fn open_store(root: &str) -> Result<SharedBlobs> {
-    let url = Url::parse(root).map_err(|_| wrong("root", root, ROOTS))?;
-    match url.scheme() {
-        #[cfg(feature = "s3")]
-        "s3" => {
-            let bucket = url.host_str().ok_or_else(|| wrong("root", root, "it names no bucket"))?;
-            Ok(Arc::new(crate::blobs::s3::S3Blobs::open(bucket, url.path().trim_matches('/')).await?))
-        }
-        #[cfg(not(feature = "s3"))]
-        "s3" => Err(left_out("root", root)),
-        _ => Err(wrong("root", root, ROOTS)),
+    let (bucket, prefix) = bucket(root)?;
+    #[cfg(feature = "s3")]
+    return Ok(Arc::new(crate::blobs::s3::S3Blobs::open(&bucket, &prefix).await?));
+    #[cfg(not(feature = "s3"))]
+    {
+        let _ = (bucket, prefix);
+        Err(left_out("root", root))
     }
+}
+
+/// A root's bucket and its prefix there.
+fn bucket(root: &str) -> Result<(String, String)> {
+    let url = Url::parse(root).ok().filter(|url| url.scheme() == "s3");
+    let url = url.ok_or_else(|| wrong("root", root, ROOTS))?;
+    let bucket = url.host_str().ok_or_else(|| wrong("root", root, "it names no bucket"))?;
+    Ok((bucket.to_owned(), url.path().trim_matches('/').to_owned()))
 }
 
 /// Buckets outside the root, as an entry of the pipeline says or, without one, the environment. Asks for nothing yet.
