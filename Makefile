@@ -28,7 +28,7 @@ demo: ## scenes drawn, a network trained, a map, its scores and a picture; minut
 test: ## all tests; starts its own servers
 	@setup/install build test
 	cargo build --locked --workspace --bins --tests
-	$(CLEANLY) cargo test --locked --workspace
+	$(CLEANLY) cargo test --locked --workspace --no-fail-fast
 
 test-faults: ## a hundred kills in one run, each server away for a minute, slow, failing, and more; half an hour
 	@setup/install build test
@@ -156,15 +156,15 @@ dashboards: ## dashboards/*.json of their sources
 	@setup/install dashboards
 	PYTHONDONTWRITEBYTECODE=1 $(SWATH_CACHE)/dashboards-1/bin/python dashboards/source/make.py
 
-# Each set of features in a folder of its own: otherwise each would build the others' crates anew.
+# The worker's last: it is the whole program, and stays in $(TARGET)/release.
 images: ## every role's image, without Docker's daemon, and a pipeline in them; takes root
 	@setup/install build images
+	cargo build --locked --release -p swath --no-default-features --features servers
+	install -Dt $(TARGET)/images/coordinator $(TARGET)/release/swath
+	cargo build --locked --release -p swath --no-default-features --features engine,servers
+	install -Dt $(TARGET)/images/trainer $(TARGET)/release/swath $(TARGET)/release/swath-worker
 	cargo build --locked --release -p swath
-	cargo build --locked --release -p swath --no-default-features --features servers --target-dir $(TARGET)/images/coordinator-target
-	cargo build --locked --release -p swath --no-default-features --features engine,servers --target-dir $(TARGET)/images/trainer-target
-	ln -sfn ../release $(TARGET)/images/worker
-	ln -sfn coordinator-target/release $(TARGET)/images/coordinator
-	ln -sfn trainer-target/release $(TARGET)/images/trainer
+	install -Dt $(TARGET)/images/worker $(TARGET)/release/swath $(TARGET)/release/swath-worker
 	deploy/docker/check --binaries $(TARGET)/images
 
 lint: web-check ## format, clippy, docs, licences, scripts, the AWS template, dashboards, images, manifests
