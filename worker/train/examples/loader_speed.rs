@@ -23,6 +23,7 @@ const SCENE_PX: u32 = 4096;
 const CHIPS_A_SHARD: u64 = 256;
 
 fn main() -> Result<()> {
+    swath_model::init_process();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, otherwise: u64| args.get(at).map_or(Ok(otherwise), |text| text.parse());
     let (n_chips, loaders) = (number(0, 2048)?, number(2, 2)? as u32);
@@ -56,7 +57,7 @@ fn main() -> Result<()> {
                     let line = serde_json::json!({
                         "name": format!("loader/{name}/{what}/{from}"), "value": measured.chips / measured.cpu_s,
                         "unit": "chips/CPU s", "us_a_chip": 1e6 * measured.cpu_s / measured.chips,
-                        "chips_per_s": measured.chips / measured.wall_s, "loaders": loaders,
+                        "faults_a_chip": measured.faults / measured.chips, "chips_per_s": measured.chips / measured.wall_s, "loaders": loaders,
                         "bytes_a_chip": len / n_chips, "sum": measured.sum,
                         "load": std::fs::read_to_string("/proc/loadavg")?.split(' ').next(),
                     });
@@ -74,18 +75,22 @@ struct Measured {
     chips: f64,
     cpu_s: f64,
     wall_s: f64,
+    /// Pages that the kernel handed out.
+    faults: f64,
     /// So that nothing is left out as not needed.
     sum: f32,
 }
 
 fn measured(job: &Job, epoch: u32) -> Result<Measured> {
     let (mut chips, mut sum) = (0.0, 0.0);
-    let (began, before) = (Instant::now(), cpu_s());
+    let (began, (before, faults)) = (Instant::now(), used());
     load_epoch(job, epoch, &mut |batch| {
         chips += f64::from(job.spec.batch);
         sum += batch.pixels[batch.pixels.len() / 2];
     })?;
-    Ok(Measured { chips, cpu_s: cpu_s() - before, wall_s: began.elapsed().as_secs_f64(), sum })
+    let (after, faults_after) = used();
+    let (cpu_s, wall_s) = (after - before, began.elapsed().as_secs_f64());
+    Ok(Measured { chips, cpu_s, wall_s, faults: (faults_after - faults) as f64, sum })
 }
 
 fn shards(
@@ -138,7 +143,7 @@ fn drawn(pixels: &[u8], number: u64) -> Result<Chip> {
     })
 }
 
-fn cpu_s() -> f64 {
+fn used() -> (f64, i64) {
     // SAFETY: zeroes are a valid rusage, and the call only writes into it.
     let usage = unsafe {
         let mut usage = std::mem::zeroed();
@@ -146,5 +151,5 @@ fn cpu_s() -> f64 {
         usage
     };
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 * 1e-6;
-    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+    (seconds(usage.ru_utime) + seconds(usage.ru_stime), usage.ru_minflt)
 }

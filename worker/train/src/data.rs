@@ -12,6 +12,7 @@ use crate::{
     augment::{Change, append},
     cache::Cache,
     error::{Result, TrainError},
+    spare::Spare,
     store::Store,
     unread::Unread,
 };
@@ -32,6 +33,7 @@ pub(crate) struct Chips<'a> {
     /// Without one, all are fetched each time.
     pub(crate) cache: Option<Arc<Cache>>,
     pub(crate) unread: Arc<Unread>,
+    pub(crate) spare: Arc<Spare>,
 }
 
 impl<'a> Chips<'a> {
@@ -41,7 +43,7 @@ impl<'a> Chips<'a> {
             .flat_map(|shard| shard.index.chips().iter().map(|entry| (shard.key.as_str(), entry)));
         let chips: Vec<_> = all.collect();
         let unread = Arc::new(Unread::new(spec.bad_chips, chips.len()));
-        let chips = Self { spec, chips, cache: None, unread };
+        let chips = Self { spec, chips, cache: None, unread, spare: Arc::default() };
         for (key, entry) in &chips.chips {
             chips.check(entry).map_err(|error| error.at(format!("{key}: chip {}", entry.key())))?;
         }
@@ -137,12 +139,7 @@ impl<'a> Chips<'a> {
         };
         let chip_px = width as usize * height as usize;
         let pixels = which.len() * chip_px;
-        let mut batch = Batch {
-            width,
-            height,
-            pixels: Vec::with_capacity(pixels * bands as usize),
-            labels: Vec::with_capacity(pixels),
-        };
+        let mut batch = self.spare.batch((width, height), pixels, bands as usize);
         let numbers: Vec<usize> = which.iter().map(|(number, _)| *number).collect();
         for ((_, change), chip) in which.iter().zip(self.fetch(store, &numbers)?) {
             if let Some(chip) = chip {

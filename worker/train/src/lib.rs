@@ -41,6 +41,7 @@ mod saver;
 mod schedule;
 mod sheet;
 mod shelf;
+mod spare;
 mod starter;
 mod store;
 mod suspect;

@@ -82,7 +82,9 @@ pub fn load_epoch(job: &Job, epoch: u32, see: &mut dyn FnMut(&Batch)) -> Result<
         |step| run.load(&share, step),
         |next| {
             for _ in 0..run.steps_per_epoch {
-                see(&next()?);
+                let batch = next()?;
+                see(&batch);
+                run.train.spare.give(batch);
             }
             Ok(())
         },

@@ -244,6 +244,8 @@ impl<'a> Run<'a> {
                     let names: Vec<_> = share.of(step).map(name).collect();
                     suspect::of_step(error, &place(), learner, (&pieces, &names), saver)
                 })?;
+                // Those behind the first were cut off it: they have room for themselves alone.
+                pieces.into_iter().take(1).for_each(|batch| self.train.spare.give(batch));
                 position.set_loss(loss);
                 position.step = step + 1;
                 teller.overlap = learner.overlap().unwrap_or_default();

@@ -55,6 +55,7 @@ impl Run<'_> {
                 })?;
                 loss += of_batch;
                 table.add(&batch.labels, &classes).map_err(internal)?;
+                self.validation.spare.give(batch);
                 let (step, loss) = (steps.min((round + 1) * size), position.loss().mean());
                 teller.stepped(Point { epoch: position.epoch, validates: true, step, loss });
             }

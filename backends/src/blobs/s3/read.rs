@@ -4,6 +4,7 @@
 use std::{ops::Range, time::Duration};
 
 use anyhow::anyhow;
+use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 
@@ -117,21 +118,27 @@ impl S3Blobs {
             }
             _ => {}
         }
-        match object.body.collect().await {
-            Ok(body) => {
-                let bytes = body.into_bytes();
-                match told {
-                    Some(len) if len != bytes.len() as u64 => {
-                        Ok(Got::Torn(anyhow!("{} of {len} bytes have come", bytes.len())))
-                    }
-                    _ => Ok(Got::Bytes(bytes)),
+        Ok(match collected(object.body, told).await {
+            Ok(bytes) => match told {
+                Some(len) if len != bytes.len() as u64 => {
+                    Got::Torn(anyhow!("{} of {len} bytes have come", bytes.len()))
                 }
-            }
-            Err(error) => Ok(Got::Torn(error.into())),
-        }
+                _ => Got::Bytes(bytes.into()),
+            },
+            Err(error) => Got::Torn(error.into()),
+        })
     }
 
     fn torn(&self, key: &str, why: anyhow::Error) -> Error {
         Error::new(Kind::Transient, self.doing("reading", key), why)
     }
+}
+
+/// Copied as it comes, so that the client may read the next bytes into the memory of those before.
+async fn collected(mut body: ByteStream, told: Option<u64>) -> Result<Vec<u8>, ByteStreamError> {
+    let mut bytes = Vec::with_capacity(told.map_or(0, |len| len.min(LONG) as usize));
+    while let Some(chunk) = body.try_next().await? {
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
 }

@@ -28,7 +28,7 @@ use crate::{
     error::{ModelError, Result},
     gang::{Gang, Overlap, Reducer},
     network::{Home, Layers, Learnt, Network, Pass, build},
-    torch::use_threads,
+    torch::{Keep, use_threads},
     weights::{Backbone, File, FreshHead, Seeded, Weights},
 };
 
@@ -129,6 +129,8 @@ pub struct Learner {
     /// Of reducers before that one.
     overlap_before: Overlap,
     gang: Gang,
+    /// The last to go.
+    _memory: Keep,
 }
 
 impl Learner {
@@ -171,6 +173,7 @@ impl Learner {
             reducer,
             overlap_before,
             gang,
+            _memory: Keep::all(),
         })
     }
 

@@ -16,7 +16,7 @@ const ADDRESSES: usize = 1 << 40;
 const PAGE: usize = 4096;
 /// Addresses become memory in steps of this.
 const STEP: usize = 2 << 20;
-/// More than this is not kept at the end of the stretch. Training takes far more than predicting.
+/// More than this is not kept at the end of the stretch, but while [`Keep`] says so.
 const KEEP: usize = 1 << 30;
 
 static BLOCKS: OnceLock<Mutex<Blocks>> = OnceLock::new();
@@ -39,14 +39,41 @@ pub(crate) fn use_blocks() {
     }
 }
 
+/// As long as it lives, all is kept. A step of training lets go of all that it took, gigabytes, and the next one takes
+/// it again.
+pub(crate) struct Keep {
+    counts: bool,
+}
+
+impl Keep {
+    pub(crate) fn all() -> Self {
+        Self { counts: with_blocks(|blocks| blocks.keepers += 1).is_some() }
+    }
+}
+
+impl Drop for Keep {
+    fn drop(&mut self) {
+        if self.counts {
+            with_blocks(|blocks| {
+                blocks.keepers -= 1;
+                blocks.give_back();
+            });
+        }
+    }
+}
+
+/// `None` where the engine's memory is not from here.
+fn with_blocks<T>(what: impl FnOnce(&mut Blocks) -> T) -> Option<T> {
+    BLOCKS.get().map(|blocks| what(&mut blocks.lock().unwrap_or_else(PoisonError::into_inner)))
+}
+
 extern "C" fn take(bytes: usize) -> *mut c_void {
-    let Some(blocks) = BLOCKS.get() else { return ptr::null_mut() };
-    blocks.lock().unwrap_or_else(PoisonError::into_inner).take(bytes).unwrap_or(ptr::null_mut())
+    with_blocks(|blocks| blocks.take(bytes)).flatten().unwrap_or(ptr::null_mut())
 }
 
 /// False of a block that is from elsewhere.
 extern "C" fn give(block: *mut c_void) -> bool {
-    BLOCKS.get().is_some_and(|blocks| blocks.lock().unwrap_or_else(PoisonError::into_inner).give(block))
+    with_blocks(|blocks| blocks.give(block)).unwrap_or(false)
 }
 
 struct Blocks {
@@ -54,12 +81,13 @@ struct Blocks {
     places: Places,
     /// From the first address on, what is memory.
     usable: usize,
+    keepers: usize,
 }
 
 impl Blocks {
     fn new() -> io::Result<Self> {
         let first = reserve(ptr::null_mut(), ADDRESSES, 0)?;
-        Ok(Self { first: first as usize, places: Places::default(), usable: 0 })
+        Ok(Self { first: first as usize, places: Places::default(), usable: 0, keepers: 0 })
     }
 
     /// `None` where there is no memory left.
@@ -91,15 +119,19 @@ impl Blocks {
             return false;
         };
         self.places.give(at);
+        self.give_back();
+        true
+    }
+
+    fn give_back(&mut self) {
         let end = self.places.end.next_multiple_of(STEP);
-        if self.usable - end > KEEP {
+        if self.keepers == 0 && self.usable - end > KEEP {
             let from = (self.first + end) as *mut c_void;
             // Where that fails it stays memory.
             if reserve(from, self.usable - end, libc::MAP_FIXED).is_ok() {
                 self.usable = end;
             }
         }
-        true
     }
 }
 
@@ -195,7 +227,11 @@ mod tests {
         let large = blocks.take(KEEP + STEP).unwrap();
         // SAFETY: as above.
         assert_eq!(unsafe { large.cast::<u8>().read() }, 7, "it was kept");
+        blocks.keepers = 1;
         assert!(blocks.give(large));
+        assert_eq!(blocks.usable, KEEP + STEP, "it is all kept");
+        blocks.keepers = 0;
+        blocks.give_back();
         assert_eq!(blocks.usable, 0);
         let again = blocks.take(PAGE).unwrap();
         // SAFETY: as above.

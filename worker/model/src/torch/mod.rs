@@ -17,6 +17,7 @@ use crate::{
     network::{Network, Pass},
 };
 
+pub(crate) use blocks::Keep;
 pub(crate) use cuda::Cuda;
 pub use cuda::{card, card_memory};
 pub(crate) use eager::Eager;
