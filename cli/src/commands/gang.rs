@@ -25,7 +25,7 @@ use crate::{
     args::{DoorArgs, GangCommand, GangStart, gang_name},
     config,
     exit::{Exit, Usage, as_usage},
-    profile, table,
+    profile, table, text,
 };
 
 pub(super) async fn run(what: GangCommand, doors: DoorArgs) -> anyhow::Result<Exit> {
@@ -95,7 +95,7 @@ impl Wanted {
     fn read(args: GangStart, settings: &Settings) -> anyhow::Result<Self> {
         let GangStart { file, machines, ranks, least_ranks, name, market } = args;
         let wrong = |why: String| Usage(format!("{}: {why}", file.display()));
-        let text = std::fs::read_to_string(&file).map_err(|error| wrong(error.to_string()))?;
+        let text = text::read(&file, "a file for swath train (TOML)").map_err(wrong)?;
         check(&text).map_err(wrong)?;
         let name = match name {
             Some(name) => name,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use swath_proto::{ids::Digest, train::TrainSpec};
+use swath_proto::{ids::Digest, text::text, train::TrainSpec};
 use swath_shard::Index;
 
 use super::init::Init;
@@ -55,7 +55,8 @@ impl TrainFile {
     /// Reads and checks it: JSON where its name says so, TOML otherwise.
     pub fn read(path: &Path) -> std::result::Result<Self, BadTrainFile> {
         let wrong = |why: String| BadTrainFile { path: path.display().to_string(), why };
-        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+        let text = text(bytes, "a file for swath train (TOML)").map_err(wrong)?;
         let is_workers = path.extension().is_some_and(|extension| extension == "json");
         let mut file: Self = if is_workers {
             serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?
@@ -187,6 +188,7 @@ mod tests {
 
     #[test]
     fn a_file_is_read_and_what_it_can_not_say_is_told() {
+        let folder = tempfile::tempdir().unwrap();
         let right = read("mine.toml", RIGHT).unwrap();
         assert_eq!((right.output.as_str(), &right.shards.train[..]), ("mine/", &["chips/".to_owned()][..]));
         let weights = "weights = { file = { sha256 = \"0000000000000000000000000000000000000000000000000000000000000000\", \
@@ -212,6 +214,13 @@ mod tests {
             let told = read("mine.toml", &text).unwrap_err();
             assert!(told.contains(wanted), "{text}: {told}");
         }
+        let path = folder.path().join("mine.tif");
+        std::fs::write(&path, b"II*\0\xff").unwrap();
+        let told = TrainFile::read(&path).unwrap_err().to_string();
+        assert!(
+            told.ends_with("mine.tif: it is no text in UTF-8, and must be a file for swath train (TOML)"),
+            "{told}"
+        );
         // What a worker writes for its ranks begins with weights where its run does.
         let of_run: TrainFile = toml::from_str(&format!("{RIGHT}{weights}")).unwrap();
         assert_eq!(read("ours.json", &serde_json::to_string(&of_run).unwrap()), Ok(of_run));
