@@ -49,19 +49,55 @@ pub async fn open(urls: &Urls) -> Result<Doors> {
 
 /// What [`open`] says to words that mean no door: asks no server and makes nothing.
 pub fn check(urls: &Urls) -> Result<()> {
-    let means =
-        |url: &str, schemes: &[&str]| Url::parse(url).is_ok_and(|url| schemes.contains(&url.scheme()));
     let Urls { root, queue, ledger } = urls;
     if folder(root).is_none() {
         bucket(root)?;
     }
-    if queue != "local:" && !means(queue, &["amqp", "amqps", "sqs"]) {
-        return Err(wrong("queue", queue, QUEUES));
-    }
-    if ledger != "local:" && !means(ledger, &["redis", "rediss"]) {
-        return Err(wrong("ledger", ledger, LEDGERS));
-    }
+    MeantQueue::of(queue)?;
+    MeantLedger::of(ledger)?;
     Ok(())
+}
+
+/// What the words for a queue mean.
+enum MeantQueue {
+    Local,
+    RabbitMq(Url),
+    Sqs(Url),
+}
+
+impl MeantQueue {
+    fn of(queue: &str) -> Result<Self> {
+        if queue == "local:" {
+            return Ok(Self::Local);
+        }
+        let wrong = || wrong("queue", queue, QUEUES);
+        let url = Url::parse(queue).map_err(|_| wrong())?;
+        match url.scheme() {
+            "amqp" | "amqps" => Ok(Self::RabbitMq(url)),
+            "sqs" => Ok(Self::Sqs(url)),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+/// What the words for a ledger mean.
+enum MeantLedger {
+    Local,
+    Redis(Url),
+}
+
+impl MeantLedger {
+    fn of(ledger: &str) -> Result<Self> {
+        if ledger == "local:" {
+            return Ok(Self::Local);
+        }
+        let wrong = || wrong("ledger", ledger, LEDGERS);
+        let url = Url::parse(ledger).map_err(|_| wrong())?;
+        match url.scheme() {
+            "redis" | "rediss" => Ok(Self::Redis(url)),
+            _ => Err(wrong()),
+        }
+    }
 }
 
 /// Whether a root is a folder that is not there.
@@ -117,40 +153,32 @@ pub async fn open_buckets(access: Option<&Access>) -> Result<Arc<dyn Buckets>> {
 }
 
 pub async fn open_queue(queue: &str, root: &str) -> Result<Arc<dyn Queue>> {
-    if queue == "local:" {
-        return Ok(Arc::new(EmbeddedQueue::open(&local("queue", root)?.join("queue.db"))?));
-    }
-    let url = Url::parse(queue).map_err(|_| wrong("queue", queue, QUEUES))?;
-    match url.scheme() {
+    match MeantQueue::of(queue)? {
+        MeantQueue::Local => Ok(Arc::new(EmbeddedQueue::open(&local("queue", root)?.join("queue.db"))?)),
         #[cfg(feature = "rabbitmq")]
-        "amqp" | "amqps" => {
+        MeantQueue::RabbitMq(url) => {
             Ok(Arc::new(crate::queue::rabbitmq::RabbitMq::connect(&of_root(url, root)).await?))
         }
         #[cfg(not(feature = "rabbitmq"))]
-        "amqp" | "amqps" => Err(left_out("queue", queue)),
+        MeantQueue::RabbitMq(url) => Err(left_out("queue", url.as_str())),
         #[cfg(feature = "sqs")]
-        "sqs" => {
+        MeantQueue::Sqs(url) => {
             use crate::queue::{by_reference::ByReference, sqs};
             let inner = sqs::Sqs::connect(&url, &own_name(root)).await?;
             Ok(Arc::new(ByReference::new(inner, root, sqs::LONGEST)))
         }
         #[cfg(not(feature = "sqs"))]
-        "sqs" => Err(left_out("queue", queue)),
-        _ => Err(wrong("queue", queue, QUEUES)),
+        MeantQueue::Sqs(url) => Err(left_out("queue", url.as_str())),
     }
 }
 
 pub async fn open_ledger(ledger: &str, root: &str) -> Result<Arc<dyn Ledger>> {
-    if ledger == "local:" {
-        return Ok(Arc::new(EmbeddedLedger::open(&local("ledger", root)?.join(LEDGER))?));
-    }
-    let url = Url::parse(ledger).map_err(|_| wrong("ledger", ledger, LEDGERS))?;
-    match url.scheme() {
+    match MeantLedger::of(ledger)? {
+        MeantLedger::Local => Ok(Arc::new(EmbeddedLedger::open(&local("ledger", root)?.join(LEDGER))?)),
         #[cfg(feature = "redis")]
-        "redis" | "rediss" => Ok(Arc::new(crate::ledger::redis::RedisLedger::connect(&url).await?)),
+        MeantLedger::Redis(url) => Ok(Arc::new(crate::ledger::redis::RedisLedger::connect(&url).await?)),
         #[cfg(not(feature = "redis"))]
-        "redis" | "rediss" => Err(left_out("ledger", ledger)),
-        _ => Err(wrong("ledger", ledger, LEDGERS)),
+        MeantLedger::Redis(url) => Err(left_out("ledger", url.as_str())),
     }
 }
 
@@ -162,7 +190,8 @@ pub fn ledger_server(ledger: &str) -> Option<(String, u16)> {
 
 /// For those who only look: none where no file of the embedded ledger has been made yet.
 pub async fn look_at_ledger(ledger: &str, root: &str) -> Result<Option<Arc<dyn Ledger>>> {
-    if ledger == "local:" && !local("ledger", root)?.join(LEDGER).exists() {
+    if matches!(MeantLedger::of(ledger)?, MeantLedger::Local) && !local("ledger", root)?.join(LEDGER).exists()
+    {
         return Ok(None);
     }
     open_ledger(ledger, root).await.map(Some)

@@ -36,12 +36,12 @@ impl Certificates {
             return Err(wrong(anyhow!(why)));
         }
         let read = |setting: &str, path: String, label: &str| {
-            let text = std::fs::read_to_string(&path)
+            let bytes = std::fs::read(&path)
                 .map_err(|error| wrong(anyhow!(error).context(format!("{setting} {path}"))))?;
-            match text.contains("-----BEGIN ") && text.contains(label) {
-                true => Ok(text),
-                false => Err(wrong(anyhow!("{setting} {path} holds no {} in PEM", label.to_lowercase()))),
-            }
+            // In DER it is no text.
+            let text = String::from_utf8(bytes).ok();
+            let text = text.filter(|text| text.contains("-----BEGIN ") && text.contains(label));
+            text.ok_or_else(|| wrong(anyhow!("{setting} {path} holds no {} in PEM", label.to_lowercase())))
         };
         let client = match (certificate, key) {
             (Some(certificate), Some(key)) => {

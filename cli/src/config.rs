@@ -18,7 +18,7 @@ use swath_proto::{
 use crate::{
     args::{Args, Command, DoorArgs, FileArgs, Tuning},
     exit::Usage,
-    profile,
+    profile, text,
 };
 
 pub fn urls(doors: &DoorArgs) -> Urls {
@@ -153,7 +153,7 @@ fn secret(door: &str) -> anyhow::Result<Option<String>> {
     if is_set(&variable).is_some() {
         return Err(wrong(&format!("{variable} is set too; one of them has to go")).into());
     }
-    let text = std::fs::read_to_string(&path).map_err(|error| wrong(&error.to_string()))?;
+    let text = text::read(&path, "a URL").map_err(|why| wrong(&why))?;
     match text.trim() {
         "" => Err(wrong("it is empty, and should hold a URL").into()),
         url => Ok(Some(url.to_owned())),
@@ -166,25 +166,17 @@ pub(crate) fn profile(name: &str) -> anyhow::Result<(String, String)> {
     Ok((found.path.display().to_string(), found.text))
 }
 
+const PIPELINE: &str = "a pipeline file (TOML): give one that names the image as [[scenes]] image = \"FILE\"";
+const JSON: &str = "it is JSON, and a pipeline file is TOML: what Raster Vision has written becomes one with swath \
+                    import raster-vision FILE";
+
 fn read(path: &Path) -> anyhow::Result<String> {
     let wrong = |why: String| Usage(format!("{}: {why}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    Ok(toml_text(bytes).map_err(|why| wrong(why.into()))?)
-}
-
-/// What is plainly something else is told by what it is, and not by its first strange letter.
-fn toml_text(bytes: Vec<u8>) -> Result<String, &'static str> {
-    let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
-    let text = text.ok_or(
-        "it is no text, and a pipeline file is (TOML): give a file that names the image as [[scenes]] image = \"FILE\"",
-    )?;
-    match text.trim_start().starts_with('{') {
-        true => Err(
-            "it is JSON, and a pipeline file is TOML: what Raster Vision has written becomes one with swath import \
-             raster-vision FILE",
-        ),
-        false => Ok(text),
+    let text = text::read(path, PIPELINE).map_err(wrong)?;
+    if text.trim_start().starts_with('{') {
+        return Err(wrong(JSON.into()).into());
     }
+    Ok(text)
 }
 
 /// Names this process among all that share a ledger.
@@ -233,10 +225,18 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_pipeline_is_told_by_what_it_is() {
-        let told = |bytes: &[u8]| toml_text(bytes.to_vec()).unwrap_err();
-        assert!(told(b"II*\0\xff\xfe\x80").contains("it is no text"));
-        assert!(told(b"II*\0").contains("it is no text"));
-        assert!(told(b" \n{\"dataset\": {}}").contains("swath import raster-vision"));
-        assert_eq!(toml_text(b"name = \"a\"".to_vec()).unwrap(), "name = \"a\"");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mine.tif");
+        let read = |bytes: &[u8]| {
+            std::fs::write(&file, bytes).unwrap();
+            read(&file).map_err(|error| error.to_string())
+        };
+        let told = read(b"II*\0").unwrap_err();
+        assert!(
+            told.contains("mine.tif: it is no text in UTF-8, and must be a pipeline file (TOML)"),
+            "{told}"
+        );
+        assert!(read(b" \n{\"dataset\": {}}").unwrap_err().contains("swath import raster-vision"));
+        assert_eq!(read(b"name = \"a\"").unwrap(), "name = \"a\"");
     }
 }

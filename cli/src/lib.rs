@@ -29,6 +29,7 @@ mod reference;
 mod served;
 pub mod signals;
 mod table;
+mod text;
 #[cfg(feature = "engine")]
 mod worker_program;
 

@@ -14,7 +14,7 @@ use crate::{
     args::{DoorArgs, HttpArgs},
     config,
     exit::Usage,
-    profile,
+    profile, text,
 };
 
 const TOKEN: &str = "SWATH_HTTP_TOKEN";
@@ -70,7 +70,9 @@ pub(crate) async fn open(
 /// From its file or the environment; never from the command line, which all on a machine can read.
 fn token(args: &HttpArgs) -> anyhow::Result<Option<Token>> {
     let of_file = args.http_token_file.as_ref();
-    let of_env = std::env::var(TOKEN).ok().filter(|text| !text.trim().is_empty());
+    let of_env = std::env::var_os(TOKEN).map(|token| text::of(token.into_encoded_bytes(), "a token"));
+    let of_env = of_env.transpose().map_err(|why| Usage(format!("{TOKEN}: {why}")))?;
+    let of_env = of_env.filter(|text| !text.trim().is_empty());
     let (text, from) = match (of_file, of_env) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => {
@@ -79,10 +81,8 @@ fn token(args: &HttpArgs) -> anyhow::Result<Option<Token>> {
             );
         }
         (Some(path), None) => {
-            let read = std::fs::read_to_string(path);
-            let text =
-                read.map_err(|error| Usage(format!("--http-token-file {}: {error}", path.display())))?;
-            (text, format!("--http-token-file {}", path.display()))
+            let from = format!("--http-token-file {}", path.display());
+            (text::read(path, "a token").map_err(|why| Usage(format!("{from}: {why}")))?, from)
         }
         (None, Some(text)) => (text, TOKEN.to_owned()),
     };

@@ -1,19 +1,23 @@
 //! Worker processes of this machine: started, started again when they die, told to stop at the end.
 
 use std::{
+    collections::BTreeSet,
     fs::{DirBuilder, File},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
-use swath_coordinator::fleet::local::{last_words, logs::open};
+use swath_coordinator::fleet::local::{
+    last_words,
+    logs::{Tidier, open},
+};
 use swath_proto::worker::{ENDS_WITH, root_mark};
 use tokio_util::sync::CancellationToken;
 
@@ -52,19 +56,27 @@ impl Pool {
             why: Arc::default(),
             threads: Vec::new(),
         };
+        let log = |number: usize| logs.join(format!("worker-{number}.log"));
+        let live: BTreeSet<PathBuf> = (1..=n).map(log).collect();
+        let tidier = Arc::new(Mutex::new(Tidier::of(logs, Instant::now())));
         for number in 1..=n {
-            let log = logs.join(format!("worker-{number}.log"));
+            let log = log(number);
             let file = open(&log).with_context(|| format!("opening {}", log.display()))?;
             let (program, doors, tuning) = (program.clone(), doors.clone(), tuning.clone());
             let (stop, broken, alive) = (pool.stop.clone(), pool.broken.clone(), alive.clone());
-            let why = pool.why.clone();
+            let (why, live, tidier) = (pool.why.clone(), live.clone(), tidier.clone());
             let has_card = number == 1 && needs_card;
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             let thread = thread.spawn(move || {
                 let kinds = if has_card { "cpu,gpu" } else { "cpu" };
                 let job = format!("local:{number}");
                 let start = || start(&program, kinds, &job, &doors, &tuning, &file);
-                if let Err(error) = keep(start, &stop) {
+                // Whoever comes first sees to the logs of all.
+                let tidy = || {
+                    let mut tidier = tidier.lock().unwrap_or_else(PoisonError::into_inner);
+                    tidier.look(Instant::now(), || live.clone());
+                };
+                if let Err(error) = keep(start, tidy, &stop) {
                     tracing::error!(number, error = format!("{error:#}"), log = %log.display(), "worker is gone");
                     // Nobody does its work.
                     if alive.fetch_sub(1, Ordering::AcqRel) == 1 || has_card {
@@ -152,10 +164,14 @@ pub(crate) fn start(
 }
 
 /// Keeps one worker alive until told to stop.
-fn keep(start: impl Fn() -> anyhow::Result<Child>, stop: &CancellationToken) -> anyhow::Result<()> {
+fn keep(
+    start: impl Fn() -> anyhow::Result<Child>,
+    tidy: impl Fn(),
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     let mut hopeless = 0;
     loop {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let mut child = start()?;
         let status = loop {
             if let Some(status) = child.try_wait()? {
@@ -167,6 +183,7 @@ fn keep(start: impl Fn() -> anyhow::Result<Child>, stop: &CancellationToken) -> 
                 child.wait()?;
                 return Ok(());
             }
+            tidy();
             std::thread::sleep(Duration::from_millis(20));
         };
         if stop.is_cancelled() {

@@ -6,7 +6,7 @@
 //! [`vectors`] what polygons are drawn, [`steps`] which commands of the user's own are run, [`item`] is the unit of work, [`envelope`] is an item on the queue,
 //! [`reference`](mod@reference) stands for one that is too long, [`outcome`] is how it ended, [`finished`] which files it leaves,
 //! [`footprint`] where their scene lies on the globe, [`scene`] and [`run`] are what was frozen when a run began, [`pipeline`] is the file a
-//! person writes, [`fleet`] is how a fleet stands, [`worker`] what a worker says of itself, [`keys`] is where everything lies under the root.
+//! person writes, [`text`] what such files have to be, [`fleet`] is how a fleet stands, [`worker`] what a worker says of itself, [`keys`] is where everything lies under the root.
 
 pub mod access;
 pub mod chips;
@@ -31,6 +31,7 @@ pub mod score;
 pub mod source;
 pub mod status;
 pub mod steps;
+pub mod text;
 pub mod train;
 pub mod vectors;
 pub mod worker;

@@ -3,6 +3,7 @@
 mod augment;
 mod check;
 mod chips;
+mod file;
 mod step;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ pub use self::{
     augment::Augment,
     check::BadTrainSpec,
     chips::{Oversample, Subset},
+    file::{Shards, TRAIN_FILE, TrainFile},
     step::{LossTerms, Precision},
 };
 use crate::item::{Architecture, Weights};

@@ -1,6 +1,5 @@
 //! `swath fleet gang`: machines of AWS Batch that train together.
 
-use serde::Deserialize;
 use swath_backends::{
     Error,
     blobs::SharedBlobs,
@@ -18,14 +17,14 @@ use swath_proto::{
     fleet::Market,
     ids::{Digest, WorkerId},
     keys,
-    train::TrainSpec,
+    train::{TRAIN_FILE, TrainFile},
 };
 
 use crate::{
     args::{DoorArgs, GangCommand, GangStart, gang_name},
     config,
     exit::{Exit, Usage, as_usage},
-    profile, table,
+    profile, table, text,
 };
 
 pub(super) async fn run(what: GangCommand, doors: DoorArgs) -> anyhow::Result<Exit> {
@@ -73,29 +72,11 @@ struct Wanted {
     key: String,
 }
 
-/// As `swath train` reads it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TrainFile {
-    output: String,
-    shards: Shards,
-    init: Option<toml::Value>,
-    train: TrainSpec,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Shards {
-    train: Vec<String>,
-    #[serde(default)]
-    validation: Vec<String>,
-}
-
 impl Wanted {
     fn read(args: GangStart, settings: &Settings) -> anyhow::Result<Self> {
         let GangStart { file, machines, ranks, least_ranks, name, market } = args;
         let wrong = |why: String| Usage(format!("{}: {why}", file.display()));
-        let text = std::fs::read_to_string(&file).map_err(|error| wrong(error.to_string()))?;
+        let text = text::read(&file, TRAIN_FILE).map_err(wrong)?;
         check(&text).map_err(wrong)?;
         let name = match name {
             Some(name) => name,
@@ -130,32 +111,13 @@ impl Wanted {
 
 /// What a trainer would refuse only once it has a machine.
 fn check(text: &str) -> Result<(), String> {
-    let file: TrainFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
-    file.train.check().map_err(|error| format!("train: {error}"))?;
+    let file = TrainFile::parse(text)?;
     if file.init.is_some() {
         return Err("init: names a file of this machine, which others do not have; such a training is started on each \
                     machine by swath train --gang"
             .into());
     }
-    if file.train.weights.is_some() || file.train.balanced {
-        return Err("train: weights and balanced are a run's alone".into());
-    }
-    if file.shards.train.is_empty() {
-        return Err("shards.train: names no shard and no folder of them".into());
-    }
-    let is_key = |key: &String| {
-        !key.starts_with('/') && !key.contains("://") && !key.split('/').any(|part| part == "..")
-    };
-    if let Some(key) = file.shards.train.iter().chain(&file.shards.validation).find(|key| !is_key(key)) {
-        return Err(format!("shards: {key}: must be a key under the root"));
-    }
-    if !file.output.ends_with('/') || !is_key(&file.output) {
-        return Err(format!(
-            "output = {:?}: must be a folder under the root, mine/ for instance",
-            file.output
-        ));
-    }
-    Ok(())
+    file.check()
 }
 
 /// The trainer's own, or else that of cards.

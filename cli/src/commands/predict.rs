@@ -78,16 +78,18 @@ pub(super) async fn run(args: PredictArgs) -> anyhow::Result<Exit> {
     if end.state != RunState::Done {
         let failed = end.failures.iter().map(|item| &item.failure.message);
         end.message.iter().chain(&end.unreadable_scenes).chain(failed).for_each(|why| say!("{why}"));
-        if is_new && !end.unreadable_scenes.is_empty() {
+        // The image was a wrong file.
+        let code = if end.unreadable_scenes.is_empty() { Exit::Failed } else { Exit::WrongUsage };
+        if is_new && code == Exit::WrongUsage {
             forget(&work);
-            return Ok(Exit::Failed);
+            return Ok(code);
         }
         // What is done is kept for the next try, which begins with what has failed.
         for what in ["local", "buried"] {
             let _ = std::fs::remove_dir_all(work.join(what));
         }
         note!("what is done is kept in {}; the same command goes on with it", work.display());
-        return Ok(Exit::Failed);
+        return Ok(code);
     }
     let scene = SCENE.parse().context("naming the scene")?;
     let mut made = vec![(keys::prediction(&record.run, &scene), out.clone())];

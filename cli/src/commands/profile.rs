@@ -1,7 +1,7 @@
 //! `swath profile`: shows one, and makes ours of Raster Vision's or of a stack's outputs.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +13,10 @@ use crate::{
     exit::{Exit, Usage},
     fleet,
     profile::{self, Taken},
+    text,
 };
+
+const OUTPUTS: &str = "the outputs of a stack (JSON)";
 
 pub(super) fn run(what: ProfileCommand, doors: &DoorArgs) -> anyhow::Result<Exit> {
     match what {
@@ -24,14 +27,15 @@ pub(super) fn run(what: ProfileCommand, doors: &DoorArgs) -> anyhow::Result<Exit
         ProfileCommand::Import { from, name, force } => {
             let path = foreign(&from);
             let told = path.display().to_string();
-            let text = std::fs::read_to_string(&path).map_err(|error| Usage(format!("{told}: {error}")))?;
+            let text = text::read(&path, profile::FOREIGN).map_err(|why| Usage(format!("{told}: {why}")))?;
             let taken = profile::ini::read(&text).map_err(|error| Usage(format!("{told}: {error:#}")))?;
             let own = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
             write(&taken, &told, &name.unwrap_or_else(own), force)
         }
         ProfileCommand::FromOutputs { file, name, force } => {
             let told = if is_stdin(&file) { "standard input".to_owned() } else { file.display().to_string() };
-            let json = read(&file).map_err(|error| Usage(format!("{told}: {error}")))?;
+            let read = if is_stdin(&file) { text::read_stdin(OUTPUTS) } else { text::read(&file, OUTPUTS) };
+            let json = read.map_err(|why| Usage(format!("{told}: {why}")))?;
             let (stack, taken) =
                 profile::stack::read(&json).map_err(|error| Usage(format!("{told}: {error:#}")))?;
             write(&taken, &format!("the outputs of the stack {stack}"), &name.unwrap_or(stack), force)
@@ -47,15 +51,6 @@ fn foreign(from: &Path) -> PathBuf {
 
 fn is_stdin(file: &Path) -> bool {
     file == Path::new("-")
-}
-
-fn read(file: &Path) -> std::io::Result<String> {
-    if !is_stdin(file) {
-        return std::fs::read_to_string(file);
-    }
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
-    Ok(text)
 }
 
 fn show(name: &str, doors: &DoorArgs) -> anyhow::Result<Exit> {

@@ -92,6 +92,8 @@ pub(super) fn answer(drawn: Result<Vec<u8>, Undrawn>) -> Vec<u8> {
         Err(Undrawn::Missing(why)) => (MISSING, why.into_bytes()),
         Err(Undrawn::Bad(why)) => (BAD, why.into_bytes()),
         Err(Undrawn::Failed(why) | Undrawn::Lost(why)) => (FAILED, why.into_bytes()),
+        // Nobody who draws says it.
+        Err(left @ Undrawn::LeftAlone { .. }) => (FAILED, left.to_string().into_bytes()),
     };
     let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
     [&[kind][..], &len.to_le_bytes()[..], &body[..]].concat()

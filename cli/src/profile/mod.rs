@@ -7,10 +7,13 @@ use anyhow::Context as _;
 use serde::Serialize;
 use swath_coordinator::{fleet::batch::settings::Settings, money::Prices};
 
-use crate::exit::Usage;
+use crate::{exit::Usage, text};
 
 pub mod ini;
 pub mod stack;
+
+/// What such a file is.
+pub const FOREIGN: &str = "a profile of Raster Vision (INI)";
 
 /// A profile as it was found.
 pub struct Found {
@@ -58,13 +61,16 @@ pub fn find(name: &str) -> anyhow::Result<Found> {
     let wrong = |path: &Path, error: &dyn std::fmt::Display| {
         Usage(format!("--profile {name}: {}: {error}", path.display()))
     };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Found { path, text, notes: Vec::new(), is_foreign: false }),
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            let text = text::of(bytes, "a profile (TOML)").map_err(|why| wrong(&path, &why))?;
+            Ok(Found { path, text, notes: Vec::new(), is_foreign: false })
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let Some(foreign) = foreign(name).filter(|foreign| foreign.is_file()) else {
                 return Err(wrong(&path, &error).into());
             };
-            let text = std::fs::read_to_string(&foreign).map_err(|error| wrong(&foreign, &error))?;
+            let text = text::read(&foreign, FOREIGN).map_err(|why| wrong(&foreign, &why))?;
             let taken = ini::read(&text).map_err(|error| wrong(&foreign, &format!("{error:#}")))?;
             let from = foreign.display().to_string();
             Ok(Found { text: taken.text(&from)?, path: foreign, notes: taken.notes, is_foreign: true })
@@ -119,7 +125,8 @@ pub fn prices(file: Option<&Path>, profile: Option<&str>) -> anyhow::Result<Pric
     };
     let Some(file) = file else { return Ok(Prices::examples()) };
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(&file).map_err(|error| Usage(format!("{name}: {error}")))?;
+    let text =
+        text::read(&file, "a table of prices (TOML)").map_err(|why| Usage(format!("{name}: {why}")))?;
     Ok(Prices::read(&name, &text).map_err(|error| Usage(format!("{error:#}")))?)
 }
 

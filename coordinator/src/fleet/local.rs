@@ -3,7 +3,7 @@
 pub mod logs;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Child, ExitStatus},
@@ -18,12 +18,11 @@ use jiff::Timestamp;
 use swath_proto::fleet::{Market, WorkerKind};
 use tokio::sync::oneshot;
 
+use self::logs::Tidier;
 use super::provider::{Ending, ErrorKind, Job, JobId, JobState, Order, Provider, ProviderError};
 
 /// How often it is seen who has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How often it is seen what their logs have become.
-const TIDY_EVERY: Duration = Duration::from_secs(10);
 /// So long those are listed that have ended.
 const LISTED_S: f64 = 600.0;
 
@@ -58,14 +57,8 @@ impl Local {
     pub fn new(launch: Launch) -> std::io::Result<Self> {
         let (requests, asked) = mpsc::channel();
         let jobs = Jobs::default();
-        let mut keeper = Keeper {
-            launch,
-            jobs: jobs.clone(),
-            children: BTreeMap::new(),
-            stops: false,
-            logs: None,
-            tidied: Instant::now(),
-        };
+        let mut keeper =
+            Keeper { launch, jobs: jobs.clone(), children: BTreeMap::new(), stops: false, logs: None };
         let thread = std::thread::Builder::new().name("workers".into()).spawn(move || keeper.run(&asked))?;
         Ok(Self { requests, jobs, thread: Some(thread) })
     }
@@ -125,9 +118,8 @@ struct Keeper {
     jobs: Jobs,
     children: BTreeMap<JobId, Running>,
     stops: bool,
-    /// Where they are; none: nobody has said anything yet, or they can't be looked after.
-    logs: Option<PathBuf>,
-    tidied: Instant,
+    /// None: nobody has said anything yet.
+    logs: Option<Tidier>,
 }
 
 struct Running {
@@ -154,21 +146,10 @@ impl Keeper {
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
             self.reap();
-            if self.tidied.elapsed() >= TIDY_EVERY {
-                self.tidy();
+            if let Some(logs) = &mut self.logs {
+                let children = self.children.values();
+                logs.look(Instant::now(), || children.map(|running| running.launched.log.clone()).collect());
             }
-        }
-    }
-
-    /// Those too that a process before this one has left.
-    fn tidy(&mut self) {
-        self.tidied = Instant::now();
-        let Some(folder) = &self.logs else { return };
-        let live: BTreeSet<PathBuf> =
-            self.children.values().map(|running| running.launched.log.clone()).collect();
-        if let Err(error) = logs::tidy(folder, &live) {
-            tracing::warn!(folder = %folder.display(), %error, "logs of workers can't be tidied, and grow");
-            self.logs = None;
         }
     }
 
@@ -188,7 +169,9 @@ impl Keeper {
                 let remedy = "see why this machine starts no worker: swath worker says it too";
                 ProviderError::new(ErrorKind::Config, "starting a worker", remedy, error)
             })?;
-            self.logs = launched.log.parent().map(Path::to_owned);
+            if self.logs.is_none() {
+                self.logs = launched.log.parent().map(|folder| Tidier::of(folder, Instant::now()));
+            }
             self.children.insert(id.clone(), Running { launched, is_cancelled: false });
             let job = Job {
                 id: id.clone(),

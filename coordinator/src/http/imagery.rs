@@ -1,6 +1,8 @@
 //! How the page sees pixels. Who draws them knows GDAL, and lives elsewhere: what goes to it is plain data, and what
 //! comes back is a PNG.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -52,4 +54,7 @@ pub enum Undrawn {
     /// Whoever drew it has ended at it, or was ended because it took too long: its files are not to be trusted.
     #[error("{0}")]
     Lost(String),
+    /// Not tried: so often was somebody lost at this layer of the scene, which is left alone for so long.
+    #[error("whoever drew was lost {times} times; it is left alone for {} s", .rest.as_secs())]
+    LeftAlone { times: u32, rest: Duration },
 }

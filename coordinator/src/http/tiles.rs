@@ -1,4 +1,4 @@
-//! Pictures that were drawn last, those at which whoever draws was lost, and how many are drawn at a time.
+//! Pictures that were drawn last, layers of scenes at which whoever draws was lost, and how many are drawn at a time.
 
 use std::{
     future::Future,
@@ -18,8 +18,10 @@ use super::imagery::Undrawn;
 const MOST_BYTES: usize = 64 << 20;
 /// Those who draw share the machine with a coordinator.
 const AT_ONCE: usize = 4;
-/// A picture that has ended whoever drew it is not drawn again within this: each time costs a process.
+/// A layer of a scene that has ended whoever drew it is left alone for this, and twice as long each further time: each
+/// costs a process, and what takes too long holds its place for minutes.
 const LOST_FOR: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(3600);
 const MOST_LOST: NonZeroUsize = NonZeroUsize::new(1000).expect("not 0");
 
 /// All that decides a picture.
@@ -35,6 +37,13 @@ pub(super) struct Key {
     pub(super) tag: String,
 }
 
+impl Key {
+    /// That of all pictures that are made of the same files.
+    fn of_layer(&self) -> Self {
+        Self { level: 0, col: 0, row: 0, ..self.clone() }
+    }
+}
+
 /// Clones share all.
 #[derive(Clone)]
 pub(super) struct Tiles {
@@ -45,8 +54,15 @@ pub(super) struct Tiles {
 struct Kept {
     pictures: LruCache<Key, Bytes>,
     bytes: usize,
-    /// When, and in which words.
-    lost: LruCache<Key, (Instant, String)>,
+    /// By layers.
+    lost: LruCache<Key, Lost>,
+}
+
+struct Lost {
+    times: u32,
+    until: Instant,
+    /// The picture at which it was.
+    at: Key,
 }
 
 impl Default for Kept {
@@ -87,7 +103,7 @@ impl Tiles {
             let drawn = draw.await;
             match &drawn {
                 Ok(picture) => this.kept().put(key, picture.clone(), MOST_BYTES),
-                Err(Undrawn::Lost(why)) => this.kept().lose(key, why, Instant::now()),
+                Err(Undrawn::Lost(_)) => this.kept().lose(key, Instant::now()),
                 Err(_) => {}
             }
             drawn
@@ -102,15 +118,29 @@ impl Kept {
         if let Some(picture) = self.pictures.get(key) {
             return Some(Ok(picture.clone()));
         }
-        let (at, why) = self.lost.get(key)?;
-        (now.duration_since(*at) < LOST_FOR).then(|| Err(Undrawn::Lost(why.clone())))
+        let lost = self.lost.get(&key.of_layer())?;
+        let rest = lost.until.saturating_duration_since(now);
+        (!rest.is_zero()).then_some(Err(Undrawn::LeftAlone { times: lost.times, rest }))
     }
 
-    fn lose(&mut self, key: Key, why: &str, now: Instant) {
-        self.lost.put(key, (now, why.to_owned()));
+    /// Pictures that were begun before it was left alone, and are lost too, do not count.
+    fn lose(&mut self, key: Key, now: Instant) {
+        let layer = key.of_layer();
+        let before = self.lost.get(&layer);
+        if before.is_some_and(|lost| now < lost.until) {
+            return;
+        }
+        let times = before.map_or(0, |lost| lost.times).saturating_add(1);
+        let rest = LOST_FOR.saturating_mul(1 << (times - 1).min(16)).min(LONGEST);
+        self.lost.put(layer, Lost { times, until: now + rest, at: key });
     }
 
     fn put(&mut self, key: Key, picture: Bytes, most_bytes: usize) {
+        // Others of its layer may be fine all the time.
+        let layer = key.of_layer();
+        if self.lost.peek(&layer).is_some_and(|lost| lost.at == key) {
+            self.lost.pop(&layer);
+        }
         self.bytes += picture.len();
         if let Some((_, old)) = self.pictures.push(key, picture) {
             self.bytes -= old.len();
@@ -146,22 +176,38 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_at_which_a_process_was_lost_is_left_alone_for_a_minute() {
-        let (mut kept, then) = (Kept::default(), Instant::now());
-        kept.lose(key(0), "it has ended", then);
-        let known = kept.known(&key(0), then + LOST_FOR / 2);
-        assert!(matches!(known, Some(Err(Undrawn::Lost(why))) if why == "it has ended"));
-        assert!(kept.known(&key(1), then).is_none(), "others are not concerned");
-        assert!(kept.known(&key(0), then + LOST_FOR).is_none(), "it is tried again");
+    fn a_layer_at_which_a_process_was_lost_is_left_alone_for_longer_each_time() {
+        let (mut kept, mut now) = (Kept::default(), Instant::now());
+        let labels = Key { layer: "labels", ..key(0) };
+        for (nth, seconds) in (1..).zip([60, 120, 240, 480, 960, 1920, 3600, 3600]) {
+            kept.lose(key(0), now);
+            kept.lose(key(1), now);
+            let until = now + Duration::from_secs(seconds);
+            let known = kept.known(&key(2), until - Duration::from_secs(1));
+            let Some(Err(Undrawn::LeftAlone { times, rest })) = known else { panic!("{nth}: it is drawn") };
+            assert_eq!((times, rest.as_secs()), (nth, 1), "others of the layer are left alone too");
+            assert!(kept.known(&labels, now).is_none(), "another layer is not concerned");
+            assert!(kept.known(&key(2), until).is_none(), "it is tried again");
+            now = until;
+        }
+        kept.put(key(2), Bytes::new(), 1);
+        kept.lose(key(0), now);
+        assert!(kept.known(&key(1), now + LONGEST / 2).is_some(), "another picture says nothing of this one");
+        now += LONGEST;
+        kept.put(key(0), Bytes::new(), 1);
+        kept.lose(key(1), now);
+        assert!(kept.known(&key(3), now + LOST_FOR).is_none(), "it was drawn, and is forgiven");
     }
 
     #[tokio::test]
-    async fn nobody_is_lost_twice_at_a_picture_that_is_asked_for_again() {
+    async fn nobody_is_lost_twice_at_a_scene_that_is_asked_for_again() {
         let tiles = Tiles::default();
         let lost = tiles.of(key(0), async { Err(Undrawn::Lost("it has ended".into())) }).await;
         assert!(matches!(lost, Err(Undrawn::Lost(_))));
-        let again = tiles.of(key(0), async { Ok(Bytes::from_static(b"png")) }).await;
-        assert!(matches!(again, Err(Undrawn::Lost(why)) if why == "it has ended"), "it is not drawn");
+        for col in [0, 1] {
+            let again = tiles.of(key(col), async { Ok(Bytes::from_static(b"png")) }).await;
+            assert!(matches!(again, Err(Undrawn::LeftAlone { times: 1, .. })), "it is not drawn");
+        }
     }
 
     #[tokio::test]

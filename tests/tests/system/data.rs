@@ -157,7 +157,8 @@ scores = true
     assert_eq!(python(CHECK, &[&data, &site.root, &run, map]), "as it should be");
     // Where nothing can be done, nothing is left to go on with either.
     let torn = write(&site, "torn.tif", "no raster");
-    site.swath(&["predict", &bundle, &torn, map], 1);
+    site.swath(&["predict", &bundle, &torn, map], 2);
+    site.swath(&["bench", "predict", &torn], 2);
     let left: Vec<_> = hidden(site.folder.path()).collect();
     assert!(left.is_empty(), "{left:?}");
 }

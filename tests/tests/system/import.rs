@@ -81,7 +81,7 @@ fn an_imported_pipeline_is_planned() {
     let wrong = told(&site.swath(&["plan", &json], 2).stderr);
     assert!(wrong.contains("swath import raster-vision FILE"), "{wrong}");
     let wrong = told(&site.swath(&["plan", &image], 2).stderr);
-    assert!(wrong.contains("it is no text, and a pipeline file is (TOML)"), "{wrong}");
+    assert!(wrong.contains("it is no text in UTF-8, and must be a pipeline file (TOML)"), "{wrong}");
     let wrong = told(&site.swath(&["plan", &toml, "--stages", "chips"], 2).stderr);
     assert!(wrong.contains("did you mean chip?"), "{wrong}");
 }

@@ -1,6 +1,9 @@
 //! Small scenes share items and are written as finished files: the same bytes as when each is cut into parts
 //! and assembled, whatever happens on the way.
 
+mod losses;
+mod many;
+
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -8,22 +11,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use swath_backends::open::Doors;
 use swath_proto::{
     finished::Finished,
-    ids::RunId,
-    item::{Place, Stage},
+    item::Stage,
     keys,
     status::{RunState, RunStatus},
 };
-use swath_tests::faults::{self, Fault};
 
 use crate::{
     catalogue,
-    failures::submit,
     same_bytes::run_name,
     shape::python,
-    site::{Kind, Process, Site, scene},
+    site::{Kind, Site, scene},
 };
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -216,115 +215,6 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn a_worker_that_is_killed_between_two_scenes_loses_no_more_than_one() {
-    let site = Site::new(Kind::Embedded);
-    let tiles = cut(&site);
-    let wanted = assembled(SLOW);
-    let run = submit(&site, &pipeline(&site, &tiles, ONE, SLOW));
-    let _coordinator = site.start(&["coordinator"]);
-    let worker = || site.start(&["worker", "--lease", "2"]);
-    let mut killed = worker();
-    // The eighth is behind it. Whoever predicted that again would fail.
-    let ninth = Path::new(&site.root).join(format!("predict/{run}/tile-08.tif"));
-    wait_for("the ninth map", || ninth.exists());
-    tear(&tiles);
-    killed.kill();
-    assert!(n_maps(&site, &run) < SCENES, "the worker was too fast to be killed");
-    let _worker = worker();
-    let status = site.wait(&run, PATIENCE);
-    all_done(&status);
-    assert_eq!(status.stages["predict"].items, 1);
-    assert_same(&files(&site, &run), &wanted, "a worker was killed");
-}
-
-#[test]
-fn a_torn_scene_fails_alone_and_is_made_when_it_is_mended_and_replayed() {
-    let site = Site::new(Kind::Embedded);
-    let tiles = cut(&site);
-    let whole = tear(&tiles);
-    let file = pipeline(&site, &tiles, ONE, TINY);
-    let run = run_name(&site.swath(&["run", &file], 3).stdout);
-    let status = site.status(&run).expect("a status");
-    assert_eq!(status.state, RunState::DoneWithFailures);
-    let [failed] = status.failures.as_slice() else { panic!("{:?}", status.failures) };
-    assert_eq!(failed.place, Place::new(Stage::Assemble, 0, 7));
-    assert_eq!(failed.failure.scene.as_ref().map(|scene| scene.as_str()), Some("tile-07"));
-    for stage in ["predict", "eval", "vectorize"] {
-        assert_eq!((status.stages[stage].items, status.stages[stage].done), (1, 1), "{stage}");
-    }
-    assert_eq!(status.pixels - status.pixels_done, 200 * 200);
-    let listed = String::from_utf8_lossy(&site.swath(&["items", &run], 0).stdout).into_owned();
-    assert!(listed.contains("assemble.0.7") && listed.contains("tile-07"), "{listed}");
-    for number in (0..SCENES).filter(|number| *number != 7) {
-        let map = |run: &str| format!("predict/{run}/{}.tif", name(number));
-        assert!(site.object(&map(&run)) == reference()[&map("RUN")], "{}", name(number));
-    }
-    let scores: serde_json::Value =
-        serde_json::from_slice(&site.object(&format!("eval/{run}/eval.json"))).expect("scores");
-    assert_eq!(scores["per_scene"].as_object().map(|scenes| scenes.len()), Some(SCENES - 1));
-    std::fs::write(format!("{tiles}/inner.tif"), &whole).expect("mending it");
-    site.swath(&["items", &run, "replay", "assemble.0.7"], 0);
-    site.swath(&["run", &file], 0);
-    all_done(&site.status(&run).expect("a status"));
-    assert_same(&files(&site, &run), reference(), "replayed");
-}
-
-#[test]
-fn a_ledger_that_is_lost_is_filled_again_with_what_has_failed_among_others() {
-    let site = Site::new(Kind::Embedded);
-    let tiles = cut(&site);
-    tear(&tiles);
-    let file = pipeline(&site, &tiles, ONE, TINY);
-    let run = run_name(&site.swath(&["run", &file], 3).stdout);
-    let id: RunId = run.parse().expect("a run's name");
-    block_on(async {
-        let Doors { ledger, blobs, .. } = site.doors().await;
-        ledger.forget(&id).await.expect("forgetting");
-        blobs.delete(&keys::status(&id)).await.expect("deleting");
-    });
-    // While nobody is there who could fail once more.
-    let mut coordinator = site.start(&["coordinator"]);
-    wait_for("the failure", || site.status(&run).is_some_and(|status| status.n_failures == 1));
-    coordinator.terminate();
-    site.swath(&["run", &file], 3);
-    let status = site.status(&run).expect("a status");
-    assert_eq!((status.state, status.n_failures), (RunState::DoneWithFailures, 1), "{status:?}");
-    let stages =
-        ["predict", "eval", "vectorize"].map(|stage| (status.stages[stage].items, status.stages[stage].done));
-    assert_eq!(stages, [(1, 1); 3]);
-}
-
-#[test]
-fn a_map_that_vanishes_before_it_is_evaluated_is_made_again() {
-    let site = Site::new(Kind::Embedded);
-    let tiles = cut(&site);
-    let file = pipeline(&site, &tiles, ONE, TINY);
-    let run = run_name(&site.swath(&["run", &file], 0).stdout);
-    let made = files(&site, &run);
-    let id: RunId = run.parse().expect("a run's name");
-    // As if the coordinator had ended right before the evaluation.
-    block_on(async {
-        use futures::TryStreamExt as _;
-        let Doors { ledger, blobs, .. } = site.doors().await;
-        let outputs: Vec<_> = blobs.list("items/").try_collect().await.expect("listing");
-        for output in outputs {
-            if keys::parse_output(&output.key).is_some_and(|(stage, _)| stage == Stage::Eval) {
-                blobs.delete(&output.key).await.expect("deleting");
-            }
-        }
-        for key in [keys::status(&id), keys::eval(&id), format!("predict/{run}/tile-11.tif")] {
-            blobs.delete(&key).await.expect("deleting");
-        }
-        let group = Place::new(Stage::Eval, 0, SCENES as u32);
-        assert!(ledger.snapshot(&id).await.expect("a snapshot").done.contains_key(&(Stage::Eval, 0)));
-        ledger.reset(&id, &[group]).await.expect("resetting");
-    });
-    let _processes = [site.start(&["coordinator"]), site.start(&["worker"])];
-    all_done(&site.wait(&run, PATIENCE));
-    assert_same(&files(&site, &run), &made, "a map had vanished");
-}
-
-#[test]
 fn another_run_takes_what_is_finished_and_reads_no_image_again() {
     let site = Site::new(Kind::Embedded);
     let tiles = cut(&site);
@@ -347,25 +237,6 @@ fn another_run_takes_what_is_finished_and_reads_no_image_again() {
     assert_same(&files(&site, &third), &made, "a map was touched");
     catalogue::assert_names_its_own(&site, &third, SCENES);
     assert_eq!(std::fs::read(touched).expect("a file"), b"mine");
-}
-
-#[test]
-fn a_scene_that_crashes_its_worker_is_found_and_left_out() {
-    let site = Site::new(Kind::Embedded);
-    let tiles = cut(&site);
-    let run = submit(&site, &pipeline(&site, &tiles, ONE, TINY));
-    let _coordinator = site.start(&["coordinator"]);
-    let _worker = site.start_with(&["worker"], faults::environment(Fault::Crash, "tile-05.tif"));
-    let status = site.wait(&run, PATIENCE);
-    assert_eq!(status.state, RunState::DoneWithFailures);
-    let [failed] = status.failures.as_slice() else { panic!("{:?}", status.failures) };
-    assert_eq!(failed.place, Place::new(Stage::Assemble, 0, 5));
-    assert!(failed.failure.message.contains("its worker was ended"), "{}", failed.failure.message);
-    assert_eq!(n_maps(&site, &run), SCENES - 1);
-    // Once while nobody looked, and once more to be found.
-    assert_eq!(site.log().matches("ended by SIGSEGV; starting it again").count(), 2, "{}", site.log());
-    let begun = keys::begun(&run.parse().expect("a run's name"), Place::new(Stage::Predict, 0, 0));
-    assert!(!Path::new(&site.root).join(begun).exists());
 }
 
 #[test]
@@ -399,73 +270,4 @@ fn what_is_finished_is_noted_with_its_digest() {
             assert_eq!((file.bytes, file.sha256), (body.len() as u64, swath_proto::ids::Digest::of(&body)));
         }
     }
-}
-
-/// The most memory that a process has had.
-fn peak_mib(process: &Process) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).expect("a process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its memory");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
-}
-
-#[test]
-#[ignore = "minutes long: eleven thousand scenes, by hand"]
-fn eleven_thousand_scenes_go_through_a_few_hundred_messages() {
-    const MANY: u64 = 11_481;
-    let site = Site::new(Kind::Embedded);
-    let tiles = site.path("tiles");
-    std::fs::create_dir(&tiles).expect("a folder");
-    let one = site.path("one.tif");
-    let script = "import sys\nfrom osgeo import gdal\ngdal.Translate(sys.argv[2], sys.argv[1], srcWin=[300, 300, 64, 64])\n";
-    python(script, &[scene().join("scene-1.tif").to_str().expect("UTF-8"), one.to_str().expect("UTF-8")]);
-    for number in 0..MANY {
-        std::fs::copy(&one, tiles.join(format!("tile-{number:05}.tif"))).expect("copying a tile");
-    }
-    let text = format!(
-        r##"
-name = "many"
-scenes = [{{ images = "{}/*.tif" }}]
-classes = [
-    {{ name = "background", color = "#202020", null = true }},
-    {{ name = "building", color = "#ff8800" }},
-]
-[model]
-architecture = "tiny"
-seed = 3
-[predict]
-core_px = 64
-block_px = 64
-margin_px = 8
-batch = 1
-"##,
-        tiles.display()
-    );
-    let file = site.path("many.toml");
-    std::fs::write(&file, text).expect("writing the pipeline");
-    let started = Instant::now();
-    let run = site.swath(&["submit", file.to_str().expect("UTF-8")], 0).stdout;
-    let run = String::from_utf8_lossy(&run).trim().to_owned();
-    eprintln!("submitted in {:.1} s", started.elapsed().as_secs_f64());
-    let (started, coordinator) = (Instant::now(), site.start(&["coordinator"]));
-    let _worker = site.start(&["worker"]);
-    let done = |stage: &str| {
-        let status = site.status(&run)?;
-        let count = *status.stages.get(stage)?;
-        (count.done == count.items && count.items > 0).then_some(count.items)
-    };
-    wait_for("the survey", || done("survey").is_some());
-    eprintln!("{} surveys in {:.1} s", done("survey").unwrap_or(0), started.elapsed().as_secs_f64());
-    let status = site.wait(&run, Duration::from_secs(3600));
-    all_done(&status);
-    let count = |stage: &str| status.stages[stage].items;
-    eprintln!(
-        "{} to survey, {} to predict, {} to assemble: {:.1} s, the coordinator at {} MiB at most",
-        count("survey"),
-        count("predict"),
-        count("assemble"),
-        started.elapsed().as_secs_f64(),
-        peak_mib(&coordinator)
-    );
-    assert!(count("survey") + count("predict") <= 500 && count("assemble") == 0);
-    assert_eq!(n_maps(&site, &run) as u64, MANY);
 }

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use swath_proto::geometry::{RectPx, SizePx};
 
 use crate::{
-    error::{RasterError, Result},
+    error::{Kind, RasterError, Result},
     raster::Raster,
     remote,
 };
@@ -21,18 +21,12 @@ pub enum Reduction {
 
 impl Raster {
     /// `bands` (counted from 1) of the whole raster in an image of `size`, the bands of a pixel side by side.
-    ///
-    /// # Panics
-    /// If `size` is larger than the raster, or nothing.
     pub fn read_reduced(&self, size: SizePx, bands: &[usize], reduction: Reduction) -> Result<Vec<f32>> {
         let SizePx { width, height } = self.size();
         self.read_part_reduced(RectPx::new(0, 0, width, height), size, bands, reduction)
     }
 
-    /// The same of a rectangle.
-    ///
-    /// # Panics
-    /// If `size` is larger than the rectangle, or nothing, or the rectangle reaches beyond the raster.
+    /// The same of a rectangle. A file that has become smaller than it was when it was surveyed or made is an error.
     pub fn read_part_reduced(
         &self,
         part: RectPx,
@@ -41,8 +35,14 @@ impl Raster {
         reduction: Reduction,
     ) -> Result<Vec<f32>> {
         let whole = self.size();
-        assert!((1..=part.width).contains(&size.width) && (1..=part.height).contains(&size.height));
-        assert!(part.right() <= whole.width && part.bottom() <= whole.height, "{part} of {}", self.uri());
+        let is_smaller = (1..=part.width).contains(&size.width) && (1..=part.height).contains(&size.height);
+        if !is_smaller || part.right() > whole.width || part.bottom() > whole.height {
+            let why = format!(
+                "{part} are asked for in {}x{}, and it has {}x{}",
+                size.width, size.height, whole.width, whole.height
+            );
+            return Err(RasterError::new(Kind::Unsupported, format!("reading {}", self.uri()), why));
+        }
         let n = bands.len();
         let mut out = vec![0.0_f32; size.pixels() as usize * n];
         let mut band_list: Vec<i32> = bands.iter().map(|band| *band as i32).collect();

@@ -50,6 +50,22 @@ fn a_part_of_it_is_what_the_whole_shows_there() {
 }
 
 #[test]
+fn more_than_a_raster_has_is_an_error_that_says_both() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let raster = written(folder.path());
+    for (part, size) in [
+        (RectPx::new(32, 16, 33, 16), SizePx::new(8, 4)),
+        (RectPx::new(0, 17, 64, 16), SizePx::new(8, 4)),
+        (RectPx::new(0, 0, 8, 8), SizePx::new(9, 8)),
+        (RectPx::new(0, 0, 8, 8), SizePx::new(8, 0)),
+    ] {
+        let error = raster.read_part_reduced(part, size, &[1], Reduction::Nearest).expect_err("it was read");
+        let told = error.to_string();
+        assert!(told.contains("image.tif: ") && told.ends_with("it has 64x32"), "{told}");
+    }
+}
+
+#[test]
 fn what_a_small_picture_takes_is_as_little_as_the_overviews_allow() {
     let folder = tempfile::tempdir().expect("a folder");
     let takes = |raster: &Raster, part, size| raster.pixels_read(part, size).expect("a number");

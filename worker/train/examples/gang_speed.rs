@@ -14,7 +14,7 @@ use swath_backends::blobs::folder::Folder;
 use swath_proto::train::TrainSpec;
 use swath_train::{
     Outcome, Store,
-    gang::{Rank, Ranks, Seat, Shards, TrainFile, leave, supervise, work},
+    gang::{Rank, Ranks, Seat, Shards, TrainFile, leave, read_file, supervise, work},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -99,7 +99,7 @@ fn rank(folder: &Path) -> Result<(), Box<dyn Error>> {
     swath_model::init_process();
     let runtime = tokio::runtime::Runtime::new()?;
     let rank = Rank {
-        file: TrainFile::read(&folder.join(FILE))?,
+        file: read_file(&folder.join(FILE))?,
         seat: Seat::from_environment()?.ok_or("no rank")?,
         store: Store::new(Arc::new(Folder::open(folder)?), runtime.handle().clone()),
         threads: 1,

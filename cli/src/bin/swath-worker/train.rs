@@ -25,8 +25,8 @@ use swath_proto::{keys::UNDER_THE_ROOT, learn::Training};
 use swath_train::{
     Finished, Outcome, Progress, Store,
     gang::{
-        Joining, Rank, Ranks, Seat, TrainFile, address_towards, leave, rank_command, say_failed, supervise,
-        supervise_together, work,
+        Joining, Rank, Ranks, Seat, TrainFile, address_towards, leave, rank_command, read_file, say_failed,
+        supervise, supervise_together, work,
     },
 };
 use tokio::runtime::Handle;
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &TrainArgs, doors: &DoorArgs, format: LogFormat) -> anyh
         None => None,
     };
     let path = fetched.as_ref().map_or_else(|| args.file.clone(), |folder| folder.path().join(FETCHED));
-    let file = TrainFile::read(&path).map_err(|error| Usage(error.to_string()))?;
+    let file = read_file(&path).map_err(|error| Usage(error.to_string()))?;
     let seat = match &args.gang {
         // Whatever AWS Batch says of its nodes.
         Some(_) => None,

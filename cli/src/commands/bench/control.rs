@@ -92,7 +92,9 @@ async fn serve(doors: &Doors, record: &RunRecord) -> anyhow::Result<()> {
     let status = run::serve(&record.run, doors, &me, watch, CancellationToken::new()).await?;
     let status =
         status.context("nothing was measured: the run is not at its end, and nobody serves it here")?;
-    anyhow::ensure!(status.state == RunState::Done, super::unmeasured(&status));
+    if status.state != RunState::Done {
+        return Err(super::unmeasured(&status));
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use swath_proto::status::RunStatus;
 use super::state_name;
 use crate::{
     args::{BenchArgs, BenchCommand, DoorArgs},
-    exit::Exit,
+    exit::{Exit, Usage},
     worker_program,
 };
 
@@ -20,21 +20,26 @@ pub(super) async fn run(args: BenchArgs, doors: DoorArgs) -> anyhow::Result<Exit
     }
 }
 
-/// Of a run that did not end as it should: nothing of it is a measurement.
-fn unmeasured(status: &RunStatus) -> String {
+/// Of a run that did not end as it should: nothing of it is a measurement. An image that can't be read is a wrong file.
+fn unmeasured(status: &RunStatus) -> anyhow::Error {
     let scenes = status.unreadable_scenes.iter().map(|scene| format!("scene {scene}"));
     let failures = status.failures.iter().map(|item| item.failure.message.clone());
     let why: Vec<String> = scenes.chain(failures).chain(status.message.clone()).collect();
     let state = state_name(status.state);
-    match &why[..] {
+    let words = match &why[..] {
         [] => format!("nothing was measured: the run is {state}"),
         why => format!("nothing was measured: {} (the run is {state})", why.join("; ")),
+    };
+    match status.unreadable_scenes.is_empty() {
+        true => anyhow::Error::msg(words),
+        false => Usage(words).into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::code;
 
     #[test]
     fn a_run_that_is_no_measurement_says_why_in_plain_words() {
@@ -44,12 +49,16 @@ mod tests {
             "failures": [], "unreadable_scenes": ["notes: it is no raster"], "message": null,
         });
         let told = |json: &serde_json::Value| unmeasured(&serde_json::from_value(json.clone()).unwrap());
+        let wrong = told(&json);
         assert_eq!(
-            told(&json),
+            wrong.to_string(),
             "nothing was measured: scene notes: it is no raster (the run is done, with failures)"
         );
+        assert_eq!(code(&wrong), Exit::WrongUsage);
         json["unreadable_scenes"] = serde_json::json!([]);
         json["state"] = "cancelled".into();
-        assert_eq!(told(&json), "nothing was measured: the run is cancelled");
+        let cancelled = told(&json);
+        assert_eq!(cancelled.to_string(), "nothing was measured: the run is cancelled");
+        assert_eq!(code(&cancelled), Exit::Failed);
     }
 }

@@ -46,7 +46,9 @@ pub(super) async fn run(args: BenchPredictArgs) -> anyhow::Result<Exit> {
     let served = serve(&frozen.record, &doors, &stop, &pool.broken()).await;
     pool.stop().await;
     let Some(status) = served? else { return Ok(Exit::Interrupted) };
-    anyhow::ensure!(status.state == RunState::Done, super::unmeasured(&status));
+    if status.state != RunState::Done {
+        return Err(super::unmeasured(&status));
+    }
     let (wall_s, usage) = (started.elapsed().as_secs_f64(), usage_of_children());
     let log = std::fs::read_to_string(folder.path().join("root/local/logs/worker-1.log"))?;
     let times = Times::of_log(&log).context("the worker did not say where its time has gone")?;

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 /// Logs of a folder that stay: the newest, and those of workers that are there.
@@ -12,6 +13,8 @@ const KEPT: usize = 64;
 /// Bytes of a log; of one that has more the last stay.
 const LARGEST: u64 = 64 << 20;
 const SHORTENED: u64 = 16 << 20;
+/// How often it is seen what they have become.
+const EVERY: Duration = Duration::from_secs(10);
 
 /// Goes on at the end of a log, or begins it.
 pub fn open(log: &Path) -> io::Result<File> {
@@ -19,8 +22,38 @@ pub fn open(log: &Path) -> io::Result<File> {
     File::options().create(true).append(true).open(log)
 }
 
-/// Removes logs that are too many, and shortens what is too long; `live` are in use.
-pub(super) fn tidy(folder: &Path, live: &BTreeSet<PathBuf>) -> io::Result<()> {
+/// Looks after a folder of logs for as long as there are workers.
+pub struct Tidier {
+    folder: PathBuf,
+    looked: Instant,
+    /// That it can't be done, once.
+    is_told: bool,
+}
+
+impl Tidier {
+    pub fn of(folder: &Path, now: Instant) -> Self {
+        Self { folder: folder.to_owned(), looked: now, is_told: false }
+    }
+
+    /// To be called as often as one likes; `live` are in use.
+    pub fn look(&mut self, now: Instant, live: impl FnOnce() -> BTreeSet<PathBuf>) {
+        if now.duration_since(self.looked) < EVERY {
+            return;
+        }
+        self.looked = now;
+        match tidy(&self.folder, &live()) {
+            Err(error) if !self.is_told => {
+                tracing::warn!(folder = %self.folder.display(), %error, "logs of workers can't be tidied, and grow");
+                self.is_told = true;
+            }
+            Err(_) => {}
+            Ok(()) => self.is_told = false,
+        }
+    }
+}
+
+/// Removes logs that are too many, and shortens what is too long; those too that a process before this one has left.
+fn tidy(folder: &Path, live: &BTreeSet<PathBuf>) -> io::Result<()> {
     prune(folder, live, KEPT)?;
     live.iter().try_for_each(|log| shorten(log, LARGEST, SHORTENED))
 }
@@ -85,6 +118,25 @@ mod tests {
         prune(folder.path(), &BTreeSet::from([path("worker-a.log")]), 2).unwrap();
         let there = names.map(|name| path(name).exists());
         assert_eq!(there, [true, false, true, true, true]);
+    }
+
+    #[test]
+    fn logs_are_shortened_again_and_again_while_they_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("worker-1.log");
+        let live = || BTreeSet::from([log.clone()]);
+        let grow = || open(&log).unwrap().set_len(LARGEST + 1).unwrap();
+        let len = || std::fs::metadata(&log).unwrap().len();
+        let now = Instant::now();
+        let mut tidier = Tidier::of(folder.path(), now);
+        grow();
+        tidier.look(now + EVERY / 2, live);
+        assert_eq!(len(), LARGEST + 1, "not yet");
+        for nth in 1..=2 {
+            tidier.look(now + nth * EVERY, live);
+            assert!(len() < LARGEST / 2, "the {nth}. time");
+            grow();
+        }
     }
 
     #[test]

@@ -199,6 +199,16 @@ async fn draw(
             );
             Err(Problem::later(words))
         }
+        Err(Undrawn::LeftAlone { times, rest }) => {
+            let times = if times == 1 { "once".to_owned() } else { format!("{times} times") };
+            let words = format!(
+                "'{id}' is left alone for {} s: at its {} the process that draws has ended {times}; is a file of it \
+                 damaged, or too large? The coordinator's log says more",
+                rest.as_secs().max(1),
+                layer.name()
+            );
+            Err(Problem::later(words))
+        }
         Err(Undrawn::Failed(why)) => {
             tracing::warn!(%run, scene = %id, why, "a picture can't be drawn");
             Err(Problem::later(format!("'{id}' can't be drawn now; the coordinator's log says why")))

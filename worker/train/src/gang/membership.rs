@@ -9,12 +9,12 @@ use std::{
 };
 
 use swath_backends::ledger::Ledger;
-use swath_proto::ids::WorkerId;
+use swath_proto::{ids::WorkerId, train::TrainFile};
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    file::TrainFile,
+    file::digest,
     plan::{Card, Cards, Limits, Plan, State, Verdict, decide},
 };
 use crate::{Kind, Result, TrainError, most_ranks};
@@ -84,7 +84,7 @@ impl Membership {
                 file.train.batch
             )));
         }
-        let training = file.digest()?;
+        let training = digest(file)?;
         let first = Card { address, ranks, training, state: State::Waits, leaves: false, plan: None };
         let (card, ours) = watch::channel(first);
         let (told, view) = watch::channel(View::default());

@@ -15,9 +15,10 @@ mod seat;
 mod supervisor;
 mod words;
 
-pub use file::{BadTrainFile, Shards, TrainFile};
+pub use file::{BadTrainFile, read_file};
 pub use membership::Joining;
 pub use party::supervise_together;
 pub use rank::{Rank, leave, say_failed, work};
 pub use seat::{Seat, address_towards};
 pub use supervisor::{Ranks, rank_command, supervise};
+pub use swath_proto::train::{Shards, TrainFile};

@@ -12,10 +12,11 @@ use std::{
 };
 
 use swath_model::Patience;
+use swath_proto::train::TrainFile;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    file::TrainFile,
+    file::{put_init, shards},
     seat::Seat,
     words::{Voice, Word},
 };
@@ -99,9 +100,9 @@ fn learn(
     stop: &CancellationToken,
 ) -> Result<Outcome> {
     let Rank { file, seat, store, threads, cache } = rank;
-    let (train, validation) = file.shards(&store)?;
+    let (train, validation) = shards(&file.shards, &store)?;
     if seat.rank == 0 {
-        file.put_init(&store)?;
+        put_init(&file, &store)?;
     }
     let gang = seat.take(PATIENCE, |port| {
         voice.say(&Word::Opened(port));

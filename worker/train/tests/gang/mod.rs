@@ -18,7 +18,7 @@ use swath_proto::{
 };
 use swath_train::{
     Outcome, Progress, Store, TrainError,
-    gang::{Rank, Ranks, Seat, Shards, TrainFile, leave, supervise, work},
+    gang::{Rank, Ranks, Seat, Shards, TrainFile, leave, read_file, supervise, work},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -42,7 +42,7 @@ fn a_rank() {
     let stop = stop_on_sigterm(&runtime);
     let blobs = swath_backends::blobs::folder::Folder::open(folder).unwrap();
     let rank = Rank {
-        file: TrainFile::read(&folder.join(FILE)).unwrap(),
+        file: read_file(&folder.join(FILE)).unwrap(),
         seat: Seat::from_environment().unwrap().unwrap(),
         store: Store::new(std::sync::Arc::new(blobs), runtime.handle().clone()),
         threads: 1,
@@ -290,7 +290,7 @@ fn ranks_begin_with_the_weights_of_a_bundle() {
     }
     let read = |train: TrainSpec| {
         write(&bench, &TrainFile { train, ..file.clone() });
-        TrainFile::read(&bench.folder.path().join(FILE)).map_err(|error| error.to_string())
+        read_file(&bench.folder.path().join(FILE)).map_err(|error| error.to_string())
     };
     let unet = TrainSpec { architecture: Architecture::UnetResnet18, ..file.train.clone() };
     let text = read(unet).unwrap_err();

@@ -17,7 +17,7 @@ use swath_backends::ledger::{Ledger as _, embedded::EmbeddedLedger};
 use swath_proto::train::TrainSpec;
 use swath_train::{
     Progress,
-    gang::{Joining, Ranks, TrainFile, address_towards, supervise_together},
+    gang::{Joining, Ranks, TrainFile, address_towards, read_file, supervise_together},
 };
 use tokio::runtime::Runtime;
 
@@ -56,7 +56,7 @@ fn a_party() {
         // Where other machines would come, if this one has a network.
         address: address_towards("192.0.2.1", 9).unwrap_or(Ipv4Addr::LOCALHOST.into()),
         least: least.parse().unwrap(),
-        file: &TrainFile::read(&folder.join(FILE)).unwrap(),
+        file: &read_file(&folder.join(FILE)).unwrap(),
     };
     let ranks = Ranks { command: &|| rank_in(folder), n: n.parse().unwrap() };
     let outcome = supervise_together(&ranks, joining, &mut progress, &stop);

@@ -54,7 +54,7 @@ fn the_rank_whose_chip_is_no_number_says_which() {
         let (bench, spec) = (Bench::new(), TrainSpec { seed, ..squares::spec(SGD) });
         let job = bench.job(spec.clone(), CHIPS);
         let folder = swath_backends::blobs::folder::Folder::open(bench.folder.path()).unwrap();
-        let chips = [squares::chip(20, 32), crate::not_a_number(21, 32, 2)];
+        let chips = [squares::chip(20, 32), crate::bad_chips::not_a_number(21, 32, 2)];
         squares::shard(&folder, &bench.runtime, "broken.tar", &chips);
         let shards =
             Shards { train: vec!["shard-0.tar".into(), "broken.tar".into()], validation: Vec::new() };
