@@ -135,7 +135,7 @@ impl S3Blobs {
 }
 
 /// Copied as it comes, so that the client may read the next bytes into the memory of those before.
-async fn collected(mut body: ByteStream, told: Option<u64>) -> Result<Vec<u8>, ByteStreamError> {
+async fn collected(mut body: ByteStream, told: Option<u64>) -> std::result::Result<Vec<u8>, ByteStreamError> {
     let mut bytes = Vec::with_capacity(told.map_or(0, |len| len.min(LONG) as usize));
     while let Some(chunk) = body.try_next().await? {
         bytes.extend_from_slice(&chunk);
