@@ -1,4 +1,4 @@
-// What PyTorch's headers name of cuSPARSE: its own lie in a wheel of 150 MB, and the plugin calls nothing of it.
+// What PyTorch's headers name of cuSPARSE: its own come with a library of 160 MB, and the plugin calls nothing of it.
 
 #pragma once
 
