@@ -19,6 +19,9 @@ build: ## the program, for development and tests
 	@setup/install build
 	cargo build --locked -p swath
 
+nccl-plugin: ## what sums gradients between cards, compiled into the cache; takes no card
+	@setup/install nccl
+
 demo: ## scenes drawn, a network trained, a map, its scores and a picture; minutes
 	@setup/install build
 	cargo build --locked --release -p swath --no-default-features --features worker

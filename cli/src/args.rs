@@ -37,7 +37,7 @@ use self::doors::WHERE;
 #[cfg(feature = "servers")]
 pub use self::gang::{GangCommand, GangStart, gang_name};
 #[cfg(feature = "engine")]
-pub use self::train::TrainArgs;
+pub use self::train::{SumsBy, TrainArgs};
 pub use self::{
     coordinator::CoordinatorArgs,
     doors::DoorArgs,

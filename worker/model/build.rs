@@ -1,4 +1,4 @@
-//! Says where OpenVINO lies, which is opened at run time. Tells the linker where libtorch lies, and hands the folder on
+//! Says where OpenVINO and the NCCL plugin lie, which are opened at run time. Tells the linker where libtorch lies, and hands the folder on
 //! (`DEP_SWATH_MODEL_LIBTORCH`), so that programs start without `LD_LIBRARY_PATH`. torch-sys checks no version of a
 //! libtorch that it was pointed at, so that is done here.
 
@@ -6,6 +6,8 @@ use std::path::Path;
 
 const WANTED: &str = "2.11.0";
 const OPENVINO: &str = "2026.4.1";
+/// Changes with the plugin; `setup/install` says it too.
+const NCCL_PLUGIN: &str = "1";
 const CPP: [&str; 7] = [
     "src/torch/library.cpp",
     "src/learner/autocast.cpp",
@@ -36,10 +38,12 @@ fn main() {
         "libtorch {WANTED} is needed, {lib} holds {version}: run `make setup`"
     );
     println!("cargo:rustc-env=SWATH_LIBTORCH_VERSION={WANTED}");
-    // `make setup` puts both into one folder.
+    // `setup/install` puts all of them into one folder.
     let folder = home.ancestors().nth(2).unwrap_or(Path::new("/"));
     let openvino = folder.join(format!("openvino-{OPENVINO}/openvino/libs"));
     println!("cargo:rustc-env=SWATH_OPENVINO_DEFAULT={}", openvino.display());
+    let nccl = folder.join(format!("nccl-plugin-{NCCL_PLUGIN}"));
+    println!("cargo:rustc-env=SWATH_NCCL_DEFAULT={}", nccl.display());
     println!("cargo:rustc-link-arg=-Wl,--enable-new-dtags,-rpath,{lib}");
     println!("cargo:libtorch={lib}");
     cc::Build::new()

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
+use swath_proto::item::DeviceName;
 
-use super::SpotNotices;
+use super::{SpotNotices, word::word};
 
 #[derive(Debug, ClapArgs)]
 pub struct TrainArgs {
@@ -16,6 +17,12 @@ pub struct TrainArgs {
     /// Threads of the engine in each rank.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub threads: u32,
+    /// On what each rank computes: of cards, on one of its own.
+    #[arg(long, value_parser = word::<DeviceName>(&["cpu", "cuda"]), default_value = "cpu")]
+    pub device: DeviceName,
+    /// What ranks sum gradients by. [default: nccl on cards, gloo elsewhere]
+    #[arg(long, value_enum)]
+    pub sums_by: Option<SumsBy>,
     /// Train together with all machines that give this name, under the same ledger. They may come and go.
     #[arg(long, value_name = "NAME")]
     pub gang: Option<String>,
@@ -28,4 +35,21 @@ pub struct TrainArgs {
     /// Ask EC2's instance metadata whether this machine is about to be taken away, and leave at a checkpoint.
     #[arg(long, value_enum, default_value_t)]
     pub spot_notices: SpotNotices,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SumsBy {
+    /// Through the memory of machines.
+    Gloo,
+    /// From card to card.
+    Nccl,
+}
+
+impl SumsBy {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gloo => "gloo",
+            Self::Nccl => "nccl",
+        }
+    }
 }

@@ -21,6 +21,26 @@ fn what_takes_a_card_says_at_once_that_there_is_none() {
 }
 
 #[test]
+fn a_training_on_cards_says_what_is_missing() {
+    let site = Site::new(Kind::Embedded);
+    let file = site.path("mine.toml");
+    let text =
+        "output = \"mine/\"\nshards.train = [\"chips/\"]\n[train]\narchitecture = \"tiny\"\nclasses = 2\n";
+    std::fs::write(&file, text).expect("writing what to train");
+    let file = file.to_str().expect("a path in words");
+    let told = |args: &[&str], code| {
+        let output = site.swath(&[&["train", file, "--ranks", "2"][..], args].concat(), code);
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let nccl = told(&["--sums-by", "nccl"], 2);
+    assert!(nccl.contains("this rank computes on the processor"), "{nccl}");
+    if !has_card() {
+        let card = told(&["--device", "cuda"], 1);
+        assert!(card.contains("libcuda.so.1"), "{card}");
+    }
+}
+
+#[test]
 fn forward_passes_are_timed() {
     let site = Site::new(Kind::Embedded);
     let forward = ["bench", "forward", "--architecture", "tiny", "--window", "64", "--batches", "2"];

@@ -86,7 +86,7 @@ impl From<tch::TchError> for ModelError {
         let kind = match () {
             () if told.iter().any(|told| text.contains(told)) => Kind::Capacity,
             // A backward pass that waited for the gradients of others: the transport names its own sources.
-            () if text.contains("gloo/") || text.contains("gang/") => Kind::Gang,
+            () if ["gloo/", "gang/", "NCCL"].iter().any(|told| text.contains(told)) => Kind::Gang,
             () => Kind::Internal,
         };
         Self { kind, text }

@@ -25,6 +25,7 @@ mod network;
 mod onnx;
 mod openvino;
 mod ops;
+mod place;
 mod predictor;
 mod pyramid;
 mod ranges;
@@ -39,8 +40,9 @@ mod unet;
 mod weights;
 
 pub use error::{Kind, ModelError, Result};
-pub use gang::{Gang, Overlap, Patience, Reach, Store};
+pub use gang::{Carrier, Gang, Overlap, Patience, Reach, Store, SumsBy};
 pub use learner::{Batch, Counts, Learner, Loss, Scale, Setup, Snapshot, Start, likeliest};
+pub use place::Place;
 pub use predictor::{Files, Predictor, load, multiplications};
 pub use ranges::{Calibration, Ranges};
 pub use torch::{Rates, card, card_memory, init_process, rates};

@@ -56,7 +56,7 @@ pub(crate) enum Pass<'a> {
     Predict,
 }
 
-/// Where a network that predicts has its tensors, and in which numbers.
+/// Where a network has its tensors, and in which numbers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Home {
     pub(crate) device: Device,
@@ -127,8 +127,9 @@ impl Layers<'_> {
         if shape.len() == 4 {
             tensor = channels_last(&tensor)?;
         }
+        // Who only predicts folds it first, and moves what comes of it.
         let Some(learnt) = &mut self.learnt else { return Ok(tensor) };
-        let tensor = tensor.f_set_requires_grad(true)?;
+        let tensor = self.home.take(&tensor)?.f_set_requires_grad(true)?;
         learnt.parameters.push((name, tensor.shallow_clone()));
         Ok(tensor)
     }
@@ -136,9 +137,9 @@ impl Layers<'_> {
     /// A tensor that passes of learning update by themselves.
     pub(crate) fn statistic(&mut self, name: String, shape: &[i64]) -> Result<Tensor> {
         let tensor = self.weights.take(&name, shape)?;
-        if let Some(learnt) = &mut self.learnt {
-            learnt.statistics.push((name, tensor.shallow_clone()));
-        }
+        let Some(learnt) = &mut self.learnt else { return Ok(tensor) };
+        let tensor = self.home.take(&tensor)?;
+        learnt.statistics.push((name, tensor.shallow_clone()));
         Ok(tensor)
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use futures::TryStreamExt as _;
 use swath_backends::Kind;
-use swath_model::Gang;
+use swath_model::{Gang, Place};
 use swath_proto::{
     ids::Digest,
     item::{Item, Stage, Train, Weights},
@@ -54,6 +54,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Ou
         output: keys::training(&item.id),
         machine: Machine {
             threads: cx.threads,
+            place: Place::Processor,
             loaders: swath_train::LOADERS,
             cache: PathBuf::from(&cx.cache),
             chip_cache: swath_train::CHIP_CACHE,

@@ -11,7 +11,7 @@ mod squares;
 use std::{error::Error, path::Path, process::Command, sync::Arc, time::Instant};
 
 use swath_backends::blobs::folder::Folder;
-use swath_proto::train::TrainSpec;
+use swath_proto::{item::DeviceName, train::TrainSpec};
 use swath_train::{
     Outcome, Store,
     gang::{Rank, Ranks, Seat, Shards, TrainFile, leave, read_file, supervise, work},
@@ -103,6 +103,8 @@ fn rank(folder: &Path) -> Result<(), Box<dyn Error>> {
         seat: Seat::from_environment()?.ok_or("no rank")?,
         store: Store::new(Arc::new(Folder::open(folder)?), runtime.handle().clone()),
         threads: 1,
+        device: DeviceName::Cpu,
+        sums_by: None,
         cache: folder.join("cache"),
     };
     leave(i32::from(work(rank, std::io::stdout(), &CancellationToken::new()).is_err()))

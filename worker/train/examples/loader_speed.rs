@@ -7,6 +7,7 @@
 use std::{error::Error, time::Instant};
 
 use swath_backends::{blobs::SharedBlobs, open::open_blobs};
+use swath_model::Place;
 use swath_proto::{
     geometry::{SizePx, WindowPx},
     train::TrainSpec,
@@ -50,7 +51,14 @@ fn main() -> Result<()> {
                     validation: Vec::new(),
                     store: Store::new(blobs.clone(), runtime.handle().clone()),
                     output: "training/".into(),
-                    machine: Machine { threads: 1, loaders, cache: cache.clone(), chip_cache, mirror: None },
+                    machine: Machine {
+                        threads: 1,
+                        place: Place::Processor,
+                        loaders,
+                        cache: cache.clone(),
+                        chip_cache,
+                        mirror: None,
+                    },
                 };
                 for epoch in 0..rounds {
                     let measured = measured(&job, epoch)?;

@@ -70,6 +70,7 @@ impl Run<'_> {
             ema: spec.ema,
             seed: spec.seed,
             threads: self.job.machine.threads,
+            place: self.job.machine.place,
         };
         Ok(Learner::new(setup, start, gang)?)
     }

@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use swath_geo::confusion::Confusion;
-use swath_model::{Gang, Learner, Loss, Overlap};
+use swath_model::{Gang, Learner, Loss, Overlap, Place};
 use swath_proto::{
     ids::Digest,
     train::{Checkpoint, TrainSpec},
@@ -56,6 +56,8 @@ pub const CHIP_CACHE: u64 = 20 << 30;
 pub struct Machine {
     /// Of the engine.
     pub threads: u32,
+    /// On what it computes.
+    pub place: Place,
     /// Threads that fetch and decode; each holds one batch.
     pub loaders: u32,
     /// Where encoders and chips that were fetched are kept.

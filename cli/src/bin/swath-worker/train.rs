@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use swath::{
-    args::{DoorArgs, LogFormat, TrainArgs},
+    args::{DoorArgs, LogFormat, SumsBy, TrainArgs},
     config,
     exit::{Exit, Usage, as_usage},
     logging,
@@ -106,7 +106,12 @@ fn one(
         }
     };
     let store = Store::new(blobs, runtime.clone());
-    let rank = Rank { file, seat, store, threads: args.threads, cache: config::cache() };
+    let sums_by = args.sums_by.map(|word| match word {
+        SumsBy::Gloo => swath_model::SumsBy::Gloo,
+        SumsBy::Nccl => swath_model::SumsBy::Nccl,
+    });
+    let (threads, device) = (args.threads, args.device);
+    let rank = Rank { file, seat, store, threads, device, sums_by, cache: config::cache() };
     let exit = match work(rank, std::io::stdout(), stop) {
         Ok(Outcome::Finished(_) | Outcome::AlreadyFinished(_) | Outcome::Helped) => Exit::Done,
         Ok(Outcome::Stopped { .. } | Outcome::Interrupted) => Exit::Interrupted,
@@ -124,7 +129,14 @@ fn all(
     stop: &CancellationToken,
 ) -> anyhow::Result<Exit> {
     let program = std::env::current_exe().context("finding this program")?;
-    let command = || rank_command(&program, path, args.threads, &doors.root);
+    let command = || {
+        let mut command = rank_command(&program, path, args.threads, &doors.root);
+        command.args(["--device", args.device.name()]);
+        if let Some(word) = args.sums_by {
+            command.args(["--sums-by", word.name()]);
+        }
+        command
+    };
     let bar = Bar::of_training(&file.output);
     let mut tell = |now: Progress| bar.trained(&Training::from(&now));
     let ranks = Ranks { command: &command, n: args.ranks };

@@ -22,6 +22,9 @@ macro_rules! theirs {
 
 theirs!(Store, Gang, Sum, Reducer);
 
+/// What the plugin makes a group of NCCL with: given to `swath_gang_meet` alone, which knows what it takes.
+pub(super) type NcclGroup = unsafe extern "C" fn();
+
 pub(super) type OfTensors =
     unsafe extern "C" fn(*const Gang, *const *mut c_void, usize, *mut c_char, usize) -> usize;
 
@@ -36,6 +39,17 @@ unsafe extern "C" {
         room: usize,
     ) -> usize;
     pub(super) fn swath_gang_store_close(store: *mut Store);
+    pub(super) fn swath_gang_version() -> *const c_char;
+    pub(super) fn swath_gang_hear_first(
+        store: *const Store,
+        rank: u32,
+        attempt: *const c_char,
+        own: *const c_char,
+        take: unsafe extern "C" fn(*mut c_void, *const u8, usize),
+        taker: *mut c_void,
+        why: *mut c_char,
+        room: usize,
+    ) -> usize;
     pub(super) fn swath_gang_meet(
         store: *const Store,
         rank: u32,
@@ -43,6 +57,8 @@ unsafe extern "C" {
         address: *const c_char,
         attempt: *const c_char,
         is_here: bool,
+        card: i32,
+        nccl: Option<NcclGroup>,
         timeout_ms: i64,
         gang: &mut *mut Gang,
         why: *mut c_char,

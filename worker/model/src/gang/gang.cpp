@@ -9,13 +9,17 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <torch/csrc/distributed/c10d/comm.hpp>
 #include <torch/csrc/distributed/c10d/reducer.hpp>
+#include <torch/version.h>
 
+#include <array>
 #include <chrono>
 #include <mutex>
+#include <string_view>
 #include <tuple>
 
 #include "../cpp/catching.hpp"
 #include "gang.hpp"
+#include "nccl/nccl.hpp"
 
 namespace {
 
@@ -24,9 +28,9 @@ using swath::Gang;
 using Clock = std::chrono::steady_clock;
 using Tensors = std::vector<at::Tensor>;
 
-constexpr const char* kPrefix = "swath";
-// The last bucket is what nothing hides, so they are smaller than for cards.
-constexpr int64_t kFirstBucket = 1 << 20, kBucket = 4 << 20;
+constexpr const char *kPrefix = "swath", *kFirst = "first";
+// The last bucket is what nothing hides, so they are smaller than for cards, whose are PyTorch's.
+constexpr int64_t kFirstBucket = 1 << 20, kBucket = 4 << 20, kBucketOfCards = 25 << 20;
 // Large models are handed over in pieces.
 constexpr size_t kPiece = 64 << 20;
 
@@ -39,7 +43,8 @@ struct Sum {
   swath::Future future;
 };
 
-// For how long gradients were on their way, over all backward passes.
+// For how long gradients were on their way, over all backward passes; of processors alone: what cards do is under way
+// when it is told to be done.
 class Overlap {
  public:
   // `last`: nothing was left to compute meanwhile.
@@ -73,6 +78,7 @@ class Summing final : public c10d::CppCommHookInterface<const Gang*> {
   swath::Future runHook(c10d::GradBucket& bucket) override {
     const auto begun = Clock::now();
     auto future = state_->sum_beside(bucket.getBufferRef());
+    if (!bucket.getBufferRef().is_cpu()) return future;
     future->addCallback([overlap = overlap_, begun, last = bucket.isLast()](c10::ivalue::Future&) {
       overlap->note(begun, last);
     });
@@ -87,6 +93,11 @@ struct Reducer {
   std::shared_ptr<Overlap> overlap;
   std::unique_ptr<c10d::Reducer> reducer;
 };
+
+// What ranks of this attempt have in common.
+c10::intrusive_ptr<c10d::Store> common(const Store& store, const char* attempt) {
+  return c10::make_intrusive<c10d::PrefixStore>(std::string(kPrefix) + attempt, store.tcp);
+}
 
 Tensors all(at::Tensor* const* tensors, size_t n) {
   Tensors taken;
@@ -116,13 +127,31 @@ size_t swath_gang_store(const char* host, uint16_t port, int listener, int64_t t
 
 void swath_gang_store_close(Store* store) noexcept { delete store; }
 
+// The version that a plugin has to be compiled for.
+const char* swath_gang_version() noexcept { return TORCH_VERSION; }
+
+// Before ranks meet: `take` is given what the first one says of itself; the others wait for it.
+size_t swath_gang_hear_first(const Store* store, uint32_t rank, const char* attempt, const char* own,
+                             void (*take)(void*, const uint8_t*, size_t), void* taker, char* why,
+                             size_t room) noexcept {
+  return catching(why, room, [&] {
+    const auto shared = common(*store, attempt);
+    const std::string_view words(own);
+    if (rank == 0) shared->set(kFirst, std::vector<uint8_t>(words.begin(), words.end()));
+    const auto heard = shared->get(kFirst);
+    take(taker, heard.data(), heard.size());
+  });
+}
+
 // Returns once all ranks are there. `address` is where the others reach this one, `attempt` tells it from others that
-// have met there; `is_here` says that all are on this machine.
+// have met there; `is_here` says that all are on this machine. What lies on this card, if it is one, is summed by NCCL
+// where it is given, and else by Gloo.
 size_t swath_gang_meet(const Store* store, uint32_t rank, uint32_t size, const char* address, const char* attempt,
-                       bool is_here, int64_t timeout_ms, Gang** gang, char* why, size_t room) noexcept {
+                       bool is_here, int32_t card, swath::NcclGroup nccl, int64_t timeout_ms, Gang** gang, char* why,
+                       size_t room) noexcept {
   return catching(why, room, [&] {
     const auto timeout = std::chrono::milliseconds(timeout_ms);
-    auto shared = c10::make_intrusive<c10d::PrefixStore>(std::string(kPrefix) + attempt, store->tcp);
+    auto shared = common(*store, attempt);
     auto options = c10d::ProcessGroupGloo::Options::create(timeout);
     options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(address));
     auto gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>("gloo", shared),
@@ -130,6 +159,16 @@ size_t swath_gang_meet(const Store* store, uint32_t rank, uint32_t size, const c
     auto group = c10::make_intrusive<c10d::ProcessGroup>(shared, static_cast<int>(rank), static_cast<int>(size));
     group->setBackend(at::kCPU, c10d::ProcessGroup::BackendType::GLOO, c10::intrusive_ptr<c10d::Backend>(gloo));
     group->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
+    if (card >= 0 && nccl != nullptr) {
+      c10::intrusive_ptr<c10d::Backend> made;
+      std::array<char, 1024> told;
+      const size_t length = nccl(c10::make_intrusive<c10d::PrefixStore>("nccl", shared), static_cast<int>(rank),
+                                 static_cast<int>(size), timeout_ms, card, made, told.data(), told.size());
+      TORCH_CHECK(length == 0, "NCCL: ", std::string_view(told.data(), std::min(length, told.size())));
+      group->setBackend(at::kCUDA, c10d::ProcessGroup::BackendType::NCCL, made);
+    } else if (card >= 0) {
+      group->setBackend(at::kCUDA, c10d::ProcessGroup::BackendType::GLOO, c10::intrusive_ptr<c10d::Backend>(gloo));
+    }
     group->setGroupName(kPrefix);
     // Nothing is shared with other machines.
     auto sums = is_here ? swath::SharedSums::open(*shared, *group, timeout) : nullptr;
@@ -210,13 +249,14 @@ size_t swath_gang_reducer(const Gang* gang, at::Tensor* const* parameters, size_
     Tensors taken;
     for (size_t i = 0; i < n; ++i) taken.push_back(*parameters[i]);
     const std::vector<bool> sparse(n, false);
-    const std::vector<size_t> limits{kFirstBucket, kBucket};
+    const int64_t bucket = n > 0 && taken[0].is_cuda() ? kBucketOfCards : kBucket;
+    const std::vector<size_t> limits{static_cast<size_t>(kFirstBucket), static_cast<size_t>(bucket)};
     auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(taken, limits, sparse));
     // The last layers' gradients are there first.
     std::reverse(buckets.begin(), buckets.end());
     auto overlap = std::make_shared<Overlap>();
     auto made = std::make_unique<c10d::Reducer>(
-        taken, std::move(buckets), gang->group, sparse, kBucket,
+        taken, std::move(buckets), gang->group, sparse, bucket,
         /*find_unused_parameters=*/false, /*gradient_as_bucket_view=*/true,
         std::unordered_map<size_t, std::string>(), kFirstBucket,
         /*skip_all_reduce_unused_params=*/false, /*use_python_reducer=*/false, std::vector<int64_t>());

@@ -1,11 +1,12 @@
 //! Ranks that learn together: each has the whole network and a part of every batch. What they must agree on is
-//! summed over all of them by PyTorch's own c10d (its store, Gloo, its reducer of gradients); on one machine, in memory
-//! that they share.
+//! summed over all of them by PyTorch's own c10d (its store, Gloo, NCCL, its reducer of gradients); on one machine, in
+//! memory that they share. What sums tensors, and where they lie, is the [`carrier`]'s.
 //!
 //! All ranks must ask for the same things in the same order, each from the one thread that trains. Where one is gone,
 //! all others are told by an error of [`Kind::Gang`], and nothing is mended: the process is to end, and a new gang goes
 //! on from the last checkpoint.
 
+mod carrier;
 mod ffi;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -24,6 +25,8 @@ use crate::{
     cpp::said,
     error::{Kind, ModelError, Result},
 };
+
+pub use carrier::{Carrier, SumsBy};
 
 /// One of a gang's ranks, which is this process.
 pub struct Gang {
@@ -119,13 +122,15 @@ impl Gang {
     }
 
     /// Returns once all ranks are there. `address` is where the others reach this one, and left out where all are on
-    /// this machine; `attempt` tells this gang from those that have met at the same store before.
+    /// this machine; `attempt` tells this gang from those that have met at the same store before. Who has another kind
+    /// of carrier than the first rank is told, and does not meet it.
     pub fn meet(
         store: Store,
         (rank, size): (u32, u32),
         address: Option<IpAddr>,
         attempt: &str,
         patience: Patience,
+        carrier: &Carrier,
     ) -> Result<Self> {
         if rank >= size {
             return Err(ModelError::config(format!("rank {rank} of {size}: ranks count from 0")));
@@ -136,16 +141,33 @@ impl Gang {
         let is_here = address.is_none();
         let address = address.unwrap_or(Ipv4Addr::LOCALHOST.into());
         let (address, attempt) = (ffi::text(&address.to_string())?, ffi::text(attempt)?);
+        let unmet = |why: String| gone(format!("rank {rank} of {size} has not met the others: {why}"));
+        let (own, mut first) = (ffi::text(carrier.words())?, Vec::<u8>::new());
+        // SAFETY: all live as long as the call; the other side calls `take` before it returns, and throws nothing.
+        said(|why, room| unsafe {
+            let (store, attempt, own) = (store.store.as_ptr(), attempt.as_ptr(), own.as_ptr());
+            let taker = (&raw mut first).cast();
+            ffi::swath_gang_hear_first(store, rank, attempt, own, ffi::take, taker, why, room)
+        })
+        .map_err(unmet)?;
+        if first != carrier.words().as_bytes() {
+            return Err(ModelError::config(format!(
+                "rank {rank} computes on {}; the first one on {}: all ranks take the same --device and --sums-by",
+                carrier.words(),
+                String::from_utf8_lossy(&first)
+            )));
+        }
         let mut gang = std::ptr::null_mut();
-        // SAFETY: all live as long as the call; the other side fills in the gang, and throws nothing.
+        // SAFETY: all live as long as the call, and the plugin for good; the other side fills in the gang, and throws
+        // nothing.
         said(|why, room| unsafe {
             let (store, address, attempt) = (store.store.as_ptr(), address.as_ptr(), attempt.as_ptr());
-            let timeout_ms = patience.ms();
+            let (card, nccl, timeout_ms) = (carrier.card(), carrier.nccl, patience.ms());
             ffi::swath_gang_meet(
-                store, rank, size, address, attempt, is_here, timeout_ms, &mut gang, why, room,
+                store, rank, size, address, attempt, is_here, card, nccl, timeout_ms, &mut gang, why, room,
             )
         })
-        .map_err(|why| gone(format!("rank {rank} of {size} has not met the others: {why}")))?;
+        .map_err(unmet)?;
         let gang = NonNull::new(gang).ok_or_else(|| ModelError::internal("c10d has made no group"))?;
         Ok(Self { rank, size, group: Some(Group { gang, _store: store }), next_words: 0 })
     }

@@ -1,5 +1,5 @@
-// Batch norms that go by the images of all ranks, which PyTorch has for cards alone. Its own kernels see to what this
-// rank has; between them, sums are added up over all.
+// Batch norms that go by the images of all ranks, which PyTorch has for cards alone, and in Python. Its own kernels see to
+// what this rank has; between them, sums are added up over all.
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -43,7 +43,7 @@ class Norm : public torch::autograd::Function<Norm> {
     // In doubles, so that a small variance survives the square of a large mean.
     const at::Tensor own_mean = std::get<0>(own).to(at::kDouble), own_variance = std::get<1>(own).to(at::kDouble);
     const at::Tensor sums = summed(*settings.gang, at::cat({own_mean * ours, (own_variance + own_mean.square()) * ours,
-                                                            at::full({1}, ours, at::kDouble)}));
+                                                            at::full({1}, ours, own_mean.options())}));
     const double count = sums[2 * channels].item<double>();
     const at::Tensor mean = sums.narrow(0, 0, channels) / count;
     const at::Tensor variance = (sums.narrow(0, channels, channels) / count - mean.square()).clamp_min(0);

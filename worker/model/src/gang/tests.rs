@@ -11,6 +11,7 @@ use super::*;
 use crate::{
     error::Kind as ErrorKind,
     learner::{Batch, Learner, Loss, Setup, Start},
+    place::Place,
     weights::Stream,
 };
 
@@ -25,17 +26,30 @@ pub(crate) fn ranks<T: Send>(size: u32, work: impl Fn(Gang) -> T + Sync) -> Vec<
 }
 
 fn ranks_by<T: Send>(address: Option<IpAddr>, size: u32, work: impl Fn(Gang) -> T + Sync) -> Vec<T> {
+    ranks_with(|_| Carrier::default(), address, size, work)
+}
+
+/// `carrier` is asked for that of each rank.
+fn ranks_with<T: Send>(
+    carrier: impl Fn(u32) -> Carrier + Sync,
+    address: Option<IpAddr>,
+    size: u32,
+    work: impl Fn(Gang) -> T + Sync,
+) -> Vec<T> {
     let patience = PATIENCE;
     let first = Store::serve(0, Reach::Here, patience).unwrap();
     let port = first.port;
     let stores = (1..size).map(|_| Store::find("127.0.0.1", port, patience).unwrap());
     let stores: Vec<Store> = std::iter::once(first).chain(stores).collect();
-    let work = &work;
+    let (work, carrier) = (&work, &carrier);
     thread::scope(|scope| {
         let started: Vec<_> = (0..)
             .zip(stores)
             .map(|(rank, store)| {
-                scope.spawn(move || work(Gang::meet(store, (rank, size), address, "", patience).unwrap()))
+                scope.spawn(move || {
+                    let carrier = carrier(rank);
+                    work(Gang::meet(store, (rank, size), address, "", patience, &carrier).unwrap())
+                })
             })
             .collect();
         started.into_iter().map(|rank| rank.join().unwrap()).collect()
@@ -43,7 +57,7 @@ fn ranks_by<T: Send>(address: Option<IpAddr>, size: u32, work: impl Fn(Gang) -> 
 }
 
 pub(crate) fn setup(architecture: Architecture, optimizer: Optimizer, batch_norm: BatchNorm) -> Setup {
-    let (bands, seed) = (3, 11);
+    let (bands, seed, place) = (3, 11, Place::Processor);
     let class_weights = vec![0.5, 2.0, 1.0];
     let (loss, precision, clip, ema) = Default::default();
     Setup {
@@ -59,6 +73,7 @@ pub(crate) fn setup(architecture: Architecture, optimizer: Optimizer, batch_norm
         ema,
         seed,
         threads: 1,
+        place,
     }
 }
 
@@ -304,12 +319,69 @@ fn assert_told(address: Option<IpAddr>) {
 fn what_can_not_be_a_gang_is_told() {
     let short = Patience(Duration::from_millis(300));
     let store = Store::serve(0, Reach::Here, short).unwrap();
-    let error = Gang::meet(store, (2, 2), MEMORY, "", short).err().unwrap();
+    let carrier = Carrier::default();
+    let error = Gang::meet(store, (2, 2), MEMORY, "", short, &carrier).err().unwrap();
     assert!(error.to_string().contains("rank 2 of 2: ranks count from 0"), "{error}");
-    let alone =
-        Gang::meet(Store::serve(0, Reach::Here, short).unwrap(), (0, 2), MEMORY, "", short).err().unwrap();
+    let store = Store::serve(0, Reach::Here, short).unwrap();
+    let alone = Gang::meet(store, (0, 2), MEMORY, "", short, &carrier).err().unwrap();
     assert_eq!(alone.kind, ErrorKind::Gang);
     assert!(alone.to_string().contains("rank 0 of 2 has not met the others"), "{alone}");
     let nobody = Store::find("127.0.0.1", 1, short).err().unwrap();
     assert!(nobody.to_string().contains("finding the gang's store at 127.0.0.1:1"), "{nobody}");
+}
+
+/// Ranks of another kind would wait for each other's sums for ever.
+#[test]
+fn a_rank_of_another_kind_than_the_first_is_told_before_they_meet() {
+    let first = Store::serve(0, Reach::Here, PATIENCE).unwrap();
+    let find = || Store::find("127.0.0.1", first.port, PATIENCE).unwrap();
+    let (other, same) = (find(), find());
+    let carrier = Carrier::default();
+    let meet = |store, rank, carrier: &Carrier| Gang::meet(store, (rank, 2), MEMORY, "", PATIENCE, carrier);
+    thread::scope(|scope| {
+        let first = scope.spawn(|| meet(first, 0, &carrier));
+        let on_card = Carrier { place: Place::Card(0), nccl: None };
+        let error = meet(other, 1, &on_card).err().unwrap();
+        assert_eq!(error.kind, ErrorKind::Config);
+        let text = "rank 1 computes on a card, and sums by Gloo; the first one on the processor, and sums by Gloo: all \
+                    ranks take the same --device and --sums-by";
+        assert_eq!(error.to_string(), text);
+        let second = meet(same, 1, &carrier).unwrap();
+        let first = first.join().unwrap().unwrap();
+        assert_eq!((first.rank(), second.rank()), (0, 1));
+    });
+}
+
+/// What learns there, from weights of the same seed.
+fn on(place: Place) -> Setup {
+    Setup { place, ..setup(Architecture::UnetResnet18, Optimizer::Sgd, BatchNorm::Batch) }
+}
+
+#[test]
+#[ignore = "needs a card"]
+fn on_a_card_losses_are_nearly_those_of_a_processor() {
+    Place::Card(0).home().unwrap();
+    let (processor, _) = learn(&on(Place::Processor), 4, 1e-3, Gang::alone(), true);
+    let (card, _) = learn(&on(Place::Card(0)), 4, 1e-3, Gang::alone(), true);
+    for (one, other) in processor.iter().zip(&card) {
+        assert!((one.sum - other.sum).abs() < 1e-2 * one.sum, "{one:?} {other:?}");
+    }
+}
+
+/// One each, which are threads here.
+#[test]
+#[ignore = "needs two cards and the NCCL plugin"]
+fn on_two_cards_ranks_learn_what_one_learns() {
+    for sums_by in [SumsBy::Nccl, SumsBy::Gloo] {
+        let carrier = |rank| Carrier::choose(Some(sums_by), Place::Card(rank), 2).unwrap();
+        let all = ranks_with(carrier, MEMORY, 2, |gang| {
+            let setup = on(Place::Card(gang.rank()));
+            learn(&setup, 4, 1e-3, gang, true)
+        });
+        assert!(all[0] == all[1], "{sums_by:?}: the same bits on both");
+        let (alone, _) = learn(&on(Place::Card(0)), 4, 1e-3, Gang::alone(), true);
+        for (one, other) in alone.iter().zip(&all[0].0) {
+            assert!((one.sum - other.sum).abs() < 1e-3 * one.sum, "{sums_by:?}: {one:?} {other:?}");
+        }
+    }
 }

@@ -27,10 +27,11 @@ impl Average {
         architecture: Architecture,
         size: (i64, i64),
         learnt: &Learnt,
+        home: Home,
     ) -> Result<Self> {
         let mut means = Learnt::default();
         let mut weights = Copies(pairs(learnt).map(|(name, tensor)| (name.as_str(), tensor)).collect());
-        let mut layers = Layers { weights: &mut weights, home: Home::PROCESSOR, learnt: Some(&mut means) };
+        let mut layers = Layers { weights: &mut weights, home, learnt: Some(&mut means) };
         let network = build(architecture, &mut layers, size)?;
         for (_, mean) in pairs(&means) {
             let _ = mean.f_set_requires_grad(false)?;

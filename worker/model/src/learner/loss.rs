@@ -9,7 +9,7 @@
 //!   probability over its own pixels, `S` over all that count, and counts its own.
 
 use swath_proto::train::LossTerms;
-use tch::{Kind, Reduction, Tensor};
+use tch::{Device, Kind, Reduction, Tensor};
 
 use super::Batch;
 use crate::{
@@ -43,14 +43,15 @@ pub(super) struct Sums {
 }
 
 impl Losses {
-    pub(super) fn new(terms: LossTerms, class_weights: &[f32]) -> Result<Self> {
+    /// Of logits that lie there.
+    pub(super) fn new(terms: LossTerms, class_weights: &[f32], device: Device) -> Result<Self> {
         let mut of_labels = class_weights.to_vec();
         of_labels.resize(LABELS, 0.0);
         Ok(Self {
             terms,
             class_weights: class_weights.to_vec(),
-            of_classes: Tensor::f_from_slice(class_weights)?,
-            of_labels: Tensor::f_from_slice(&of_labels)?,
+            of_classes: Tensor::f_from_slice(class_weights)?.f_to_device(device)?,
+            of_labels: Tensor::f_from_slice(&of_labels)?.f_to_device(device)?,
         })
     }
 
@@ -65,8 +66,8 @@ impl Losses {
     /// `weight` is that of the pixels of all ranks.
     pub(super) fn of(&self, logits: &Tensor, batch: &Batch, weight: f64, gang: &Gang) -> Result<Sums> {
         let (n, _, height, width) = logits.size4()?;
-        let labels =
-            Tensor::f_from_slice(&batch.labels)?.f_view([n, height, width])?.f_to_kind(Kind::Int64)?;
+        let labels = Tensor::f_from_slice(&batch.labels)?.f_view([n, height, width])?;
+        let labels = labels.f_to_device(logits.device())?.f_to_kind(Kind::Int64)?;
         // Whatever the network is computed in.
         let logits = logits.f_to_kind(Kind::Float)?;
         let LossTerms { cross_entropy, dice, focal } = self.terms;
@@ -123,8 +124,9 @@ impl Losses {
             let mut sums = Vec::<f64>::try_from(&sums)?;
             gang.sum(&mut sums)?;
             let Coefficients { value, of_own, of_all } = coefficients(&sums, &self.class_weights);
-            let [of_own, of_all] =
-                [of_own, of_all].map(|numbers| Tensor::f_from_slice(&numbers)?.f_view([1, -1, 1, 1]));
+            let [of_own, of_all] = [of_own, of_all].map(|numbers| {
+                Tensor::f_from_slice(&numbers)?.f_view([1, -1, 1, 1])?.f_to_device(logits.device())
+            });
             Ok::<_, ModelError>((own.f_mul(&of_own?)?.f_add(&counted.f_mul(&of_all?)?)?, value))
         })?;
         Ok((probabilities.f_mul(&factors)?.f_sum(Kind::Float)?, value))

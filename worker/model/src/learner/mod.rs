@@ -28,6 +28,7 @@ use crate::{
     error::{ModelError, Result},
     gang::{Gang, Overlap, Reducer},
     network::{Home, Layers, Learnt, Network, Pass, build},
+    place::Place,
     torch::{Keep, use_threads},
     weights::{Backbone, File, FreshHead, Seeded, Weights},
 };
@@ -59,6 +60,8 @@ pub struct Setup {
     /// What is drawn is drawn from this.
     pub seed: u64,
     pub threads: u32,
+    /// On what.
+    pub place: Place,
 }
 
 /// The weights at the beginning.
@@ -116,6 +119,7 @@ impl std::ops::AddAssign for Loss {
 
 pub struct Learner {
     setup: Setup,
+    home: Home,
     network: Box<dyn Network>,
     learnt: Learnt,
     /// What the names of the encoder's tensors begin with.
@@ -140,6 +144,7 @@ impl Learner {
         let Some((encoder, head)) = parts(setup.architecture) else {
             return wrong("only networks whose layers are known here can be trained");
         };
+        let home = setup.place.home()?;
         let seed = setup.seed;
         let mut weights: Box<dyn Weights> = match (start, encoder) {
             (Start::Drawn, _) => Box::new(Seeded { seed }),
@@ -152,17 +157,18 @@ impl Learner {
         };
         let mut learnt = Learnt::default();
         let size = (i64::from(setup.bands), setup.class_weights.len() as i64);
-        let mut layers = Layers { weights: &mut *weights, home: Home::PROCESSOR, learnt: Some(&mut learnt) };
+        let mut layers = Layers { weights: &mut *weights, home, learnt: Some(&mut learnt) };
         let network = build(setup.architecture, &mut layers, size)?;
         let optimizer = Optimizer::new(setup.optimizer, setup.weight_decay, &learnt.parameters, encoder)?;
-        let losses = Losses::new(setup.loss, &setup.class_weights)?;
+        let losses = Losses::new(setup.loss, &setup.class_weights, home.device)?;
         let scale = (setup.precision == Precision::Fp16).then(Scale::first);
-        let average = |decay| Average::new(decay, setup.architecture, size, &learnt);
+        let average = |decay| Average::new(decay, setup.architecture, size, &learnt, home);
         let average = setup.ema.map(average).transpose()?;
         let reducer = gang.reducer(&learnt.learning())?;
         let overlap_before = Overlap::default();
         Ok(Self {
             setup,
+            home,
             network,
             learnt,
             encoder,
@@ -210,8 +216,12 @@ impl Learner {
         self.gang.average(&statistics)
     }
 
-    /// How much of the summing of gradients was hidden behind the computing of others, so far.
+    /// How much of the summing of gradients was hidden behind the computing of others, so far; not known of cards, which
+    /// do not say when they are done.
     pub fn overlap(&self) -> Option<Overlap> {
+        if self.setup.place != Place::Processor {
+            return None;
+        }
         let Overlap { summing_s, exposed_s } = self.overlap_before;
         let now = self.reducer.as_ref()?.overlap();
         Some(Overlap { summing_s: summing_s + now.summing_s, exposed_s: exposed_s + now.exposed_s })
@@ -259,7 +269,8 @@ impl Learner {
             )));
         }
         // Pixels with their bands side by side are a channels-last tensor as they lie.
-        Ok(Tensor::f_from_slice(&batch.pixels)?.f_view([n, height, width, bands])?.f_permute([0, 3, 1, 2])?)
+        let pixels = Tensor::f_from_slice(&batch.pixels)?.f_view([n, height, width, bands])?;
+        Ok(pixels.f_permute([0, 3, 1, 2])?.f_to_device(self.home.device)?)
     }
 
     /// Puts the mean of the weights into their place, where there is one: it is what comes out.

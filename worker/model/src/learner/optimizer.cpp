@@ -55,7 +55,8 @@ void update(Kind kind, const WithMoments* all, size_t n, const Numbers& numbers)
     take(gradient, gradients);
     take(*one->first, first);
     if (one->second != nullptr) take(*one->second, second);
-    steps.push_back(at::scalar_tensor(one->n_updates, at::kFloat));
+    // Where the parameter is: cards read it there.
+    steps.push_back(at::scalar_tensor(one->n_updates, one->parameter->options().dtype(at::kFloat)));
   }
   // None uphill, and Adam not in the form that keeps the largest moment.
   const auto adam = [&](const auto& fused) {

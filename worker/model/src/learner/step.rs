@@ -90,7 +90,8 @@ impl Learner {
     fn logits(&self, batch: &Batch, seed: u64) -> Result<Tensor> {
         let images = self.images(batch)?;
         let pass = Pass::Learn(self.setup.batch_norm, &self.gang);
-        let forward = || computed_in(self.setup.precision, || self.network.forward(&images, pass));
+        let forward =
+            || computed_in(self.setup.precision, self.setup.place, || self.network.forward(&images, pass));
         // Others draw nothing, and wait for nobody.
         if self.setup.architecture.drops() { drawing_from(seed, forward) } else { forward() }
     }

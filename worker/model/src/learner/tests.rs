@@ -26,6 +26,7 @@ pub(super) fn setup(architecture: Architecture, optimizer: train::Optimizer) -> 
         ema: None,
         seed: 11,
         threads: 1,
+        place: Place::Processor,
     }
 }
 

@@ -188,12 +188,19 @@ impl Card {
 
 static FOUND: OnceLock<std::result::Result<Card, String>> = OnceLock::new();
 
-fn found() -> Result<&'static Card> {
-    FOUND.get_or_init(open).as_ref().map_err(|why| ModelError::new(Kind::Unfit, why.clone()))
+/// Where the network that this process learns has its tensors, on the card of this number. An error where there is none to
+/// compute on. To be called before anything is asked of libtorch in this process.
+pub(crate) fn learns_on(card: u32) -> Result<Home> {
+    open(card).map_err(|why| ModelError::new(Kind::Unfit, why))?;
+    Ok(Home { device: Device::Cuda(card as usize), kind: tch::Kind::Float })
 }
 
-fn open() -> std::result::Result<Card, String> {
-    let card = first()?.usable()?;
+fn found() -> Result<&'static Card> {
+    FOUND.get_or_init(|| open(0)).as_ref().map_err(|why| ModelError::new(Kind::Unfit, why.clone()))
+}
+
+fn open(number: u32) -> std::result::Result<Card, String> {
+    let card = nth(number)?.usable()?;
     // The loader looks where it has found the half for processors.
     opened(LIBRARY, RTLD_NOW | RTLD_GLOBAL).map_err(|error| {
         format!(
@@ -210,18 +217,20 @@ fn open() -> std::result::Result<Card, String> {
     Ok(card)
 }
 
-/// The first card that the driver shows.
-fn first() -> std::result::Result<Card, String> {
+/// Of the cards that the driver shows, counted from 0.
+fn nth(number: u32) -> std::result::Result<Card, String> {
     const MAJOR: c_int = 75;
     const MINOR: c_int = 76;
     let driver = opened(DRIVER, RTLD_NOW | RTLD_LOCAL)
         .map_err(|error| format!("there is no card: the NVIDIA driver can't be opened: {error}"))?;
     let lacks = |error: libloading::Error| format!("the NVIDIA driver lacks what it should have: {error}");
-    let (mut card, mut major, mut minor, mut name) = (0, 0, 0, [0_u8; 256]);
+    let (mut n, mut card, mut major, mut minor, mut name) = (0, 0, 0, 0, [0_u8; 256]);
     // SAFETY: so are these functions declared in cuda.h, for good. They write where they are told to, the name into no
     // more than the room that it is given, and may be called whatever the ones before have answered.
     let answers = unsafe {
         let init: Symbol<unsafe extern "C" fn(c_uint) -> c_int> = driver.get(b"cuInit\0").map_err(lacks)?;
+        let count: Symbol<unsafe extern "C" fn(*mut c_int) -> c_int> =
+            driver.get(b"cuDeviceGetCount\0").map_err(lacks)?;
         let get: Symbol<unsafe extern "C" fn(*mut c_int, c_int) -> c_int> =
             driver.get(b"cuDeviceGet\0").map_err(lacks)?;
         let get_name: Symbol<unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int> =
@@ -230,12 +239,20 @@ fn first() -> std::result::Result<Card, String> {
             driver.get(b"cuDeviceGetAttribute\0").map_err(lacks)?;
         [
             ("cuInit", init(0)),
-            ("cuDeviceGet", get(&raw mut card, 0)),
+            ("cuDeviceGetCount", count(&raw mut n)),
+            ("cuDeviceGet", get(&raw mut card, c_int::try_from(number).unwrap_or(c_int::MAX))),
             ("cuDeviceGetName", get_name(name.as_mut_ptr().cast(), name.len() as c_int, card)),
             ("cuDeviceGetAttribute", get_attribute(&raw mut major, MAJOR, card)),
             ("cuDeviceGetAttribute", get_attribute(&raw mut minor, MINOR, card)),
         ]
     };
+    let seen = u32::try_from(n).unwrap_or_default();
+    if (1..=number).contains(&seen) {
+        return Err(format!(
+            "card {number}, counted from 0, is asked for, and {seen} are seen: start no more ranks on a machine than it \
+             has cards, or look at CUDA_VISIBLE_DEVICES and LOCAL_RANK"
+        ));
+    }
     match answers.into_iter().find(|(_, answer)| *answer != 0) {
         Some((asked, answer)) => Err(format!(
             "there is no card: {asked} of the NVIDIA driver ({DRIVER}) answers {answer}; CUDA_VISIBLE_DEVICES may \
@@ -278,7 +295,7 @@ mod tests {
     #[test]
     fn a_network_is_loaded_exactly_where_a_card_can_be_used() {
         if std::env::var_os(CHILD).is_some() {
-            let seen = first().and_then(Card::usable);
+            let seen = nth(0).and_then(Card::usable);
             for precision in [Precision::Fp32, Precision::Bf16, Precision::Fp16] {
                 match (&seen, loaded(DeviceName::Cuda, precision).err()) {
                     (Ok(_), None) => {}

@@ -19,6 +19,7 @@ use crate::{
 
 pub(crate) use blocks::Keep;
 pub(crate) use cuda::Cuda;
+pub(crate) use cuda::learns_on;
 pub use cuda::{card, card_memory};
 pub(crate) use eager::Eager;
 pub(crate) use library::engine;

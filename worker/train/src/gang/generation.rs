@@ -12,7 +12,7 @@ use std::{
 use swath_proto::worker::ENDS_WITH;
 
 use super::{
-    seat::{ATTEMPT, HOST, KEPT, PORT, RANK, SIZE, SIZE_HERE},
+    seat::{ATTEMPT, HOST, KEPT, PORT, RANK, RANK_HERE, SIZE, SIZE_HERE},
     supervisor::Ranks,
     words::Word,
 };
@@ -243,6 +243,7 @@ impl<'a> Generation<'a> {
         let mut command = (self.ranks.command)();
         command
             .env(RANK, (seats.first + at as u32).to_string())
+            .env(RANK_HERE, at.to_string())
             .env(SIZE, seats.size.to_string())
             .env(HOST, &seats.host)
             .env(PORT, seats.port.to_string())

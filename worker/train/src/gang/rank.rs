@@ -11,8 +11,8 @@ use std::{
     time::Duration,
 };
 
-use swath_model::Patience;
-use swath_proto::train::TrainFile;
+use swath_model::{Carrier, Patience, Place, SumsBy};
+use swath_proto::{item::DeviceName, train::TrainFile};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -31,6 +31,10 @@ pub struct Rank {
     pub store: Store,
     /// Of the engine.
     pub threads: u32,
+    /// On what it computes: of cards, that of its seat.
+    pub device: DeviceName,
+    /// What gradients are summed by, where somebody says; all ranks must take the same.
+    pub sums_by: Option<SumsBy>,
     /// Where encoders and chips that were fetched are kept.
     pub cache: PathBuf,
 }
@@ -99,16 +103,22 @@ fn learn(
     has_met: &AtomicBool,
     stop: &CancellationToken,
 ) -> Result<Outcome> {
-    let Rank { file, seat, store, threads, cache } = rank;
+    let Rank { file, seat, store, threads, device, sums_by, cache } = rank;
+    let place = match device {
+        DeviceName::Cpu => Place::Processor,
+        DeviceName::Cuda => Place::Card(seat.card),
+    };
+    // What this machine lacks, it says before others wait for it.
+    let carrier = Carrier::choose(sums_by, place, seat.size)?;
     let (train, validation) = shards(&file.shards, &store)?;
     if seat.rank == 0 {
         put_init(&file, &store)?;
     }
-    let gang = seat.take(PATIENCE, |port| {
+    let gang = seat.take(PATIENCE, &carrier, |port| {
         voice.say(&Word::Opened(port));
     })?;
     has_met.store(true, Ordering::Release);
-    let machine = Machine { threads, loaders: LOADERS, cache, chip_cache: CHIP_CACHE, mirror: None };
+    let machine = Machine { threads, place, loaders: LOADERS, cache, chip_cache: CHIP_CACHE, mirror: None };
     let job = Job { spec: file.train, train, validation, store, output: file.output, machine };
     let mut tell = |progress| {
         voice.say(&Word::Progress(progress));

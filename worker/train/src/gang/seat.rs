@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use swath_model::{Gang, Patience, Reach, Store};
+use swath_model::{Carrier, Gang, Patience, Reach, Store};
 
 use crate::error::{Result, TrainError};
 
@@ -23,6 +23,8 @@ pub struct Seat {
     pub attempt: String,
     /// All ranks are on this machine.
     pub is_local: bool,
+    /// Which of this machine's cards is this rank's, if it computes on one: its number among the ranks here.
+    pub card: u32,
 }
 
 /// As torchrun names them.
@@ -33,6 +35,7 @@ pub(super) const PORT: &str = "MASTER_PORT";
 pub(super) const KEPT: &str = "TORCHELASTIC_USE_AGENT_STORE";
 pub(super) const ATTEMPT: &str = "TORCHELASTIC_RESTART_COUNT";
 pub(super) const SIZE_HERE: &str = "LOCAL_WORLD_SIZE";
+pub(super) const RANK_HERE: &str = "LOCAL_RANK";
 
 /// Of a multi-node parallel job of AWS Batch. All nodes but the main one are told where that is.
 const NODE: &str = "AWS_BATCH_JOB_NODE_INDEX";
@@ -79,6 +82,7 @@ impl Seat {
             is_kept: false,
             attempt: String::new(),
             is_local: false,
+            card: 0,
         }))
     }
 
@@ -94,6 +98,7 @@ impl Seat {
             host,
             is_kept: variable(KEPT).is_some_and(|word| word == "True"),
             attempt: variable(ATTEMPT).unwrap_or_default(),
+            card: variable(RANK_HERE).map_or(Ok(0), |rank| number(RANK_HERE, &rank))?,
         };
         if seat.rank >= seat.size {
             return Err(TrainError::config(format!(
@@ -105,7 +110,12 @@ impl Seat {
     }
 
     /// Takes it. `opened` is told the port of a store that was opened here, before the others are waited for.
-    pub(super) fn take(&self, patience: Patience, opened: impl FnOnce(u16)) -> Result<Gang> {
+    pub(super) fn take(
+        &self,
+        patience: Patience,
+        carrier: &Carrier,
+        opened: impl FnOnce(u16),
+    ) -> Result<Gang> {
         if self.size == 1 {
             return Ok(Gang::alone());
         }
@@ -121,7 +131,7 @@ impl Seat {
             true => None,
             false => Some(own_address(&self.host, store.port)?),
         };
-        Ok(Gang::meet(store, (self.rank, self.size), address, &self.attempt, patience)?)
+        Ok(Gang::meet(store, (self.rank, self.size), address, &self.attempt, patience, carrier)?)
     }
 }
 
@@ -205,11 +215,14 @@ mod tests {
             is_kept: true,
             attempt: String::new(),
             is_local: false,
+            card: 0,
         };
         assert_eq!(seat(&all), Ok(Some(wanted.clone())));
         assert_eq!(seat(&all[..4]), Ok(Some(Seat { is_kept: false, ..wanted.clone() })));
-        let here = [&all[..], &[(SIZE_HERE, "4"), (ATTEMPT, "2")]].concat();
-        assert_eq!(seat(&here), Ok(Some(Seat { is_local: true, attempt: "2".into(), ..wanted })));
+        let here = [&all[..], &[(SIZE_HERE, "4"), (RANK_HERE, "3"), (ATTEMPT, "2")]].concat();
+        assert_eq!(seat(&here), Ok(Some(Seat { is_local: true, card: 3, attempt: "2".into(), ..wanted })));
+        let text = seat(&[&all[..], &[(RANK_HERE, "first")]].concat()).unwrap_err();
+        assert_eq!(text, "LOCAL_RANK = \"first\": must be a whole number");
         assert_eq!(seat(&all[..3]).unwrap_err(), "RANK is set, and MASTER_PORT is not");
         let text = seat(&[all[0], (SIZE, "many"), all[2], all[3]]).unwrap_err();
         assert_eq!(text, "WORLD_SIZE = \"many\": must be a whole number");
@@ -229,6 +242,7 @@ mod tests {
             is_kept: false,
             attempt: String::new(),
             is_local: false,
+            card: 0,
         };
         assert_eq!(node(&child), Ok(Some(wanted.clone())));
         let first_is_main = [child[0], (NODE, "2"), child[3]];

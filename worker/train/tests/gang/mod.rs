@@ -12,7 +12,7 @@ use std::{
 };
 
 use swath_proto::{
-    item::{Architecture, ClassStyle, WindowShape},
+    item::{Architecture, ClassStyle, DeviceName, WindowShape},
     source::SourceSpec,
     train::TrainSpec,
 };
@@ -46,6 +46,8 @@ fn a_rank() {
         seat: Seat::from_environment().unwrap().unwrap(),
         store: Store::new(std::sync::Arc::new(blobs), runtime.handle().clone()),
         threads: 1,
+        device: DeviceName::Cpu,
+        sums_by: None,
         cache: folder.join("cache"),
     };
     let slow = folder.join(SLOW);

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use swath_backends::blobs::{Blobs as _, folder::Folder};
+use swath_model::Place;
 use swath_proto::{
     geometry::{SizePx, WindowPx},
     train::TrainSpec,
@@ -69,6 +70,13 @@ pub fn job(
         validation: vec![held_out],
         store: Store::new(Arc::new(folder), runtime.handle().clone()),
         output: "training/".into(),
-        machine: Machine { threads: 1, loaders: 2, cache: root.join("cache"), chip_cache: 0, mirror: None },
+        machine: Machine {
+            threads: 1,
+            place: Place::Processor,
+            loaders: 2,
+            cache: root.join("cache"),
+            chip_cache: 0,
+            mirror: None,
+        },
     }
 }

@@ -1,0 +1,5 @@
+// See cusparse.h.
+
+#pragma once
+
+typedef struct cublasLtContext* cublasLtHandle_t;

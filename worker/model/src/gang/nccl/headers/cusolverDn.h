@@ -1,0 +1,5 @@
+// See cusparse.h.
+
+#pragma once
+
+typedef struct cusolverDnContext* cusolverDnHandle_t;

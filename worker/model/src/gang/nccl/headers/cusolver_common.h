@@ -1,0 +1,5 @@
+// See cusparse.h.
+
+#pragma once
+
+typedef enum { CUSOLVER_STATUS_SUCCESS = 0 } cusolverStatus_t;
