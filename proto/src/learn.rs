@@ -98,6 +98,9 @@ pub struct Training {
     pub images_per_second: f64,
     /// To the end of the last epoch.
     pub eta_seconds: Option<f64>,
+    /// Chip items that are not there yet, of which the next step needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<u64>,
 }
 
 /// Output of a train item: the file of the weights, and how well they do on the validation chips.
