@@ -6,7 +6,9 @@ use swath_proto::{
     learn::{ChipSet, ChipWindows, LearnPlan},
     pipeline::{self, Pipeline},
     source::SourceSpec,
-    train::{Backbone, BatchNorm, Checkpoint, Keep, LossTerms, Optimizer, Precision, Schedule, Start, TrainSpec},
+    train::{
+        Backbone, BatchNorm, Checkpoint, Keep, LossTerms, Optimizer, Precision, Schedule, Start, TrainSpec,
+    },
     vectors::{VectorFormat, VectorPlan},
 };
 

@@ -47,6 +47,7 @@ fn main() -> Result<()> {
                     spec: spec.clone(),
                     train: train.clone(),
                     validation: Vec::new(),
+                    coming: None,
                     store: Store::new(blobs.clone(), runtime.handle().clone()),
                     output: "training/".into(),
                     machine: Machine { threads: 1, loaders, cache: cache.clone(), chip_cache, mirror: None },

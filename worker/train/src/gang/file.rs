@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use swath_proto::{ids::Digest, train::TrainSpec};
+use swath_proto::{
+    ids::Digest,
+    train::{Start, TrainSpec},
+};
 use swath_shard::Index;
 
 use super::init::Init;
 use crate::{
+    coming::Coming,
     data::Shard,
     error::{Result, TrainError},
     store::Store,
@@ -23,6 +27,9 @@ pub struct TrainFile {
     /// named in `train.weights` once it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
+    /// In a run whose chips are still being cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coming: Option<Coming>,
     pub train: TrainSpec,
 }
 
@@ -70,6 +77,11 @@ impl TrainFile {
             return Err(wrong(
                 "train.weights: is filled in from `init`, which names a file of weights above [shards]"
                     .into(),
+            ));
+        }
+        if !is_workers && (file.coming.is_some() || file.train.start == Start::WithChips) {
+            return Err(wrong(
+                "train.start: only a run knows which chips are still to come: leave it out".into(),
             ));
         }
         if let Some(init) = &mut file.init {
@@ -202,6 +214,7 @@ mod tests {
                 "it is a pipeline file: give it to swath run",
             ),
             (format!("{RIGHT}balanced = true\n"), "train.balanced: only a run counts pixels"),
+            (format!("{RIGHT}start = \"with-chips\"\n"), "train.start: only a run knows"),
             (format!("{RIGHT}{weights}"), "train.weights: is filled in from `init`"),
             (RIGHT.replace("[train]", "init = \"no.pt\"\n[train]"), "/no.pt: No such file"),
             (

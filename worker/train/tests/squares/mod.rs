@@ -67,6 +67,7 @@ pub fn job(
         spec,
         train: vec![one, two],
         validation: vec![held_out],
+        coming: None,
         store: Store::new(Arc::new(folder), runtime.handle().clone()),
         output: "training/".into(),
         machine: Machine { threads: 1, loaders: 2, cache: root.join("cache"), chip_cache: 0, mirror: None },
