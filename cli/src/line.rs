@@ -98,6 +98,7 @@ fn of_training(training: &Training) -> Vec<Words> {
         true => "validating".into(),
     };
     let mut words = vec![(1, format!("epoch {epoch}/{epochs}")), (3, step)];
+    words.extend(training.waits_for.map(|n| (1, format!("waiting for chips: {n} items to come"))));
     words.extend(training.loss.map(|loss| (2, format!("loss {}", digits(loss)))));
     words.extend(training.mean_iou.map(|iou| (2, format!("IoU {iou:.3}"))));
     words.extend(rate(4, training.images_per_second, "images/s"));

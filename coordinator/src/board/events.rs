@@ -12,7 +12,7 @@ use super::{BUNDLE, Board, Grave, MERGE, PROBE, TRAIN};
 use crate::steps;
 
 /// How long a training that came back before its chips were cut stays away: whoever cuts them may need its place.
-const ROOM_FOR_CHIPS: Duration = Duration::from_secs(30);
+const ROOM_FOR_CHIPS: Duration = Duration::from_secs(10);
 
 impl Board {
     pub fn apply(&mut self, event: Event, now: Instant) {
