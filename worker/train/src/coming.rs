@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Shards whose chips are mixed with each other: a scene or a few, some thousands of chips.
-pub const MIXED: usize = 8;
+const MIXED: usize = 8;
 
 /// As finely as the first epoch's learning rates go: how many steps it has is not known before its end.
 const FINE: u64 = 1 << 20;
@@ -85,8 +85,8 @@ impl First {
             stretches.push(Stretch { chips: from..chips, planned: before..planned });
         }
         // As ever, a batch is no larger than what there is; before that is known nothing is done with less.
-        let batch = spec.batch as usize;
-        let batch = if coming.is_all { batch.min(chips) } else { batch }.max(1);
+        let whole = spec.batch as usize;
+        let batch = if coming.is_all { whole.min(chips).max(1) } else { whole.max(1) };
         Self { stretches, planned: coming.planned, batch, seed: spec.seed, steps: (chips / batch) as u64 }
     }
 

@@ -4,8 +4,8 @@
 //! Read [`mod@train`] first: it is the loop, from where [`begin`] says to what [`finished`] writes; [`validate`] is what
 //! comes after each epoch. [`data`] are the chips, checked from their indexes; [`samples`] and [`oversample`] say which an
 //! epoch takes, [`coming`] the first where chips are still being cut, [`pieces`] which rank computes what, [`order`] is
-//! how all is drawn, [`schedule`] the learning rate,
-//! [`sample`] and [`augment`] what the network is given of a chip ([`turned`]), each a pure function.
+//! how all is drawn, [`schedule`] the learning rate, [`sample`] and [`augment`] what the network is given of a chip
+//! ([`turned`]), each a pure function.
 //!
 //! [`ahead`] fetches and decodes beside the computing: [`fetch`] from the [`store`], or from the [`cache`], which
 //! [`loader`] has prepared, and [`unread`] is what becomes of chips that can't be. [`checkpoint`] is what is needed to go
@@ -58,7 +58,7 @@ mod tests;
 
 pub use backbone::{MIRROR_VARIABLE, backbone};
 pub use checkpoint::Best;
-pub use coming::{Coming, MIXED};
+pub use coming::Coming;
 pub use data::Shard;
 pub use error::{Kind, Result, TrainError};
 pub use finished::{Finished, PASSING};
