@@ -214,6 +214,20 @@ mod tests {
     }
 
     #[test]
+    fn a_training_that_waits_for_chips_says_so() {
+        let mut status = learns();
+        status.training = status.training.map(|training| Training {
+            waits_for: Some(16),
+            loss: None,
+            mean_iou: None,
+            images_per_second: 0.0,
+            ..training
+        });
+        let facts = "train  epoch 2/8  step 31/98  waiting for chips: 16 items to come";
+        assert!(plain(&status).contains(facts), "{}", plain(&status));
+    }
+
+    #[test]
     fn a_prediction_tells_items_pixels_speed_and_time_left() {
         let plain = at_work(&status(Stage::Predict, count(3, 12)));
         assert_eq!(plain, "[3/3] predict  3/12 items  0.4/2.2 Mpx  1.25 Mpx/s  3 min 10 s left");

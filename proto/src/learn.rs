@@ -124,4 +124,11 @@ mod tests {
         let again = serde_json::to_string(&TrainProgress::V1(training.clone())).unwrap();
         assert_eq!(serde_json::from_str::<TrainProgress>(&again).unwrap(), TrainProgress::V1(training));
     }
+
+    #[test]
+    fn a_training_that_waits_for_chips_says_for_how_many() {
+        let sample = include_str!("../samples/train-progress-v1-waits.json");
+        let TrainProgress::V1(training) = serde_json::from_str(sample).unwrap();
+        assert_eq!((training.step, training.waits_for), (96, Some(16)));
+    }
 }
