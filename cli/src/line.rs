@@ -98,6 +98,7 @@ fn of_training(training: &Training) -> Vec<Words> {
         true => "validating".into(),
     };
     let mut words = vec![(1, format!("epoch {epoch}/{epochs}")), (3, step)];
+    words.extend(training.waits_for.map(|n| (1, format!("waiting for chips: {n} items to come"))));
     words.extend(training.loss.map(|loss| (2, format!("loss {}", digits(loss)))));
     words.extend(training.mean_iou.map(|iou| (2, format!("IoU {iou:.3}"))));
     words.extend(rate(4, training.images_per_second, "images/s"));
@@ -210,6 +211,20 @@ mod tests {
         assert_eq!(plain, format!("coast-line-of-norway-1a2b3c4d  {facts}"));
         let wide = line(&learns(), 200);
         assert!(wide.contains("train  ████░░░") && wide.ends_with("left"), "{wide}");
+    }
+
+    #[test]
+    fn a_training_that_waits_for_chips_says_so() {
+        let mut status = learns();
+        status.training = status.training.map(|training| Training {
+            waits_for: Some(16),
+            loss: None,
+            mean_iou: None,
+            images_per_second: 0.0,
+            ..training
+        });
+        let facts = "train  epoch 2/8  step 31/98  waiting for chips: 16 items to come";
+        assert!(plain(&status).contains(facts), "{}", plain(&status));
     }
 
     #[test]

@@ -133,7 +133,9 @@ impl Board {
 
     fn dig(&mut self, stage: Stage, n: u32, place: impl Fn(u32) -> Place + Send + Sync + 'static) {
         if n > 0 {
-            let vein = Vein::new(n, stage, place, self.record.shuffle);
+            // A training that begins with the first chips takes them in their order.
+            let in_order = stage == Stage::Chip && self.record.trains_with_chips();
+            let vein = Vein::new(n, stage, place, self.record.shuffle.filter(|_| !in_order));
             self.line(stage).dig(vein);
         }
     }

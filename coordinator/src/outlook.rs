@@ -175,7 +175,9 @@ async fn adopt_weights(
     if !record.has(Stage::Train) {
         return Ok(());
     }
-    let train = plan::train(record, lots.iter(), |place| done.contains(&place));
+    // What of the chips was given up is not known here.
+    let may_come = record.trains_with_chips();
+    let train = plan::train(record, lots.iter(), |place| may_come || done.contains(&place));
     if let Some((item, _)) = train.filter(|(item, _)| existing.has(Stage::Train, item.id)) {
         record.predict.model.weights = rebuild::trained(&item, blobs).await?;
     }

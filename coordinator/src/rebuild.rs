@@ -200,12 +200,16 @@ pub async fn restore(
     ledger: &dyn Ledger,
     existing: &Existing,
 ) -> anyhow::Result<u64> {
+    let folder = keys::buried_of(&record.run);
+    let graves: Vec<_> = blobs.list(&folder).try_collect().await.context("listing buried items")?;
+    let place = |key: &str| key.strip_prefix(&folder)?.strip_suffix(".json")?.parse::<Place>().ok();
+    let buried: HashSet<Place> = graves.iter().filter_map(|grave| place(&grave.key)).collect();
     let mut done = Vec::new();
     let mut learnt = Vec::new();
     for lot in 0..record.lots() {
         if lot == record.learn_lots() {
             // What comes now is planned with the weights that all before it have led to.
-            restore_model(record, blobs, existing, &learnt, &mut done).await?;
+            restore_model(record, blobs, existing, (&learnt[..], &buried), &mut done).await?;
         }
         let survey = plan::survey(record, lot);
         if !record.has(Stage::Survey) || !existing.has(Stage::Survey, survey.id) {
@@ -226,11 +230,9 @@ pub async fn restore(
         }
     }
     if record.lots() == record.learn_lots() {
-        restore_model(record, blobs, existing, &learnt, &mut done).await?;
+        restore_model(record, blobs, existing, (&learnt[..], &buried), &mut done).await?;
     }
     // The graves first: what comes after them makes the run known.
-    let graves = blobs.list(&keys::buried_of(&record.run));
-    let graves: Vec<_> = graves.try_collect().await.context("listing buried items")?;
     for grave in graves {
         let json = blobs.get(&grave.key).await?;
         match serde_json::from_slice(&json) {
@@ -251,13 +253,16 @@ async fn restore_model(
     record: &mut RunRecord,
     blobs: &SharedBlobs,
     existing: &Existing,
-    learnt: &[Lot],
+    (learnt, buried): (&[Lot], &HashSet<Place>),
     done: &mut Vec<Place>,
 ) -> anyhow::Result<()> {
     let are_done: HashSet<Place> = done.iter().copied().collect();
-    let is_done = |place| are_done.contains(&place);
+    let is_done = |place: Place| are_done.contains(&place);
     if record.has(Stage::Train) {
-        let trained = plan::train(record, learnt.iter(), is_done)
+        // As the board has it.
+        let may_come = record.trains_with_chips();
+        let is_learnt_from = |place: Place| is_done(place) || (may_come && !buried.contains(&place));
+        let trained = plan::train(record, learnt.iter(), is_learnt_from)
             .filter(|(item, _)| existing.has(Stage::Train, item.id));
         if let Some((item, _)) = trained {
             pin_weights(record, &item, blobs).await?;

@@ -98,6 +98,9 @@ pub struct Training {
     pub images_per_second: f64,
     /// To the end of the last epoch.
     pub eta_seconds: Option<f64>,
+    /// Chip items that are not there yet, of which the next step needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<u64>,
 }
 
 /// Output of a train item: the file of the weights, and how well they do on the validation chips.
@@ -120,5 +123,12 @@ mod tests {
         assert_eq!((training.epoch, training.step, training.images), (2, 31, 784));
         let again = serde_json::to_string(&TrainProgress::V1(training.clone())).unwrap();
         assert_eq!(serde_json::from_str::<TrainProgress>(&again).unwrap(), TrainProgress::V1(training));
+    }
+
+    #[test]
+    fn a_training_that_waits_for_chips_says_for_how_many() {
+        let sample = include_str!("../samples/train-progress-v1-waits.json");
+        let TrainProgress::V1(training) = serde_json::from_str(sample).unwrap();
+        assert_eq!((training.step, training.waits_for), (96, Some(16)));
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     scene::{SceneFiles, SceneHeader},
     source::{ClassList, Scaling, SourceSpec},
     steps::StepPlan,
+    train::Start,
     vectors::VectorPlan,
 };
 
@@ -243,6 +244,11 @@ impl RunRecord {
     /// Whether the network is there: it may have to be trained first.
     pub fn has_weights(&self) -> bool {
         self.predict.model.weights != Weights::Trained
+    }
+
+    /// Whether its training may begin before all chips are cut.
+    pub fn trains_with_chips(&self) -> bool {
+        self.learn.as_ref().is_some_and(|learn| learn.train.start == Start::WithChips)
     }
 
     /// Whether some of its items need a worker with a card.

@@ -12,7 +12,7 @@ pub use self::{
     augment::Augment,
     check::BadTrainSpec,
     chips::{Oversample, Subset},
-    file::{Shards, TRAIN_FILE, TrainFile},
+    file::{Coming, Shards, TRAIN_FILE, TrainFile},
     step::{LossTerms, Precision},
 };
 use crate::item::{Architecture, Weights};
@@ -96,6 +96,8 @@ pub struct TrainSpec {
     /// Subtracted and divided by after scaling; prediction must do the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalize: Option<Normalize>,
+    #[serde(default, skip_serializing_if = "Start::is_default")]
+    pub start: Start,
     /// Of all that is drawn: weights, order, augmentation, dropout.
     #[serde(default)]
     pub seed: u64,
@@ -161,6 +163,25 @@ pub enum Schedule {
     /// `lr`, and a tenth of what it was from each of `milestones` on.
     #[serde(alias = "multi_step")]
     MultiStep,
+}
+
+/// What the first step waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// All chips.
+    #[default]
+    AfterChips,
+    /// The first shards alone. The first epoch takes them as they were planned, and mixes the chips of a few at a time,
+    /// whether the others are there or not.
+    #[serde(alias = "with_chips")]
+    WithChips,
+}
+
+impl Start {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 fn is_zero(share: &f64) -> bool {
@@ -288,6 +309,14 @@ mod tests {
         .unwrap();
         let json = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<TrainSpec>(&json).unwrap(), spec);
+    }
+
+    #[test]
+    fn a_start_that_waits_for_all_chips_leaves_no_trace() {
+        let json = |more: &str| serde_json::to_string(&parse(more).unwrap()).unwrap();
+        assert_eq!(json("start = \"after-chips\""), json(""));
+        assert!(!json("").contains("start"));
+        assert!(json("start = \"with-chips\"").contains(r#""start":"with-chips""#));
     }
 
     /// Keys that came later leave what was written before as it is: the ids of items are hashes of it.

@@ -66,6 +66,8 @@ pub struct Context {
     pub streak: Mutex<Streak>,
     /// Threads that read and encode pixels.
     pub native: Semaphore,
+    /// Trainings that may be here before their chips are.
+    pub early: Semaphore,
     /// What it has in hand. The ledger lets a holder claim again; it must not do the work twice at once.
     pub in_hand: Mutex<HashSet<(RunId, Place)>>,
     /// What its claims hold, extended together.

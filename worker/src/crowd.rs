@@ -38,6 +38,11 @@ impl Crowd {
         self.alone_within(ALONE_WITHIN).await
     }
 
+    /// Whether somebody works alone, or waits for that: who is here for nothing but to wait for others had better go.
+    pub fn is_wanted_alone(&self) -> bool {
+        self.room.try_read().is_err()
+    }
+
     async fn alone_within(&self, patience: Duration) -> Option<RwLockWriteGuard<'_, ()>> {
         tokio::time::timeout(patience, self.room.write()).await.ok()
     }
@@ -92,8 +97,16 @@ mod tests {
     async fn nobody_waits_for_ever_to_work_alone() {
         let crowd = Crowd::default();
         let neighbour = crowd.beside_others().await;
+        assert!(!crowd.is_wanted_alone());
         assert!(crowd.alone_within(Duration::from_millis(1)).await.is_none());
+        {
+            let mut waits = std::pin::pin!(crowd.alone());
+            assert!(futures::poll!(waits.as_mut()).is_pending());
+            assert!(crowd.is_wanted_alone(), "it waits for its neighbour");
+        }
+        assert!(!crowd.is_wanted_alone(), "it has given up");
         drop(neighbour);
-        assert!(crowd.alone().await.is_some());
+        let alone = crowd.alone().await;
+        assert!(alone.is_some() && crowd.is_wanted_alone());
     }
 }

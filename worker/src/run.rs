@@ -89,6 +89,7 @@ pub async fn run(
         item_limit: config.item_limit,
         streak: Mutex::default(),
         native: Semaphore::new(config.native_threads.max(1)),
+        early: Semaphore::new(config.slots.saturating_sub(1)),
         unfit: Mutex::default(),
     });
     let notices = config.notices.map(Arc::new);

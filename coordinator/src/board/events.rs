@@ -11,6 +11,9 @@ use swath_proto::{
 use super::{BUNDLE, Board, Grave, MERGE, PROBE, TRAIN};
 use crate::steps;
 
+/// How long a training that came back before its chips were cut stays away: whoever cuts them may need its place.
+const ROOM_FOR_CHIPS: Duration = Duration::from_secs(10);
+
 impl Board {
     pub fn apply(&mut self, event: Event, now: Instant) {
         match event {
@@ -24,6 +27,8 @@ impl Board {
                         self.fatal.get_or_insert(failure);
                     }
                     self.again(place, now + pause(failures));
+                } else if self.is_early(place) {
+                    self.again(place, now + ROOM_FOR_CHIPS);
                 } else {
                     self.again(place, now);
                 }
@@ -47,7 +52,7 @@ impl Board {
                 self.surveyed.insert(place.lot);
             }
             Stage::Predict => self.predicted(place),
-            Stage::Chip => [TRAIN, PROBE].into_iter().for_each(|place| self.make_ready(place)),
+            Stage::Chip => self.chips_came(),
             Stage::Train => self.weights_are_news = true,
             Stage::Assemble => {
                 self.make_ready(Place::new(Stage::Eval, place.lot, place.index));
@@ -58,6 +63,16 @@ impl Board {
         }
         self.make_merge_ready();
         self.make_steps_ready(place);
+    }
+
+    /// One more chip item is settled.
+    fn chips_came(&mut self) {
+        // A training that was offered with the first of them, and came back, rests.
+        let was_offered = self.record.trains_with_chips() && self.done_of(Stage::Chip) > 1;
+        if !(was_offered && self.is_early(TRAIN)) {
+            self.make_ready(TRAIN);
+        }
+        self.make_ready(PROBE);
     }
 
     /// Steps that may have waited for an item.
@@ -139,7 +154,7 @@ impl Board {
                 self.pixels_done = self.pixels_done.saturating_sub(self.passed_over(place));
             }
             match place.stage {
-                Stage::Chip => [TRAIN, PROBE].into_iter().for_each(|place| self.make_ready(place)),
+                Stage::Chip => self.chips_came(),
                 Stage::Eval => self.make_ready(BUNDLE),
                 _ => {}
             }
@@ -187,7 +202,7 @@ impl Board {
                         self.line(stage).is_not_ready(&Place::new(stage, place.lot, place.index));
                     }
                 }
-                Stage::Chip => self.line(Stage::Train).is_not_ready(&TRAIN),
+                Stage::Chip if !self.is_wanted(TRAIN) => self.line(Stage::Train).is_not_ready(&TRAIN),
                 _ => {}
             }
         }

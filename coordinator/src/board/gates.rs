@@ -45,7 +45,11 @@ impl Board {
             }
             Stage::Analyze => self.lots.contains_key(&place.lot),
             Stage::Chip | Stage::Predict => self.lots.contains_key(&place.lot) && self.record.has_scaling(),
-            Stage::Train => self.all_settled(Stage::Chip) && self.done_of(Stage::Chip) > 0,
+            Stage::Train => {
+                let are_planned =
+                    || self.record.trains_with_chips() && self.are_open(0..self.record.learn_lots());
+                self.done_of(Stage::Chip) > 0 && (self.all_settled(Stage::Chip) || are_planned())
+            }
             Stage::Merge => self.is_met(&Need::All(Stage::Assemble)),
             Stage::Bundle => self.record.has_weights() && self.evaluated.is_some(),
             Stage::Step => self.needs(place).is_some_and(|needs| needs.iter().all(|need| self.is_met(need))),
@@ -63,6 +67,20 @@ impl Board {
         let planned =
             matches!(place.stage, Stage::Probe | Stage::Step | Stage::Noop) || self.record.has(place.stage);
         planned && inputs_are_there && !self.is_done(place) && !self.buried.contains_key(&place)
+    }
+
+    /// Whether the training is told of this chip item: of those that are done, or of all that may still come where it
+    /// begins with the first of them. Its inputs are to be the same whenever it begins.
+    pub(super) fn is_learnt_from(&self, chip: Place) -> bool {
+        match self.record.trains_with_chips() {
+            true => !self.buried.contains_key(&chip),
+            false => self.is_done(chip),
+        }
+    }
+
+    /// Its chips are not all cut yet.
+    pub(super) fn is_early(&self, place: Place) -> bool {
+        place == TRAIN && !self.all_settled(Stage::Chip)
     }
 
     /// What a step waits for.

@@ -80,7 +80,7 @@ impl Board {
                 steps::item(record, &self.lots, place, |place| self.is_made(place)).map(with_inputs)
             }
             Stage::Train => {
-                plan::train(record, self.lots.values(), |place| self.is_done(place)).map(with_inputs)
+                plan::train(record, self.lots.values(), |place| self.is_learnt_from(place)).map(with_inputs)
             }
             Stage::Assemble => plan::assemble(record, lot?, place.index).map(with_inputs),
         }

@@ -6,7 +6,9 @@ use swath_proto::{
     learn::{ChipSet, ChipWindows, LearnPlan},
     pipeline::{self, Pipeline},
     source::SourceSpec,
-    train::{Backbone, BatchNorm, Checkpoint, Keep, LossTerms, Optimizer, Precision, Schedule, TrainSpec},
+    train::{
+        Backbone, BatchNorm, Checkpoint, Keep, LossTerms, Optimizer, Precision, Schedule, Start, TrainSpec,
+    },
     vectors::{VectorFormat, VectorPlan},
 };
 
@@ -105,6 +107,10 @@ fn train(pipeline: &Pipeline, init: Option<Weights>) -> anyhow::Result<TrainSpec
         subset: entry.subset.and_then(|subset| subset.subset()),
         oversample: entry.oversample.as_ref().map(|oversample| oversample.rule(&pipeline.classes)),
         bad_chips: entry.bad_chips,
+        start: match entry.start {
+            pipeline::Start::AfterChips => Start::AfterChips,
+            pipeline::Start::WithChips => Start::WithChips,
+        },
         normalize: None,
         seed: entry.seed,
         keep: match pipeline.bundle.checkpoint {

@@ -60,7 +60,7 @@ pub use self::{
     steps::{StepEntry, StepFor},
     train::{
         AugmentEntry, AugmentStrength, AugmentWord, Backbone, BatchNorm, CheckpointEntry, ClassWeightWord,
-        ClassWeights, Optimizer, Oversample, OversampleWord, Schedule, SubsetEntry, TrainEntry,
+        ClassWeights, Optimizer, Oversample, OversampleWord, Schedule, Start, SubsetEntry, TrainEntry,
     },
     trial::{TestEntry, TestScenes},
     variants::fits,

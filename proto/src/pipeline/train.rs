@@ -88,6 +88,8 @@ pub struct TrainEntry {
     /// more ends the training, which names their shards.
     #[schemars(range(min = 0, max = 1))]
     pub bad_chips: f64,
+    /// What the first step waits for. With chips that are still being cut, the first epoch takes scenes in their order.
+    pub start: Start,
     /// Decides the order of chips, what is drawn for them, and weights that are drawn.
     #[schemars(range(min = 0))]
     pub seed: u64,
@@ -155,6 +157,7 @@ impl Default for TrainEntry {
             subset: None,
             oversample: None,
             bad_chips: 0.0,
+            start: Start::AfterChips,
             seed: 0,
             backbone: None,
             init: None,
@@ -196,6 +199,15 @@ pub enum Schedule {
     Cosine,
     /// `lr`, and a tenth of what it was from each of `milestones` on.
     MultiStep,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// All chips.
+    AfterChips,
+    /// The first few shards of them; the first epoch mixes the chips of eight shards at a time.
+    WithChips,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -250,8 +262,23 @@ impl TrainEntry {
         });
     }
 
+    fn check_start(&self, check: &mut Check<'_>) {
+        let waits = self.start == Start::AfterChips;
+        let is_balanced = matches!(self.class_weights, ClassWeights::Word(ClassWeightWord::Balanced));
+        for (place, is_set) in [
+            ("train.class_weights", is_balanced),
+            ("train.subset", self.subset.is_some()),
+            ("train.oversample", self.oversample.is_some()),
+        ] {
+            check.need(waits || !is_set, place, || {
+                "goes by all chips, and train.start = \"with_chips\" does not wait for them: leave one of both out".into()
+            });
+        }
+    }
+
     pub(super) fn check(&self, list: &[ClassEntry], bands: u32, check: &mut Check<'_>) {
         augment::check(&self.augment, bands, check);
+        self.check_start(check);
         if let Some(oversample) = &self.oversample {
             oversample.check(list, check);
         }

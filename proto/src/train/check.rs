@@ -1,6 +1,6 @@
 //! Whether what a person asks for can be trained with.
 
-use super::{Backbone, BatchNorm, Normalize, Schedule, Subset, TrainSpec};
+use super::{Backbone, BatchNorm, Normalize, Schedule, Start, Subset, TrainSpec};
 use crate::item::Weights;
 
 /// A value that can't be trained with, and what to do.
@@ -70,6 +70,7 @@ impl TrainSpec {
         {
             return bad(format!("ignore_class = {ignored}: must be below classes ({})", self.classes));
         }
+        self.check_start()?;
         self.check_step()?;
         self.check_class_weights()?;
         self.augment.check(self.bands)?;
@@ -91,6 +92,20 @@ impl TrainSpec {
             }
             (Schedule::MultiStep, _) | (_, []) => Ok(()),
             _ => bad("only a multi-step schedule has them"),
+        }
+    }
+
+    fn check_start(&self) -> Result<(), BadTrainSpec> {
+        let by_all = [
+            ("balanced", self.balanced),
+            ("subset", self.subset.is_some()),
+            ("oversample", self.oversample.is_some()),
+        ];
+        match by_all.iter().find(|(_, is_set)| *is_set && self.start == Start::WithChips) {
+            None => Ok(()),
+            Some((key, _)) => Err(BadTrainSpec(format!(
+                "{key}: goes by all chips, and start = \"with-chips\" does not wait for them: leave one of both out"
+            ))),
         }
     }
 
@@ -152,6 +167,9 @@ mod tests {
             ("batch_norm = \"frozen\"", "batch_norm"),
             ("normalize = { mean = [0, 0, 0], std = [1, 0, 1] }", "normalize"),
             ("augment = { flip = true }", "flip"),
+            ("start = \"with-chips\"\nbalanced = true", "balanced: goes by all chips"),
+            ("start = \"with-chips\"\nsubset = { chips = 8 }", "subset: goes by all chips"),
+            ("start = \"with-chips\"\noversample = \"balanced\"", "oversample: goes by all chips"),
             ("checkpoint = { steps = 0 }", "checkpoint.steps"),
             ("checkpoint = { minutes = 0 }", "checkpoint.minutes"),
             ("checkpoint = { keep = 0 }", "checkpoint.keep"),

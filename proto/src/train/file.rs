@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::TrainSpec;
+use super::{Start, TrainSpec};
+use crate::ids::Digest;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,7 +17,25 @@ pub struct TrainFile {
     /// named in `train.weights` once it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
+    /// In a run whose chips are still being cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coming: Option<Coming>,
     pub train: TrainSpec,
+}
+
+/// What is there of the chips to train on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coming {
+    /// Names all that was planned.
+    pub plan: Digest,
+    /// Chip items of the plan, of those to train on.
+    pub planned: u32,
+    /// Where in the plan the shards are from, in their order. What was planned before the last of them is there, or has
+    /// kept no chip.
+    pub places: Vec<u32>,
+    /// Nothing more will come, and the chips to validate on are there too.
+    pub is_all: bool,
 }
 
 /// Keys of tars under the root, each with its index beside it; or folders of them, which end in a slash.
@@ -41,6 +60,9 @@ impl TrainFile {
             true => PIPELINE.to_owned(),
             false => error.to_string(),
         })?;
+        if file.coming.is_some() || file.train.start == Start::WithChips {
+            return Err("train.start: only a run knows which chips are still to come: leave it out".into());
+        }
         // A worker has seen to it that they lie under the root.
         match file.train.weights {
             Some(_) => {
@@ -110,6 +132,7 @@ mod tests {
                 "it is a pipeline file: give it to swath run",
             ),
             (format!("{RIGHT}balanced = true\n"), "train.balanced: only a run counts pixels"),
+            (format!("{RIGHT}start = \"with-chips\"\n"), "train.start: only a run knows"),
             (format!("{RIGHT}{weights}"), "train.weights: is filled in from `init`"),
         ] {
             let told = read(&text).unwrap_err();

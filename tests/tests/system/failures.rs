@@ -291,7 +291,7 @@ fn a_worker_that_fails_item_after_item_leaves_and_the_healthy_one_does_them() {
     let _coordinator = site.start(&["coordinator"]);
     let mut healthy = site.start(&["worker", "--slots", "1", "--lease", "600"]);
     // One that holds an item and has not failed: as long as it is silent, the run is not given up.
-    let pid = stop_with_items_in_hand(&site, &run, 1);
+    let pid = stop_with_items_in_hand(&site, &run, Stage::Predict, 1);
     let empty = "mount --make-rprivate / && mount -t tmpfs tmpfs mounted && exec \"$0\" worker --slots 1";
     let command = site.command(&[]);
     let mut unfit = std::process::Command::new("unshare");

@@ -14,6 +14,7 @@ mod counted;
 mod data;
 mod docs;
 mod duplicates;
+mod early_training;
 mod elastic;
 mod ensembles;
 mod experiments;

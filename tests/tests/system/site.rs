@@ -163,15 +163,20 @@ impl Site {
         serde_json::from_slice(&output.stdout).ok()
     }
 
-    /// Predict items of the first lot that the ledger counts as done.
+    /// Predict items that the ledger counts as done.
     pub fn predicted(&self, run: &str) -> u32 {
+        self.done(run, Stage::Predict)
+    }
+
+    /// Items of a stage that the ledger counts as done.
+    pub fn done(&self, run: &str, stage: Stage) -> u32 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let run: RunId = run.parse().expect("a run's name");
             let look = async || open_ledger(&self.ledger, &self.root).await?.snapshot(&run).await;
             let snapshot = patiently("looking at the ledger", look).await;
-            let bits = snapshot.done.get(&(Stage::Predict, 0));
-            bits.map_or(0, |bits| bits.iter().map(|byte| byte.count_ones()).sum())
+            let of_stage = snapshot.done.iter().filter(|((of, _), _)| *of == stage);
+            of_stage.flat_map(|(_, bits)| bits).map(|byte| byte.count_ones()).sum()
         })
     }
 

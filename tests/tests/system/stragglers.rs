@@ -23,19 +23,19 @@ pub fn signal(pid: i32, signal: libc::c_int) {
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "signalling {pid}");
 }
 
-/// Processes that hold predict items. A worker's name says its process.
-fn holders(site: &Site, run: &str) -> BTreeSet<i32> {
+/// Processes that hold items of a stage. A worker's name says its process.
+fn holders(site: &Site, run: &str, stage: Stage) -> BTreeSet<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let ledger = site.doors().await.ledger;
         let held = ledger.held(&run.parse().expect("a run's name")).await.expect("holds");
-        let held = held.iter().filter(|(place, _)| place.stage == Stage::Predict);
+        let held = held.iter().filter(|(place, _)| place.stage == stage);
         held.filter_map(|(_, worker)| worker.as_str().rsplit('-').nth(1)?.parse().ok()).collect()
     })
 }
 
-/// Stops the only worker while it holds items, once so many are done; returns its process.
-pub fn stop_with_items_in_hand(site: &Site, run: &str, done: u32) -> i32 {
+/// Stops the only worker while it holds items of a stage, once so many are done; returns its process.
+pub fn stop_with_items_in_hand(site: &Site, run: &str, stage: Stage, done: u32) -> i32 {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let doors = runtime.block_on(site.doors());
     // Once while nobody stands still: on a busy machine the way there takes seconds.
@@ -43,11 +43,11 @@ pub fn stop_with_items_in_hand(site: &Site, run: &str, done: u32) -> i32 {
     let started = Instant::now();
     loop {
         assert!(started.elapsed() < PATIENCE, "it never holds anything");
-        if site.predicted(run) >= done
-            && let Some(pid) = holders(site, run).into_iter().next()
+        if site.done(run, stage) >= done
+            && let Some(pid) = holders(site, run, stage).into_iter().next()
         {
             signal(pid, libc::SIGSTOP);
-            if runtime.block_on(others_can_write(&doors)) && !holders(site, run).is_empty() {
+            if runtime.block_on(others_can_write(&doors)) && !holders(site, run, stage).is_empty() {
                 return pid;
             }
             signal(pid, libc::SIGCONT);
@@ -76,7 +76,7 @@ fn ends_without(kind: Kind) {
     const WORKER: [&str; 3] = ["worker", "--lease", "3600"];
     let late = site.start_with(&WORKER, [("RUST_LOG", "info,swath_worker=debug".into())]);
     // After some, so that it is known how long items take.
-    let pid = stop_with_items_in_hand(&site, &run, 21);
+    let pid = stop_with_items_in_hand(&site, &run, Stage::Predict, 21);
     let _other = site.start(&WORKER);
     let status = site.wait(&run, PATIENCE);
     assert_eq!((status.state, status.n_failures), (RunState::Done, 0), "{status:?}");

@@ -1,9 +1,12 @@
 //! Fits a network to the shards of the run. Checkpoints lie under the item's id, so that whoever gets the
 //! item next goes on where the last one was.
 
+mod with_chips;
+
 use std::{
     path::PathBuf,
     pin::pin,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -12,11 +15,12 @@ use futures::TryStreamExt as _;
 use swath_backends::Kind;
 use swath_model::{Gang, Place};
 use swath_proto::{
-    ids::Digest,
+    ids::{Digest, RunId},
     item::{Item, Stage, Train, Weights},
     keys,
     learn::{ChipItem, Chipped, TrainInputs, Trained, Training},
     outcome::FailureClass,
+    train::{Start, TrainSpec},
 };
 use swath_shard::Index;
 use swath_train::{
@@ -36,63 +40,53 @@ use crate::{
 
 /// Steps are many; people read one line now and then.
 const TELL_EVERY: Duration = Duration::from_secs(10);
-pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Output, JobError> {
-    let inputs = inputs(cx, item, &work.inputs).await?;
-    let mut spec = work.spec.clone();
-    let mut pixels = vec![0; spec.classes as usize];
-    let train = shards(cx, &inputs.train, &mut pixels).await?;
-    let validation = shards(cx, &inputs.validation, &mut Vec::new()).await?;
-    if spec.balanced {
-        spec.class_weights = Some(balanced(&pixels));
-        spec.balanced = false;
+
+/// Tells of a training, in one part of it after another.
+#[derive(Clone)]
+struct Teller(Arc<Mutex<Told>>);
+
+struct Told {
+    run: RunId,
+    news: watch::Sender<Option<Training>>,
+    /// When people were told last.
+    at: Option<Instant>,
+    shown: metrics::Training,
+}
+
+impl Teller {
+    fn new(run: RunId) -> (Self, watch::Receiver<Option<Training>>) {
+        let (news, heard) = watch::channel(None);
+        let told = Told { run, news, at: None, shown: metrics::Training::default() };
+        (Self(Arc::new(Mutex::new(told))), heard)
     }
-    let job = Job {
-        spec,
-        train,
-        validation,
-        store: Store::new(cx.blobs.clone(), tokio::runtime::Handle::current()),
-        output: keys::training(&item.id),
-        machine: Machine {
-            threads: cx.threads,
-            place: Place::Processor,
-            loaders: swath_train::LOADERS,
-            cache: PathBuf::from(&cx.cache),
-            chip_cache: swath_train::CHIP_CACHE,
-            mirror: None,
-        },
-    };
-    let halt = cx.stop.child_token();
-    // Whoever lets go of this ends the training too, which is on a thread that nobody can take back.
-    let _ends_with_us = halt.clone().drop_guard();
-    let (run, stop) = (item.run.clone(), halt.clone());
-    let (sender, news) = watch::channel(None);
-    let mut told: Option<Instant> = None;
-    let mut shown = metrics::Training::default();
-    let mut tell = move |now: Progress| {
-        shown.hear(&now);
-        sender.send_replace(Some(Training::from(&now)));
-        let is_due = told.is_none_or(|told| told.elapsed() >= TELL_EVERY) || now.step == now.steps;
+
+    fn tell(&self, training: Training) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).news.send_replace(Some(training));
+    }
+
+    fn hear(&self, now: Progress) {
+        self.tell(Training::from(&now));
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.shown.hear(&now);
+        let is_due = told.at.is_none_or(|at| at.elapsed() >= TELL_EVERY) || now.step == now.steps;
         if is_due {
-            told = Some(Instant::now());
-            let Progress { epoch, epochs, validates, step, steps, loss, samples_per_s, .. } = now;
+            told.at = Some(Instant::now());
+            let (run, Progress { epoch, epochs, validates, step, steps, loss, samples_per_s, .. }) =
+                (&told.run, now);
             tracing::info!(%run, epoch, epochs, validates, step, steps, loss, samples_per_s, "training");
         }
-    };
+    }
+}
+
+pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Output, JobError> {
+    let inputs = inputs(cx, item, &work.inputs).await?;
+    let (teller, news) = Teller::new(item.run.clone());
     let key = keys::training_progress(&item.id);
-    let trained = async {
-        let ranks = cx.ranks.clone();
-        let learn = move || match &ranks {
-            Some(ranks) => on_several(&job, ranks, &mut tell, &stop),
-            None => Ok(swath_train::train(&job, Gang::alone(), &mut tell, &stop)?),
-        };
-        let mut trained = pin!(cx.native(item, learn));
-        tokio::select! {
-            outcome = &mut trained => outcome,
-            () = until_closed(cx, &item.run) => {
-                // Nothing is lost: a checkpoint is written, and whoever gets the item again goes on there.
-                halt.cancel();
-                trained.await
-            }
+    // The news are over when it is.
+    let trained = async move {
+        match work.spec.start {
+            Start::AfterChips => after_chips(cx, item, work, &inputs, &teller).await,
+            Start::WithChips => with_chips::run(cx, item, work, &inputs, &teller).await,
         }
     };
     let (outcome, ()) = tokio::join!(trained, progress::publish(&cx.blobs, &key, news));
@@ -115,6 +109,67 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Train) -> Result<Ou
     }
 }
 
+async fn after_chips(
+    cx: &Context,
+    item: &Claimed,
+    work: &Train,
+    inputs: &TrainInputs,
+    teller: &Teller,
+) -> Result<Outcome, JobError> {
+    let mut spec = work.spec.clone();
+    let mut pixels = vec![0; spec.classes as usize];
+    let train = shards(cx, &inputs.train, &mut pixels).await?;
+    let validation = shards(cx, &inputs.validation, &mut Vec::new()).await?;
+    if spec.balanced {
+        spec.class_weights = Some(balanced(&pixels));
+        spec.balanced = false;
+    }
+    learn(cx, item, job(cx, item, spec, train, validation), teller).await
+}
+
+fn job(cx: &Context, item: &Item, spec: TrainSpec, train: Vec<Shard>, validation: Vec<Shard>) -> Job {
+    Job {
+        spec,
+        train,
+        validation,
+        coming: None,
+        store: Store::new(cx.blobs.clone(), tokio::runtime::Handle::current()),
+        output: keys::training(&item.id),
+        machine: Machine {
+            threads: cx.threads,
+            place: Place::Processor,
+            loaders: swath_train::LOADERS,
+            cache: PathBuf::from(&cx.cache),
+            chip_cache: swath_train::CHIP_CACHE,
+            mirror: None,
+        },
+    }
+}
+
+/// With these chips, until it is over or has to stop.
+async fn learn(cx: &Context, item: &Claimed, job: Job, teller: &Teller) -> Result<Outcome, JobError> {
+    let halt = cx.stop.child_token();
+    // Whoever lets go of this ends the training too, which is on a thread that nobody can take back.
+    let _ends_with_us = halt.clone().drop_guard();
+    let (stop, ranks, teller) = (halt.clone(), cx.ranks.clone(), teller.clone());
+    let learn = move || {
+        let mut tell = |now: Progress| teller.hear(now);
+        match &ranks {
+            Some(ranks) => on_several(&job, ranks, &mut tell, &stop),
+            None => Ok(swath_train::train(&job, Gang::alone(), &mut tell, &stop)?),
+        }
+    };
+    let mut trained = pin!(cx.native(item, learn));
+    tokio::select! {
+        outcome = &mut trained => outcome,
+        () = until_closed(cx, &item.run) => {
+            // Nothing is lost: a checkpoint is written, and whoever gets the item again goes on there.
+            halt.cancel();
+            trained.await
+        }
+    }
+}
+
 /// As a gang of processes beside this one, which read what to do from a file.
 fn on_several(
     job: &Job,
@@ -127,6 +182,7 @@ fn on_several(
         output: job.output.clone(),
         shards: Shards { train: keys(&job.train), validation: keys(&job.validation) },
         init: None,
+        coming: job.coming.clone(),
         train: job.spec.clone(),
     };
     let mut written = tempfile::Builder::new().suffix(".json").tempfile().map_err(JobError::internal)?;

@@ -78,6 +78,7 @@ fn images_per_s(spec: &TrainSpec, n: u32) -> f64 {
         output: job.output.clone(),
         shards: Shards { train: keys, validation: Vec::new() },
         init: None,
+        coming: None,
         train: spec.clone(),
     };
     std::fs::write(folder.path().join(FILE), serde_json::to_vec(&file).unwrap()).unwrap();

@@ -49,6 +49,7 @@ fn main() -> Result<()> {
                     spec: spec.clone(),
                     train: train.clone(),
                     validation: Vec::new(),
+                    coming: None,
                     store: Store::new(blobs.clone(), runtime.handle().clone()),
                     output: "training/".into(),
                     machine: Machine {

@@ -3,8 +3,9 @@
 //!
 //! Read [`mod@train`] first: it is the loop, from where [`begin`] says to what [`finished`] writes; [`validate`] is what
 //! comes after each epoch. [`data`] are the chips, checked from their indexes; [`samples`] and [`oversample`] say which an
-//! epoch takes, [`pieces`] which rank computes what, [`order`] is how all is drawn, [`schedule`] the learning rate,
-//! [`sample`] and [`augment`] what the network is given of a chip ([`turned`]), each a pure function.
+//! epoch takes, [`coming`] the first where chips are still being cut, [`pieces`] which rank computes what, [`order`] is
+//! how all is drawn, [`schedule`] the learning rate, [`sample`] and [`augment`] what the network is given of a chip
+//! ([`turned`]), each a pure function.
 //!
 //! [`ahead`] fetches and decodes beside the computing: [`fetch`] from the [`store`], or from the [`cache`], which
 //! [`loader`] has prepared, and [`unread`] is what becomes of chips that can't be. [`checkpoint`] is what is needed to go
@@ -21,6 +22,7 @@ mod backbone;
 mod begin;
 mod cache;
 mod checkpoint;
+mod coming;
 mod data;
 mod error;
 mod events;
@@ -57,6 +59,7 @@ mod tests;
 
 pub use backbone::{MIRROR_VARIABLE, backbone};
 pub use checkpoint::Best;
+pub use coming::steps_so_far;
 pub use data::Shard;
 pub use error::{Kind, Result, TrainError};
 pub use finished::{Finished, PASSING};

@@ -28,7 +28,7 @@ impl Run<'_> {
     pub(crate) fn picture_first_batch(&self) -> Result<()> {
         let Job { spec, store, .. } = self.job;
         let n = batch_size(spec, self.train.len()).min(MOST_CHIPS);
-        let samples = self.train.order(0).into_iter().take(n);
+        let samples = self.order(0).into_iter().take(n);
         let changed: Vec<_> = samples.map(|sample| self.train.sample(0, sample)).collect();
         let batch = self.train.batch(store, &changed)?;
         self.publish("first-batch", 0, &self.sheet(&batch, None))

@@ -52,7 +52,7 @@ impl Run<'_> {
     /// What this rank takes of an epoch.
     pub(crate) fn share(&self, epoch: u32, gang: &Gang) -> Share {
         let batch = batch_size(&self.job.spec, self.train.len());
-        Share { epoch, order: self.train.order(epoch), batch, ours: pieces(&self.job.spec, batch, gang) }
+        Share { epoch, order: self.order(epoch), batch, ours: pieces(&self.job.spec, batch, gang) }
     }
 
     pub(crate) fn load(&self, share: &Share, step: u64) -> Result<Batch> {

@@ -46,6 +46,7 @@ impl From<&Progress> for Training {
             mean_iou: now.mean_iou,
             images_per_second: now.samples_per_s,
             eta_seconds: now.eta_s,
+            waits_for: None,
         }
     }
 }
@@ -57,6 +58,8 @@ pub(crate) struct Course {
     pub(crate) steps: u64,
     pub(crate) validation_steps: u64,
     pub(crate) batch: u32,
+    /// More chips are being cut: nobody knows how many steps there will be.
+    pub(crate) is_open: bool,
 }
 
 /// Where it stands; epochs count from 0 here.
@@ -134,6 +137,9 @@ impl<'a> Teller<'a> {
 
 /// Before any validation was timed, a step of it counts as a third: it goes forward and not back.
 fn eta_s(course: Course, point: Point, step_s: Option<f64>, validation_s: Option<f64>) -> Option<f64> {
+    if course.is_open {
+        return None;
+    }
     let epochs_left = u64::from(course.epochs.saturating_sub(point.epoch));
     let (mut steps, mut validation) = (epochs_left * course.steps, epochs_left * course.validation_steps);
     if point.validates {
@@ -183,7 +189,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const COURSE: Course = Course { epochs: 3, steps: 10, validation_steps: 4, batch: 8 };
+    const COURSE: Course = Course { epochs: 3, steps: 10, validation_steps: 4, batch: 8, is_open: false };
 
     fn at(epoch: u32, validates: bool, step: u64) -> Point {
         Point { epoch, validates, step, loss: None }
@@ -197,6 +203,8 @@ mod tests {
         assert_eq!(eta_s(COURSE, at(2, true, 4), Some(2.0), None), Some(0.0));
         assert_eq!(eta_s(COURSE, at(2, false, 10), Some(3.0), None), Some(4.0));
         assert_eq!(eta_s(COURSE, at(0, true, 1), None, Some(1.0)), None);
+        let open = Course { is_open: true, ..COURSE };
+        assert_eq!(eta_s(open, at(0, false, 6), Some(2.0), Some(0.5)), None, "more chips may come");
     }
 
     #[test]

@@ -14,13 +14,14 @@ use swath_geo::confusion::Confusion;
 use swath_model::{Gang, Learner, Loss, Overlap, Place};
 use swath_proto::{
     ids::Digest,
-    train::{Checkpoint, TrainSpec},
+    train::{Checkpoint, Coming, TrainSpec},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     ahead::ahead,
     checkpoint::{Best, Position},
+    coming::First,
     data::{Chips, Shard},
     error::{Result, TrainError},
     finished::Finished,
@@ -40,6 +41,9 @@ pub struct Job {
     pub train: Vec<Shard>,
     /// Without any, nothing is measured and the last epoch's weights are kept.
     pub validation: Vec<Shard>,
+    /// Where the first epoch goes by what was planned. While it is not all there, the training stops after the last step
+    /// for which there are chips, and goes on when it is given more.
+    pub coming: Option<Coming>,
     pub store: Store,
     /// What the keys of all that is written begin with, up to a slash.
     pub output: String,
@@ -101,6 +105,10 @@ pub fn train(
         return Ok(outcome);
     }
     let (mut learner, mut position, mut saver) = run.begin(gang)?;
+    if run.is_open && position.epoch > 0 {
+        // They were all there once, and some have to be made again.
+        return Ok(Outcome::Stopped { epoch: position.epoch + 1, step: position.step });
+    }
     let mut log = if leads { run.log()? } else { Log::new(job.spec.classes) };
     let mut teller = Teller::new(progress, run.course(), log.mean_iou(position.epoch));
     if leads && position.is_begin() {
@@ -146,7 +154,11 @@ pub(crate) struct Run<'a> {
     stop: &'a CancellationToken,
     pub(crate) train: Chips<'a>,
     pub(crate) validation: Chips<'a>,
+    /// Of the first epoch until all chips are there, when it is that of all.
     pub(crate) steps_per_epoch: u64,
+    first: Option<First>,
+    /// More chips are to come.
+    is_open: bool,
     /// Names all that decides what comes out.
     pub(crate) digest: Digest,
 }
@@ -158,12 +170,14 @@ impl<'a> Run<'a> {
         let mut train = all.subset();
         let mut validation =
             if job.spec.overfits() { train.clone() } else { Chips::new(&job.spec, &job.validation)? };
-        if !train.teach() {
+        let first = job.coming.as_ref().map(|coming| First::of(&job.spec, coming, &job.train)).transpose()?;
+        let is_open = job.coming.as_ref().is_some_and(|coming| !coming.is_all);
+        if !is_open && !train.teach() {
             return Err(TrainError::config(
                 "there is no chip with a pixel that is not ignored to train from: look at labels and area of interest",
             ));
         }
-        if job.spec.patience.is_some() && validation.len() == 0 {
+        if !is_open && job.spec.patience.is_some() && validation.len() == 0 {
             return Err(TrainError::config(
                 "patience: there are no chips to validate on, so nothing could rise",
             ));
@@ -193,11 +207,35 @@ impl<'a> Run<'a> {
         let spec = TrainSpec { checkpoint: Checkpoint::default(), ..job.spec.clone() };
         let spec = serde_json::to_vec(&spec).map_err(|error| TrainError::config(error.to_string()))?;
         let mut hash = Sha256::new_with_prefix(spec);
-        train.hash(&mut hash)?;
-        hash.update([0; 8]);
-        validation.hash(&mut hash)?;
-        let steps_per_epoch = (train.len() / batch) as u64;
-        Ok(Self { job, stop, train, validation, steps_per_epoch, digest: Digest::from_sha256(hash) })
+        match &job.coming {
+            // Chips are named by what they are cut from.
+            Some(coming) => hash.update(coming.plan.to_string()),
+            None => {
+                train.hash(&mut hash)?;
+                hash.update([0; 8]);
+                validation.hash(&mut hash)?;
+            }
+        }
+        let digest = Digest::from_sha256(hash);
+        let all_steps = (train.len() / batch) as u64;
+        let steps_per_epoch = first.as_ref().map_or(all_steps, |first| first.steps);
+        Ok(Self { job, stop, train, validation, steps_per_epoch, first, is_open, digest })
+    }
+
+    /// In which an epoch takes its samples.
+    pub(crate) fn order(&self, epoch: u32) -> Vec<usize> {
+        match &self.first {
+            Some(first) if epoch == 0 => first.order(),
+            _ => self.train.order(epoch),
+        }
+    }
+
+    fn rate(&self, epoch: u32, step: u64) -> f64 {
+        let spec = &self.job.spec;
+        match &self.first {
+            Some(first) if epoch == 0 => first.rate(spec, step),
+            _ => learning_rate(spec, self.steps_per_epoch, u64::from(epoch) * self.steps_per_epoch + step),
+        }
     }
 
     pub(crate) fn key(&self, name: &str) -> String {
@@ -212,7 +250,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The rest of an epoch's steps; `false` if it was stopped.
+    /// The rest of an epoch's steps; `false` if it was stopped, or there are no chips for more of them yet.
     fn steps(
         &self,
         learner: &mut Learner,
@@ -235,7 +273,7 @@ impl<'a> Run<'a> {
                     return Ok(false);
                 }
                 let all_steps = u64::from(epoch) * self.steps_per_epoch + step;
-                let rate = learning_rate(spec, self.steps_per_epoch, all_steps);
+                let rate = self.rate(epoch, step);
                 let seed = dropout_seed(spec.seed, all_steps, learner.gang().rank());
                 let pieces = teller.wait(next)?.cut(&images);
                 let stepped = learner.step_in_pieces(&pieces, rate, seed);
@@ -259,7 +297,7 @@ impl<'a> Run<'a> {
                     saver.save(learner, position, true, false)?;
                 }
             }
-            Ok::<_, TrainError>(true)
+            Ok::<_, TrainError>(!self.is_open)
         })?;
         teller.tell_waiting(learner.gang().rank());
         if is_whole {
@@ -298,6 +336,7 @@ impl<'a> Run<'a> {
             steps: self.steps_per_epoch,
             validation_steps: self.validation_steps(),
             batch: batch_size(spec, self.train.len()) as u32,
+            is_open: self.is_open,
         }
     }
 
@@ -311,12 +350,12 @@ impl<'a> Run<'a> {
     ) -> Result<()> {
         let Job { spec, store, .. } = self.job;
         let epoch = position.epoch + 1;
-        let last_step = (u64::from(epoch) * self.steps_per_epoch).saturating_sub(1);
+        let last_step = self.steps_per_epoch.saturating_sub(1);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut row = Row {
             epoch,
             time: now.as_secs_f64(),
-            lr: learning_rate(spec, self.steps_per_epoch, last_step),
+            lr: self.rate(position.epoch, last_step),
             train_loss: position.loss().mean(),
             validation_loss: loss.mean(),
             classes: Vec::new(),

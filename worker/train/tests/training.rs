@@ -10,15 +10,16 @@ mod step;
 
 use std::path::Path;
 
+use swath_backends::blobs::folder::Folder;
 use swath_geo::confusion::Confusion;
 use swath_model::Gang;
 use swath_proto::{
     ids::Digest,
     item::{Architecture, DeviceName, EngineName, ModelRef, Precision, Weights, WindowShape},
-    train::{Keep, TrainSpec},
+    train::{Coming, Keep, TrainSpec},
 };
 use swath_shard::Chip;
-use swath_train::{Finished, Job, Kind, Outcome, Progress, train};
+use swath_train::{Finished, Job, Kind, Outcome, Progress, steps_so_far, train};
 use swath_weights::TensorFile;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -210,6 +211,44 @@ fn a_training_that_is_stopped_at_every_step_ends_as_one_that_is_not() {
         assert_same(&bench.last(), &whole.last());
         assert_same(&bench.read("weights.safetensors"), &whole.read("weights.safetensors"));
         assert_eq!(without_times(&bench.read("log.csv")), without_times(&whole.read("log.csv")));
+    }
+}
+
+/// Twenty shards of three chips, from every second item of a plan. Of these so many are there at first, and more each
+/// time that the training has come to the end of them.
+fn while_chips_come(there: &[usize]) -> Bench {
+    let (bench, spec) = (Bench::new(), squares::spec(&format!("{TINY}\nstart = \"with-chips\"")));
+    let folder = Folder::open(bench.folder.path()).unwrap();
+    let shard = |number: u64| {
+        let chips: Vec<Chip> = (3 * number..3 * number + 3).map(|chip| squares::chip(chip, 32)).collect();
+        squares::shard(&folder, &bench.runtime, &format!("part-{number:02}.tar"), &chips)
+    };
+    let shards: Vec<_> = (0..20).map(shard).collect();
+    for &n in there {
+        let (some, is_all) = (&shards[..n], n == shards.len());
+        let places = (0..n as u32).map(|number| 2 * number).collect();
+        let coming = Coming { plan: Digest::of(b"plan"), planned: 41, places, is_all };
+        let steps = steps_so_far(&coming, &spec, some);
+        let job = bench.job(spec.clone(), (2, 4, 32));
+        let validation = if is_all { job.validation.clone() } else { Vec::new() };
+        let job = Job { train: some.to_vec(), validation, coming: Some(coming), ..job };
+        match train(&job, Gang::alone(), &mut |_| {}, &CancellationToken::new()).unwrap() {
+            Outcome::Finished(_) => assert!(is_all),
+            Outcome::Stopped { epoch, step } => assert_eq!((is_all, epoch, step), (false, 1, steps)),
+            other => panic!("{other:?}"),
+        }
+    }
+    bench
+}
+
+#[test]
+fn a_training_that_begins_with_its_first_chips_ends_as_one_that_has_all_of_them() {
+    let whole = while_chips_come(&[20]);
+    for there in [&[8, 20][..], &[8, 9, 16, 19, 20]] {
+        let parts = while_chips_come(there);
+        assert_same(&parts.last(), &whole.last());
+        assert_same(&parts.read("weights.safetensors"), &whole.read("weights.safetensors"));
+        assert_eq!(without_times(&parts.read("log.csv")), without_times(&whole.read("log.csv")));
     }
 }
 

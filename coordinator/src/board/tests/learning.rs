@@ -13,6 +13,7 @@ use swath_proto::{
     run::{RunRecord, ScalePlan, ScaleStatistics},
     scene::SurveyedScene,
     steps::{Given, GivenFiles, StepCommand, StepInput, StepInputs, StepPlan},
+    train::Start,
 };
 
 use super::{failure, files, finished, header, place, record, taken};
@@ -125,6 +126,44 @@ fn a_run_that_trains_predicts_with_what_it_has_learnt() {
     assert_eq!(taken(&mut board), ["bundle.0.0"]);
     finished(&mut board, "bundle.0.0");
     assert!(board.is_at_rest());
+}
+
+#[test]
+fn a_training_that_begins_with_its_first_chips_is_told_of_all_that_may_come() {
+    let mut record = learning();
+    // Whatever else is shuffled, chips come in their order.
+    record.shuffle = Some(3);
+    record.learn.as_mut().unwrap().train.start = Start::WithChips;
+    let mut board = Board::new(record);
+    taken(&mut board);
+    for text in ["survey.0.0", "survey.1.0", "survey.2.0"] {
+        finished(&mut board, text);
+    }
+    board.open(0, vec![header("a", 1000)]);
+    assert_eq!(taken(&mut board), ["chip.0.0", "chip.0.1", "chip.0.2"]);
+    finished(&mut board, "chip.0.0");
+    assert_eq!(taken(&mut board), [""; 0], "what the validation scene will give is not planned yet");
+    board.open(1, vec![header("b", 200)]);
+    assert_eq!(taken(&mut board), ["train.0.0", "chip.1.0"]);
+    let told = |board: &Board| {
+        let train = board.item(place("train.0.0")).unwrap();
+        let inputs: TrainInputs = serde_json::from_slice(&train.inputs.unwrap().1).unwrap();
+        (train.item.id, inputs.train.len(), inputs.validation.len())
+    };
+    let first = told(&board);
+    assert_eq!((first.1, first.2), (3, 1));
+    finished(&mut board, "chip.0.1");
+    assert_eq!(told(&board), first, "it is the same training whenever it begins");
+    let (now, train) = (Instant::now(), place("train.0.0"));
+    board.apply(Event::Released { place: train, failures: 0, failure: None }, now);
+    finished(&mut board, "chip.0.2");
+    assert_eq!(taken(&mut board), [""; 0], "who has come back leaves room to those who cut chips");
+    let failure = failure(FailureClass::Data);
+    board.apply(Event::Buried { place: place("chip.1.0"), attempts: 1, failure }, now);
+    assert_eq!(taken(&mut board), ["train.0.0"], "nothing more will come");
+    let last = told(&board);
+    assert_eq!((last.1, last.2), (3, 0));
+    assert_ne!(last.0, first.0, "without what is set aside it is another training");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use swath_shard::Index;
 
 use super::init::Init;
 use crate::{
+    coming::Coming,
     data::Shard,
     error::{Result, TrainError},
     store::Store,

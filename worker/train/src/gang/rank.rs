@@ -119,7 +119,8 @@ fn learn(
     })?;
     has_met.store(true, Ordering::Release);
     let machine = Machine { threads, place, loaders: LOADERS, cache, chip_cache: CHIP_CACHE, mirror: None };
-    let job = Job { spec: file.train, train, validation, store, output: file.output, machine };
+    let TrainFile { output, coming, train: spec, .. } = file;
+    let job = Job { spec, train, validation, coming, store, output, machine };
     let mut tell = |progress| {
         voice.say(&Word::Progress(progress));
     };

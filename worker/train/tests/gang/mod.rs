@@ -107,7 +107,7 @@ fn file(bench: &Bench, spec: &TrainSpec, chips: (u64, u64, u32)) -> TrainFile {
     let job = bench.job(spec.clone(), chips);
     let keys = |shards: &[swath_train::Shard]| shards.iter().map(|shard| shard.key.clone()).collect();
     let shards = Shards { train: keys(&job.train), validation: keys(&job.validation) };
-    TrainFile { output: job.output, shards, init: None, train: spec.clone() }
+    TrainFile { output: job.output, shards, init: None, coming: None, train: spec.clone() }
 }
 
 fn write(bench: &Bench, file: &TrainFile) {
@@ -279,7 +279,8 @@ fn ranks_begin_with_the_weights_of_a_bundle() {
     let spec = TrainSpec { lr: 1e-12, epochs: 1, ..squares::spec(SGD) };
     let job = bench.job(spec.clone(), CHIPS);
     let shards = Shards { train: vec!["shard-0.tar".into()], validation: Vec::new() };
-    let file = TrainFile { output: job.output, shards, init: Some("taught.zip".into()), train: spec };
+    let file =
+        TrainFile { output: job.output, shards, init: Some("taught.zip".into()), coming: None, train: spec };
     write(&bench, &file);
     finished(supervise(&Ranks { command: &|| rank(&bench), n: 2 }, &mut |_| {}, &CancellationToken::new()));
     let [one, other] = [&bench, &taught].map(|bench| {
@@ -327,7 +328,10 @@ fn shards_are_found_in_their_folder() {
     }
     let train = |folder: &str| {
         let shards = Shards { train: vec![folder.into()], validation: vec!["shard-2.tar".into()] };
-        write(&bench, &TrainFile { output: "training/".into(), shards, init: None, train: spec.clone() });
+        write(
+            &bench,
+            &TrainFile { output: "training/".into(), shards, init: None, coming: None, train: spec.clone() },
+        );
         supervise(&Ranks { command: &|| rank(&bench), n: 2 }, &mut |_| {}, &CancellationToken::new())
     };
     finished(train("chips/"));
@@ -359,7 +363,7 @@ fn a_rank_that_waits_can_be_stopped() {
     let (bench, spec) = (Bench::new(), squares::spec(SGD));
     bench.job(spec.clone(), CHIPS);
     let shards = Shards { train: vec!["shard-0.tar".into()], validation: Vec::new() };
-    write(&bench, &TrainFile { output: "training/".into(), shards, init: None, train: spec });
+    write(&bench, &TrainFile { output: "training/".into(), shards, init: None, coming: None, train: spec });
     let variables = [("RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "1")];
     let mut waiting = rank(&bench).envs(variables).stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut said = std::io::BufRead::lines(std::io::BufReader::new(waiting.stdout.take().unwrap()));

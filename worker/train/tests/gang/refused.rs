@@ -29,7 +29,7 @@ fn what_would_fail_again_is_told_and_not_tried_again() {
     let (bench, spec) = (Bench::new(), squares::spec(SGD));
     let job = bench.job(spec.clone(), CHIPS);
     let shards = Shards { train: vec!["shard-0.tar".into(), "shard-1.tar".into()], validation: Vec::new() };
-    let file = TrainFile { output: job.output, shards, init: None, train: spec };
+    let file = TrainFile { output: job.output, shards, init: None, coming: None, train: spec };
     let of = |file: &TrainFile| {
         let (error, started) = broken(&bench, file, &|| rank(&bench));
         assert_eq!(started, 2, "it is not tried again: {error}");
@@ -58,7 +58,7 @@ fn the_rank_whose_chip_is_no_number_says_which() {
         squares::shard(&folder, &bench.runtime, "broken.tar", &chips);
         let shards =
             Shards { train: vec!["shard-0.tar".into(), "broken.tar".into()], validation: Vec::new() };
-        let file = TrainFile { output: job.output, shards, init: None, train: spec };
+        let file = TrainFile { output: job.output, shards, init: None, coming: None, train: spec };
         let (error, started) = broken(&bench, &file, &|| rank(&bench));
         let text = error.to_string();
         assert_eq!((error.kind, started), (Kind::Data, 2), "{text}");
@@ -79,7 +79,7 @@ fn ranks_that_are_not_of_one_training_are_told() {
     let (bench, spec) = (Bench::new(), squares::spec(SGD));
     let job = bench.job(spec.clone(), CHIPS);
     let shards = Shards { train: vec!["shard-0.tar".into()], validation: Vec::new() };
-    let file = TrainFile { output: job.output, shards, init: None, train: spec };
+    let file = TrainFile { output: job.output, shards, init: None, coming: None, train: spec };
     for other in [
         TrainSpec { classes: 3, ..file.train.clone() },
         TrainSpec { checkpoint: Checkpoint::default(), ..file.train.clone() },

@@ -68,6 +68,7 @@ pub fn job(
         spec,
         train: vec![one, two],
         validation: vec![held_out],
+        coming: None,
         store: Store::new(Arc::new(folder), runtime.handle().clone()),
         output: "training/".into(),
         machine: Machine {
