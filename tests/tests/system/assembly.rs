@@ -165,6 +165,7 @@ async fn worker(site: &Site, blobs: SharedBlobs) -> Context {
         item_limit: Duration::from_secs(900),
         streak: Mutex::default(),
         native: Semaphore::new(1),
+        early: Semaphore::new(0),
         in_hand: Mutex::default(),
         holds: Default::default(),
         idle: Default::default(),

@@ -105,6 +105,8 @@ impl First {
 
 #[cfg(test)]
 mod tests {
+    use swath_proto::ids::Digest;
+
     use super::*;
 
     /// Every third item has kept nothing; others have 3 to 7 chips.
@@ -189,8 +191,8 @@ mod tests {
             places: places.to_vec(),
             is_all: true,
         };
-        assert!(coming(&[]).first(&spec(), &[]).is_ok());
-        let error = coming(&[0]).first(&spec(), &[]).err().unwrap().to_string();
+        assert!(First::of(&spec(), &coming(&[]), &[]).is_ok());
+        let error = First::of(&spec(), &coming(&[0]), &[]).err().unwrap().to_string();
         assert!(error.contains("one for each of the 0 shards"), "{error}");
     }
 }

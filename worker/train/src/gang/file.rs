@@ -11,7 +11,6 @@ use swath_shard::Index;
 
 use super::init::Init;
 use crate::{
-    coming::Coming,
     data::Shard,
     error::{Result, TrainError},
     store::Store,
