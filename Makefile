@@ -160,7 +160,8 @@ dashboards: ## dashboards/*.json of their sources
 	PYTHONDONTWRITEBYTECODE=1 $(SWATH_CACHE)/dashboards-1/bin/python dashboards/source/make.py
 
 # The worker's last: it is the whole program, and stays in $(TARGET)/release.
-images: ## every role's image, without Docker's daemon, and a pipeline in them; takes root
+MORE ?=
+images: ## every role's image, without Docker's daemon, and a pipeline in them; takes root; MORE="--volume FILE:FILE" for buildah
 	@setup/install build images
 	cargo build --locked --release -p swath --no-default-features --features servers
 	install -Dt $(TARGET)/images/coordinator $(TARGET)/release/swath
@@ -168,7 +169,7 @@ images: ## every role's image, without Docker's daemon, and a pipeline in them; 
 	install -Dt $(TARGET)/images/trainer $(TARGET)/release/swath $(TARGET)/release/swath-worker
 	cargo build --locked --release -p swath
 	install -Dt $(TARGET)/images/worker $(TARGET)/release/swath $(TARGET)/release/swath-worker
-	deploy/docker/check --binaries $(TARGET)/images
+	deploy/docker/check --binaries $(TARGET)/images $(if $(MORE),-- $(MORE))
 
 lint: web-check ## format, clippy, docs, licences, scripts, the AWS template, dashboards, images, manifests
 	@setup/install build lint
