@@ -5,12 +5,12 @@ use std::ops::Range;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use swath_backends::{
-    Kind,
+    Kind as BlobKind,
     blobs::{Meta, SharedBlobs, ranges::read_all},
 };
 use tokio::runtime::Handle;
 
-use crate::error::Result;
+use crate::error::{Kind, Result, TrainError};
 
 /// Objects that are looked at side by side.
 const LOOKS: usize = 16;
@@ -29,13 +29,21 @@ impl Store {
 
     /// In their order; neighbours in one read, the others side by side.
     pub(crate) fn read_all(&self, ranges: &[(&str, Range<u64>)]) -> Result<Vec<Bytes>> {
-        Ok(self.runtime.block_on(read_all(&*self.blobs, ranges))?)
+        let blobs = self.blobs.clone();
+        let ranges: Vec<_> = ranges.iter().map(|(key, range)| ((*key).to_owned(), range.clone())).collect();
+        // On the runtime's threads, where what comes is read too: this one would be woken for each piece of it.
+        let read = self.runtime.spawn(async move {
+            let ranges: Vec<_> = ranges.iter().map(|(key, range)| (key.as_str(), range.clone())).collect();
+            read_all(&*blobs, &ranges).await
+        });
+        let read = self.runtime.block_on(read);
+        Ok(read.map_err(|error| TrainError::new(Kind::Internal, format!("reading: {error}")))??)
     }
 
     /// `None` where there is no such object.
     pub(crate) fn get(&self, key: &str) -> Result<Option<Bytes>> {
         match self.runtime.block_on(self.blobs.get(key)) {
-            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            Err(error) if error.kind == BlobKind::NotFound => Ok(None),
             got => Ok(Some(got?)),
         }
     }
