@@ -155,6 +155,10 @@ impl Board {
             }
             match place.stage {
                 Stage::Chip => self.chips_came(),
+                // None will come of its lot, and there may be no other that they wait for.
+                Stage::Survey if place.lot < self.record.learn_lots() => {
+                    [TRAIN, PROBE].into_iter().for_each(|place| self.make_ready(place));
+                }
                 Stage::Eval => self.make_ready(BUNDLE),
                 _ => {}
             }

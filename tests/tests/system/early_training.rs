@@ -3,6 +3,7 @@
 
 use std::{
     fmt::Write as _,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -131,7 +132,9 @@ fn a_training_begins_before_the_last_chip_is_cut_and_ends_as_one_that_began_afte
     after.swath(&["run", &file, "--workers", "1", "--stages", "survey,chip"], 0);
     let output = after.swath(&["run", &file, "--workers", "1"], 0);
     let other = crate::same_bytes::run_name(&output.stdout);
-    assert!(!after.worker_logs().contains(" is_all=false"), "it has begun with all of them");
+    let log = std::fs::read_to_string(Path::new(&after.root).join("local/logs/worker-1.log"));
+    let log = log.expect("what the worker has said");
+    assert!(log.contains(" is_all=true") && !log.contains(" is_all=false"), "it has begun with all of them");
     assert_ne!(weights(&after, &other), Weights::Trained);
     assert_eq!(weights(&site, &run), weights(&after, &other), "the weights depend on when chips come");
 }

@@ -5,6 +5,7 @@
 use std::{
     ops::Range,
     path::PathBuf,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -34,6 +35,7 @@ use crate::{
     schedule::learning_rate,
     store::Store,
     suspect,
+    unread::Unread,
 };
 
 pub struct Job {
@@ -172,6 +174,10 @@ impl<'a> Run<'a> {
             if job.spec.overfits() { train.clone() } else { Chips::new(&job.spec, &job.validation)? };
         let first = job.coming.as_ref().map(|coming| First::of(&job.spec, coming, &job.train)).transpose()?;
         let is_open = job.coming.as_ref().is_some_and(|coming| !coming.is_all);
+        if is_open && job.spec.bad_chips > 0.0 {
+            // They may be a share of all, and how many those are is not known yet.
+            train.unread = Arc::new(Unread::new(1.0, train.len()));
+        }
         if !is_open && !train.teach() {
             return Err(TrainError::config(
                 "there is no chip with a pixel that is not ignored to train from: look at labels and area of interest",

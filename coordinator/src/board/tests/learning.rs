@@ -167,6 +167,26 @@ fn a_training_that_begins_with_its_first_chips_is_told_of_all_that_may_come() {
 }
 
 #[test]
+fn a_training_does_not_wait_for_a_lot_that_can_not_be_surveyed() {
+    for start in [Start::AfterChips, Start::WithChips] {
+        let mut record = learning();
+        record.learn.as_mut().unwrap().train.start = start;
+        let mut board = Board::new(record);
+        taken(&mut board);
+        finished(&mut board, "survey.0.0");
+        board.open(0, vec![header("a", 1000)]);
+        assert_eq!(taken(&mut board), ["chip.0.0", "chip.0.1", "chip.0.2"]);
+        for text in ["chip.0.0", "chip.0.1", "chip.0.2"] {
+            finished(&mut board, text);
+        }
+        assert_eq!(taken(&mut board), [""; 0], "another lot may have chips");
+        let failure = failure(FailureClass::Data);
+        board.apply(Event::Buried { place: place("survey.1.0"), attempts: 1, failure }, Instant::now());
+        assert_eq!(taken(&mut board), ["train.0.0"], "it has none");
+    }
+}
+
+#[test]
 fn a_step_for_the_run_is_given_the_chips_once_they_are_cut_so_far_as_they_can_be() {
     let mut record = learning();
     record.stages = vec![Stage::Survey, Stage::Chip];

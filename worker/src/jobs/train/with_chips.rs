@@ -34,11 +34,14 @@ pub(super) async fn run(
     inputs: &TrainInputs,
     teller: &Teller,
 ) -> Result<Outcome, JobError> {
-    let mut seat = if are_all_there(cx, inputs).await? { None } else { Some(take_seat(cx)?) };
     let mut there = There::default();
-    let mut done = 0;
+    let mut seat = match missing(cx, inputs).await? {
+        None => None,
+        Some(missing) => Some(take_seat(cx, item, inputs, &there, missing).await?),
+    };
+    let mut at = At { epoch: 1, step: 0 };
     loop {
-        let coming = wait(cx, item, (work, inputs), &mut there, done, teller).await?;
+        let coming = wait(cx, item, (work, inputs), &mut there, at, teller).await?;
         let mut validation = Vec::new();
         if coming.is_all {
             validation = shards(cx, &inputs.validation, &mut Vec::new()).await?;
@@ -48,18 +51,40 @@ pub(super) async fn run(
         tracing::info!(run = %item.run, steps, shards = there.shards.len(), is_all, "training with the chips that are there");
         let coming = Some(coming);
         let job = Job { coming, ..job(cx, item, work.spec.clone(), there.shards.clone(), validation) };
-        match learn(cx, item, job, teller).await? {
-            // There are no chips for more steps yet.
-            Outcome::Stopped { epoch: 1, step } if !is_all && step >= steps && seat.is_some() => done = step,
+        let outcome = learn(cx, item, job, teller).await?;
+        match outcome {
+            // There are no chips for more steps yet; in a later epoch some are gone that were there.
+            Outcome::Stopped { epoch, step }
+                if seat.is_some() && (epoch > 1 || step >= steps) && !cx.stop.is_cancelled() =>
+            {
+                at = At { epoch, step };
+            }
             outcome => return Ok(outcome),
         }
     }
 }
 
+/// Where it stands: the epoch, from 1, and how many of its steps are done.
+#[derive(Clone, Copy)]
+struct At {
+    epoch: u32,
+    step: u64,
+}
+
 /// Trainings that wait may not have all slots of a worker: chips are to be cut there too.
-fn take_seat(cx: &Context) -> Result<SemaphorePermit<'_>, JobError> {
-    let text = "no slot of this worker is left to wait in until its chips are cut";
-    cx.early.try_acquire().map_err(|_| handed_back(text))
+async fn take_seat<'a>(
+    cx: &'a Context,
+    item: &Claimed,
+    inputs: &TrainInputs,
+    there: &There,
+    missing: &ChipItem,
+) -> Result<SemaphorePermit<'a>, JobError> {
+    if let Ok(seat) = cx.early.try_acquire() {
+        return Ok(seat);
+    }
+    // Where no worker has a seat, nobody else would.
+    ask(cx, item, inputs, there, missing).await?;
+    Err(handed_back("no slot of this worker is left to wait in until its chips are cut"))
 }
 
 fn handed_back(text: impl Into<String>) -> JobError {
@@ -67,14 +92,14 @@ fn handed_back(text: impl Into<String>) -> JobError {
     JobError::new(FailureClass::Preempted, anyhow!(text))
 }
 
-/// From the last on: where some are missing, it is likely those.
-async fn are_all_there(cx: &Context, inputs: &TrainInputs) -> Result<bool, JobError> {
+/// One that is not there, if any. From the last on: where some are missing, it is likely those.
+async fn missing<'a>(cx: &Context, inputs: &'a TrainInputs) -> Result<Option<&'a ChipItem>, JobError> {
     for item in inputs.validation.iter().rev().chain(inputs.train.iter().rev()) {
         if !is_there(cx, item).await? {
-            return Ok(false);
+            return Ok(Some(item));
         }
     }
-    Ok(true)
+    Ok(None)
 }
 
 async fn is_there(cx: &Context, item: &ChipItem) -> Result<bool, JobError> {
@@ -133,7 +158,7 @@ async fn wait(
     item: &Claimed,
     (work, inputs): (&Train, &TrainInputs),
     there: &mut There,
-    done: u64,
+    at: At,
     teller: &Teller,
 ) -> Result<Coming, JobError> {
     let mut asked = Instant::now();
@@ -143,15 +168,16 @@ async fn wait(
         let coming = there.coming(work, inputs, missing.is_none());
         let steps = steps_so_far(&coming, &work.spec, &there.shards);
         let Some(missing) = missing else { return Ok(coming) };
-        if is_worth_a_start(done, steps) {
+        if is_worth_a_start(at, steps) {
             return Ok(coming);
         }
-        teller.tell(waiting(done, there.missing(inputs), work.spec.epochs));
-        if asked.elapsed() >= ASK_EVERY {
+        teller.tell(waiting(at, there.missing(inputs), work.spec.epochs));
+        let is_in_the_way = cx.crowd.is_wanted_alone();
+        if is_in_the_way || asked.elapsed() >= ASK_EVERY {
             ask(cx, item, inputs, there, missing).await?;
             asked = Instant::now();
         }
-        if cx.crowd.is_wanted_alone() {
+        if is_in_the_way {
             return Err(handed_back("an item has to work alone here, which may be one that cuts chips"));
         }
         tokio::select! {
@@ -162,9 +188,10 @@ async fn wait(
     }
 }
 
-/// Each part begins with a checkpoint: where chips come slowly, parts are to become larger as they are more.
-const fn is_worth_a_start(done: u64, steps: u64) -> bool {
-    steps > done + done / 10
+/// Each part begins with a checkpoint: where chips come slowly, parts are to become larger as they are more. After the
+/// first epoch nothing is done without all of them.
+const fn is_worth_a_start(at: At, steps: u64) -> bool {
+    at.epoch == 1 && steps > at.step + at.step / 10
 }
 
 /// Whether what is missing can still come.
@@ -176,9 +203,9 @@ async fn ask(
     missing: &ChipItem,
 ) -> Result<(), JobError> {
     let snapshot = cx.ledger.snapshot(&item.run).await?;
-    let mut left = inputs.train[there.train..].iter().chain(&inputs.validation[there.validation..]);
+    let left = || inputs.train[there.train..].iter().chain(&inputs.validation[there.validation..]);
     let is_buried = |chip: &&ChipItem| snapshot.buried.iter().any(|(place, ..)| *place == chip.place);
-    if let Some(buried) = left.find(is_buried) {
+    if let Some(buried) = left().find(is_buried) {
         // The coordinator plans it anew.
         return Err(handed_back(format!(
             "{} was set aside, which it was to learn from: it begins again without that",
@@ -186,21 +213,27 @@ async fn ask(
         )));
     }
     // Looked at again: it may have come in between.
-    if snapshot.is_done(missing.place) && !is_there(cx, missing).await? {
-        let message = format!("{} is done, and what it has left is gone", missing.place);
-        return Err(JobError::MissingInputs { places: vec![missing.place], message });
+    if !snapshot.is_done(missing.place) || is_there(cx, missing).await? {
+        return Ok(());
     }
-    Ok(())
+    let mut places = Vec::new();
+    for chip in left() {
+        if snapshot.is_done(chip.place) && !is_there(cx, chip).await? {
+            places.push(chip.place);
+        }
+    }
+    let message = format!("{} is done, and what it has left is gone", missing.place);
+    Err(JobError::MissingInputs { places, message })
 }
 
 /// What is told while it waits.
-fn waiting(done: u64, missing: u64, epochs: u32) -> Training {
+fn waiting(at: At, missing: u64, epochs: u32) -> Training {
     Training {
-        epoch: 1,
+        epoch: at.epoch,
         epochs,
         validates: false,
-        step: done,
-        steps: done,
+        step: at.step,
+        steps: at.step,
         images: 0,
         loss: None,
         mean_iou: None,
@@ -212,18 +245,28 @@ fn waiting(done: u64, missing: u64, epochs: u32) -> Training {
 
 #[cfg(test)]
 mod tests {
-    use super::is_worth_a_start;
+    use super::{At, is_worth_a_start};
+
+    fn after(step: u64, steps: u64) -> bool {
+        is_worth_a_start(At { epoch: 1, step }, steps)
+    }
 
     #[test]
     fn a_part_is_begun_for_a_tenth_more_than_was_done_before() {
-        assert!(is_worth_a_start(0, 1) && is_worth_a_start(9, 10) && is_worth_a_start(100, 111));
-        assert!(!is_worth_a_start(0, 0) && !is_worth_a_start(100, 100) && !is_worth_a_start(100, 110));
+        assert!(after(0, 1) && after(9, 10) && after(100, 111));
+        assert!(!after(0, 0) && !after(100, 100) && !after(100, 110));
         // A step at a time, a million are less than two hundred parts.
         let (mut done, mut parts) = (0, 0);
         while done < 1_000_000 {
-            done = (done + 1..).find(|steps| is_worth_a_start(done, *steps)).unwrap();
+            done = (done + 1..).find(|steps| after(done, *steps)).unwrap();
             parts += 1;
         }
         assert!(parts < 200, "{parts}");
+    }
+
+    /// Each start would end at once, and nobody would ask for what is gone.
+    #[test]
+    fn after_the_first_epoch_only_all_chips_are_worth_a_start() {
+        assert!(!is_worth_a_start(At { epoch: 2, step: 0 }, 1000));
     }
 }
