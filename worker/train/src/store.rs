@@ -8,7 +8,7 @@ use swath_backends::{
     Kind as BlobKind,
     blobs::{Meta, SharedBlobs, ranges::read_all},
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinError};
 
 use crate::error::{Kind, Result, TrainError};
 
@@ -22,7 +22,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// To be used by threads that are not the runtime's own.
+    /// To be used by threads that are not the runtime's own; it has threads of its own.
     pub fn new(blobs: SharedBlobs, runtime: Handle) -> Self {
         Self { blobs, runtime }
     }
@@ -37,7 +37,12 @@ impl Store {
             read_all(&*blobs, &ranges).await
         });
         let read = self.runtime.block_on(read);
-        Ok(read.map_err(|error| TrainError::new(Kind::Internal, format!("reading: {error}")))??)
+        // Where the runtime ends, so does what was asked of it.
+        let ended = |error: JoinError| {
+            let kind = if error.is_cancelled() { Kind::Transient } else { Kind::Internal };
+            TrainError::new(kind, format!("reading chips: {error}"))
+        };
+        Ok(read.map_err(ended)??)
     }
 
     /// `None` where there is no such object.
