@@ -7,7 +7,10 @@ use swath_proto::{
     status::{RunState, RunStatus, StageCount},
 };
 
-use crate::{commands::state_name, table::duration};
+use crate::{
+    commands::state_name,
+    table::{self, duration},
+};
 
 const BAR: std::ops::RangeInclusive<usize> = 8..=30;
 const GAP: &str = "  ";
@@ -92,17 +95,23 @@ fn numbered(status: &RunStatus, stage: Stage) -> String {
 }
 
 fn of_training(training: &Training) -> Vec<Words> {
-    let Training { epoch, epochs, step, steps, .. } = training;
-    let step = match training.validates {
-        false => format!("step {step}/{steps}"),
-        true => "validating".into(),
+    let Training { epoch, epochs, step, .. } = training;
+    let step = match training.known_steps() {
+        _ if training.validates => "validating".into(),
+        Some(steps) => format!("step {step}/{steps}"),
+        None => format!("step {step}"),
     };
     let mut words = vec![(1, format!("epoch {epoch}/{epochs}")), (3, step)];
-    words.extend(training.waits_for.map(|n| (1, format!("waiting for chips: {n} items to come"))));
+    words.extend(training.waits_for.map(|n| (1, waiting(n))));
     words.extend(training.loss.map(|loss| (2, format!("loss {}", digits(loss)))));
     words.extend(training.mean_iou.map(|iou| (2, format!("IoU {iou:.3}"))));
     words.extend(rate(4, training.images_per_second, "images/s"));
     words
+}
+
+/// In the words of web/src/words.js.
+fn waiting(most: u64) -> String {
+    format!("waiting for chips: at most {} to come", table::count(most, "item"))
 }
 
 /// A training that is no run's.
@@ -155,12 +164,7 @@ fn share(status: &RunStatus) -> Option<f64> {
     let stage = status.at_work.filter(|_| !status.state.is_final())?;
     let count = status.stages.get(stage.name())?;
     let (done, all) = match (stage, &status.training) {
-        (Stage::Train, Some(training)) => {
-            let (epoch, epochs) = (training.epoch.saturating_sub(1), training.epochs);
-            let within = training.step as f64 / training.steps.max(1) as f64;
-            let within = if training.validates { 1.0 } else { within };
-            (f64::from(epoch) + within, f64::from(epochs))
-        }
+        (Stage::Train, Some(training)) => (training.epochs_done(), f64::from(training.epochs)),
         (Stage::Predict, _) => (status.pixels_done as f64, status.pixels as f64),
         _ => (count.done as f64, count.items as f64),
     };
@@ -223,8 +227,9 @@ mod tests {
             images_per_second: 0.0,
             ..training
         });
-        let facts = "train  epoch 2/8  step 31/98  waiting for chips: 16 items to come";
+        let facts = "train  epoch 2/8  step 31  waiting for chips: at most 16 items to come";
         assert!(plain(&status).contains(facts), "{}", plain(&status));
+        assert_eq!(share(&status), Some(0.125), "of the second epoch nobody knows the steps");
     }
 
     #[test]

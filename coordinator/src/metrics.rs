@@ -117,8 +117,11 @@ pub(crate) const TRAIN_EPOCHS: Declared =
     Declared::gauge("swath_training_epochs", &["run"], "Epochs that were asked for.");
 pub(crate) const TRAIN_STEP: Declared =
     Declared::gauge("swath_training_step", &["run"], "Steps of this phase of the epoch that are done.");
-pub(crate) const TRAIN_STEPS: Declared =
-    Declared::gauge("swath_training_steps", &["run"], "Steps that this phase of the epoch has.");
+pub(crate) const TRAIN_STEPS: Declared = Declared::gauge(
+    "swath_training_steps",
+    &["run"],
+    "Steps that this phase of the epoch has, once that is known.",
+);
 pub(crate) const TRAIN_CHIPS: Declared =
     Declared::gauge("swath_training_chips", &["run"], "Chips that an epoch trains on.");
 pub(crate) const TRAIN_LOSS: Declared =

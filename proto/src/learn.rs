@@ -80,7 +80,8 @@ pub enum TrainProgress {
     V1(Training),
 }
 
-/// Epochs count from 1; `step` is what is done of `steps` in this phase of it.
+/// Epochs count from 1; `step` is what is done of `steps` in this phase of it. No steps: how many it has is not known
+/// yet, since its chips are still being cut.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Training {
     pub epoch: u32,
@@ -89,7 +90,7 @@ pub struct Training {
     pub validates: bool,
     pub step: u64,
     pub steps: u64,
-    /// Chips that an epoch trains on.
+    /// Chips that an epoch trains on; of one whose steps are not known, those that were there at the last look, or none.
     pub images: u64,
     /// Of the epoch so far.
     pub loss: Option<f64>,
@@ -98,9 +99,27 @@ pub struct Training {
     pub images_per_second: f64,
     /// To the end of the last epoch.
     pub eta_seconds: Option<f64>,
-    /// Chip items that are not there yet, of which the next step needs one.
+    /// It waits for chips: so many items there are from the first that is missing on, in the order in which they are
+    /// trained and validated on. Later ones may be there, so at most so many are to come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<u64>,
+}
+
+impl Training {
+    /// Of this phase of the epoch, where it is known how many it has.
+    pub fn known_steps(&self) -> Option<u64> {
+        (self.steps > 0 && self.waits_for.is_none()).then_some(self.steps)
+    }
+
+    /// With the part of this one that is done: none as long as its steps are not known, so that it never falls back.
+    pub fn epochs_done(&self) -> f64 {
+        let of_this = match self.known_steps() {
+            _ if self.validates => 1.0,
+            Some(steps) => self.step as f64 / steps as f64,
+            None => 0.0,
+        };
+        f64::from(self.epoch.saturating_sub(1)) + of_this
+    }
 }
 
 /// Output of a train item: the file of the weights, and how well they do on the validation chips.
@@ -130,5 +149,16 @@ mod tests {
         let sample = include_str!("../samples/train-progress-v1-waits.json");
         let TrainProgress::V1(training) = serde_json::from_str(sample).unwrap();
         assert_eq!((training.step, training.waits_for), (96, Some(16)));
+        assert_eq!((training.known_steps(), training.epochs_done()), (None, 0.0), "the epoch goes on");
+    }
+
+    #[test]
+    fn an_epoch_of_which_nobody_knows_the_steps_counts_for_nothing_before_its_end() {
+        let sample = include_str!("../samples/train-progress-v1.json");
+        let TrainProgress::V1(training) = serde_json::from_str(sample).unwrap();
+        let of = |steps, validates| {
+            Training { epoch: 2, step: 6, steps, validates, ..training.clone() }.epochs_done()
+        };
+        assert_eq!([of(8, false), of(0, false), of(8, true)], [1.75, 1.0, 2.0]);
     }
 }

@@ -84,14 +84,23 @@ export const STAGE_WORDS = {
   noop: "nothing, to measure the way",
 };
 
+/** Steps of this phase of an epoch, where it is known how many it has: its chips may still be cut. */
+export const knownSteps = (training) => (training.waits_for ? null : training.steps || null);
+
+/** As the terminal's line has it. */
+export const waiting = (training) => (training.waits_for ? `waiting for chips: at most ${plural(training.waits_for, "item")} to come` : "");
+
+/** With the part of this one that is done: none as long as its steps are not known, so that it never falls back. */
+const epochsDone = (training) => training.epoch - 1 + (training.validates ? 1 : knownSteps(training) ? training.step / training.steps : 0);
+
 /** The run's stages in the order of work; a training has come as far as its steps. */
 export function stagesOf(status) {
   const training = status?.training;
   return STAGES.filter((name) => status?.stages[name]).map((name) => {
     const stage = { name, ...status.stages[name], isOver: isOver(status.state), isAtWork: status.at_work === name && !isOver(status.state) };
     const isTraining = name === "train" && stage.items > 0 && !stage.done && training && !stage.isOver;
-    const epoch = isTraining ? training.epoch - 1 + (training.validates ? 1 : training.steps ? training.step / training.steps : 0) : 0;
-    return { ...stage, part: isTraining && training.epochs ? epoch / training.epochs : 0, epoch: isTraining ? `epoch ${training.epoch} of ${training.epochs}` : "" };
+    const part = isTraining && training.epochs ? epochsDone(training) / training.epochs : 0;
+    return { ...stage, part, epoch: isTraining ? `epoch ${training.epoch} of ${training.epochs}` : "", waits: Boolean(isTraining && training.waits_for) };
   });
 }
 

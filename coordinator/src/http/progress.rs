@@ -56,8 +56,7 @@ fn trained(status: &RunStatus) -> f64 {
     let Some(training) = status.training.as_ref().filter(|training| is_on && training.epochs > 0) else {
         return 0.0;
     };
-    let of_epoch = if training.validates { 1.0 } else { share(training.step as f64, training.steps) };
-    (f64::from(training.epoch) - 1.0 + of_epoch) / f64::from(training.epochs)
+    training.epochs_done() / f64::from(training.epochs)
 }
 
 #[cfg(test)]

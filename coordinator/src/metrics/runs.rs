@@ -187,7 +187,7 @@ fn of_run(run: &str, shown: &Shown) -> Vec<Sample> {
         (&TRAIN_EPOCH, training.map(|now| f64::from(now.epoch))),
         (&TRAIN_EPOCHS, training.map(|now| f64::from(now.epochs))),
         (&TRAIN_STEP, training.map(|now| now.step as f64)),
-        (&TRAIN_STEPS, training.map(|now| now.steps as f64)),
+        (&TRAIN_STEPS, training.and_then(|now| now.known_steps()).map(|steps| steps as f64)),
         (&TRAIN_CHIPS, training.map(|now| now.images as f64)),
         (&TRAIN_LOSS, training.and_then(|now| now.loss)),
         (&TRAIN_MEAN_IOU, training.and_then(|now| now.mean_iou)),

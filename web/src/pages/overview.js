@@ -85,7 +85,7 @@ function updateStage(el, stage) {
   const n = stage.epoch ? stage.epoch : stage.items ? `${count(stage.done)} of ${count(stage.items)}` : stage.isOver ? "nothing to do" : "not known yet";
   const failures = stage.buried ? `${count(stage.buried)} failed` : "";
   say(el.querySelector(".n"), !failures ? n : stage.items ? `${n}, ${failures}` : failures);
-  const each = stage.made ? (stage.isOver ? took : duration)(stage.seconds) : stage.done ? "was there already" : "";
+  const each = stage.waits ? "waiting for chips" : stage.made ? (stage.isOver ? took : duration)(stage.seconds) : stage.done ? "was there already" : "";
   say(el.querySelector(".t"), each);
 }
 

@@ -3,7 +3,7 @@
 import { get } from "../api.js";
 import { chart } from "../chart.js";
 import { fill, h, say } from "../dom.js";
-import { count, duration, isOver, metric, plural } from "../words.js";
+import { count, duration, isOver, knownSteps, metric, plural, stagesOf, waiting } from "../words.js";
 
 export function trainingTab(into, run) {
   const progress = h("p", {}, " ");
@@ -57,14 +57,18 @@ export function trainingTab(into, run) {
     const of = run.status?.training;
     const { state } = run.status ?? {};
     if (!of) {
-      say(progress, isOver(state) ? "The weights were there already: nothing was trained." : "It begins when all chips are cut.");
+      say(progress, isOver(state) ? "The weights were there already: nothing was trained." : "It begins when there are chips.");
       return;
     }
-    const isOn = run.status.at_work === "train";
-    const step = of.validates ? `validates, step ${count(of.step)} of ${count(of.steps)}` : `step ${count(of.step)} of ${count(of.steps)}`;
-    const left = of.eta_seconds ? ` · ${duration(of.eta_seconds)} left` : "";
-    say(progress, isOn ? `Epoch ${of.epoch} of ${of.epochs}, ${step}${of.loss ? ` · loss ${metric(of.loss)}` : ""}${left}` : `It came to epoch ${Math.max(of.epoch, epochs)} of ${of.epochs}, on ${plural(of.images, "chip")}.`);
-    bar.firstChild.style.width = `${isOn ? (100 * of.step) / Math.max(1, of.steps) : 100}%`;
+    // It may go on beside the stage at work.
+    const isOn = run.status.at_work === "train" || stagesOf(run.status).some((stage) => stage.epoch && !stage.buried);
+    const steps = knownSteps(of);
+    const step = `${of.validates ? "validates, " : ""}step ${count(of.step)}${steps ? ` of ${count(steps)}` : ""}`;
+    const rest = [of.loss ? `loss ${metric(of.loss)}` : "", waiting(of), of.eta_seconds ? `${duration(of.eta_seconds)} left` : ""].filter(Boolean);
+    const on = of.images ? `, on ${plural(of.images, "chip")}` : "";
+    say(progress, isOn ? [`Epoch ${of.epoch} of ${of.epochs}, ${step}`, ...rest].join(" · ") : `It came to epoch ${Math.max(of.epoch, epochs)} of ${of.epochs}${on}.`);
+    bar.hidden = isOn && !steps;
+    bar.firstChild.style.width = `${isOn && steps ? (100 * of.step) / steps : 100}%`;
     if (epoch !== null && epoch !== of.epoch) load().catch(() => {});
     epoch = of.epoch;
   };

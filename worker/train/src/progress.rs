@@ -8,7 +8,7 @@ use swath_proto::learn::Training;
 
 use crate::error::Result;
 
-/// Epochs count from 1; `step` is what is done of `steps` in this phase of it.
+/// Epochs count from 1; `step` is what is done of `steps` in this phase of it. No steps: how many it has is not known yet.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     pub epoch: u32,
@@ -117,12 +117,18 @@ impl<'a> Teller<'a> {
         let (now, course, pace) = (Instant::now(), self.course, self.pace());
         pace.stepped(now);
         let (step_s, waiting) = (pace.step_s, pace.waiting(now));
+        let steps = match point.validates {
+            true => course.validation_steps,
+            // Those of this part are not those of the epoch.
+            false if course.is_open => 0,
+            false => course.steps,
+        };
         (self.tell)(Progress {
             epoch: point.epoch + 1,
             epochs: course.epochs,
             validates: point.validates,
             step: point.step,
-            steps: if point.validates { course.validation_steps } else { course.steps },
+            steps,
             samples: course.steps * u64::from(course.batch),
             loss: point.loss,
             mean_iou: self.mean_iou,
@@ -205,6 +211,19 @@ mod tests {
         assert_eq!(eta_s(COURSE, at(0, true, 1), None, Some(1.0)), None);
         let open = Course { is_open: true, ..COURSE };
         assert_eq!(eta_s(open, at(0, false, 6), Some(2.0), Some(0.5)), None, "more chips may come");
+    }
+
+    #[test]
+    fn as_long_as_more_chips_may_come_no_steps_are_told_but_those_that_are_done() {
+        let told = |is_open| {
+            let mut told = Vec::new();
+            let mut tell = |now: Progress| told.push((now.step, now.steps, now.eta_s.is_some()));
+            let mut teller = Teller::new(&mut tell, Course { is_open, ..COURSE }, None);
+            teller.begin(false);
+            teller.stepped(at(0, false, 10));
+            told
+        };
+        assert_eq!((told(true), told(false)), (vec![(10, 0, false)], vec![(10, 10, true)]));
     }
 
     #[test]

@@ -147,7 +147,8 @@ impl There {
         Coming { plan, planned, places: self.places.clone(), is_all }
     }
 
-    fn missing(&self, inputs: &TrainInputs) -> u64 {
+    /// Items from the first that is missing on: later ones may be there.
+    fn left(&self, inputs: &TrainInputs) -> u64 {
         (inputs.train.len() - self.train + inputs.validation.len() - self.validation) as u64
     }
 }
@@ -171,7 +172,7 @@ async fn wait(
         if is_worth_a_start(at, steps) {
             return Ok(coming);
         }
-        teller.tell(waiting(at, there.missing(inputs), work.spec.epochs));
+        teller.tell(waiting(at, there.left(inputs), work.spec.epochs));
         let is_in_the_way = cx.crowd.is_wanted_alone();
         if is_in_the_way || asked.elapsed() >= ASK_EVERY {
             ask(cx, item, inputs, there, missing).await?;
@@ -226,20 +227,20 @@ async fn ask(
     Err(JobError::MissingInputs { places, message })
 }
 
-/// What is told while it waits.
-fn waiting(at: At, missing: u64, epochs: u32) -> Training {
+/// What is told while it waits: how long the epoch is nobody knows.
+fn waiting(at: At, left: u64, epochs: u32) -> Training {
     Training {
         epoch: at.epoch,
         epochs,
         validates: false,
         step: at.step,
-        steps: at.step,
+        steps: 0,
         images: 0,
         loss: None,
         mean_iou: None,
         images_per_second: 0.0,
         eta_seconds: None,
-        waits_for: Some(missing),
+        waits_for: Some(left),
     }
 }
 
