@@ -122,13 +122,11 @@ pub async fn look_at_blobs(root: &str) -> Result<SharedBlobs> {
 }
 
 async fn open_store(root: &str) -> Result<SharedBlobs> {
-    let (bucket, prefix) = bucket(root)?;
-    #[cfg(feature = "s3")]
-    return Ok(Arc::new(crate::blobs::s3::S3Blobs::open(&bucket, &prefix).await?));
-    #[cfg(not(feature = "s3"))]
-    {
-        let _ = (bucket, prefix);
-        Err(left_out("root", root))
+    match bucket(root)? {
+        #[cfg(feature = "s3")]
+        (bucket, prefix) => Ok(Arc::new(crate::blobs::s3::S3Blobs::open(&bucket, &prefix).await?)),
+        #[cfg(not(feature = "s3"))]
+        _ => Err(left_out("root", root)),
     }
 }
 

@@ -88,19 +88,19 @@ pub fn chip(record: &RunRecord, lot: &Lot, index: u32) -> Option<Item> {
 pub fn train<'a>(
     record: &RunRecord,
     lots: impl Iterator<Item = &'a Lot>,
-    is_done: impl Fn(Place) -> bool,
+    is_learnt_from: impl Fn(Place) -> bool,
 ) -> Option<(Item, Vec<u8>)> {
     let learn = record.learn.as_ref()?;
-    let inputs = serde_json::to_vec(&chips(record, lots, is_done)).ok()?;
+    let inputs = serde_json::to_vec(&chips(record, lots, is_learnt_from)).ok()?;
     let work = Work::Train(Train { spec: learn.train.clone(), inputs: Digest::of(&inputs) });
     Some((item(record, Place::new(Stage::Train, 0, 0), work), inputs))
 }
 
-/// The chip items of these places, in their order.
+/// The chip items that are learnt from, in their order.
 pub fn chips<'a>(
     record: &RunRecord,
     lots: impl Iterator<Item = &'a Lot>,
-    is_done: impl Fn(Place) -> bool,
+    is_learnt_from: impl Fn(Place) -> bool,
 ) -> TrainInputs {
     let mut inputs = TrainInputs::default();
     for lot in lots {
@@ -111,8 +111,9 @@ pub fn chips<'a>(
             };
             let places = (scene.first..scene.first + scene.n_items)
                 .map(|index| Place::new(Stage::Chip, lot.lot, index));
-            let items =
-                places.filter(|place| is_done(*place)).filter_map(|place| chip(record, lot, place.index));
+            let items = places
+                .filter(|place| is_learnt_from(*place))
+                .filter_map(|place| chip(record, lot, place.index));
             into.extend(items.map(|item| ChipItem { place: item.place, id: item.id }));
         }
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use futures::TryStreamExt as _;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use swath_backends::Kind;
 use swath_model::{Gang, Place};
 use swath_proto::{
@@ -40,6 +40,8 @@ use crate::{
 
 /// Steps are many; people read one line now and then.
 const TELL_EVERY: Duration = Duration::from_secs(10);
+/// Chip items whose outputs are read side by side.
+const READS: usize = 32;
 
 /// Tells of a training, in one part of it after another.
 #[derive(Clone)]
@@ -241,9 +243,14 @@ pub(super) async fn shards(
     pixels: &mut [u64],
 ) -> Result<Vec<Shard>, JobError> {
     let (mut shards, mut gone) = (Vec::new(), Vec::new());
-    for item in items {
-        match shard(cx, item, pixels).await {
-            Ok(shard) => shards.extend(shard),
+    let reads: Vec<_> = items.iter().map(|item| cut(cx, item).boxed()).collect();
+    let mut reads = pin!(futures::stream::iter(reads).buffered(READS));
+    while let Some(cut) = reads.next().await {
+        match cut {
+            Ok(Cut { shard, pixels_by_class }) => {
+                shards.extend(shard);
+                pixels.iter_mut().zip(pixels_by_class).for_each(|(sum, n)| *sum += n);
+            }
             Err(JobError::MissingInputs { places, .. }) => gone.extend(places),
             Err(error) => return Err(error),
         }
@@ -255,19 +262,26 @@ pub(super) async fn shards(
     Err(JobError::MissingInputs { places: gone, message })
 }
 
-async fn shard(cx: &Context, item: &ChipItem, pixels: &mut [u64]) -> Result<Option<Shard>, JobError> {
+/// What a chip item has left.
+struct Cut {
+    /// None where it kept no chip.
+    shard: Option<Shard>,
+    pixels_by_class: Vec<u64>,
+}
+
+async fn cut(cx: &Context, item: &ChipItem) -> Result<Cut, JobError> {
     let key = keys::output(Stage::Chip, &item.id);
     let Chipped::V1 { shard, index, pixels_by_class, .. } =
         serde_json::from_slice(&get(cx, item, &key).await?)
             .with_context(|| format!("reading {key}"))
             .map_err(JobError::data)?;
-    let (Some(shard), Some(index)) = (shard, index) else { return Ok(None) };
-    pixels.iter_mut().zip(pixels_by_class).for_each(|(sum, n)| *sum += n);
-    if cx.blobs.head(&shard).await?.is_none() {
-        return Err(gone(item, &shard));
+    let (Some(key), Some(index)) = (shard, index) else { return Ok(Cut { shard: None, pixels_by_class }) };
+    if cx.blobs.head(&key).await?.is_none() {
+        return Err(gone(item, &key));
     }
     let parsed = Index::parse(&get(cx, item, &index).await?).with_context(|| format!("reading {index}"));
-    Ok(Some(Shard { key: shard, index: parsed.map_err(JobError::data)? }))
+    let shard = Some(Shard { key, index: parsed.map_err(JobError::data)? });
+    Ok(Cut { shard, pixels_by_class })
 }
 
 async fn get(cx: &Context, item: &ChipItem, key: &str) -> Result<bytes::Bytes, JobError> {

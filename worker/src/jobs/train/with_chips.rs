@@ -5,6 +5,7 @@
 use std::{pin::pin, time::Duration};
 
 use anyhow::anyhow;
+use futures::{FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _, stream::BoxStream};
 use swath_proto::{
     item::{Stage, Train},
     keys,
@@ -15,7 +16,7 @@ use swath_proto::{
 use swath_train::{Job, Outcome, Shard, steps_so_far};
 use tokio::{sync::SemaphorePermit, time::Instant};
 
-use super::{Teller, job, learn, shard, shards};
+use super::{Cut, READS, Teller, cut, job, learn, shards};
 use crate::{
     context::{Claimed, Context},
     failure::JobError,
@@ -94,16 +95,30 @@ fn handed_back(text: impl Into<String>) -> JobError {
 
 /// One that is not there, if any. From the last on: where some are missing, it is likely those.
 async fn missing<'a>(cx: &Context, inputs: &'a TrainInputs) -> Result<Option<&'a ChipItem>, JobError> {
-    for item in inputs.validation.iter().rev().chain(inputs.train.iter().rev()) {
-        if !is_there(cx, item).await? {
-            return Ok(Some(item));
-        }
-    }
-    Ok(None)
+    let items = inputs.validation.iter().rev().chain(inputs.train.iter().rev());
+    missing_of(cx, items).try_next().await
+}
+
+/// Those that are not there, in the same order.
+fn missing_of<'look, 'item: 'look>(
+    cx: &'look Context,
+    items: impl Iterator<Item = &'item ChipItem>,
+) -> BoxStream<'look, Result<&'item ChipItem, JobError>> {
+    let looks: Vec<_> = items.map(|item| is_there(cx, item).map_ok(move |is| (item, is)).boxed()).collect();
+    let looks = futures::stream::iter(looks).buffered(READS);
+    looks.try_filter_map(async |(item, is_there)| Ok((!is_there).then_some(item))).boxed()
 }
 
 async fn is_there(cx: &Context, item: &ChipItem) -> Result<bool, JobError> {
     Ok(cx.blobs.head(&keys::output(Stage::Chip, &item.id)).await?.is_some())
+}
+
+/// None where it is not there yet.
+async fn cut_so_far(cx: &Context, item: &ChipItem) -> Result<Option<Cut>, JobError> {
+    match is_there(cx, item).await? {
+        true => cut(cx, item).await.map(Some),
+        false => Ok(None),
+    }
 }
 
 /// What is there of the plan, in its order.
@@ -123,23 +138,22 @@ impl There {
         cx: &Context,
         inputs: &'a TrainInputs,
     ) -> Result<Option<&'a ChipItem>, JobError> {
-        while let Some(item) = inputs.train.get(self.train) {
-            if !is_there(cx, item).await? {
-                return Ok(Some(item));
-            }
-            if let Some(shard) = shard(cx, item, &mut Vec::new()).await? {
+        let ahead = inputs.train[self.train..].iter();
+        let reads: Vec<_> = ahead.map(|item| cut_so_far(cx, item).boxed()).collect();
+        let mut reads = futures::stream::iter(reads).buffered(READS);
+        while let Some(cut) = reads.try_next().await? {
+            let Some(Cut { shard, .. }) = cut else { return Ok(inputs.train.get(self.train)) };
+            if let Some(shard) = shard {
                 self.shards.push(shard);
                 self.places.push(self.train as u32);
             }
             self.train += 1;
         }
-        while let Some(item) = inputs.validation.get(self.validation) {
-            if !is_there(cx, item).await? {
-                return Ok(Some(item));
-            }
-            self.validation += 1;
-        }
-        Ok(None)
+        let ahead = &inputs.validation[self.validation..];
+        let missing = missing_of(cx, ahead.iter()).try_next().await?;
+        let is_missing = |item: &ChipItem| missing.is_some_and(|missing| missing.place == item.place);
+        self.validation += ahead.iter().take_while(|item| !is_missing(item)).count();
+        Ok(missing)
     }
 
     fn coming(&self, work: &Train, inputs: &TrainInputs, is_all: bool) -> Coming {
@@ -217,12 +231,8 @@ async fn ask(
     if !snapshot.is_done(missing.place) || is_there(cx, missing).await? {
         return Ok(());
     }
-    let mut places = Vec::new();
-    for chip in left() {
-        if snapshot.is_done(chip.place) && !is_there(cx, chip).await? {
-            places.push(chip.place);
-        }
-    }
+    let gone = missing_of(cx, left().filter(|chip| snapshot.is_done(chip.place)));
+    let places = gone.map_ok(|chip| chip.place).try_collect().await?;
     let message = format!("{} is done, and what it has left is gone", missing.place);
     Err(JobError::MissingInputs { places, message })
 }
