@@ -27,11 +27,12 @@ demo: ## scenes drawn, a network trained, a map, its scores and a picture; minut
 	cargo build --locked --release -p swath --no-default-features --features worker
 	@setup/demo $(TARGET)/release/swath
 
-# The program together with the tests, so that what both stand on is built once, with one set of features.
+# The program together with the tests, so that what both stand on is built once, with one set of features. Most tests wait
+# most of the time, for servers that have been stopped and for leases that run out: twice as many at once as there are cores.
 test: ## all tests; starts its own servers
 	@setup/install build test
 	cargo build --locked --workspace --bins --tests
-	$(CLEANLY) cargo test --locked --workspace --no-fail-fast
+	$(CLEANLY) RUST_TEST_THREADS=$$((2 * $$(nproc))) cargo test --locked --workspace --no-fail-fast
 
 test-faults: ## a hundred kills in one run, each server away for a minute, slow, failing, and more; half an hour
 	@setup/install build test

@@ -8,7 +8,7 @@ const WANTED: &str = "2.11.0";
 const OPENVINO: &str = "2026.4.1";
 /// Changes with the plugin; `setup/install` says it too.
 const NCCL_PLUGIN: &str = "1";
-const CPP: [&str; 7] = [
+const CPP: [&str; 8] = [
     "src/torch/library.cpp",
     "src/learner/autocast.cpp",
     "src/learner/gradient.cpp",
@@ -16,9 +16,14 @@ const CPP: [&str; 7] = [
     "src/gang/gang.cpp",
     "src/gang/norm.cpp",
     "src/gang/shared.cpp",
+    "src/winograd/layer.cpp",
 ];
+/// Compiled for each set of instructions, whatever this machine has.
+const KERNEL: &str = "src/winograd/kernel.cpp";
+const INSTRUCTIONS: [(&str, &[&str]); 2] =
+    [("avx512", &["-mavx512f", "-mfma"]), ("avx2", &["-mavx2", "-mfma"])];
 /// Headers among them.
-const CPP_FOLDERS: [&str; 2] = ["src/cpp", "src/gang"];
+const CPP_FOLDERS: [&str; 3] = ["src/cpp", "src/gang", "src/winograd"];
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
@@ -59,6 +64,12 @@ fn main() {
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .files(CPP)
         .compile("swath_engine");
+    for (name, flags) in INSTRUCTIONS {
+        // What takes the time of a training is fast in a program for development too.
+        let mut build = cc::Build::new();
+        build.cpp(true).std("c++17").cpp_link_stdlib(None).opt_level(3).debug(false);
+        build.flags(flags).file(KERNEL).compile(&format!("swath_winograd_{name}"));
+    }
     println!("cargo:rustc-link-search=native={lib}");
     println!("cargo:rustc-link-lib=torch_cpu");
     println!("cargo:rustc-link-lib=c10");

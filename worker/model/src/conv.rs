@@ -7,6 +7,7 @@ use tch::{Kind, Tensor};
 use crate::{
     error::Result,
     network::{Home, Layers, Pass, channels_last},
+    winograd::{self, Kept, Plain},
 };
 
 /// torchvision's.
@@ -49,6 +50,8 @@ pub(crate) struct Conv {
     pub(crate) dilation: i64,
     pub(crate) padding: i64,
     pub(crate) groups: i64,
+    /// None where the weight changes.
+    kept: Option<Kept>,
 }
 
 pub(crate) struct Norm {
@@ -64,7 +67,7 @@ impl Conv {
         let Spec { name, then, channels: (from, to), kernel, stride, dilation, groups } = *spec;
         let weight = layers.parameter(format!("{name}.weight"), &[to, from / groups, kernel, kernel])?;
         let padding = dilation * (kernel / 2);
-        let mut conv = Self { weight, bias: None, norm: None, stride, dilation, padding, groups };
+        let mut conv = Self { weight, bias: None, norm: None, stride, dilation, padding, groups, kept: None };
         match then {
             Then::Nothing => {}
             Then::Bias => conv.bias = Some(layers.parameter(format!("{name}.bias"), &[to])?),
@@ -98,13 +101,12 @@ impl Conv {
     fn moved(mut self, home: Home) -> Result<Self> {
         self.weight = home.take(&self.weight)?;
         self.bias = self.bias.as_ref().map(|bias| home.take(bias)).transpose()?;
+        self.kept = Some(Kept::default());
         Ok(self)
     }
 
     pub(crate) fn forward(&self, input: &Tensor, pass: Pass<'_>) -> Result<Tensor> {
-        let [stride, padding, dilation] = [self.stride, self.padding, self.dilation].map(|n| [n; 2]);
-        let output =
-            input.f_conv2d(&self.weight, self.bias.as_ref(), stride, padding, dilation, self.groups)?;
+        let output = self.multiplied(input, false)?;
         let Some(norm) = &self.norm else { return Ok(output) };
         let (momentum, epsilon) = (BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON);
         // What does not learn goes by what it knows.
@@ -118,5 +120,26 @@ impl Conv {
         let [gamma, beta, mean, variance] = [gamma, beta, mean, variance].map(Some);
         let learn = matches!(pass, Pass::Learn(BatchNorm::Batch | BatchNorm::Local, _));
         Ok(output.f_batch_norm(gamma, beta, mean, variance, learn, momentum, epsilon, false)?)
+    }
+
+    /// What is below zero becomes zero.
+    pub(crate) fn forward_relu(&self, input: &Tensor, pass: Pass<'_>) -> Result<Tensor> {
+        match (&self.norm, &self.kept) {
+            (None, Some(_)) => self.multiplied(input, true),
+            _ => Ok(self.forward(input, pass)?.f_relu_()?),
+        }
+    }
+
+    fn multiplied(&self, input: &Tensor, relu: bool) -> Result<Tensor> {
+        let Self { weight, stride, dilation, padding, groups, .. } = self;
+        let bias = self.bias.as_ref();
+        let is_plain = weight.size()[2..] == [3, 3] && (*stride, *groups) == (1, 1) && padding == dilation;
+        let plain = Plain { weight, bias, dilation: *dilation, relu };
+        if is_plain && let Some(output) = winograd::conv(input, &plain, self.kept.as_ref())? {
+            return Ok(output);
+        }
+        let [stride, padding, dilation] = [stride, padding, dilation].map(|n| [*n; 2]);
+        let mut output = input.f_conv2d(weight, bias, stride, padding, dilation, *groups)?;
+        Ok(if relu { output.f_relu_()? } else { output })
     }
 }

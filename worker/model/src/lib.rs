@@ -38,6 +38,7 @@ mod tiny;
 mod torch;
 mod unet;
 mod weights;
+mod winograd;
 
 pub use error::{Kind, ModelError, Result};
 pub use gang::{Carrier, Gang, Overlap, Patience, Reach, Store, SumsBy};

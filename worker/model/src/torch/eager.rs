@@ -25,6 +25,10 @@ impl Ops for Eager<'_> {
         conv.forward(input, self.pass)
     }
 
+    fn conv_relu(&mut self, conv: &Conv, input: &Tensor) -> Result<Tensor> {
+        conv.forward_relu(input, self.pass)
+    }
+
     fn group_norm(&mut self, norm: &GroupNorm, input: &Tensor) -> Result<Tensor> {
         norm.forward(input)
     }

@@ -22,7 +22,7 @@ pub(crate) use cuda::Cuda;
 pub(crate) use cuda::learns_on;
 pub use cuda::{card, card_memory};
 pub(crate) use eager::Eager;
-pub(crate) use library::engine;
+pub(crate) use library::{engine, instruction_set};
 pub use limits::{Rates, rates};
 pub use process::init_process;
 pub(crate) use process::{drawing_from, use_threads};
@@ -45,11 +45,7 @@ impl Torch {
 
 impl Engine for Torch {
     fn describe(&self) -> Result<Described> {
-        Ok(Described {
-            engine: library::engine(),
-            precision: "fp32".into(),
-            instruction_set: library::instruction_set(),
-        })
+        Ok(Described { engine: engine(), precision: "fp32".into(), instruction_set: instruction_set() })
     }
 
     fn input(&mut self) -> Result<&mut [f32]> {
