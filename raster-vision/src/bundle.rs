@@ -123,7 +123,7 @@ fn model(
         null_class: classes.null as u32,
         window,
         seen_px: Some(learning.img_px).filter(|px| *px != window.edge_px()),
-        batch: learning.architecture.engine().usual_batch(),
+        batch: learning.architecture.engine(true).usual_batch(),
         pixels: SourceSpec { scaling: scaling(&pixels, statistics)?, ..read_as(&pixels) },
         metrics: None,
         int8: None,

@@ -21,7 +21,7 @@ const CPP: [&str; 8] = [
 /// Compiled for each set of instructions, whatever this machine has.
 const KERNEL: &str = "src/winograd/kernel.cpp";
 const INSTRUCTIONS: [(&str, &[&str]); 2] =
-    [("avx512", &["-mavx512f", "-mfma"]), ("avx2", &["-mavx2", "-mfma"])];
+    [("avx512", &["-mavx512f", "-mfma"]), ("avx2", &["-mavx2", "-mfma", "-mno-avx512f"])];
 /// Headers among them.
 const CPP_FOLDERS: [&str; 3] = ["src/cpp", "src/gang", "src/winograd"];
 
@@ -62,6 +62,8 @@ fn main() {
         .define("USE_C10D", None)
         .define("USE_C10D_GLOO", None)
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
+        // PyTorch's `parallel_for` goes by it, and the library comes with PyTorch.
+        .flag("-fopenmp")
         .files(CPP)
         .compile("swath_engine");
     for (name, flags) in INSTRUCTIONS {

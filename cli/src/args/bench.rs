@@ -88,7 +88,7 @@ pub struct ForwardArgs {
     /// On what.
     #[arg(long, value_parser = word::<DeviceName>(&["cpu", "cuda"]), default_value = "cpu")]
     pub device: DeviceName,
-    /// OpenVINO on processors, libtorch on cards, if nobody says.
+    /// That which predicts in such numbers, if nobody says (`predict.engine`).
     #[arg(long, value_parser = word::<EngineName>(&["openvino", "libtorch"]))]
     pub engine: Option<EngineName>,
     /// In which numbers.

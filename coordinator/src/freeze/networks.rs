@@ -118,13 +118,15 @@ pub(super) fn of_bundles(
     }
     let Member { architecture, weights, precision } = members.remove(0);
     let (bands, classes) = (suited.bands, suited.classes.len() as u32);
+    let in_32_bits =
+        precision == Precision::Fp32 && members.iter().all(|other| other.precision == Precision::Fp32);
     Ok(ModelRef {
         architecture,
         weights,
         bands,
         classes,
         seen_px: suited.seen_px,
-        engine: architecture.engine(),
+        engine: architecture.engine(in_32_bits),
         precision,
         device: DeviceName::Cpu,
         others: members,

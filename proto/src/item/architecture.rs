@@ -142,10 +142,14 @@ impl Architecture {
         }
     }
 
-    /// What computes it where nobody says.
-    pub const fn engine(self) -> EngineName {
-        match self {
-            Self::Torchscript => EngineName::Libtorch,
+    /// What computes it fastest on a processor. Where 3 x 3 convolutions are most of the work, that is libtorch in 32 bits:
+    /// it has some of our own, and OpenVINO's can be no faster than the processor multiplies.
+    pub const fn engine(self, in_32_bits: bool) -> EngineName {
+        match (self, self.made()) {
+            (Self::Torchscript, _) => EngineName::Libtorch,
+            (_, Made::OnResnet(Decoder::Unet | Decoder::Fpn | Decoder::Deeplabv3, _)) if in_32_bits => {
+                EngineName::Libtorch
+            }
             _ => EngineName::Openvino,
         }
     }

@@ -157,9 +157,9 @@ impl DeviceName {
     }
 
     /// What computes a network there where nobody says.
-    pub const fn engine(self, architecture: Architecture) -> EngineName {
+    pub const fn engine(self, architecture: Architecture, in_32_bits: bool) -> EngineName {
         match self {
-            Self::Cpu => architecture.engine(),
+            Self::Cpu => architecture.engine(in_32_bits),
             Self::Cuda => EngineName::Libtorch,
         }
     }

@@ -50,7 +50,7 @@ pub struct PredictEntry {
     pub augment: Views,
     /// On what the network is computed.
     pub device: DeviceName,
-    /// What computes the network: on processors OpenVINO where it can, if nobody says, and libtorch on cards.
+    /// What computes the network. If nobody says, libtorch on cards; on processors libtorch in `fp32` for U-Net, FPN and DeepLabV3, and OpenVINO for all else that it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineName>,
     /// In which numbers the network computes: `fp32` if nobody says. `int8` is taken only if the F1 of every class stays within half a point on the
@@ -101,7 +101,8 @@ impl PredictEntry {
 
     /// What computes the network.
     pub fn engine(&self, architecture: Architecture) -> EngineName {
-        self.engine.unwrap_or_else(|| self.device.engine(architecture))
+        let in_32_bits = self.precision.is_none_or(|precision| precision == PrecisionWord::Fp32);
+        self.engine.unwrap_or_else(|| self.device.engine(architecture, in_32_bits))
     }
 
     pub(super) fn check(&self, architecture: Architecture, classes: &[ClassEntry], check: &mut Check<'_>) {

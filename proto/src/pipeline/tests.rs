@@ -141,7 +141,20 @@ fn cards_compute_in_32_and_in_both_kinds_of_16_bits_by_libtorch() {
         let predict = Pipeline::parse(&format!("{RIGHT}{more}\n")).unwrap().predict;
         assert_eq!(predict.engine(Architecture::Tiny), EngineName::Libtorch);
     }
-    assert_eq!(PredictEntry::default().engine(Architecture::Tiny), EngineName::Openvino);
+}
+
+#[test]
+fn processors_compute_a_network_by_what_is_fastest_in_its_numbers() {
+    let of =
+        |architecture, precision| PredictEntry { precision, ..PredictEntry::default() }.engine(architecture);
+    let unet = |precision| of(Architecture::UnetResnet18, precision);
+    assert_eq!([unet(None), unet(Some(PrecisionWord::Fp32))], [EngineName::Libtorch; 2]);
+    assert_eq!(
+        [PrecisionWord::Int8, PrecisionWord::Bf16].map(|word| unet(Some(word))),
+        [EngineName::Openvino; 2]
+    );
+    assert_eq!(of(Architecture::Deeplabv3plusResnet18, None), EngineName::Openvino);
+    assert_eq!(of(Architecture::Tiny, None), EngineName::Openvino);
 }
 
 #[test]

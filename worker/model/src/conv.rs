@@ -124,16 +124,18 @@ impl Conv {
 
     /// What is below zero becomes zero.
     pub(crate) fn forward_relu(&self, input: &Tensor, pass: Pass<'_>) -> Result<Tensor> {
-        match (&self.norm, &self.kept) {
-            (None, Some(_)) => self.multiplied(input, true),
-            _ => Ok(self.forward(input, pass)?.f_relu_()?),
+        // What only predicts has its norm folded away.
+        if self.kept.is_some() {
+            self.multiplied(input, true)
+        } else {
+            Ok(self.forward(input, pass)?.f_relu_()?)
         }
     }
 
     fn multiplied(&self, input: &Tensor, relu: bool) -> Result<Tensor> {
         let Self { weight, stride, dilation, padding, groups, .. } = self;
         let bias = self.bias.as_ref();
-        let is_plain = weight.size()[2..] == [3, 3] && (*stride, *groups) == (1, 1) && padding == dilation;
+        let is_plain = (*stride, *groups) == (1, 1) && padding == dilation;
         let plain = Plain { weight, bias, dilation: *dilation, relu };
         if is_plain && let Some(output) = winograd::conv(input, &plain, self.kept.as_ref())? {
             return Ok(output);

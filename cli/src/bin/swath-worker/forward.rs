@@ -21,7 +21,9 @@ const CLASSES: u32 = 2;
 
 pub(crate) fn run(args: &ForwardArgs) -> anyhow::Result<Exit> {
     swath_model::init_process();
-    let engine = args.engine.unwrap_or_else(|| args.device.engine(args.architecture));
+    let engine = args
+        .engine
+        .unwrap_or_else(|| args.device.engine(args.architecture, args.precision == PrecisionWord::Fp32));
     if args.device == DeviceName::Cuda && args.precision == PrecisionWord::Int8 {
         return Err(Usage("--precision int8: cards do not compute in it here; take bf16".into()).into());
     }

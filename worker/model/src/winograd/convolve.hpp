@@ -62,7 +62,7 @@ void give_output(const Shape& shape, const float* products, int64_t room, const 
           [&](int64_t row, int64_t column, Lanes value) {
             if (row >= rows || column >= columns) return;
             value += shift;
-            if (relu) value = value > 0 ? value : Lanes{};
+            if (relu) value = value < 0 ? Lanes{} : value;  // What is no number stays none.
             const int64_t y = place.y + row * shape.dilation, x = place.x + column * shape.dilation;
             store(image + (y * shape.width + x) * shape.to + channel, value);
           });
@@ -71,7 +71,6 @@ void give_output(const Shape& shape, const float* products, int64_t room, const 
 }
 
 int64_t n_tiles(const Shape& shape) { return Tiles(shape).all; }
-int64_t padded_tiles(const Shape& shape) { return quotient_up(Tiles(shape).all, ROWS) * ROWS; }
 
 int64_t blocks(const Shape& shape) {
   const Tiles tiles(shape);
@@ -90,7 +89,7 @@ void convolve(const Shape& shape, const float* input, const float* packed, const
     take_input(shape, input, first, n, room, scratch);
     for (int64_t point = 0; point < POINTS; point++)
       for (int64_t column = 0; column < to; column += COLUMNS)
-        // The rows of the last product that are no tiles are never given.
+        // Rows of the last product that are no tiles are whatever lay there, and never given.
         for (int64_t row = 0; row < n; row += ROWS) {
           const float* weights = packed + (point * to + column) * from;
           const float* taken = scratch + (point * room + row) * from;

@@ -13,7 +13,7 @@
 namespace swath::winograd {
 
 const Kernel KERNEL = {
-    LANES, n_tiles, padded_tiles, pack, blocks, scratch, convolve, take_input, take_gradient, sum, unpack,
+    LANES, n_tiles, pack, blocks, scratch, convolve, take_input, take_gradient, sum, unpack,
 };
 
 }  // namespace swath::winograd

@@ -1,6 +1,7 @@
 // 3x3 convolutions of stride 1, with as much padding as their pixels are apart, by Winograd's F(4x4, 3x3): for 16 pixels and
 // a pair of channels 36 products, where a plain convolution has 144. Images and weights are transformed, multiplied point
-// by point (a matrix product for each of 36), and transformed back. Pixels come with their channels side by side.
+// by point (a matrix product for each of 36), and transformed back, which leaves about a third of the time. Pixels come with
+// their channels side by side.
 //
 // What a pixel gets does not depend on which tiles stand beside its own: a window has the same bits in any batch.
 
@@ -28,12 +29,13 @@ struct Kernel {
   // Numbers of channels have to be multiples of this.
   int64_t lanes;
 
-  // Tiles of all images, and with those that fill up the last product.
+  // Tiles of all images.
   int64_t (*tiles)(const Shape&);
-  int64_t (*padded_tiles)(const Shape&);
 
-  // POINTS * from * to numbers. `back`: for the gradient of the input, which is a convolution too.
-  void (*pack)(const float* weight, const Strides&, int64_t from, int64_t to, bool back, float* packed);
+  // Some of the channels that are given, multiples of `lanes`; all are POINTS * from * to numbers. `back`: for the gradient
+  // of the input, which is a convolution too.
+  void (*pack)(const float* weight, const Strides&, int64_t from, int64_t to, bool back, int64_t first, int64_t end,
+               float* packed);
 
   // Tiles are taken in blocks; each thread has scratch of its own.
   int64_t (*blocks)(const Shape&);

@@ -2,13 +2,14 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/Version.h>
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <string_view>
+#include <string>
 
 #include "../cpp/catching.hpp"
 #include "kernel.hpp"
@@ -28,7 +29,7 @@ constexpr int64_t LEAST_TILES = 64;
 // The instructions that PyTorch's own kernels go by, so that both are the same everywhere; null where there are none for it.
 const Kernel* kernel() {
   static const Kernel* const chosen = [] {
-    const std::string_view capability = at::get_cpu_capability();
+    const std::string capability = at::get_cpu_capability();
     return capability == "AVX512" ? &swath::winograd::avx512
            : capability == "AVX2" ? &swath::winograd::avx2
                                   : nullptr;
@@ -45,20 +46,25 @@ Shape shape_of(const at::Tensor& images, int64_t to, int64_t dilation) {
   return {images.size(0), images.size(2), images.size(3), images.size(1), to, dilation};
 }
 
-// Whether there are kernels for it, and less than half the products of a plain convolution: tiles of small images are mostly
-// empty, and transforms take time too.
+// Whether there are kernels for it, and at most half the products of a plain convolution: tiles of small images are mostly
+// empty, and transforms take time too. Of one image, so that it does not depend on the batch.
 bool pays(const Shape& shape) {
   const Kernel* use = kernel();
-  if (use == nullptr || shape.images * shape.height * shape.width == 0) return false;
-  return shape.from % use->lanes == 0 && shape.to % use->lanes == 0 &&
-         2 * POINTS * use->padded_tiles(shape) <= 9 * shape.images * shape.height * shape.width;
+  const Shape one = {1, shape.height, shape.width, shape.from, shape.to, shape.dilation};
+  if (use == nullptr || std::min({shape.images, one.height, one.width, one.from, one.to}) == 0) return false;
+  return one.from % use->lanes == 0 && one.to % use->lanes == 0 &&
+         2 * POINTS * use->tiles(one) <= 9 * one.height * one.width;
 }
 
 at::Tensor packed(const at::Tensor& weight, bool back) {
   const int64_t given = weight.size(back ? 1 : 0), taken = weight.size(back ? 0 : 1);
   const swath::winograd::Strides strides = {weight.stride(0), weight.stride(1), weight.stride(2), weight.stride(3)};
   at::Tensor packed = at::empty({POINTS * given * taken}, weight.options());
-  kernel()->pack(numbers(weight), strides, taken, given, back, packed.mutable_data_ptr<float>());
+  const Kernel& use = *kernel();
+  float* into = packed.mutable_data_ptr<float>();
+  at::parallel_for(0, given / use.lanes, 1, [&](int64_t first, int64_t end) {
+    use.pack(numbers(weight), strides, taken, given, back, first * use.lanes, end * use.lanes, into);
+  });
   return packed;
 }
 
@@ -71,7 +77,7 @@ at::Tensor convolve(const Shape& shape, const at::Tensor& images, const at::Tens
   float* into = output.mutable_data_ptr<float>();
   const float* shift = bias.defined() ? numbers(bias) : nullptr;
   at::parallel_for(0, use.blocks(shape), 1, [&](int64_t first, int64_t end) {
-    const at::Tensor scratch = at::empty({use.scratch(shape)}, images.options().memory_format(std::nullopt));
+    const at::Tensor scratch = at::empty({use.scratch(shape)}, images.options());
     use.convolve(shape, numbers(input), numbers(packed), shift, relu, into, first, end,
                  scratch.mutable_data_ptr<float>());
   });
@@ -125,6 +131,7 @@ class Learn : public torch::autograd::Function<Learn> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    TORCH_CHECK(!at::GradMode::is_enabled(), "the gradient of a gradient is not computed");
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &input = saved[0], &weight = saved[1];
     const int64_t dilation = context->saved_data["dilation"].toInt();
@@ -145,30 +152,32 @@ class Learn : public torch::autograd::Function<Learn> {
 
 }  // namespace
 
-// `output` is null where it does not pay, or the tensors are none that it takes. `weight` is 3 x 3; `kept` is what was packed
+// `output` is null where it does not pay, or the tensors are none that it takes. `kept` is what was packed
 // of it before, or null, and is filled in where weights don't learn. Neither bias nor ReLU go with learning.
 extern "C" size_t swath_winograd_conv(const at::Tensor* input, const at::Tensor* weight, const at::Tensor* bias,
                                       int64_t dilation, bool relu, at::Tensor** kept, at::Tensor** output, char* why,
                                       size_t room) noexcept {
   return swath::catching(why, room, [&] {
     *output = nullptr;
-    const bool is_ours = input->device().is_cpu() && input->scalar_type() == at::kFloat &&
-                         weight->scalar_type() == at::kFloat && input->dim() == 4 &&
-                         input->size(1) == weight->size(1) && !at::autocast::is_autocast_enabled(at::kCPU);
-    if (!is_ours) return;
+    const auto is_ours = [](const at::Tensor& tensor) {
+      return tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat;
+    };
+    if (!is_ours(*input) || !is_ours(*weight) || (bias != nullptr && !is_ours(*bias))) return;
+    const bool fits = input->dim() == 4 && weight->dim() == 4 && weight->size(1) == input->size(1) &&
+                      weight->size(2) == 3 && weight->size(3) == 3 &&
+                      (bias == nullptr || bias->numel() == weight->size(0));
+    if (!fits || at::autocast::is_autocast_enabled(at::kCPU)) return;
     const Shape shape = shape_of(*input, weight->size(0), dilation);
     if (!pays(shape)) return;
-    const bool learns = at::GradMode::is_enabled() && (input->requires_grad() || weight->requires_grad());
+    const bool learns = at::GradMode::is_enabled() && (input->requires_grad() || weight->requires_grad() ||
+                                                        (bias != nullptr && bias->requires_grad()));
     if (learns) {
       if (bias == nullptr && !relu) *output = new at::Tensor(Learn::apply(*input, *weight, dilation));
       return;
     }
     const at::Tensor shift = bias == nullptr ? at::Tensor() : bias->contiguous();
-    if (kept == nullptr) {
-      *output = new at::Tensor(convolve(shape, *input, packed(*weight, false), shift, relu));
-      return;
-    }
-    if (*kept == nullptr) *kept = new at::Tensor(packed(*weight, false));
-    *output = new at::Tensor(convolve(shape, *input, **kept, shift, relu));
+    const at::Tensor ours = kept != nullptr && *kept != nullptr ? **kept : packed(*weight, false);
+    *output = new at::Tensor(convolve(shape, *input, ours, shift, relu));
+    if (kept != nullptr && *kept == nullptr) *kept = new at::Tensor(ours);
   });
 }

@@ -1,5 +1,5 @@
-//! 3 x 3 convolutions on processors with a third of the work (kernel.hpp): on those, PyTorch's own kernels do as many
-//! products a second as there are to be had.
+//! 3 x 3 convolutions on processors with a quarter of the products (kernel.hpp): on those, PyTorch's own kernels do as many
+//! a second as there are to be had.
 
 use std::{cell::OnceCell, ffi::c_char, ffi::c_void, ptr};
 
@@ -23,7 +23,7 @@ pub(crate) struct Plain<'a> {
 pub(crate) fn conv(input: &Tensor, plain: &Plain<'_>, kept: Option<&Kept>) -> Result<Option<Tensor>> {
     let Plain { weight, bias, dilation, relu } = *plain;
     let before = kept.and_then(|kept| kept.0.get());
-    let mut packed = before.map_or(ptr::null_mut(), |tensor| tensor.as_ptr().cast::<c_void>());
+    let mut packed = before.map_or(ptr::null_mut(), |tensor| tensor.as_ptr().cast_mut().cast::<c_void>());
     let mut output = ptr::null_mut();
     // SAFETY: they are tensors that live as long as the call; the other side fills in new ones where there are none yet, and
     // throws nothing.
@@ -31,7 +31,7 @@ pub(crate) fn conv(input: &Tensor, plain: &Plain<'_>, kept: Option<&Kept>) -> Re
         swath_winograd_conv(
             input.as_ptr().cast(),
             weight.as_ptr().cast(),
-            bias.map_or(ptr::null(), |bias| bias.as_ptr().cast_const().cast()),
+            bias.map_or(ptr::null(), |bias| bias.as_ptr().cast()),
             dilation,
             relu,
             kept.map_or(ptr::null_mut(), |_| &raw mut packed),

@@ -95,6 +95,44 @@ fn narrower_registers_do_too() {
     assert!(child.status.success() && text.contains("on AVX2") && text.contains("1 passed"), "{text}");
 }
 
+/// Packed once, they are taken again; what is below zero becomes zero, and what is no number stays none.
+#[test]
+fn kept_weights_give_the_same_and_numbers_that_overflow_are_not_hidden() {
+    let case = Case::new((1, 32, 32, 64, 1));
+    let (kept, once) = (Kept::default(), case.ours(&case.input, Some(&case.bias), true));
+    let plain = Plain { weight: &case.weight, bias: Some(&case.bias), dilation: 1, relu: true };
+    for _ in 0..2 {
+        assert!(conv(&case.input, &plain, Some(&kept)).unwrap().unwrap() == once);
+    }
+    assert!(kept.0.get().is_some() && once.min().double_value(&[]) == 0.0);
+    let nan = &case.input * f64::NAN;
+    assert_eq!(case.ours(&nan, Some(&case.bias), true).isfinite().any().int64_value(&[]), 0);
+}
+
+/// So do the gradients of all.
+#[test]
+fn an_image_has_the_same_bits_alone_and_on_several_threads() {
+    for (edge, from, to, dilation) in [(8, 64, 64, 1), (13, 16, 48, 1), (32, 32, 16, 2)] {
+        let case = Case::new((17, edge, from, to, dilation));
+        let together = case.ours(&case.input, None, false);
+        for image in [0, 7, 16] {
+            let alone = case.ours(&case.input.narrow(0, image, 1), None, false);
+            assert!(alone == together.narrow(0, image, 1), "{edge} px, image {image}");
+        }
+        let gradients = |threads| {
+            tch::set_num_threads(threads);
+            let input = case.input.copy().set_requires_grad(true);
+            let weight = case.weight.copy().set_requires_grad(true);
+            let plain = Plain { weight: &weight, bias: None, dilation, relu: false };
+            let output = conv(&input, &plain, None).unwrap().unwrap();
+            // A gradient that is one number, as often as there are pixels.
+            output.sum(None).backward();
+            [output.detach(), input.grad(), weight.grad()]
+        };
+        assert!(gradients(1) == gradients(3), "{edge} px");
+    }
+}
+
 #[test]
 fn what_would_gain_nothing_or_is_no_such_convolution_is_left_to_others() {
     let case = |shape| Case::new(shape);
@@ -106,10 +144,13 @@ fn what_would_gain_nothing_or_is_no_such_convolution_is_left_to_others() {
     assert!(is_taken(&good, &good.input));
     assert!(!is_taken(&good, &good.input.to_kind(Kind::BFloat16)), "other numbers");
     assert!(!is_taken(&good, &good.input.narrow(1, 0, 16)), "other channels");
+    let weight = good.weight.shallow_clone().set_requires_grad(true);
+    let learns = Plain { weight: &weight, bias: Some(&good.bias), dilation: 1, relu: false };
+    assert!(conv(&good.input, &learns, None).unwrap().is_none(), "a bias that learns with it");
     for (shape, why) in [
         ((2, 32, 3, 32, 1), "few channels taken"),
         ((2, 32, 32, 2, 1), "few channels given"),
-        ((1, 5, 32, 32, 1), "tiles that are mostly empty"),
+        ((1, 2, 32, 32, 1), "tiles that are mostly empty"),
         ((1, 32, 32, 32, 12), "pixels far apart"),
     ] {
         let case = case(shape);

@@ -13,10 +13,11 @@ inline int64_t columns_at(int64_t channel, int64_t from, int64_t to, int64_t tak
   return first * from + taken * width + channel - first;
 }
 
-void pack(const float* weight, const Strides& strides, int64_t from, int64_t to, bool back, float* packed) {
+void pack(const float* weight, const Strides& strides, int64_t from, int64_t to, bool back, int64_t first_channel,
+          int64_t end_channel, float* packed) {
   // Back, what was taken is given, and what was to the right is to the left.
   const int64_t given = strides[back ? 1 : 0], taken = strides[back ? 0 : 1];
-  for (int64_t channel = 0; channel < to; channel += LANES)
+  for (int64_t channel = first_channel; channel < end_channel; channel += LANES)
     for (int64_t other = 0; other < from; other++) {
       const float* first = weight + channel * given + other * taken;
       float* into = packed + columns_at(channel, from, to, other);
@@ -50,12 +51,11 @@ void take_gradient(const Shape& shape, const float* gradient, int64_t first, int
   }
 }
 
-// `SUMMED_ROWS` channels that are taken by `WIDTH` registers of channels that are given.
+// `SUMMED_ROWS` channels that are taken by `WIDTH` registers of channels that are given. Summed up from nothing, and then
+// added: one long chain of sums would be rounded more.
 template <int64_t WIDTH>
 inline void add_products(const float* input, int64_t from, const float* gradient, int64_t to, int64_t n, float* sums) {
-  Lanes values[SUMMED_ROWS][WIDTH];
-  for (int64_t row = 0; row < SUMMED_ROWS; row++)
-    for (int64_t i = 0; i < WIDTH; i++) values[row][i] = load(sums + row * to + i * LANES);
+  Lanes values[SUMMED_ROWS][WIDTH] = {};
   for (int64_t tile = 0; tile < n; tile++) {
     Lanes columns[WIDTH];
     for (int64_t i = 0; i < WIDTH; i++) columns[i] = load(gradient + tile * to + i * LANES);
@@ -64,7 +64,10 @@ inline void add_products(const float* input, int64_t from, const float* gradient
       for (int64_t i = 0; i < WIDTH; i++) values[row][i] += all(input[tile * from + row]) * columns[i];
   }
   for (int64_t row = 0; row < SUMMED_ROWS; row++)
-    for (int64_t i = 0; i < WIDTH; i++) store(sums + row * to + i * LANES, values[row][i]);
+    for (int64_t i = 0; i < WIDTH; i++) {
+      float* at = sums + row * to + i * LANES;
+      store(at, load(at) + values[row][i]);
+    }
 }
 
 void sum(const Shape& shape, const float* input, const float* gradient, int64_t n, float* sums) {
