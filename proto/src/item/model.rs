@@ -109,7 +109,7 @@ pub enum EngineName {
     /// All networks, TorchScript modules too.
     #[default]
     Libtorch,
-    /// The fastest on processors: all but TorchScript modules.
+    /// All but TorchScript modules, in 8 and 16 bits too; on processors.
     Openvino,
 }
 

@@ -135,7 +135,7 @@ fn sixteen_bits_are_near_and_weights_are_not_of_them() {
             let mut learner = drawn(Setup { precision, ..sgd(architecture) });
             learner.scale = learner.scale.map(|_| LOW);
             let losses: Vec<f64> =
-                (0..3).map(|n| learner.step(&batch(2, 32), 1e-2, n).unwrap().mean().unwrap()).collect();
+                (0..3).map(|n| learner.step(&batch(4, 64), 1e-2, n).unwrap().mean().unwrap()).collect();
             let parameters = &learner.learnt.parameters;
             assert!(parameters.iter().all(|(_, p)| p.kind() == tch::Kind::Float));
             assert!(parameters.iter().all(|(_, p)| p.grad().kind() == tch::Kind::Float));
@@ -254,7 +254,8 @@ fn ranks_learn_by_options_what_one_process_learns() {
         }
         let found = alone.iter().map(|(name, values)| apart(values, &all[0].1[name])).fold(0.0, f32::max);
         println!("{size} ranks, {:?}: {found:e}", setup.architecture);
-        assert!(found < 2e-5, "{found:e}");
+        // Among them the sums of gradients that the optimizer has.
+        assert!(found < 1e-4, "{found:e}");
     }
 }
 
