@@ -243,7 +243,7 @@ fn ranks_learn_by_options_what_one_process_learns() {
         (of(Architecture::Tiny, BatchNorm::Batch), 2, 1e-2),
         (of(Architecture::Tiny, BatchNorm::Batch), 3, 1e-2),
         // Its encoder is frozen at first. Rounding decides which side of a ReLU a few numbers fall on, sooner or later.
-        (of(Architecture::UnetResnet18, BatchNorm::Frozen), 2, 1e-4),
+        (of(Architecture::UnetResnet18, BatchNorm::Frozen), 2, 1e-3),
     ] {
         let (losses, alone) = learn(&setup, rate, Gang::alone());
         let all = ranks(size, |gang| learn(&setup, rate, gang));
@@ -254,8 +254,7 @@ fn ranks_learn_by_options_what_one_process_learns() {
         }
         let found = alone.iter().map(|(name, values)| apart(values, &all[0].1[name])).fold(0.0, f32::max);
         println!("{size} ranks, {:?}: {found:e}", setup.architecture);
-        // Among them the sums of gradients that the optimizer has.
-        assert!(found < 1e-4, "{found:e}");
+        assert!(found < 2e-5, "{found:e}");
     }
 }
 
