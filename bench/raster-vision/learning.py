@@ -16,6 +16,8 @@ from swath import only
 TIMED_PX, LEARNT_PX = 2560, 1536
 EPOCHS = 1, 2
 SEEDS = 3
+# Of which the 36 chips are whole ones: both sides take the same number of samples and of steps.
+LEARNT_BATCH = 6
 PIPELINE = "learning.toml"
 
 
@@ -40,23 +42,23 @@ def same_scores(swath, work, _):
     for seed in range(SEEDS):
         weights = work / f"weights-{seed}.pth"
         draw_weights(scenes[0], weights, seed)
-        found.append(ours(swath, work / "ours", scenes, weights, 12, seed)[1])
-        wanted.append(theirs(work / "theirs", scenes, weights, 12)[1])
+        found.append(ours(swath, work / "ours", scenes, weights, 12, LEARNT_BATCH, seed)[1])
+        wanted.append(theirs(work / "theirs", scenes, weights, 12, LEARNT_BATCH)[1])
     yield "same-training", (sum(found) - sum(wanted)) / SEEDS, -0.01, dict(ours=found, raster_vision=wanted, epochs=12)
 
 
-def ours(swath, root, scenes, weights, epochs, seed=0):
+def ours(swath, root, scenes, weights, epochs, batch=8, seed=0):
     """CPU seconds, and the F1 of buildings on the chips for validation after the last epoch."""
     shutil.rmtree(root, ignore_errors=True)
-    keys = dict(train__epochs=epochs, train__init=weights, train__seed=seed)
+    keys = dict(train__epochs=epochs, train__batch=batch, train__init=weights, train__seed=seed)
     seconds = swath.run(scenes[0].parent, root, "survey", "chip", "train", pipeline=PIPELINE, **keys)
     return seconds, _last(only(root, "train/*/log.csv"), "f1_1")
 
 
-def theirs(root, scenes, weights, epochs):
+def theirs(root, scenes, weights, epochs, batch=8):
     shutil.rmtree(root, ignore_errors=True)
     pipeline = Pipeline(root, scenes[:1], scenes[1:], LABELS, "unet_resnet18",
-                        solver=dict(num_epochs=epochs, lr=1e-3), begin=weights)
+                        solver=dict(num_epochs=epochs, batch_sz=batch, lr=1e-3), begin=weights)
     pipeline.run("chip")
     seconds = pipeline.run("train")
     return seconds, _last(only(root, "train/log.csv"), "building_f1")

@@ -109,7 +109,7 @@ def _config(root, train, validation, labels, model, begin, solver, chip_sz, img_
         data=SemanticSegmentationImageDataConfig(img_sz=img_sz, num_workers=0),
         model=SemanticSegmentationModelConfig(
             pretrained=False, external_def=network, init_weights=begin and str(begin)),
-        solver=SolverConfig(batch_sz=8, **solver), log_tensorboard=False, run_tensorboard=False)
+        solver=SolverConfig(**{"batch_sz": 8, **solver}), log_tensorboard=False, run_tensorboard=False)
     config = rv_pipeline.SemanticSegmentationConfig(
         root_uri=str(root),
         dataset=data.DatasetConfig(

@@ -21,6 +21,8 @@ pub struct Times {
     /// Bytes becoming pixels.
     pub decode: Duration,
     pub device: Duration,
+    /// Of that, what the thread itself computed in networks: all of it where they have one thread.
+    pub forward: Duration,
     pub encode: Duration,
     /// Bytes on their way out.
     pub put: Duration,
@@ -59,9 +61,8 @@ impl Phases {
 
     /// Reads pixels on this thread. While it computes, it decodes; while it does not, bytes are fetched.
     pub fn read<T>(&self, work: impl FnOnce() -> T) -> T {
-        let (began, cpu) = (Instant::now(), thread_cpu());
-        let result = work();
-        let decode = thread_cpu().saturating_sub(cpu);
+        let began = Instant::now();
+        let (result, decode) = computing(work);
         let fetch = began.elapsed().saturating_sub(decode);
         took(Phase::Decode, decode);
         took(Phase::Fetch, fetch);
@@ -73,11 +74,16 @@ impl Phases {
     }
 
     pub fn encode<T>(&self, work: impl FnOnce() -> T) -> T {
-        let began = Instant::now();
-        let result = work();
-        let busy = began.elapsed();
+        let (result, busy) = computing(work);
         took(Phase::Encode, busy);
         self.add(|times| times.encode += busy);
+        result
+    }
+
+    /// A network, within a task of the device.
+    pub fn forward<T>(&self, work: impl FnOnce() -> T) -> T {
+        let (result, busy) = computing(work);
+        self.add(|times| times.forward += busy);
         result
     }
 
@@ -108,6 +114,13 @@ impl Phases {
             times.span = Some((times.span.map_or(began, |(first, _)| first), ended));
         });
     }
+}
+
+/// And how long this thread computed meanwhile.
+fn computing<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let before = thread_cpu();
+    let result = work();
+    (result, thread_cpu().saturating_sub(before))
 }
 
 fn thread_cpu() -> Duration {

@@ -132,6 +132,7 @@ fn tell(times: &Times) {
         percent = hundredths(share * 100.0),
         busy_s = seconds(times.device),
         of_s = seconds(of),
+        forward_s = seconds(times.forward),
         fetch_s = seconds(times.fetch),
         decode_s = seconds(times.decode),
         encode_s = seconds(times.encode),

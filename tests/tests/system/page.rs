@@ -294,10 +294,13 @@ fn drawing(coordinator: u32) -> Vec<libc::pid_t> {
     pids.filter(of_parent).collect()
 }
 
-/// Whoever has started it can be told so: it waits for that, or was seen to be gone. Its memory is given back before.
+/// Whoever has started it can be told so: it waits for that, or was seen to be gone. Its memory is given back before. While
+/// threads of it are left nobody is told, though the first one has ended.
 fn has_ended(pid: &libc::pid_t) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_none_or(|rest| rest.is_empty() || rest.trim_start().starts_with('Z'))
+    let words: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    // Its state, and how many threads it has.
+    words.first().is_none_or(|state| *state == "Z" && words.get(17) == Some(&"1"))
 }
 
 fn signal(pids: &[libc::pid_t], signal: libc::c_int) {

@@ -22,6 +22,7 @@ use crate::{
     device::{Key, Models},
     failure::JobError,
     metrics, models,
+    phases::Phases,
 };
 
 /// The item's pixels with the context around them, and which of its own pixels are to be predicted.
@@ -51,7 +52,8 @@ pub(super) async fn planes(cx: &Context, item: &Claimed, work: &Predict) -> Resu
     };
     let files = models::files(cx, &work.model).await?;
     let wanted = work.clone();
-    cx.device.run(cx.suspect(item), move |models| infer(models, &wanted, &files, &read)).await
+    let phases = cx.phases.clone();
+    cx.device.run(cx.suspect(item), move |models| infer(models, &phases, &wanted, &files, &read)).await
 }
 
 /// One read for all windows that are needed; none where no pixel counts, and then nothing is read that lies outside
@@ -145,6 +147,7 @@ const fn missing(work: &Predict) -> Missing {
 /// The predictor as the looks need it.
 struct Shown<'a> {
     predictor: &'a mut dyn Predictor,
+    phases: &'a Phases,
     batch: usize,
 }
 
@@ -153,12 +156,13 @@ impl Network for Shown<'_> {
 
     fn forward(&mut self, input: &[f32], n: usize) -> Result<&[f32], ModelError> {
         metrics::showed(n, self.batch);
-        self.predictor.forward(input, n)
+        self.phases.forward(|| self.predictor.forward(input, n))
     }
 }
 
 fn infer(
     models: &mut Models,
+    phases: &Phases,
     work: &Predict,
     files: &[swath_model::Files],
     read: &Read,
@@ -183,7 +187,7 @@ fn infer(
         read.scaler.scale(&read.block, seen, out);
     };
     let mut planes = Planes::new(work.rect, work.model.classes as usize, kept(work));
-    let mut network = Shown { predictor, batch: looks.batch };
+    let mut network = Shown { predictor, phases, batch: looks.batch };
     looks.show(&windows, fill, &mut network, &mut planes).map_err(|error| match error {
         BadLook::Cut(error) => JobError::internal(error),
         BadLook::Logits(error) => JobError::data(error),

@@ -71,7 +71,8 @@ impl First {
         // As ever, a batch is no larger than what there is; before that is known nothing is done with less.
         let whole = spec.batch as usize;
         let batch = if coming.is_all { whole.min(chips).max(1) } else { whole.max(1) };
-        Self { stretches, planned: coming.planned, batch, seed: spec.seed, steps: (chips / batch) as u64 }
+        let steps = if coming.is_all { chips.div_ceil(batch) } else { chips / batch } as u64;
+        Self { stretches, planned: coming.planned, batch, seed: spec.seed, steps }
     }
 
     /// Chips in their order.
@@ -134,7 +135,7 @@ mod tests {
         let whole = first(places.len(), true);
         let order = whole.order();
         let n: usize = n_chips.iter().sum();
-        assert_eq!((order.len(), whole.steps), (n, n as u64 / 8));
+        assert_eq!((order.len(), whole.steps), (n, n.div_ceil(8) as u64));
         let mut steps = 0;
         for n in 0..=places.len() {
             let part = first(n, false);

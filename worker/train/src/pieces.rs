@@ -43,8 +43,10 @@ pub(crate) struct Share {
 
 impl Share {
     pub(crate) fn of(&self, step: u64) -> impl Iterator<Item = usize> {
-        let batch = &self.order[step as usize * self.batch..][..self.batch];
-        self.ours.iter().flat_map(|piece| &batch[piece.clone()]).copied()
+        let (first, n) = (step as usize * self.batch, self.order.len());
+        // Those that come once more are samples of their own, and changed in a way of their own.
+        let sample = move |at: usize| self.order[at % n] + at / n * n;
+        self.ours.iter().cloned().flatten().map(move |at| sample(first + at))
     }
 }
 
@@ -79,5 +81,18 @@ mod tests {
         }
         // As it was before there were pieces.
         assert_eq!(shares(8, 1, (1, 3)).first(), Some(&(2..5)));
+    }
+
+    #[test]
+    fn the_last_step_of_an_epoch_is_filled_up_with_chips_of_its_first() {
+        let order = vec![3, 1, 9, 0, 7, 2, 8, 5, 6, 4];
+        let of_ranks = [0, 1].map(|rank| Share {
+            epoch: 0,
+            order: order.clone(),
+            batch: 4,
+            ours: shares(4, 1, (rank, 2)),
+        });
+        let step = |step| of_ranks.iter().flat_map(|share| share.of(step)).collect::<Vec<_>>();
+        assert_eq!([step(0), step(1), step(2)], [[3, 1, 9, 0], [7, 2, 8, 5], [6, 4, 13, 11]]);
     }
 }

@@ -223,7 +223,7 @@ impl<'a> Run<'a> {
             }
         }
         let digest = Digest::from_sha256(hash);
-        let all_steps = (train.len() / batch) as u64;
+        let all_steps = train.len().div_ceil(batch) as u64;
         let steps_per_epoch = first.as_ref().map_or(all_steps, |first| first.steps);
         Ok(Self { job, stop, train, validation, steps_per_epoch, first, is_open, digest })
     }
@@ -386,7 +386,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Fewer where there are fewer chips.
+/// Chips of a step; fewer where there are fewer. The last one of an epoch is filled up with those of its first, so that
+/// no chip is left out and every rank has something to do in every step.
 pub(crate) fn batch_size(spec: &TrainSpec, n_chips: usize) -> usize {
     (spec.batch as usize).min(n_chips).max(1)
 }
