@@ -15,12 +15,13 @@ import checks
 import cost
 import costs
 import evaluation
+import kernels
 import learning
 from swath import Swath
 
 # Two scenes that end inside a window.
 CHECKED_PX = 1500
-CHECKS = {**checks.ALL, "evaluation": evaluation.compare, "same-training": learning.same_scores}
+CHECKS = {**checks.ALL, "evaluation": evaluation.compare, "same-training": learning.same_scores, "kernels": kernels.share}
 
 
 def main():
