@@ -131,13 +131,15 @@ fn pipeline(boxes: &Boxes) -> String {
     file.to_str().expect("UTF-8").to_owned()
 }
 
-const NETWORK: [&str; 6] = [
+const NETWORK: [&str; 8] = [
     "--set",
-    "model.architecture=unet-resnet18",
+    "model.architecture=unet-resnet50",
     "--set",
-    "predict.core_px=256",
+    "predict.core_px=128",
     "--set",
     "predict.margin_px=32",
+    "--set",
+    "predict.augment=d4",
 ];
 
 fn a_run_makes_the_same_bytes_though_a_container_is_killed(boxes: &Boxes) {
