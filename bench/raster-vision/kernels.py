@@ -1,4 +1,4 @@
-"""How much of what a prediction costs is the network and the bare codec. What is left is Swath's own: reading ahead, cutting
+"""How much of what a prediction costs is the network and the bare codec, which is GDAL's, without windows. What is left is Swath's own: reading ahead, cutting
 windows, choosing classes, overviews, queue and ledger.
 
 Measured of what a larger scene takes more than a small one: starting a worker and loading a network are not part of it.

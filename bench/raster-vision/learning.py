@@ -15,10 +15,11 @@ from swath import only
 # Chips of 256 px: 100 to learn from, and as many to hold against them; 36 where many epochs are learnt.
 TIMED_PX, LEARNT_PX = 2560, 1536
 EPOCHS = 1, 2
+# Of which the chips are whole ones, here and below: both sides take the same number of samples and of steps.
+TIMED_BATCH = 10
 # Of the longer training: in its first third F1 hangs on chance, and triples within an epoch.
 LEARNT_EPOCHS = 30
 SEEDS = 3
-# Of which the 36 chips are whole ones: both sides take the same number of samples and of steps.
 LEARNT_BATCH = 6
 PIPELINE = "learning.toml"
 
@@ -33,8 +34,8 @@ def train(swath, work, _):
     def more(once):
         return lambda: once(many) - once(few)
 
-    return (more(lambda epochs: ours(swath, work / "ours", scenes, weights, epochs)[0]),
-            more(lambda epochs: theirs(work / "theirs", scenes, weights, epochs)[0]))
+    return (more(lambda epochs: ours(swath, work / "ours", scenes, weights, epochs, TIMED_BATCH)[0]),
+            more(lambda epochs: theirs(work / "theirs", scenes, weights, epochs, TIMED_BATCH)[0]))
 
 
 def same_scores(swath, work, _):
@@ -49,7 +50,7 @@ def same_scores(swath, work, _):
     yield "same-training", (sum(found) - sum(wanted)) / SEEDS, -0.01, dict(ours=found, raster_vision=wanted, epochs=LEARNT_EPOCHS)
 
 
-def ours(swath, root, scenes, weights, epochs, batch=8, seed=0):
+def ours(swath, root, scenes, weights, epochs, batch, seed=0):
     """CPU seconds, and the F1 of buildings on the chips for validation after the last epoch."""
     shutil.rmtree(root, ignore_errors=True)
     keys = dict(train__epochs=epochs, train__batch=batch, train__init=weights, train__seed=seed)
@@ -57,7 +58,7 @@ def ours(swath, root, scenes, weights, epochs, batch=8, seed=0):
     return seconds, _last(only(root, "train/*/log.csv"), "f1_1")
 
 
-def theirs(root, scenes, weights, epochs, batch=8):
+def theirs(root, scenes, weights, epochs, batch):
     shutil.rmtree(root, ignore_errors=True)
     pipeline = Pipeline(root, scenes[:1], scenes[1:], LABELS, "unet_resnet18",
                         solver=dict(num_epochs=epochs, batch_sz=batch, lr=1e-3), begin=weights)

@@ -19,14 +19,12 @@ const MEET_WITHIN: Duration = Duration::from_secs(180);
 pub struct RabbitMq {
     pub server: Server,
     node: Node,
-    /// Where it listens for TLS.
-    tls: u16,
     _names: Server,
 }
 
 impl RabbitMq {
     pub fn start() -> Self {
-        Self::start_with(0, "")
+        Self::start_with(None, "")
     }
 
     /// Listens for TLS besides, and asks clients who they are only if they offer to tell.
@@ -39,14 +37,14 @@ impl RabbitMq {
             server.certificate.display(),
             server.key.display()
         );
-        Self::start_with(tls, &settings)
+        Self::start_with(Some(tls), &settings)
     }
 
-    fn start_with(tls: u16, settings: &str) -> Self {
+    fn start_with(tls: Option<u16>, settings: &str) -> Self {
         let epmd = port::free();
-        let node = Node::new("tests", epmd, settings);
+        let node = Node { tls, ..Node::new("tests", epmd, settings) };
         let names = names(epmd, node.folder.path());
-        Self { server: node.start(), node, tls, _names: names }
+        Self { server: node.start(), node, _names: names }
     }
 
     /// From now on the broker keeps no more than `most` messages a queue, and refuses the others.
@@ -67,7 +65,8 @@ impl RabbitMq {
 
     /// As the server calls itself, or by another name.
     pub fn tls_url(&self, host: &str, prefix: &str) -> String {
-        format!("amqps://guest:guest@{host}:{}/%2f?prefix={prefix}", self.tls)
+        let port = self.node.tls.expect("it was started with TLS");
+        format!("amqps://guest:guest@{host}:{port}/%2f?prefix={prefix}")
     }
 }
 
@@ -138,6 +137,8 @@ pub struct Node {
     name: &'static str,
     folder: tempfile::TempDir,
     amqp: u16,
+    /// Where it listens for TLS.
+    tls: Option<u16>,
     distribution: u16,
     epmd: u16,
 }
@@ -145,16 +146,18 @@ pub struct Node {
 impl Node {
     fn new(name: &'static str, epmd: u16, settings: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let this = Self { name, folder, amqp: port::free(), distribution: port::free(), epmd };
+        let this = Self { name, folder, amqp: port::free(), tls: None, distribution: port::free(), epmd };
         configure(this.folder.path(), this.amqp, settings);
         this
     }
 
     fn start(&self) -> Server {
         let (data, name) = (self.folder.path().to_owned(), self.name);
-        let (amqp, distribution, epmd) = (self.amqp, self.distribution, self.epmd);
+        let (amqp, tls, distribution, epmd) = (self.amqp, self.tls, self.distribution, self.epmd);
         let make = move || command(&data, name, amqp, distribution, epmd);
-        Server::start(&self.folder.path().join("log.txt"), make, move || answers(amqp))
+        Server::start(&self.folder.path().join("log.txt"), make, move || {
+            answers(amqp) && tls.is_none_or(listens)
+        })
     }
 
     fn control(&self, args: &[&str]) -> String {

@@ -11,9 +11,10 @@ use crate::{
     error::{Result, TrainError},
     events::{Picture, picture_file},
     order::Purpose,
+    pieces::batch_size,
     samples::drawn,
     sheet::Sheet,
-    train::{Job, Run, batch_size},
+    train::{Job, Run},
 };
 
 const MOST_CHIPS: usize = 8;

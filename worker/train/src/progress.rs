@@ -58,6 +58,8 @@ pub(crate) struct Course {
     pub(crate) steps: u64,
     pub(crate) validation_steps: u64,
     pub(crate) batch: u32,
+    /// Of an epoch: as many as there are chips.
+    pub(crate) samples: u64,
     /// More chips are being cut: nobody knows how many steps there will be.
     pub(crate) is_open: bool,
 }
@@ -129,7 +131,7 @@ impl<'a> Teller<'a> {
             validates: point.validates,
             step: point.step,
             steps,
-            samples: course.steps * u64::from(course.batch),
+            samples: course.samples,
             loss: point.loss,
             mean_iou: self.mean_iou,
             samples_per_s: step_s.map_or(0.0, |step_s| f64::from(course.batch) / step_s.max(1e-9)),
@@ -195,7 +197,8 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const COURSE: Course = Course { epochs: 3, steps: 10, validation_steps: 4, batch: 8, is_open: false };
+    const COURSE: Course =
+        Course { epochs: 3, steps: 10, validation_steps: 4, batch: 8, samples: 80, is_open: false };
 
     fn at(epoch: u32, validates: bool, step: u64) -> Point {
         Point { epoch, validates, step, loss: None }

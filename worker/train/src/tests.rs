@@ -95,7 +95,7 @@ fn pictures_show_the_first_batch_and_what_each_epoch_makes_of_some_chips() {
 
 #[test]
 fn a_training_in_which_all_is_drawn_goes_on_as_if_it_had_not_been_stopped() {
-    let spec = squares::spec(&format!("{TINY}\n{ALL}\nsubset = {{ share = 0.6 }}"));
+    let spec = squares::spec(&format!("{TINY}\n{ALL}\nsubset = {{ share = 0.5 }}"));
     let (whole, cut) = (Bench::new(), Bench::new());
     whole.run(&spec, (20, 4, 32), usize::MAX);
     cut.run(&spec, (20, 4, 32), 2);

@@ -29,7 +29,7 @@ use crate::{
     loader::look_at_shards,
     log::{Log, Row},
     order::dropout_seed,
-    pieces::n_pieces,
+    pieces::{batch_size, most_ranks, n_pieces},
     progress::{Course, Point, Progress, Teller},
     saver::Saver,
     schedule::learning_rate,
@@ -150,6 +150,9 @@ struct Agreed {
     is_late: bool,
 }
 
+/// Of how epochs are cut into steps: where it is another, a training does not go on from what was begun by this one.
+const RULE: &[u8] = b"the last step is filled up";
+
 /// A job whose chips were looked at.
 pub(crate) struct Run<'a> {
     pub(crate) job: &'a Job,
@@ -213,6 +216,7 @@ impl<'a> Run<'a> {
         let spec = TrainSpec { checkpoint: Checkpoint::default(), ..job.spec.clone() };
         let spec = serde_json::to_vec(&spec).map_err(|error| TrainError::config(error.to_string()))?;
         let mut hash = Sha256::new_with_prefix(spec);
+        hash.update(RULE);
         match &job.coming {
             // Chips are named by what they are cut from.
             Some(coming) => hash.update(coming.plan.to_string()),
@@ -342,6 +346,7 @@ impl<'a> Run<'a> {
             steps: self.steps_per_epoch,
             validation_steps: self.validation_steps(),
             batch: batch_size(spec, self.train.len()) as u32,
+            samples: self.train.len() as u64,
             is_open: self.is_open,
         }
     }
@@ -384,17 +389,4 @@ impl<'a> Run<'a> {
         let is_due = is_late || epoch == spec.epochs || epoch.is_multiple_of(spec.checkpoint.epochs);
         saver.save(learner, position, is_due, is_best)
     }
-}
-
-/// Chips of a step; fewer where there are fewer. The last one of an epoch is filled up with those of its first, so that
-/// no chip is left out and every rank has something to do in every step.
-pub(crate) fn batch_size(spec: &TrainSpec, n_chips: usize) -> usize {
-    (spec.batch as usize).min(n_chips).max(1)
-}
-
-/// That have something to do in each step, where there are so many chips before `subset` takes some.
-pub fn most_ranks(spec: &TrainSpec, n_chips: usize) -> u32 {
-    let batch = batch_size(spec, spec.subset.map_or(n_chips, |subset| subset.size(n_chips)));
-    let smallest_piece = batch / n_pieces(spec, batch);
-    (smallest_piece as u32 / spec.architecture.least_images()).max(1)
 }

@@ -151,7 +151,7 @@ fn finished(outcome: Result<Outcome, TrainError>) {
     assert!(matches!(outcome, Ok(Outcome::Finished(_))), "{outcome:?}");
 }
 
-const CHIPS: (u64, u64, u32) = (12, 5, 32);
+const CHIPS: (u64, u64, u32) = (14, 5, 32);
 
 /// Weights, moments and scores of one process, within what another order of sums makes.
 fn assert_near(bench: &Bench, whole: &Bench) {
@@ -186,8 +186,8 @@ fn two_and_three_ranks_train_as_one() {
         finished(gang(&bench, &spec, CHIPS, n, &mut watch, &CancellationToken::new()));
         assert_near(&bench, &whole);
         let steps: Vec<_> = told.iter().filter(|(now, _)| !now.validates).collect();
-        assert_eq!(steps.len(), 9, "the first rank alone tells of steps");
-        assert!(steps.iter().all(|(now, _)| now.samples == 12 && now.loss.is_some()));
+        assert_eq!(steps.len(), 12, "the first rank alone tells of steps");
+        assert!(steps.iter().all(|(now, _)| now.samples == 14 && now.loss.is_some()));
         assert_eq!(told[0].1, n as usize);
     }
 }

@@ -169,7 +169,7 @@ fn two_parties_train_as_one_process() {
     parties.start("a", 2, 3);
     parties.start("b", 1, 3);
     assert_finished(&["a", "b"].map(|name| parties.end(name)));
-    let all: Vec<_> = (1..=3).flat_map(|epoch| (1..=3).map(move |step| (epoch, step))).collect();
+    let all: Vec<_> = (1..=3).flat_map(|epoch| (1..=4).map(move |step| (epoch, step))).collect();
     assert_eq!([parties.steps("a"), parties.steps("b")], [all.clone(), all]);
     assert_near(&bench, &alone(&spec));
 }
@@ -227,7 +227,7 @@ fn parties_come_and_go_and_no_step_is_done_twice() {
     let [a, b] = ["a", "b"].map(|name| parties.steps(name));
     assert!(a.is_sorted_by(|one, next| one < next) && b.is_sorted_by(|one, next| one < next), "{a:?} {b:?}");
     assert!(a.contains(&b[0]), "they have trained together: {a:?} {b:?}");
-    assert_eq!(a.iter().chain(&b).collect::<BTreeSet<_>>().len(), 15, "{a:?} {b:?}");
+    assert_eq!(a.iter().chain(&b).collect::<BTreeSet<_>>().len(), 20, "{a:?} {b:?}");
     assert_near(&bench, &alone(&spec));
 }
 

@@ -45,7 +45,7 @@ fn what_would_fail_again_is_told_and_not_tried_again() {
     std::fs::write(&tar, bytes).unwrap();
     let (kind, text) = of(&file);
     assert_eq!(kind, Kind::Data);
-    assert!(text.contains("shard-1.tar: chip squares/x192_y0_32x32: the image can't be read"), "{text}");
+    assert!(text.contains("shard-1.tar: chip squares/x224_y0_32x32: the image can't be read"), "{text}");
 }
 
 #[test]
