@@ -1,4 +1,5 @@
-"""Raster Vision beside Swath, on scenes that are drawn for it: first that both say the same, then what it costs.
+"""Raster Vision beside Swath, on scenes that are drawn for it: first that both say the same, then what it costs. And, with
+`--only kernels`, how much of a prediction of Swath's is the network and the codec.
 
 One JSON object a line. The value of a cost is how many times the CPU seconds of Swath Raster Vision takes; analyze
 reads all pixels here and a tenth of them there. Ends with 1 if anything is lower than `at_least`.
