@@ -1,5 +1,5 @@
-"""How much of what a prediction costs is the network and the bare codec, which is GDAL's, without windows. What is left is Swath's own: reading ahead, cutting
-windows, choosing classes, overviews, queue and ledger.
+"""How much of what a prediction costs is the network and the bare codec: GDAL's, of whole images. What is left is Swath's
+own: cutting windows, choosing classes, making overviews, assembling, queue and ledger.
 
 Measured of what a larger scene takes more than a small one: starting a worker and loading a network are not part of it.
 """
