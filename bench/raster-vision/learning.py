@@ -39,29 +39,42 @@ def train(swath, work, _):
 
 
 def same_scores(swath, work, _):
-    """How much higher the F1 of buildings is after as many epochs, on average over some seeds."""
+    """How much higher the F1 of buildings is after as many epochs, on average over some seeds: of chips as they are, so that
+    nothing is drawn but their order."""
+    yield "same-training", *_scores(swath, work, augment=False)
+
+
+def usual_scores(swath, work, _):
+    """The same where each side turns and mirrors chips as it does if nothing is said."""
+    yield "usual-training", *_scores(swath, work, augment=True)
+
+
+def _scores(swath, work, augment):
     scenes = _scenes(swath, work, LEARNT_PX)
     found, wanted = [], []
     for seed in range(SEEDS):
         weights = work / f"weights-{seed}.pth"
         draw_weights(scenes[0], weights, seed)
-        found.append(ours(swath, work / "ours", scenes, weights, LEARNT_EPOCHS, LEARNT_BATCH, seed)[1])
-        wanted.append(theirs(work / "theirs", scenes, weights, LEARNT_EPOCHS, LEARNT_BATCH)[1])
-    yield "same-training", (sum(found) - sum(wanted)) / SEEDS, -0.01, dict(ours=found, raster_vision=wanted, epochs=LEARNT_EPOCHS)
+        same = scenes, weights, LEARNT_EPOCHS, LEARNT_BATCH
+        found.append(ours(swath, work / "ours", *same, seed, augment)[1])
+        wanted.append(theirs(work / "theirs", *same, augment)[1])
+    return (sum(found) - sum(wanted)) / SEEDS, -0.01, dict(ours=found, raster_vision=wanted, epochs=LEARNT_EPOCHS)
 
 
-def ours(swath, root, scenes, weights, epochs, batch, seed=0):
+def ours(swath, root, scenes, weights, epochs, batch, seed=0, augment=True):
     """CPU seconds, and the F1 of buildings on the chips for validation after the last epoch."""
     shutil.rmtree(root, ignore_errors=True)
     keys = dict(train__epochs=epochs, train__batch=batch, train__init=weights, train__seed=seed)
+    if not augment:
+        keys["train__augment"] = "[]"
     seconds = swath.run(scenes[0].parent, root, "survey", "chip", "train", pipeline=PIPELINE, **keys)
     return seconds, _last(only(root, "train/*/log.csv"), "f1_1")
 
 
-def theirs(root, scenes, weights, epochs, batch):
+def theirs(root, scenes, weights, epochs, batch, augment=True):
     shutil.rmtree(root, ignore_errors=True)
     pipeline = Pipeline(root, scenes[:1], scenes[1:], LABELS, "unet_resnet18",
-                        solver=dict(num_epochs=epochs, batch_sz=batch, lr=1e-3), begin=weights)
+                        solver=dict(num_epochs=epochs, batch_sz=batch, lr=1e-3), begin=weights, augment=augment)
     pipeline.run("chip")
     seconds = pipeline.run("train")
     return seconds, _last(only(root, "train/log.csv"), "building_f1")

@@ -22,7 +22,8 @@ from swath import Swath
 
 # Two scenes that end inside a window.
 CHECKED_PX = 1500
-CHECKS = {**checks.ALL, "evaluation": evaluation.compare, "same-training": learning.same_scores, "kernels": kernels.share}
+CHECKS = {**checks.ALL, "evaluation": evaluation.compare, "same-training": learning.same_scores,
+          "usual-training": learning.usual_scores, "kernels": kernels.share}
 
 
 def main():

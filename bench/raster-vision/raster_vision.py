@@ -40,10 +40,10 @@ class Pipeline:
     none for Raster Vision's own: DeepLabV3 on ResNet-50. The network sees chips of `chip_sz` resized to `img_sz`."""
 
     def __init__(self, root, train, validation=(), labels="{id}.geojson", model="tiny", weights=None,
-                 begin=None, solver=None, chip_sz=256, img_sz=256):
+                 begin=None, solver=None, chip_sz=256, img_sz=256, augment=True):
         self.root = root
         root.mkdir(parents=True)
-        config = _config(root, train, validation, labels, model, begin, solver or {}, chip_sz, img_sz)
+        config = _config(root, train, validation, labels, model, begin, solver or {}, chip_sz, img_sz, augment)
         self.file = config.get_config_uri()
         # 8-bit pixels stay as they are, but the file has to be there.
         statistics = root / "analyze/stats/train_scenes/stats.json"
@@ -74,7 +74,7 @@ class Pipeline:
         shutil.copy(weights, train / "last-model.pth")
 
 
-def _config(root, train, validation, labels, model, begin, solver, chip_sz, img_sz):
+def _config(root, train, validation, labels, model, begin, solver, chip_sz, img_sz, augment):
     # Here, because they take seconds.
     from rastervision.pipeline import rv_config_
     from rastervision.pipeline.config import save_pipeline_config
@@ -105,8 +105,9 @@ def _config(root, train, validation, labels, model, begin, solver, chip_sz, img_
         method=rv_pipeline.WindowSamplingMethod.sliding, size=chip_sz, stride=chip_sz)
     network = model and ExternalModuleConfig(
         uri=str(MODEL), name="network", entrypoint=model, entrypoint_kwargs=dict(num_classes=2))
+    changes = {} if augment else dict(augmentors=[])
     backend = PyTorchSemanticSegmentationConfig(
-        data=SemanticSegmentationImageDataConfig(img_sz=img_sz, num_workers=0),
+        data=SemanticSegmentationImageDataConfig(img_sz=img_sz, num_workers=0, **changes),
         model=SemanticSegmentationModelConfig(
             pretrained=False, external_def=network, init_weights=begin and str(begin)),
         solver=SolverConfig(**{"batch_sz": 8, **solver}), log_tensorboard=False, run_tensorboard=False)
