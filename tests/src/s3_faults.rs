@@ -18,6 +18,8 @@ pub enum Fault {
     Answer(u16, &'static str, &'static str),
     /// The true answer, up to this many bytes of its body.
     Cut(usize),
+    /// The same, and nothing tells how many bytes there should be.
+    CutUnmeasured(usize),
     /// The store does what it was asked to, and nobody hears of it.
     Lost,
     /// The connection ends without an answer.
@@ -113,6 +115,7 @@ fn serve(
         })
     };
     let is_lost = matches!(planned, Some(Fault::Lost));
+    let is_unmeasured = matches!(planned, Some(Fault::CutUnmeasured(_)));
     let limit = match planned {
         Some(Fault::HangUp) => return Ok(()),
         Some(Fault::Silence) => loop {
@@ -124,7 +127,7 @@ fn serve(
             let header = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
             return answer(&client, &format!("{status} Planned"), &header, &xml);
         }
-        Some(Fault::Cut(bytes)) => Some(bytes),
+        Some(Fault::Cut(bytes) | Fault::CutUnmeasured(bytes)) => Some(bytes),
         Some(Fault::Lost) | None => None,
     };
     let mut said = Vec::new();
@@ -135,5 +138,16 @@ fn serve(
     let end_of_head = said.windows(4).position(|four| four == b"\r\n\r\n").map_or(said.len(), |at| at + 4);
     let end = limit.map_or(said.len(), |bytes| said.len().min(end_of_head + bytes));
     passed.fetch_add(end as u64, Ordering::Relaxed);
+    if is_unmeasured {
+        // The body ends where the connection does.
+        client.write_all(&without_length(&said[..end_of_head]))?;
+        return client.write_all(&said[end_of_head..end]);
+    }
     client.write_all(&said[..end])
+}
+
+fn without_length(head: &[u8]) -> Vec<u8> {
+    let head = String::from_utf8_lossy(head);
+    let is_length = |line: &&str| line.to_ascii_lowercase().starts_with("content-length:");
+    head.split_inclusive("\r\n").filter(|line| !is_length(line)).collect::<String>().into_bytes()
 }

@@ -154,7 +154,7 @@ impl Blobs for Folder {
                 let tag = format!(
                     "{}-{}-{}",
                     meta.len(),
-                    meta.mtime_nsec() + meta.mtime() * 1_000_000_000,
+                    i128::from(meta.mtime_nsec()) + i128::from(meta.mtime()) * 1_000_000_000,
                     meta.ino()
                 );
                 Ok(Some(Meta { len: meta.len(), tag }))

@@ -25,7 +25,8 @@ pub(super) fn run(args: &SynthArgs) -> anyhow::Result<Exit> {
     let names: Vec<String> = (1..=args.count).map(|number| format!("scene-{number}")).collect();
     let files = names.iter().flat_map(|name| ["tif", "geojson"].map(|ending| format!("{name}.{ending}")));
     make_way(&args.folder, &files.collect::<Vec<_>>(), args.force).map_err(Usage)?;
-    for (seed, name) in (args.seed..).zip(&names) {
+    for (number, name) in (0..).zip(&names) {
+        let seed = args.seed.wrapping_add(number);
         let spec = synth::SceneSpec::new(args.size, seed).striped(args.striped);
         let bar = Bar::new(name, u64::from(args.size), "rows");
         let written = synth::write_scene(&args.folder, name, &spec, &mut |done, _| bar.at(u64::from(done)))?;

@@ -23,6 +23,14 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Chain(pub(super) Vec<Corner>);
 
+/// Of all of them, both ends of each.
+pub(super) fn n_corners(chains: &[Chain]) -> usize {
+    chains.iter().map(|Chain(corners)| corners.len()).sum()
+}
+
+/// Room that a chain has from the start: enough for a rectangle.
+const USUAL_CORNERS: usize = 5;
+
 /// The side of a class pixel, named by the way an outline takes it.
 #[derive(Clone, Copy, Debug)]
 struct Side {
@@ -98,7 +106,8 @@ struct Tracer<'a> {
 impl Tracer<'_> {
     fn walk(&mut self, first: Side, start: Corner) -> Chain {
         let (mut side, mut at) = (first, start);
-        let mut corners = vec![start];
+        let mut corners = Vec::with_capacity(USUAL_CORNERS);
+        corners.push(start);
         loop {
             self.sides.walk(side.cell, side.towards);
             at = at.step(side.towards, 1);

@@ -7,11 +7,13 @@ use std::collections::{HashMap, hash_map::Entry};
 use swath_proto::geometry::{RectPx, SizePx};
 
 use super::{
+    chains::{Chain, n_corners},
     corner::{Corner, Direction},
     cover::Cover,
     fragment::{Contact, Fragment, Region},
     open::{OpenRegions, Part},
     polygon::Polygon,
+    regions::Tally,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,21 +76,38 @@ impl Joiner {
         }
         let mut polygons = Vec::new();
         for Region { tally, contacts, chains } in regions {
-            let part = self.regions.add(tally, chains);
-            for contact in contacts {
-                self.touch(contact, item, part)?;
-            }
-            let (n_corners, max) = (self.regions.n_corners(part), self.max_corners);
-            if n_corners > max {
-                return Err(BadJoin::Huge { item, n_corners, max });
-            }
-            if let Some((tally, chains)) = self.regions.take_whole(part)
-                && tally.pixels >= self.min_area_px
-            {
+            let whole = self.whole(item, tally, &contacts, chains)?;
+            if let Some((tally, chains)) = whole.filter(|(tally, _)| tally.pixels >= self.min_area_px) {
                 polygons.push(Polygon::of_region(tally, chains)?);
             }
         }
         Ok(polygons)
+    }
+
+    /// What is known of a part's region, if nothing of it is outstanding.
+    fn whole(
+        &mut self,
+        item: RectPx,
+        tally: Tally,
+        contacts: &[Contact],
+        chains: Vec<Chain>,
+    ) -> Result<Option<(Tally, Vec<Chain>)>, BadJoin> {
+        if contacts.is_empty() {
+            self.bound(item, n_corners(&chains))?;
+            return Ok(Some((tally, chains)));
+        }
+        let part = self.regions.add(tally, chains);
+        for &contact in contacts {
+            self.touch(contact, item, part)?;
+        }
+        let n_corners = self.regions.n_corners(part);
+        self.bound(item, n_corners)?;
+        Ok(self.regions.take_whole(part))
+    }
+
+    const fn bound(&self, item: RectPx, n_corners: usize) -> Result<(), BadJoin> {
+        let max = self.max_corners;
+        if n_corners > max { Err(BadJoin::Huge { item, n_corners, max }) } else { Ok(()) }
     }
 
     fn touch(&mut self, contact: Contact, item: RectPx, part: Part) -> Result<(), BadJoin> {

@@ -3,7 +3,10 @@
 
 use std::mem::take;
 
-use super::{chains::Chain, regions::Tally};
+use super::{
+    chains::{Chain, n_corners},
+    regions::Tally,
+};
 
 /// Names a part of a region for as long as the region is open; afterwards the name is given again.
 pub(super) type Part = u32;
@@ -36,7 +39,7 @@ struct Open {
 impl OpenRegions {
     pub(super) fn add(&mut self, tally: Tally, chains: Vec<Chain>) -> Part {
         let part = self.free.pop().unwrap_or(self.slots.len() as Part);
-        let n_corners = chains.iter().map(|Chain(corners)| corners.len()).sum();
+        let n_corners = n_corners(&chains);
         let open = Open { tally, chains, parts: vec![part], n_contacts: 0, n_corners };
         let slot = Slot { parent: part, open };
         match self.slots.get_mut(part as usize) {

@@ -8,6 +8,8 @@
 //! chain begins there, and it turns left. So rings are simple and touch each other in single corners
 //! at most: valid to all who read polygons.
 
+use std::mem::take;
+
 use super::{
     chains::Chain,
     corner::{Corner, Direction},
@@ -20,6 +22,13 @@ pub struct Ring(pub(super) Vec<Corner>);
 
 /// The rings of a region, from all of its chains in any order. What is wrong is said in words.
 pub(super) fn rings(mut chains: Vec<Chain>) -> Result<Vec<Ring>, &'static str> {
+    // As most are: the chain is the ring.
+    if let [Chain(corners)] = &mut chains[..]
+        && corners.first() == corners.last()
+    {
+        corners.pop();
+        return Ok(vec![Ring::of_corners(take(corners))?]);
+    }
     chains.sort_unstable_by_key(|Chain(corners)| corners[0]);
     let mut rings = Vec::new();
     let mut used = vec![false; chains.len()];
@@ -64,20 +73,25 @@ impl Ring {
 
     /// From corners of a closed line that may run straight on at some of them. As it turns at all
     /// that are left, there are four at least.
-    fn of_corners(corners: Vec<Corner>) -> Result<Self, &'static str> {
-        let before = corners.iter().cycle().skip(corners.len() - 1);
-        let after = corners.iter().cycle().skip(1);
-        let mut turns = Vec::new();
-        for ((&before, &at), &after) in before.zip(&corners).zip(after) {
+    fn of_corners(mut corners: Vec<Corner>) -> Result<Self, &'static str> {
+        let [first, .., last] = corners[..] else { return Err("an outline goes back where it came from") };
+        let (mut before, mut n_turns) = (last, 0);
+        for i in 0..corners.len() {
+            let (at, after) = (corners[i], corners.get(i + 1).copied().unwrap_or(first));
             match (Direction::between(before, at), Direction::between(at, after)) {
                 (Some(from), Some(to)) if from == to => {}
-                (Some(from), Some(to)) if from == to.left() || from == to.right() => turns.push(at),
+                (Some(from), Some(to)) if from == to.left() || from == to.right() => {
+                    corners[n_turns] = at;
+                    n_turns += 1;
+                }
                 _ => return Err("an outline goes back where it came from"),
             }
+            before = at;
         }
-        let first = turns.iter().enumerate().min_by_key(|(_, corner)| **corner).map_or(0, |(i, _)| i);
-        turns.rotate_left(first);
-        Ok(Self(turns))
+        corners.truncate(n_turns);
+        let smallest = corners.iter().enumerate().min_by_key(|(_, corner)| **corner).map_or(0, |(i, _)| i);
+        corners.rotate_left(smallest);
+        Ok(Self(corners))
     }
 
     /// Twice the area, in pixels, exactly. Positive for outer rings, which run counter-clockwise as

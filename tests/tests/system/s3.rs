@@ -95,6 +95,23 @@ async fn an_answer_that_always_breaks_off_is_an_error_and_never_short_data() {
     }
 }
 
+/// As proxies answer: the end of the connection is the end of the body.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_of_an_answer_without_a_length_is_what_was_asked_for() {
+    let (faults, blobs) = faulty().await;
+    let key = format!("{}/body", prefix("unmeasured"));
+    let body: Bytes = (0..100_000_u32).map(|n| (n * 7 % 251) as u8).collect::<Vec<_>>().into();
+    blobs.put(&key, body.clone()).await.expect("writing");
+    let plan = |n, bytes| faults.next(n, Fault::CutUnmeasured(bytes), |request| request.verb == "GET");
+    plan(1, usize::MAX);
+    assert!(blobs.get_range(&key, 10..90_000).await.expect("reading") == body[10..90_000]);
+    plan(2, 60_000);
+    assert!(blobs.get_range(&key, 10..90_000).await.expect("reading") == body[10..90_000]);
+    plan(usize::MAX, 60_000);
+    let error = blobs.get_range(&key, 10..90_000).await.expect_err("it is whole");
+    assert_eq!(error.kind, Kind::Transient, "{error:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_whose_answer_was_lost_is_not_done_twice() {
     let (faults, blobs) = faulty().await;

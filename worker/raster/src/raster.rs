@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use gdal::{Dataset, raster::ColorInterpretation};
+use gdal::Dataset;
 use swath_proto::{
     geometry::{RectPx, SizePx, WindowPx},
     ids::SceneId,
@@ -266,7 +266,10 @@ impl Raster {
     pub(crate) fn alpha_band(&self) -> Result<Option<usize>> {
         for i in 1..=self.dataset.raster_count() {
             let band = self.dataset.rasterband(i).map_err(|error| self.failed(error))?;
-            if band.color_interpretation() == ColorInterpretation::AlphaBand {
+            // By its number: the crate panics at those that it does not know, and later versions of GDAL have more.
+            // SAFETY: a plain getter of a band that lives.
+            let meaning = unsafe { gdal_sys::GDALGetRasterColorInterpretation(band.c_rasterband()) };
+            if meaning == gdal_sys::GDALColorInterp::GCI_AlphaBand {
                 return Ok(Some(i));
             }
         }

@@ -49,14 +49,23 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Assemble) -> Result
     if parts.iter().all(|part| part.header.is_blank) {
         return Err(no_pixel_counts(&inputs.scene));
     }
-    let mut files = Vec::new();
-    for (name, output) in [(SCORES, &work.scores_output), (CONFIDENCE, &work.confidence_output)] {
-        if let Some(output) = output {
-            files.push(product(cx, item, &inputs, &parts, name, output).await?);
-        }
-    }
     // The classes last: whoever waits for a scene looks for them.
-    files.push(product(cx, item, &inputs, &parts, CLASSES, &work.output).await?);
+    let products = [
+        (SCORES, work.scores_output.as_ref()),
+        (CONFIDENCE, work.confidence_output.as_ref()),
+        (CLASSES, Some(&work.output)),
+    ];
+    let (mut files, mut ready) = (Vec::new(), None);
+    for (name, output) in products.into_iter().filter_map(|(name, output)| Some((name, output?))) {
+        // While the disk or the network is busy with one, the next is laid out.
+        let (next, file) = tokio::try_join!(
+            laid_out(cx, item, &inputs, &parts, name, output),
+            write(cx, &inputs, ready.take())
+        )?;
+        files.extend(file);
+        ready = Some(next);
+    }
+    files.extend(write(cx, &inputs, ready).await?);
     if item.place.index < pictures::FIRST {
         pictures::put_of_map(cx, item, &inputs.scene, &work.output, &inputs.classes).await;
     }
@@ -112,15 +121,21 @@ async fn header(cx: &Context, part: &AssemblePart) -> Result<Part, JobError> {
     }
 }
 
-/// Writes one file of a scene.
-async fn product(
+/// One file of a scene, before it is written.
+struct Ready {
+    key: String,
+    len: u64,
+    pieces: Vec<Piece>,
+}
+
+async fn laid_out(
     cx: &Context,
     item: &Claimed,
     inputs: &AssembleInputs,
     parts: &[Part],
     name: &str,
     output: &str,
-) -> Result<AssembledFile, JobError> {
+) -> Result<Ready, JobError> {
     let making = making(name, inputs.classes.len() as u32, inputs.compression, inputs.nodata);
     let shape = || JobError::internal(anyhow!("items of {} px do not fit their tiles", inputs.item_px));
     let n_item_levels =
@@ -173,8 +188,17 @@ async fn product(
             (*part, *tile) = if end == level.tile_sizes.len() { (*part + 1, 0) } else { (*part, end) };
         }
     }
-    let composed = cx.blobs.compose_new(output, pieces).await;
-    match composed {
+    Ok(Ready { key: output.to_owned(), len: layout.total_len, pieces })
+}
+
+/// Nothing where nothing is ready.
+async fn write(
+    cx: &Context,
+    inputs: &AssembleInputs,
+    ready: Option<Ready>,
+) -> Result<Option<AssembledFile>, JobError> {
+    let Some(Ready { key, len, pieces }) = ready else { return Ok(None) };
+    match cx.blobs.compose_new(&key, pieces).await {
         // A part went between its header and its tiles: the next look names it.
         Err(error) if error.kind == Kind::NotFound => {
             headers(cx, inputs).await?;
@@ -182,7 +206,7 @@ async fn product(
         }
         composed => {
             composed?;
-            Ok(AssembledFile { key: output.to_owned(), bytes: layout.total_len })
+            Ok(Some(AssembledFile { key, bytes: len }))
         }
     }
 }

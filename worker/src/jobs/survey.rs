@@ -65,7 +65,12 @@ fn survey_all(work: &Survey, is_last_try: bool) -> Result<Vec<SurveyedScene>, Jo
     let mut found = Vec::new();
     std::thread::scope(|scope| {
         let n = AT_A_TIME.min(work.scenes.len());
-        let threads: Vec<_> = (0..n).map(|_| scope.spawn(look)).collect();
+        // As many as the machine has: each takes what is next.
+        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, look).ok();
+        let threads: Vec<_> = (0..n).map_while(spawn).collect();
+        if threads.is_empty() {
+            found.extend(look());
+        }
         for thread in threads {
             found.extend(thread.join().map_err(|_| JobError::internal(anyhow!("reading headers panicked")))?);
         }

@@ -50,7 +50,8 @@ fn disk(folder: &Path) -> Option<(u64, u64)> {
     let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
     // SAFETY: a path that ends with 0, and a struct to be written into; both live as long as the call.
     let answer = unsafe { libc::statvfs(path.as_ptr(), &raw mut found) };
-    (answer == 0).then(|| (found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize))
+    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+    (answer == 0).then(|| (bytes(found.f_blocks), bytes(found.f_bavail)))
 }
 
 /// Bytes that this process may have with its like, and those that are left.

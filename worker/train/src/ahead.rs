@@ -1,6 +1,10 @@
 //! Batches that are fetched and decoded while others are computed.
 
-use std::{ops::Range, sync::mpsc::sync_channel, thread};
+use std::{
+    ops::Range,
+    sync::mpsc::{Receiver, sync_channel},
+    thread,
+};
 
 use swath_model::Batch;
 
@@ -21,20 +25,21 @@ pub(crate) fn ahead<T>(
             .map(|lane| {
                 let (sender, receiver) = sync_channel(0);
                 let mine = steps.clone().skip(lane).step_by(n_threads);
-                scope.spawn(move || {
+                let work = move || {
                     // Nobody listens any more where the consumer has enough.
                     for step in mine {
                         if sender.send(load(step)).is_err() {
                             break;
                         }
                     }
-                });
-                receiver
+                };
+                thread::Builder::new().spawn_scoped(scope, work).map(|_| receiver)
             })
             .collect();
         let mut next = lanes.iter().cycle();
-        consume(&mut || match next.next().map(|lane| lane.recv()) {
-            Some(Ok(batch)) => batch,
+        consume(&mut || match next.next().map(|lane| lane.as_ref().map(Receiver::recv)) {
+            Some(Ok(Ok(batch))) => batch,
+            Some(Err(error)) => Err(TrainError::no_thread(error)),
             _ => Err(TrainError::new(Kind::Internal, "there is no further batch")),
         })
     })

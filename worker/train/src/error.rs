@@ -1,6 +1,6 @@
 //! What can go wrong with a training, sorted by what is to be done about it.
 
-use std::fmt;
+use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 use swath_backends::Kind as BlobKind;
@@ -44,6 +44,10 @@ impl TrainError {
 
     pub(crate) fn data(text: impl Into<String>) -> Self {
         Self::new(Kind::Data, text)
+    }
+
+    pub(crate) fn no_thread(error: &io::Error) -> Self {
+        Self::new(Kind::Capacity, format!("starting a thread: {error}"))
     }
 
     /// Says what was done when it happened.

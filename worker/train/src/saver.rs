@@ -98,8 +98,8 @@ impl Saver {
             Ok(())
         };
         let spawned = Builder::new().name("checkpoint".into()).spawn(put);
-        let failed = |error| TrainError::new(Kind::Capacity, format!("starting a thread: {error}"));
-        self.under_way = Some(UnderWay { thread: spawned.map_err(failed)?, shelf, former });
+        let thread = spawned.map_err(|error| TrainError::no_thread(&error))?;
+        self.under_way = Some(UnderWay { thread, shelf, former });
         Ok(())
     }
 

@@ -107,26 +107,26 @@ impl S3Blobs {
         let object = get.set_range(header).send().await;
         let object = object.map_err(|error| failed(self.doing("reading", key), error))?;
         let told = object.content_length.and_then(|len| u64::try_from(len).ok());
+        let corrupt = |why| Err(Error::new(Kind::Corrupt, self.doing("reading", key), why));
+        let too_much = || corrupt(anyhow!("the store sends more than it was asked for: it knows no ranges"));
         match (&wanted.range, told) {
             (None, Some(len)) if len > LONG => return Ok(Got::Long { len, tag: object.e_tag }),
-            (Some(range), Some(len)) if len != range.end - range.start => {
-                let why = match len > range.end - range.start {
-                    true => anyhow!("the store sends more than it was asked for: it knows no ranges"),
-                    false => anyhow!("it ends before byte {}", range.end),
-                };
-                return Err(Error::new(Kind::Corrupt, self.doing("reading", key), why));
+            (Some(range), Some(len)) if len > range.end - range.start => return too_much(),
+            (Some(range), Some(len)) if len < range.end - range.start => {
+                return corrupt(anyhow!("it ends before byte {}", range.end));
             }
             _ => {}
         }
-        Ok(match collected(object.body, told).await {
-            Ok(bytes) => match told {
-                Some(len) if len != bytes.len() as u64 => {
-                    Got::Torn(anyhow!("{} of {len} bytes have come", bytes.len()))
-                }
-                _ => Got::Bytes(bytes.into()),
-            },
-            Err(error) => Got::Torn(error.into()),
-        })
+        // Where an answer does not tell its length, its range does.
+        let due = told.or(wanted.range.as_ref().map(|range| range.end - range.start));
+        match (collected(object.body, due).await, due) {
+            (Ok(bytes), Some(due)) if bytes.len() as u64 > due => too_much(),
+            (Ok(bytes), Some(due)) if (bytes.len() as u64) < due => {
+                Ok(Got::Torn(anyhow!("{} of {due} bytes have come", bytes.len())))
+            }
+            (Ok(bytes), _) => Ok(Got::Bytes(bytes.into())),
+            (Err(error), _) => Ok(Got::Torn(error.into())),
+        }
     }
 
     fn torn(&self, key: &str, why: anyhow::Error) -> Error {
@@ -134,10 +134,13 @@ impl S3Blobs {
     }
 }
 
-/// Copied as it comes, so that the client may read the next bytes into the memory of those before.
-async fn collected(mut body: ByteStream, told: Option<u64>) -> std::result::Result<Vec<u8>, ByteStreamError> {
-    let mut bytes = Vec::with_capacity(told.map_or(0, |len| len.min(LONG) as usize));
-    while let Some(chunk) = body.try_next().await? {
+/// Copied as it comes, so that the client may read the next bytes into the memory of those before. Nothing after those that
+/// show that more comes than is due.
+async fn collected(mut body: ByteStream, due: Option<u64>) -> std::result::Result<Vec<u8>, ByteStreamError> {
+    let mut bytes = Vec::with_capacity(due.map_or(0, |len| len.min(LONG) as usize));
+    while bytes.len() as u64 <= due.unwrap_or(u64::MAX)
+        && let Some(chunk) = body.try_next().await?
+    {
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)

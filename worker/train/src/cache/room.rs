@@ -38,7 +38,7 @@ impl Room {
         let failed = |error: io::Error| failed(&folder, error);
         fs::create_dir_all(&folder).map_err(failed)?;
         let used: u64 = listed(&folder).map_err(failed)?.iter().map(|(_, len, _)| len).sum();
-        let left = bytes.min((used + free(&folder).map_err(failed)?) / 2);
+        let left = bytes.min(used.saturating_add(free(&folder).map_err(failed)?) / 2);
         Ok(Self { folder, left, ours: HashSet::new() })
     }
 
@@ -116,7 +116,7 @@ fn free(folder: &Path) -> io::Result<u64> {
         let mut disk = std::mem::zeroed::<libc::statvfs>();
         (libc::statvfs(path.as_ptr(), &mut disk), disk)
     };
-    if told == 0 { Ok(disk.f_bavail * disk.f_frsize) } else { Err(io::Error::last_os_error()) }
+    if told == 0 { Ok(disk.f_bavail.saturating_mul(disk.f_frsize)) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Of what decides a file's content: where the tar is, what state it is in, and how it was read.

@@ -54,7 +54,7 @@ pub fn work(rank: Rank, out: impl Write + Send, stop: &CancellationToken) -> Res
     let outcome = thread::scope(|scope| {
         let (over, is_over) = mpsc::channel::<()>();
         let (alive, voice, has_met) = (&voice, &voice, &has_met);
-        scope.spawn(move || {
+        let speak = move || {
             let mut stopped = 0;
             loop {
                 stopped += u32::from(stop.is_cancelled() && !has_met.load(Ordering::Acquire));
@@ -71,7 +71,8 @@ pub fn work(rank: Rank, out: impl Write + Send, stop: &CancellationToken) -> Res
                     break;
                 }
             }
-        });
+        };
+        thread::Builder::new().spawn_scoped(scope, speak).map_err(|error| TrainError::no_thread(&error))?;
         let outcome = learn(rank, voice, has_met, stop);
         drop(over);
         outcome
