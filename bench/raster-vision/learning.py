@@ -39,8 +39,8 @@ def train(swath, work, _):
 
 
 def same_scores(swath, work, _):
-    """How much higher the F1 of buildings is after as many epochs, on average over some seeds: of chips as they are, so that
-    nothing is drawn but their order."""
+    """How much higher the F1 of buildings is after as many epochs, on average over some seeds. Chips stay as they are: only
+    their order is drawn."""
     yield "same-training", *_scores(swath, work, augment=False)
 
 

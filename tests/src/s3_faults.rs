@@ -136,7 +136,7 @@ fn serve(
         return Ok(());
     }
     let end_of_head = said.windows(4).position(|four| four == b"\r\n\r\n").map_or(said.len(), |at| at + 4);
-    let end = limit.map_or(said.len(), |bytes| said.len().min(end_of_head + bytes));
+    let end = limit.map_or(said.len(), |bytes| said.len().min(end_of_head.saturating_add(bytes)));
     passed.fetch_add(end as u64, Ordering::Relaxed);
     if is_unmeasured {
         // The body ends where the connection does.

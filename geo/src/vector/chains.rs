@@ -23,13 +23,13 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Chain(pub(super) Vec<Corner>);
 
+/// Room that a chain has from the start: enough for a rectangle.
+const USUAL_CORNERS: usize = 5;
+
 /// Of all of them, both ends of each.
 pub(super) fn n_corners(chains: &[Chain]) -> usize {
     chains.iter().map(|Chain(corners)| corners.len()).sum()
 }
-
-/// Room that a chain has from the start: enough for a rectangle.
-const USUAL_CORNERS: usize = 5;
 
 /// The side of a class pixel, named by the way an outline takes it.
 #[derive(Clone, Copy, Debug)]

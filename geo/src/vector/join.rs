@@ -93,7 +93,7 @@ impl Joiner {
         chains: Vec<Chain>,
     ) -> Result<Option<(Tally, Vec<Chain>)>, BadJoin> {
         if contacts.is_empty() {
-            self.bound(item, n_corners(&chains))?;
+            self.check_corners(item, n_corners(&chains))?;
             return Ok(Some((tally, chains)));
         }
         let part = self.regions.add(tally, chains);
@@ -101,11 +101,11 @@ impl Joiner {
             self.touch(contact, item, part)?;
         }
         let n_corners = self.regions.n_corners(part);
-        self.bound(item, n_corners)?;
+        self.check_corners(item, n_corners)?;
         Ok(self.regions.take_whole(part))
     }
 
-    const fn bound(&self, item: RectPx, n_corners: usize) -> Result<(), BadJoin> {
+    const fn check_corners(&self, item: RectPx, n_corners: usize) -> Result<(), BadJoin> {
         let max = self.max_corners;
         if n_corners > max { Err(BadJoin::Huge { item, n_corners, max }) } else { Ok(()) }
     }

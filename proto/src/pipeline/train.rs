@@ -29,7 +29,7 @@ pub struct TrainEntry {
     /// Times that all chips are seen.
     #[schemars(range(min = 1, max = 100_000))]
     pub epochs: u32,
-    /// Chips in one step, of all ranks together. The last step of an epoch is filled up with some of its first.
+    /// Chips in one step, of all ranks together. The last step of an epoch is filled up with chips of its first step.
     #[schemars(range(min = 1, max = 65_536))]
     pub batch: u32,
     /// Learning rate; the highest one of a one-cycle schedule.

@@ -102,14 +102,31 @@ async fn what_is_read_of_an_answer_without_a_length_is_what_was_asked_for() {
     let key = format!("{}/body", prefix("unmeasured"));
     let body: Bytes = (0..100_000_u32).map(|n| (n * 7 % 251) as u8).collect::<Vec<_>>().into();
     blobs.put(&key, body.clone()).await.expect("writing");
-    let plan = |n, bytes| faults.next(n, Fault::CutUnmeasured(bytes), |request| request.verb == "GET");
-    plan(1, usize::MAX);
-    assert!(blobs.get_range(&key, 10..90_000).await.expect("reading") == body[10..90_000]);
-    plan(2, 60_000);
-    assert!(blobs.get_range(&key, 10..90_000).await.expect("reading") == body[10..90_000]);
-    plan(usize::MAX, 60_000);
-    let error = blobs.get_range(&key, 10..90_000).await.expect_err("it is whole");
-    assert_eq!(error.kind, Kind::Transient, "{error:?}");
+    let range = 10..90_000;
+    // How many answers are without a length, and how much comes of them; how often it is asked for then.
+    for (n, bytes, asked) in [(1, usize::MAX, 1), (2, 60_000, 3)] {
+        faults.begin_anew();
+        faults.next(n, Fault::CutUnmeasured(bytes), |request| request.verb == "GET");
+        let part = blobs.get_range(&key, range.start as u64..range.end as u64).await.expect("reading");
+        assert!(part == body[range.clone()], "{n} answers of {bytes} bytes");
+        assert_eq!((faults.left(), faults.seen().len()), (0, asked), "{n} answers of {bytes} bytes");
+    }
+    // A look tells the length of the whole.
+    for bytes in [usize::MAX, 60_000] {
+        faults.begin_anew();
+        faults.next(1, Fault::CutUnmeasured(bytes), |request| request.verb == "GET");
+        assert!(blobs.get(&key).await.expect("reading") == body, "{bytes} bytes");
+        let verbs: Vec<_> = faults.seen().into_iter().map(|request| request.verb).collect();
+        assert_eq!(verbs, ["GET", "HEAD", "GET"], "{bytes} bytes");
+    }
+    faults.begin_anew();
+    faults.next(usize::MAX, Fault::CutUnmeasured(60_000), |request| request.verb == "GET");
+    for error in [
+        blobs.get(&key).await.expect_err("it is whole"),
+        blobs.get_range(&key, 0..90_000).await.expect_err("it is whole"),
+    ] {
+        assert_eq!(error.kind, Kind::Transient, "{error:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

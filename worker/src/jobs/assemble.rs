@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::OptionFuture};
 use swath_backends::{Kind, blobs::Piece};
 use swath_geo::{
     cog,
@@ -58,14 +58,14 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Assemble) -> Result
     let (mut files, mut ready) = (Vec::new(), None);
     for (name, output) in products.into_iter().filter_map(|(name, output)| Some((name, output?))) {
         // While the disk or the network is busy with one, the next is laid out.
-        let (next, file) = tokio::try_join!(
-            laid_out(cx, item, &inputs, &parts, name, output),
-            write(cx, &inputs, ready.take())
-        )?;
-        files.extend(file);
-        ready = Some(next);
+        let writing = OptionFuture::from(ready.take().map(|ready| write(cx, &inputs, ready)));
+        let (next, file) = tokio::join!(laid_out(cx, item, &inputs, &parts, name, output), writing);
+        files.extend(file.transpose()?);
+        ready = Some(next?);
     }
-    files.extend(write(cx, &inputs, ready).await?);
+    if let Some(ready) = ready {
+        files.push(write(cx, &inputs, ready).await?);
+    }
     if item.place.index < pictures::FIRST {
         pictures::put_of_map(cx, item, &inputs.scene, &work.output, &inputs.classes).await;
     }
@@ -191,13 +191,8 @@ async fn laid_out(
     Ok(Ready { key: output.to_owned(), len: layout.total_len, pieces })
 }
 
-/// Nothing where nothing is ready.
-async fn write(
-    cx: &Context,
-    inputs: &AssembleInputs,
-    ready: Option<Ready>,
-) -> Result<Option<AssembledFile>, JobError> {
-    let Some(Ready { key, len, pieces }) = ready else { return Ok(None) };
+async fn write(cx: &Context, inputs: &AssembleInputs, ready: Ready) -> Result<AssembledFile, JobError> {
+    let Ready { key, len, pieces } = ready;
     match cx.blobs.compose_new(&key, pieces).await {
         // A part went between its header and its tiles: the next look names it.
         Err(error) if error.kind == Kind::NotFound => {
@@ -206,7 +201,7 @@ async fn write(
         }
         composed => {
             composed?;
-            Ok(Some(AssembledFile { key, bytes: len }))
+            Ok(AssembledFile { key, bytes: len })
         }
     }
 }

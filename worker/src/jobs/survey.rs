@@ -66,7 +66,10 @@ fn survey_all(work: &Survey, is_last_try: bool) -> Result<Vec<SurveyedScene>, Jo
     std::thread::scope(|scope| {
         let n = AT_A_TIME.min(work.scenes.len());
         // As many as the machine has: each takes what is next.
-        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, look).ok();
+        let spawn = |number| {
+            let spawned = std::thread::Builder::new().spawn_scoped(scope, look);
+            spawned.inspect_err(|error| tracing::warn!(%error, "{number} of {n} threads read headers")).ok()
+        };
         let threads: Vec<_> = (0..n).map_while(spawn).collect();
         if threads.is_empty() {
             found.extend(look());

@@ -18,7 +18,7 @@ pub enum Kind {
     Config,
     /// Chips, weights or a checkpoint are at fault, or what became of them.
     Data,
-    /// No memory or disk left.
+    /// No memory, disk or threads left.
     Capacity,
     /// It may work in a moment.
     Transient,

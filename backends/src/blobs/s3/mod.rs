@@ -21,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::anyhow;
 use async_trait::async_trait;
 use aws_sdk_s3::{Client, primitives::ByteStream};
 use bytes::Bytes;
@@ -78,7 +79,10 @@ impl S3Blobs {
     async fn look(&self, key: &str) -> Result<Option<Meta>> {
         match self.client.head_object().bucket(&self.bucket).key(self.key(key)).send().await {
             Ok(head) => {
-                let len = u64::try_from(head.content_length.unwrap_or(0)).unwrap_or(0);
+                let Some(len) = head.content_length.and_then(|len| u64::try_from(len).ok()) else {
+                    let why = anyhow!("the store does not tell how long it is");
+                    return Err(Error::new(Kind::Transient, self.doing("looking at", key), why));
+                };
                 Ok(Some(Meta { len, tag: head.e_tag.unwrap_or_default().trim_matches('"').to_owned() }))
             }
             Err(error) => match failed(self.doing("looking at", key), error) {

@@ -107,26 +107,32 @@ impl S3Blobs {
         let object = get.set_range(header).send().await;
         let object = object.map_err(|error| failed(self.doing("reading", key), error))?;
         let told = object.content_length.and_then(|len| u64::try_from(len).ok());
-        let corrupt = |why| Err(Error::new(Kind::Corrupt, self.doing("reading", key), why));
-        let too_much = || corrupt(anyhow!("the store sends more than it was asked for: it knows no ranges"));
-        match (&wanted.range, told) {
-            (None, Some(len)) if len > LONG => return Ok(Got::Long { len, tag: object.e_tag }),
-            (Some(range), Some(len)) if len > range.end - range.start => return too_much(),
-            (Some(range), Some(len)) if len < range.end - range.start => {
-                return corrupt(anyhow!("it ends before byte {}", range.end));
+        let due = match &wanted.range {
+            Some(range) => {
+                let held = object.content_range.as_deref().and_then(held);
+                check(range, held, told)
+                    .map_err(|why| Error::new(Kind::Corrupt, self.doing("reading", key), why))?;
+                range.end - range.start
             }
-            _ => {}
-        }
-        // Where an answer does not tell its length, its range does.
-        let due = told.or(wanted.range.as_ref().map(|range| range.end - range.start));
-        match (collected(object.body, due).await, due) {
-            (Ok(bytes), Some(due)) if bytes.len() as u64 > due => too_much(),
-            (Ok(bytes), Some(due)) if (bytes.len() as u64) < due => {
-                Ok(Got::Torn(anyhow!("{} of {due} bytes have come", bytes.len())))
+            None => {
+                let len = match told {
+                    Some(len) => len,
+                    // Where it ends can't be told from where it breaks off.
+                    None => self.look(key).await?.map_or(0, |meta| meta.len),
+                };
+                if len > LONG || told.is_none() {
+                    return Ok(Got::Long { len, tag: object.e_tag });
+                }
+                len
             }
-            (Ok(bytes), _) => Ok(Got::Bytes(bytes.into())),
-            (Err(error), _) => Ok(Got::Torn(error.into())),
-        }
+        };
+        Ok(match collected(object.body, due).await {
+            Ok(bytes) if bytes.len() as u64 != due => {
+                Got::Torn(anyhow!("{} of {due} bytes have come", bytes.len()))
+            }
+            Ok(bytes) => Got::Bytes(bytes.into()),
+            Err(error) => Got::Torn(error.into()),
+        })
     }
 
     fn torn(&self, key: &str, why: anyhow::Error) -> Error {
@@ -134,14 +140,63 @@ impl S3Blobs {
     }
 }
 
-/// Copied as it comes, so that the client may read the next bytes into the memory of those before. Nothing after those that
-/// show that more comes than is due.
-async fn collected(mut body: ByteStream, due: Option<u64>) -> std::result::Result<Vec<u8>, ByteStreamError> {
-    let mut bytes = Vec::with_capacity(due.map_or(0, |len| len.min(LONG) as usize));
-    while bytes.len() as u64 <= due.unwrap_or(u64::MAX)
+/// Whether an answer holds what was asked for, by what it tells of itself: the bytes that it has, and how many.
+fn check(wanted: &Range<u64>, held: Option<Range<u64>>, told: Option<u64>) -> anyhow::Result<()> {
+    match held {
+        Some(held) if held == *wanted => Ok(()),
+        Some(held) if held.start == wanted.start && held.end < wanted.end => {
+            Err(anyhow!("it ends before byte {}", wanted.end))
+        }
+        // The whole object, and no more than that was asked for.
+        None if wanted.start == 0 && told == Some(wanted.end) => Ok(()),
+        None | Some(_) => {
+            Err(anyhow!("the store sends other bytes than it was asked for: it knows no ranges"))
+        }
+    }
+}
+
+/// `bytes 10-19/100`
+fn held(content_range: &str) -> Option<Range<u64>> {
+    let (first, last) = content_range.strip_prefix("bytes ")?.split_once('/')?.0.split_once('-')?;
+    Some(first.parse().ok()?..last.parse::<u64>().ok()?.checked_add(1)?)
+}
+
+/// Copied as it comes, so that the client may read the next bytes into the memory of those before. Stops once more has come
+/// than is due.
+async fn collected(mut body: ByteStream, due: u64) -> std::result::Result<Vec<u8>, ByteStreamError> {
+    let mut bytes = Vec::with_capacity(due.min(LONG) as usize);
+    while bytes.len() as u64 <= due
         && let Some(chunk) = body.try_next().await?
     {
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_holds_what_was_asked_for_or_is_refused() {
+        let ask = |content_range: Option<&str>, told| check(&(10..20), content_range.and_then(held), told);
+        assert!(ask(Some("bytes 10-19/100"), Some(10)).is_ok());
+        assert!(ask(Some("bytes 10-19/*"), None).is_ok());
+        let short = ask(Some("bytes 10-14/15"), Some(5)).unwrap_err();
+        assert_eq!(short.to_string(), "it ends before byte 20");
+        for other in [
+            "bytes 0-9/100",
+            "bytes 11-19/100",
+            "bytes 10-20/100",
+            "10-19/100",
+            "bytes 10-18446744073709551615/1",
+        ] {
+            assert!(ask(Some(other), Some(10)).is_err(), "{other}");
+        }
+        // Of as many bytes as were asked for, but from the first.
+        assert!(ask(None, Some(10)).is_err());
+        assert!(check(&(0..10), None, Some(10)).is_ok());
+        assert!(check(&(0..10), None, Some(11)).is_err());
+        assert!(check(&(0..10), None, None).is_err());
+    }
 }
