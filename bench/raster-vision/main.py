@@ -36,7 +36,7 @@ def main():
                          help="of a U-Net on ResNet-18 with ranges for 8 bits, for predict-int8")
     options = options.parse_args()
     if options.bundle is None and any("int8" in name for name in options.only):
-        sys.exit("predict-int8 needs --bundle: that of examples/quickstart.toml run with predict.precision=int8")
+        sys.exit("predict-int8 needs --bundle: of a run with predict.precision=int8 and a scene of the group validation")
     git = ["git", "-C", Path(__file__).parent, "rev-parse", "--short=12", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
     good = []

@@ -99,13 +99,18 @@ pub(super) fn runs_of(pixels: &[bool], mut found: impl FnMut(Range<u32>)) {
     }
 }
 
-/// The first pixel from here on that is of the class, or that is not. Many are passed over in one go.
+/// The first pixel from here on that is of the class, or that is not. Many are looked at in one go.
 fn next(pixels: &[bool], from: usize, wanted: bool) -> Option<usize> {
-    const STRETCH: usize = 16;
-    let rest = &pixels[from..];
-    let others = rest.chunks_exact(STRETCH).take_while(|stretch| **stretch == [!wanted; STRETCH]);
-    let passed = from + others.count() * STRETCH;
-    pixels[passed..].iter().position(|&pixel| pixel == wanted).map(|at| passed + at)
+    const ALL: u128 = u128::from_ne_bytes([1; 16]);
+    let (stretches, rest) = pixels[from..].as_chunks::<16>();
+    for (passed, stretch) in stretches.iter().enumerate() {
+        let of_class = u128::from_le_bytes(stretch.map(u8::from));
+        let found = if wanted { of_class } else { of_class ^ ALL };
+        if found != 0 {
+            return Some(from + passed * 16 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    rest.iter().position(|&pixel| pixel == wanted).map(|at| pixels.len() - rest.len() + at)
 }
 
 /// Labels that turn out to be the same point to the smallest of them.

@@ -24,6 +24,7 @@ const fn bit(towards: Direction) -> u8 {
 const EXIST: u8 = 0b1111;
 /// Cells that are looked at in one go: as many as a `u128` has bytes.
 const STRETCH: usize = 16;
+const EXISTS: u128 = u128::from_ne_bytes([EXIST; STRETCH]);
 
 impl Sides {
     /// A side that is taken downwards has the class on its left where one walks, which is the right as
@@ -40,7 +41,9 @@ impl Sides {
             let pixels = of_class[own.clone()].iter().zip(left).zip(below).zip(right).zip(above);
             for (sides, ((((pixel, left), below), right), above)) in bits[own].iter_mut().zip(pixels) {
                 let free = [!left, !below, !right, !above].map(u8::from);
-                *sides = (free[0] | free[1] << 1 | free[2] << 2 | free[3] << 3) * u8::from(*pixel);
+                // A mask, since processors have no product of many bytes at once.
+                let if_of_class = u8::from(*pixel).wrapping_neg();
+                *sides = (free[0] | free[1] << 1 | free[2] << 2 | free[3] << 3) & if_of_class;
             }
         }
         Self { bits, stride }
@@ -62,16 +65,17 @@ impl Sides {
 
     /// The first cell from this one on that has a side left.
     pub(super) fn next(&self, from: Cell) -> Option<Cell> {
-        let is_left = |bits: &u8| bits & EXIST & !(bits >> 4) != 0;
-        for (passed, stretch) in self.bits.get(from..)?.chunks(STRETCH).enumerate() {
-            if <[u8; STRETCH]>::try_from(stretch).is_ok_and(|bits| u128::from_ne_bytes(bits) == 0) {
-                continue;
-            }
-            if let Some(at) = stretch.iter().position(is_left) {
-                return Some(from + passed * STRETCH + at);
+        let (stretches, rest) = self.bits.get(from..)?.as_chunks::<STRETCH>();
+        for (passed, stretch) in stretches.iter().enumerate() {
+            let bits = u128::from_le_bytes(*stretch);
+            // What comes from the next cell's bits is masked as well.
+            let left = bits & !(bits >> 4) & EXISTS;
+            if left != 0 {
+                return Some(from + passed * STRETCH + left.trailing_zeros() as usize / 8);
             }
         }
-        None
+        let is_left = |bits: &u8| bits & !(bits >> 4) & EXIST != 0;
+        rest.iter().position(is_left).map(|at| self.bits.len() - rest.len() + at)
     }
 
     /// Row and column of one of the item's own cells, from the item's first.
