@@ -120,6 +120,17 @@ async fn what_is_read_of_an_answer_without_a_length_is_what_was_asked_for() {
         assert_eq!(verbs, ["GET", "HEAD", "GET"], "{bytes} bytes");
     }
     faults.begin_anew();
+    faults.next(1, Fault::CutUnmeasured(usize::MAX), |request| request.verb == "GET");
+    faults.next(1, Fault::Answer(404, "", ""), |request| request.verb == "HEAD");
+    assert_eq!(blobs.get(&key).await.expect_err("it is gone").kind, Kind::NotFound);
+    faults.begin_anew();
+    faults.next(1, Fault::CutUnmeasured(usize::MAX), |request| request.verb == "GET");
+    assert_eq!(blobs.get_range(&key, 10..200_000).await.expect_err("it is shorter").kind, Kind::Corrupt);
+    assert_eq!(faults.seen().len(), 1);
+    faults.begin_anew();
+    faults.next(usize::MAX, Fault::CutUnmeasured(0), |request| request.verb == "HEAD");
+    assert_eq!(blobs.head(&key).await.expect_err("no length is told").kind, Kind::Config);
+    faults.begin_anew();
     faults.next(usize::MAX, Fault::CutUnmeasured(60_000), |request| request.verb == "GET");
     for error in [
         blobs.get(&key).await.expect_err("it is whole"),

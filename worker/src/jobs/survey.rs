@@ -68,7 +68,7 @@ fn survey_all(work: &Survey, is_last_try: bool) -> Result<Vec<SurveyedScene>, Jo
         // As many as the machine has: each takes what is next.
         let spawn = |number| {
             let spawned = std::thread::Builder::new().spawn_scoped(scope, look);
-            spawned.inspect_err(|error| tracing::warn!(%error, "{number} of {n} threads read headers")).ok()
+            spawned.inspect_err(|error| tracing::warn!(%error, "{number} of {n} threads could be started to read headers")).ok()
         };
         let threads: Vec<_> = (0..n).map_while(spawn).collect();
         if threads.is_empty() {

@@ -80,8 +80,10 @@ impl S3Blobs {
         match self.client.head_object().bucket(&self.bucket).key(self.key(key)).send().await {
             Ok(head) => {
                 let Some(len) = head.content_length.and_then(|len| u64::try_from(len).ok()) else {
-                    let why = anyhow!("the store does not tell how long it is");
-                    return Err(Error::new(Kind::Transient, self.doing("looking at", key), why));
+                    let why = anyhow!(
+                        "no Content-Length comes: whatever stands before the store has to let it through"
+                    );
+                    return Err(Error::new(Kind::Config, self.doing("looking at", key), why));
                 };
                 Ok(Some(Meta { len, tag: head.e_tag.unwrap_or_default().trim_matches('"').to_owned() }))
             }

@@ -8,7 +8,7 @@ use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 
-use super::{S3Blobs, error::failed};
+use super::{Meta, S3Blobs, error::failed};
 use crate::{Error, Kind, Result};
 
 /// What is longer comes in parts: one connection carries less than a machine can take.
@@ -28,7 +28,7 @@ struct Wanted {
 
 enum Got {
     Bytes(Bytes),
-    /// The whole is long; nothing of it was read yet.
+    /// The whole is long, or its answer does not tell how long; nothing of it was read yet.
     Long {
         len: u64,
         tag: Option<String>,
@@ -109,25 +109,27 @@ impl S3Blobs {
         let told = object.content_length.and_then(|len| u64::try_from(len).ok());
         let due = match &wanted.range {
             Some(range) => {
-                let held = object.content_range.as_deref().and_then(held);
-                check(range, held, told)
+                check(range, object.content_range.as_deref(), told)
                     .map_err(|why| Error::new(Kind::Corrupt, self.doing("reading", key), why))?;
                 range.end - range.start
             }
-            None => {
-                let len = match told {
-                    Some(len) => len,
-                    // Where it ends can't be told from where it breaks off.
-                    None => self.look(key).await?.map_or(0, |meta| meta.len),
-                };
-                if len > LONG || told.is_none() {
-                    return Ok(Got::Long { len, tag: object.e_tag });
-                }
-                len
-            }
+            None => match told {
+                Some(len) if len > LONG => return Ok(Got::Long { len, tag: object.e_tag }),
+                Some(len) => len,
+                // Where it ends can't be told from where it breaks off.
+                None => match self.look(key).await? {
+                    Some(Meta { len: 0, .. }) => 0,
+                    Some(Meta { len, .. }) => return Ok(Got::Long { len, tag: object.e_tag }),
+                    None => {
+                        let why = anyhow!("it was deleted meanwhile");
+                        return Err(Error::new(Kind::NotFound, self.doing("reading", key), why));
+                    }
+                },
+            },
         };
         Ok(match collected(object.body, due).await {
-            Ok(bytes) if bytes.len() as u64 != due => {
+            Ok(bytes) if bytes.len() as u64 > due => Got::Torn(anyhow!("more than {due} bytes have come")),
+            Ok(bytes) if (bytes.len() as u64) < due => {
                 Got::Torn(anyhow!("{} of {due} bytes have come", bytes.len()))
             }
             Ok(bytes) => Got::Bytes(bytes.into()),
@@ -140,25 +142,31 @@ impl S3Blobs {
     }
 }
 
-/// Whether an answer holds what was asked for, by what it tells of itself: the bytes that it has, and how many.
-fn check(wanted: &Range<u64>, held: Option<Range<u64>>, told: Option<u64>) -> anyhow::Result<()> {
-    match held {
-        Some(held) if held == *wanted => Ok(()),
-        Some(held) if held.start == wanted.start && held.end < wanted.end => {
-            Err(anyhow!("it ends before byte {}", wanted.end))
-        }
+/// Whether an answer holds what was asked for, by what it tells of itself: which bytes it has, and how many.
+fn check(wanted: &Range<u64>, content_range: Option<&str>, told: Option<u64>) -> anyhow::Result<()> {
+    let other = || anyhow!("the store sends other bytes than it was asked for: it knows no ranges");
+    let Some(content_range) = content_range else {
         // The whole object, and no more than that was asked for.
-        None if wanted.start == 0 && told == Some(wanted.end) => Ok(()),
-        None | Some(_) => {
-            Err(anyhow!("the store sends other bytes than it was asked for: it knows no ranges"))
-        }
+        let is_all = wanted.start == 0 && told == Some(wanted.end);
+        return if is_all { Ok(()) } else { Err(other()) };
+    };
+    let (held, len) = held(content_range).ok_or_else(other)?;
+    if held == *wanted {
+        return Ok(());
     }
+    let is_short = held.start == wanted.start && held.end < wanted.end;
+    if is_short && len.is_none_or(|len| len <= held.end) {
+        return Err(anyhow!("it ends before byte {}", wanted.end));
+    }
+    Err(other())
 }
 
-/// `bytes 10-19/100`
-fn held(content_range: &str) -> Option<Range<u64>> {
-    let (first, last) = content_range.strip_prefix("bytes ")?.split_once('/')?.0.split_once('-')?;
-    Some(first.parse().ok()?..last.parse::<u64>().ok()?.checked_add(1)?)
+/// The bytes, and the object's length where that is known: `bytes 10-19/100`, `bytes 10-19/*`.
+fn held(content_range: &str) -> Option<(Range<u64>, Option<u64>)> {
+    let (bytes, len) = content_range.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = bytes.split_once('-')?;
+    let len = if len == "*" { None } else { Some(len.parse().ok()?) };
+    Some((first.parse().ok()?..last.parse::<u64>().ok()?.checked_add(1)?, len))
 }
 
 /// Copied as it comes, so that the client may read the next bytes into the memory of those before. Stops once more has come
@@ -179,24 +187,30 @@ mod tests {
 
     #[test]
     fn an_answer_holds_what_was_asked_for_or_is_refused() {
-        let ask = |content_range: Option<&str>, told| check(&(10..20), content_range.and_then(held), told);
+        let ask = |content_range, told| check(&(10..20), content_range, told);
         assert!(ask(Some("bytes 10-19/100"), Some(10)).is_ok());
         assert!(ask(Some("bytes 10-19/*"), None).is_ok());
-        let short = ask(Some("bytes 10-14/15"), Some(5)).unwrap_err();
-        assert_eq!(short.to_string(), "it ends before byte 20");
+        for (short, told) in [("bytes 10-14/15", Some(5)), ("bytes 10-14/15", None), ("bytes 10-14/*", None)]
+        {
+            assert_eq!(ask(Some(short), told).unwrap_err().to_string(), "it ends before byte 20", "{short}");
+        }
         for other in [
             "bytes 0-9/100",
             "bytes 11-19/100",
             "bytes 10-20/100",
+            "bytes 10-14/100",
             "10-19/100",
+            "bytes 10-19",
             "bytes 10-18446744073709551615/1",
         ] {
-            assert!(ask(Some(other), Some(10)).is_err(), "{other}");
+            let error = ask(Some(other), Some(10)).unwrap_err().to_string();
+            assert!(error.contains("other bytes"), "{other}: {error}");
         }
         // Of as many bytes as were asked for, but from the first.
         assert!(ask(None, Some(10)).is_err());
         assert!(check(&(0..10), None, Some(10)).is_ok());
         assert!(check(&(0..10), None, Some(11)).is_err());
         assert!(check(&(0..10), None, None).is_err());
+        assert!(check(&(0..10), Some("all"), Some(10)).is_err());
     }
 }
