@@ -40,6 +40,7 @@ mod readers;
 mod refusals;
 mod root_alone;
 mod s3;
+mod s3_access;
 mod s3_compose;
 mod same_bytes;
 mod scale;
