@@ -11,7 +11,10 @@
 //!
 //! An outline that meets neither is one chain whose last corner is its first.
 
+use smallvec::SmallVec;
+
 use super::{
+    bits::{WORD, ones},
     cells::{Cell, Cells},
     corner::{Corner, Direction},
     regions::Regions,
@@ -22,6 +25,9 @@ use super::{
 /// coordinate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Chain(pub(super) Vec<Corner>);
+
+/// Those of a region: one, most often.
+pub(super) type Chains = SmallVec<[Chain; 1]>;
 
 /// Room that a chain has from the start: enough for a rectangle.
 const USUAL_CORNERS: usize = 5;
@@ -53,39 +59,40 @@ impl Side {
     }
 
     /// Whether no side of this item goes on into this one.
-    fn is_first(self, cells: &Cells, sides: &Sides) -> bool {
+    fn is_first(self, cells: &Cells) -> bool {
         let Self { cell, towards } = self;
         let back = towards.left().left();
         let behind = cells.neighbour(cell, back);
         let diagonal = cells.neighbour(behind, towards.right());
         match (cells.is_of_class(behind), cells.is_of_class(diagonal)) {
             (false, diagonal) => diagonal,
-            (true, false) => !sides.exists(behind, towards),
-            (true, true) => !sides.exists(diagonal, towards.left()),
+            // Where the class is, there is the side before; but maybe it is another item's.
+            (true, false) => !cells.is_own(behind),
+            (true, true) => !cells.is_own(diagonal),
         }
     }
 }
 
 /// Chains of each region of an item.
-pub(super) fn chains(cells: &Cells, regions: &Regions) -> Vec<Vec<Chain>> {
-    let mut tracer = Tracer { cells, sides: Sides::of(cells) };
-    let mut chains = vec![Vec::new(); regions.tallies.len()];
-    // What has ends first: any side that is left then is part of a closed outline.
-    for closed in [false, true] {
-        let mut from = 0;
-        while let Some(cell) = tracer.sides.next(from) {
-            let (row, col) = tracer.sides.place(cell);
-            for towards in Direction::ALL {
-                let side = Side { cell, towards };
-                if tracer.sides.is_left(cell, towards) && (closed || side.is_first(cells, &tracer.sides)) {
-                    let start = start(cells.item().row + row, cells.item().col + col, towards);
-                    chains[regions.at(row, col) as usize].push(tracer.walk(side, start));
-                }
-            }
-            from = cell + 1;
+pub(super) fn chains(cells: &Cells, regions: &Regions) -> Vec<Chains> {
+    let mut tracer = Tracer {
+        cells,
+        regions,
+        sides: Sides::of(cells),
+        chains: vec![Chains::new(); regions.tallies.len()],
+    };
+    for (word, own) in cells.all_words() {
+        for at in ones(cells.ends(word, own)) {
+            tracer.trace(word * WORD + at as usize, |side| side.is_first(cells));
         }
     }
-    chains
+    // What has ends is walked now: any side that is left is part of a closed outline.
+    for (word, _) in cells.all_words() {
+        while let Some(cell) = tracer.sides.first(word) {
+            tracer.trace(cell, |_| true);
+        }
+    }
+    tracer.chains
 }
 
 /// Where the side of this pixel begins.
@@ -100,10 +107,26 @@ const fn start(row: u32, col: u32, towards: Direction) -> Corner {
 
 struct Tracer<'a> {
     cells: &'a Cells,
+    regions: &'a Regions,
     sides: Sides,
+    /// Of each region.
+    chains: Vec<Chains>,
 }
 
 impl Tracer<'_> {
+    /// Walks from those sides of a cell that are left and that chains begin with.
+    fn trace(&mut self, cell: Cell, begins: impl Fn(Side) -> bool) {
+        let (row, col) = self.cells.place(cell);
+        let item = self.cells.item();
+        for towards in Direction::ALL {
+            let side = Side { cell, towards };
+            if self.sides.is_left(cell, towards) && begins(side) {
+                let chain = self.walk(side, start(item.row + row, item.col + col, towards));
+                self.chains[self.regions.at(row, col) as usize].push(chain);
+            }
+        }
+    }
+
     fn walk(&mut self, first: Side, start: Corner) -> Chain {
         let (mut side, mut at) = (first, start);
         let mut corners = Vec::with_capacity(USUAL_CORNERS);

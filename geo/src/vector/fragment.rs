@@ -5,10 +5,10 @@ use swath_proto::geometry::{RectPx, SizePx};
 
 use super::{
     cells::{Cells, first_along},
-    chains::{Chain, chains},
+    chains::{Chains, chains},
     corner::{Corner, Direction},
     opening,
-    regions::{Regions, Tally, runs_of},
+    regions::{Regions, Tally},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +42,7 @@ pub struct Fragment {
 pub(super) struct Region {
     pub(super) tally: Tally,
     pub(super) contacts: Vec<Contact>,
-    pub(super) chains: Vec<Chain>,
+    pub(super) chains: Chains,
 }
 
 /// Where a region goes on in the neighbour on this side: the first of a run of pixels, by row or
@@ -118,9 +118,8 @@ impl Fragment {
             .map(|(&tally, chains)| Region { tally, contacts: Vec::new(), chains })
             .collect();
         for side in Direction::ALL {
-            let of_class = cells.on_both_sides(side);
-            runs_of(&of_class, |run| {
-                let (row, col) = cells.beside(side, run.start);
+            cells.runs_across(side, |run| {
+                let (row, col) = cells.at_side(side, run.start);
                 let contact = Contact { side, at: run.start + first_along(cells.item(), side) };
                 regions[labels.at(row, col) as usize].contacts.push(contact);
             });

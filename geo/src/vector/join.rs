@@ -7,7 +7,7 @@ use std::collections::{HashMap, hash_map::Entry};
 use swath_proto::geometry::{RectPx, SizePx};
 
 use super::{
-    chains::{Chain, n_corners},
+    chains::{Chains, n_corners},
     corner::{Corner, Direction},
     cover::Cover,
     fragment::{Contact, Fragment, Region},
@@ -74,7 +74,7 @@ impl Joiner {
         if !self.cover.add(item) {
             return Err(BadJoin::Fit(item));
         }
-        let mut polygons = Vec::new();
+        let mut polygons = Vec::with_capacity(regions.len());
         for Region { tally, contacts, chains } in regions {
             let whole = self.whole(item, tally, &contacts, chains)?;
             if let Some((tally, chains)) = whole.filter(|(tally, _)| tally.pixels >= self.min_area_px) {
@@ -90,8 +90,8 @@ impl Joiner {
         item: RectPx,
         tally: Tally,
         contacts: &[Contact],
-        chains: Vec<Chain>,
-    ) -> Result<Option<(Tally, Vec<Chain>)>, BadJoin> {
+        chains: Chains,
+    ) -> Result<Option<(Tally, Chains)>, BadJoin> {
         if contacts.is_empty() {
             self.check_corners(item, n_corners(&chains))?;
             return Ok(Some((tally, chains)));

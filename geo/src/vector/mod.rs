@@ -14,6 +14,7 @@
 //! rows over, so rings come out as RFC 7946 wants them with no further step; under a transform of
 //! positive determinant (rows to the north) whoever maps the corners must reverse each ring.
 
+mod bits;
 mod cells;
 mod chains;
 mod corner;

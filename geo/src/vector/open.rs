@@ -4,7 +4,7 @@
 use std::mem::take;
 
 use super::{
-    chains::{Chain, n_corners},
+    chains::{Chains, n_corners},
     regions::Tally,
 };
 
@@ -28,7 +28,7 @@ struct Slot {
 #[derive(Debug, Default)]
 struct Open {
     tally: Tally,
-    chains: Vec<Chain>,
+    chains: Chains,
     parts: Vec<Part>,
     /// Contacts whose other side is not known yet.
     n_contacts: usize,
@@ -37,7 +37,7 @@ struct Open {
 }
 
 impl OpenRegions {
-    pub(super) fn add(&mut self, tally: Tally, chains: Vec<Chain>) -> Part {
+    pub(super) fn add(&mut self, tally: Tally, chains: Chains) -> Part {
         let part = self.free.pop().unwrap_or(self.slots.len() as Part);
         let n_corners = n_corners(&chains);
         let open = Open { tally, chains, parts: vec![part], n_contacts: 0, n_corners };
@@ -72,7 +72,7 @@ impl OpenRegions {
     }
 
     /// Gives a region back if it waits for nothing any more.
-    pub(super) fn take_whole(&mut self, part: Part) -> Option<(Tally, Vec<Chain>)> {
+    pub(super) fn take_whole(&mut self, part: Part) -> Option<(Tally, Chains)> {
         let root = self.root(part);
         if root.n_contacts > 0 {
             return None;

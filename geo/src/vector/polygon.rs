@@ -1,7 +1,7 @@
 //! One polygon a region.
 
 use super::{
-    chains::Chain,
+    chains::Chains,
     corner::Corner,
     join::BadJoin,
     regions::Tally,
@@ -21,18 +21,19 @@ pub struct Polygon {
 
 impl Polygon {
     /// From all that the items know of a region.
-    pub(super) fn of_region(tally: Tally, chains: Vec<Chain>) -> Result<Self, BadJoin> {
+    pub(super) fn of_region(tally: Tally, chains: Chains) -> Result<Self, BadJoin> {
         let Tally { pixels, score_sum } = tally;
         let bad = |what| BadJoin::Region { pixels, what };
         let mut rings = rings(chains).map_err(bad)?;
         // A region is connected, so one ring goes around it. It comes first: it has the region's
         // first corner.
         rings.sort_unstable_by_key(|ring| ring.corners()[0]);
-        let areas: Vec<_> = rings.iter().map(Ring::twice_area_px).collect();
-        if !matches!(areas[..], [outer, ref holes @ ..] if outer > 0 && holes.iter().all(|&hole| hole < 0)) {
-            return Err(bad("there is not one outer ring"));
-        }
-        if areas.iter().sum::<i128>() != 2 * i128::from(pixels) {
+        let mut areas = rings.iter().map(Ring::twice_area_px);
+        let outer = areas.next().filter(|&outer| outer > 0);
+        let twice_px =
+            outer.and_then(|outer| areas.try_fold(outer, |sum, hole| (hole < 0).then_some(sum + hole)));
+        let twice_px = twice_px.ok_or_else(|| bad("there is not one outer ring"))?;
+        if twice_px != 2 * i128::from(pixels) {
             return Err(bad("its outline holds another number of pixels"));
         }
         Ok(Self { rings, area_px: pixels, score_sum })
@@ -53,6 +54,7 @@ impl Polygon {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vector::chains::Chain;
 
     fn polygon(pixels: u64, chains: &[&[(u32, u32)]]) -> Result<Polygon, BadJoin> {
         let corner = |&(row, col): &(u32, u32)| Corner::new(row, col);

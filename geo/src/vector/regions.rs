@@ -45,9 +45,9 @@ impl Regions {
         let (mut runs, mut rows) = (Vec::<Run>::new(), vec![0]);
         let mut labels = Labels::default();
         let mut above = 0..0;
-        for row in cells.item().row..cells.item().bottom() {
+        for row in 0..cells.item().height {
             let first = runs.len();
-            runs_of(cells.row(row), |cols| {
+            cells.runs(row, |cols| {
                 // The last run above may reach over the next one of this row as well.
                 while above.start < above.end && runs[above.start].cols.end <= cols.start {
                     above.start += 1;
@@ -88,29 +88,6 @@ impl Regions {
         let runs = &self.runs[self.rows[row as usize]..self.rows[row as usize + 1]];
         runs[runs.partition_point(|run| run.cols.end <= col)].region
     }
-}
-
-/// Calls with the ends of each run of class pixels.
-pub(super) fn runs_of(pixels: &[bool], mut found: impl FnMut(Range<u32>)) {
-    let mut at = 0;
-    while let Some(first) = next(pixels, at, true) {
-        at = next(pixels, first, false).unwrap_or(pixels.len());
-        found(first as u32..at as u32);
-    }
-}
-
-/// The first pixel from here on that is of the class, or that is not. Many are looked at in one go.
-fn next(pixels: &[bool], from: usize, wanted: bool) -> Option<usize> {
-    const ALL: u128 = u128::from_ne_bytes([1; 16]);
-    let (stretches, rest) = pixels[from..].as_chunks::<16>();
-    for (passed, stretch) in stretches.iter().enumerate() {
-        let of_class = u128::from_le_bytes(stretch.map(u8::from));
-        let found = if wanted { of_class } else { of_class ^ ALL };
-        if found != 0 {
-            return Some(from + passed * 16 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    rest.iter().position(|&pixel| pixel == wanted).map(|at| pixels.len() - rest.len() + at)
 }
 
 /// Labels that turn out to be the same point to the smallest of them.

@@ -11,7 +11,7 @@
 use std::mem::take;
 
 use super::{
-    chains::Chain,
+    chains::{Chain, Chains},
     corner::{Corner, Direction},
 };
 
@@ -21,7 +21,7 @@ use super::{
 pub struct Ring(pub(super) Vec<Corner>);
 
 /// The rings of a region, from all of its chains in any order. What is wrong is said in words.
-pub(super) fn rings(mut chains: Vec<Chain>) -> Result<Vec<Ring>, &'static str> {
+pub(super) fn rings(mut chains: Chains) -> Result<Vec<Ring>, &'static str> {
     // As most are: the chain is the ring.
     if let [Chain(corners)] = &mut chains[..]
         && corners.first() == corners.last()

@@ -40,7 +40,12 @@ impl Raster {
 
     /// Blobs of many sizes, and specks.
     pub(super) fn random(rng: &mut StdRng) -> Self {
-        let size = SizePx::new(rng.random_range(1..40), rng.random_range(1..40));
+        // Some are about as wide as words have bits.
+        let width = match rng.random_range(0..4) {
+            0 => [62, 63, 64, 65, 126, 127, 128, 190][rng.random_range(0..8)],
+            _ => rng.random_range(1..40),
+        };
+        let size = SizePx::new(width, rng.random_range(1..40));
         let n = size.pixels() as usize;
         let share = [0.05, 0.3, 0.5, 0.6, 0.7, 0.95, 1.0][rng.random_range(0..7)];
         let mut classes: Vec<u8> =

@@ -139,10 +139,10 @@ impl Reader<'_> {
 
     /// As many as it says come next. Room is made as they come, and each takes a byte at
     /// least: a wrong number can't ask for much.
-    fn list<T>(
+    fn list<T, L: FromIterator<T>>(
         &mut self,
         mut one: impl FnMut(&mut Self) -> Result<T, BadFragment>,
-    ) -> Result<Vec<T>, BadFragment> {
+    ) -> Result<L, BadFragment> {
         (0..self.number()?).map(|_| one(self)).collect()
     }
 
@@ -187,7 +187,7 @@ impl Reader<'_> {
         let mut at = Corner::new(item.row + row, item.col + col);
         let mut last = None;
         let mut corners = vec![at];
-        corners.extend(self.list(|reader| {
+        corners.extend(self.list::<_, Vec<_>>(|reader| {
             let (len, towards) = reader.tagged()?;
             let room = match towards {
                 Direction::Down => item.bottom() - at.row,

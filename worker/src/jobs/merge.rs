@@ -17,7 +17,7 @@ use swath_proto::{
 use super::{
     Output, json,
     polygon_files::{PolygonFiles, put},
-    trace::{BLOCK_PX, Canvas, Prediction, Source},
+    trace::{Canvas, Prediction, Source, block_px},
 };
 use crate::{
     context::{Claimed, Context},
@@ -60,7 +60,7 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Merge) -> Result<Ou
         .collect();
     let wanted = work.clone();
     let Traced { files, polygons, mosaics, left_out } =
-        cx.native(item, move || trace(&wanted, &inputs.scenes, &uris, BLOCK_PX)).await?;
+        cx.native(item, move || trace(&wanted, &inputs.scenes, &uris, block_px(&wanted.plan))).await?;
     let files = put(cx, &work.output, files).await?;
     if !left_out.is_empty() {
         let names: Vec<&str> = left_out.iter().take(NAMED).map(SceneId::as_str).collect();

@@ -23,8 +23,14 @@ use swath_vectors::{Feature, WriteError};
 use super::polygon_files::PolygonFiles;
 use crate::failure::JobError;
 
-/// Edge of what is traced at a time: bounds the memory, whatever the raster.
-pub(super) const BLOCK_PX: u32 = 4096;
+/// Edge of what is traced at a time: bounds the memory, whatever the raster, and leaves it in a core's own cache.
+const BLOCK_PX: u32 = 1024;
+
+/// That, or more where much around a block is needed to remove noise.
+pub(super) const fn block_px(plan: &VectorPlan) -> u32 {
+    let wide = plan.denoise_px.saturating_mul(4);
+    if wide > BLOCK_PX { wide } else { BLOCK_PX }
+}
 /// Areas of pixels differ little from this many polygons to the next.
 const PLACED_AT_ONCE: usize = 1024;
 

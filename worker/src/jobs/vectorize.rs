@@ -10,7 +10,7 @@ use swath_proto::{
 use super::{
     Output, json,
     polygon_files::{PolygonFiles, put},
-    trace::{BLOCK_PX, Canvas, Prediction},
+    trace::{Canvas, Prediction, block_px},
 };
 use crate::{
     context::{Claimed, Context},
@@ -52,7 +52,7 @@ fn vectorize(work: &Vectorize, prediction: &str, scores: Option<&str>) -> Result
         georeference: work.scene.georeference.as_ref(),
         classes: &work.classes,
         plan: &work.plan,
-        block_px: BLOCK_PX,
+        block_px: block_px(&work.plan),
     };
     let mut bodies: Files = work.plan.formats.iter().map(|&format| (format, Vec::new())).collect();
     let mut files = PolygonFiles::begin(&mut bodies).map_err(JobError::data)?;

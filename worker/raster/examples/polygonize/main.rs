@@ -24,7 +24,7 @@ use swath_raster::{Pixels, Raster, Settings, configure};
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// As in the worker.
-const BLOCK_PX: u32 = 4096;
+const BLOCK_PX: u32 = 1024;
 const DRAWN: SizePx = SizePx::new(6000, 6000);
 
 struct Classes {

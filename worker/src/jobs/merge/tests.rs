@@ -93,7 +93,7 @@ fn blocks_leave_no_trace_whatever_their_size_and_many_are_empty() {
     let folder = tempfile::tempdir().unwrap();
     let (scenes, uris) = flown(folder.path());
     let traced = |block_px| trace(&work(&[0, 1], None), &scenes, &uris, block_px).unwrap();
-    let (whole, blocks) = (traced(BLOCK_PX), traced(16));
+    let (whole, blocks) = (traced(1024), traced(16));
     assert_eq!(whole.mosaics, [scenes.iter().map(|scene| scene.id.clone()).collect::<Vec<_>>()]);
     assert!(whole.polygons > 10, "{}", whole.polygons);
     assert_eq!(blocks.polygons, whole.polygons);
@@ -131,7 +131,7 @@ fn what_does_not_count_in_one_scene_is_traced_as_the_next_says() {
         Uris { classes: written(&path, 1, vec![class; TILE.pixels() as usize]), scores: None }
     });
     let scenes = [scene(0, 0, 0), scene(0, 0, 1)];
-    let n_polygons = |nodata| trace(&work(&[1], nodata), &scenes, &uris, BLOCK_PX).unwrap().polygons;
+    let n_polygons = |nodata| trace(&work(&[1], nodata), &scenes, &uris, 1024).unwrap().polygons;
     assert_eq!((n_polygons(Some(0)), n_polygons(None)), (1, 0));
 }
 
