@@ -103,6 +103,11 @@ impl Bundle {
         self.document.members.weights.sha256
     }
 
+    /// Bytes of its safetensors file.
+    pub const fn weights_len(&self) -> usize {
+        self.weights.len() as usize
+    }
+
     /// Copies the safetensors file out of it.
     pub fn copy_weights(&self, into: &mut dyn Write) -> Result<(), BundleError> {
         let copied = self.weights.for_each_piece(|piece| {

@@ -79,8 +79,15 @@ impl Source {
         &self,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
+        let file = match &*self.store {
+            Store::Memory(bytes) => return take(&bytes[self.range.start as usize..self.range.end as usize]),
+            Store::File(file) => file,
+        };
+        let mut buffer = vec![0; self.len().min(PIECE) as usize];
         for at in (0..self.len()).step_by(PIECE as usize) {
-            take(&self.read(at..self.len().min(at + PIECE))?)?;
+            let piece = &mut buffer[..(self.len() - at).min(PIECE) as usize];
+            file.read_exact_at(piece, self.range.start + at).map_err(ZipError::io("it can't be read"))?;
+            take(piece)?;
         }
         Ok(())
     }
@@ -112,5 +119,22 @@ mod tests {
         };
         section.for_each_piece(take).unwrap();
         assert_eq!(all, [3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn a_section_of_a_file_comes_piece_by_piece() {
+        let bytes: Vec<u8> = (0..PIECE + 4).map(|at| (at % 251) as u8).collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &bytes).unwrap();
+        let section = Source::open(file.path()).unwrap().section(1..PIECE + 3).unwrap();
+        let (mut all, mut lengths) = (Vec::new(), Vec::new());
+        let take = |piece: &[u8]| {
+            all.extend_from_slice(piece);
+            lengths.push(piece.len() as u64);
+            Ok::<_, ZipError>(())
+        };
+        section.for_each_piece(take).unwrap();
+        assert!(all == bytes[1..PIECE as usize + 3]);
+        assert_eq!(lengths, [PIECE, 2]);
     }
 }

@@ -223,7 +223,7 @@ fn member(
 
 /// Names the weights of a bundle by their content, and remembers them.
 fn weights(bundle: &Bundle, blobs: &mut Vec<Blob>) -> anyhow::Result<Weights> {
-    let mut weights = Vec::new();
+    let mut weights = Vec::with_capacity(bundle.weights_len());
     bundle.copy_weights(&mut weights)?;
     let named = Weights::File { sha256: Digest::of(&weights), extension: "safetensors".into() };
     blobs.extend(keys::model(&named).map(|key| (key, weights.into())));
