@@ -1,8 +1,14 @@
 //! Model files: fetched once into a local cache, under the name of their content.
 
-use std::{io::ErrorKind, path::PathBuf, sync::PoisonError};
+use std::{
+    fs::File,
+    io::{ErrorKind, Read as _},
+    path::{Path, PathBuf},
+    sync::PoisonError,
+};
 
 use anyhow::anyhow;
+use sha2::{Digest as _, Sha256};
 use swath_model::{Files, Ranges};
 use swath_proto::{
     ids::Digest,
@@ -12,6 +18,9 @@ use swath_proto::{
 };
 
 use crate::{context::Context, failure::JobError};
+
+/// Bytes hashed at a time.
+const PIECE: usize = 1 << 17;
 
 /// Where what the model names lies on this machine, for each of its networks.
 pub async fn files(cx: &Context, model: &ModelRef) -> Result<Vec<Files>, JobError> {
@@ -48,9 +57,7 @@ async fn cached(cx: &Context, content: Digest, key: &str) -> Result<PathBuf, Job
         return Ok(path);
     }
     // Others write there too: a name is believed once its content was seen.
-    if let Ok(bytes) = tokio::fs::read(&path).await
-        && Digest::of(&bytes) == content
-    {
+    if is_of(&path, content).await? || (link(cx, key, &path).await && is_of(&path, content).await?) {
         know();
         return Ok(path);
     }
@@ -76,4 +83,28 @@ async fn cached(cx: &Context, content: Digest, key: &str) -> Result<PathBuf, Job
     })?;
     know();
     Ok(path)
+}
+
+/// Gives it a second name here, where the root is on the same disk: nothing is copied, and what is deleted there stays.
+async fn link(cx: &Context, key: &str, path: &Path) -> bool {
+    let under_root = PathBuf::from(cx.blobs.uri(key));
+    under_root.is_absolute()
+        && tokio::fs::create_dir_all(&cx.cache).await.is_ok()
+        && tokio::fs::hard_link(under_root, path).await.is_ok()
+}
+
+/// Whether there is a file of this content. It is read piece by piece.
+async fn is_of(path: &Path, content: Digest) -> Result<bool, JobError> {
+    let path = path.to_owned();
+    let hash = move || -> std::io::Result<Digest> {
+        let (mut file, mut hash, mut piece) = (File::open(path)?, Sha256::new(), vec![0; PIECE]);
+        loop {
+            match file.read(&mut piece)? {
+                0 => return Ok(Digest::from_sha256(hash)),
+                n => hash.update(&piece[..n]),
+            }
+        }
+    };
+    let found = tokio::task::spawn_blocking(hash).await.map_err(JobError::internal)?;
+    Ok(found.is_ok_and(|found| found == content))
 }

@@ -116,11 +116,11 @@ pub fn supervise() -> std::io::Result<Inheritance> {
         let overdue = page.overdue();
         let inside = page.take_suspects();
         if libc::WIFEXITED(status) {
-            std::process::exit(libc::WEXITSTATUS(status));
+            leave(libc::WEXITSTATUS(status));
         }
         let signal = libc::WTERMSIG(status);
         if STOPPING.load(Ordering::Acquire) {
-            std::process::exit(128 + signal);
+            leave(128 + signal);
         }
         let crash = match crash_name(signal) {
             Some(name) => Some(Crash { cause: Cause::Signal(name), suspects: inside }),
@@ -147,11 +147,11 @@ pub fn supervise() -> std::io::Result<Inheritance> {
                  machine's or this program's",
                 crashed.len()
             ));
-            std::process::exit(128 + signal);
+            leave(128 + signal);
         }
         if hopeless >= HOPELESS {
             say(format_args!("ended {HOPELESS} times without having touched an item; giving up"));
-            std::process::exit(128 + signal);
+            leave(128 + signal);
         }
         inheritance = Inheritance { crash };
     }
@@ -220,8 +220,9 @@ fn look_up_every(seconds: libc::time_t) {
     }
 }
 
-/// Ends the worker at once. Native threads may still compute what nobody waits for any more; an orderly
-/// exit would tear the C++ libraries down under them.
+/// Ends the worker, or its parent, at once. Native threads may still compute what nobody waits for any more; an orderly
+/// exit would tear the C++ libraries down under them; in a parent, which has no threads, it would do so for nothing, and
+/// libtorch alone takes a tenth of a second.
 pub fn leave(code: i32) -> ! {
     // SAFETY: ends the process; logs are written unbuffered, and all else is made for sudden ends.
     unsafe { libc::_exit(code) }
@@ -235,6 +236,6 @@ fn die_with_parent(parent: u32) {
         libc::getppid() as u32 != parent
     };
     if orphaned {
-        std::process::exit(0); // the parent died before it could be watched
+        leave(0); // the parent died before it could be watched
     }
 }

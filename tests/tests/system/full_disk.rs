@@ -2,6 +2,7 @@
 //! clear, and with room again the same command goes on.
 
 use std::{
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -59,28 +60,35 @@ fn a_root_without_room_ends_the_run_with_clear_words_and_with_room_it_goes_on() 
     Made::of(&site, &run_name(&again.stdout)).assert_same(reference(), "after the disk was full");
 }
 
-#[test]
-fn a_cache_without_room_is_a_lack_of_capacity_and_blames_no_data() {
-    let site = Site::new(Kind::Embedded);
+/// A pipeline whose network has its weights in a file.
+fn with_weights(site: &Site) -> PathBuf {
     let learnt = crate::learns::here();
     let bundle = swath_bundle::Bundle::from_bytes("bundle.zip", learnt.bundle.clone()).expect("a bundle");
     let weights = site.path("weights.safetensors");
     bundle.copy_weights(&mut std::fs::File::create(&weights).expect("a file")).expect("writing weights");
-    let file = pipeline(&site, "item_px = 2048", "max_failures = 2");
+    let file = pipeline(site, "item_px = 2048", "max_failures = 2");
     let text = std::fs::read_to_string(&file).expect("the pipeline");
     std::fs::write(&file, text.replace("seed = 3", &format!("weights = \"{}\"", weights.display())))
         .expect("writing the pipeline");
+    file
+}
+
+/// Runs it with a cache of its own, to this exit code: the run's name.
+fn run(site: &Site, file: &Path, code: i32) -> String {
+    let mut command = site.command(&["run", file.to_str().expect("UTF-8"), "--workers", "1"]);
+    let output = command.env("XDG_CACHE_HOME", site.path("cache")).output().expect("starting swath");
+    let told = format!("{output:?}");
+    assert_eq!(output.status.code(), Some(code), "{told}");
+    run_name(&output.stdout)
+}
+
+#[test]
+fn a_cache_without_room_is_a_lack_of_capacity_and_blames_no_data() {
+    let site = Site::new(Kind::Embedded);
+    let file = with_weights(&site);
     // Not even a name fits.
     let disk = Disk::mount(&site.path("cache"), "size=4k,nr_inodes=1");
-    let file = file.to_str().expect("UTF-8");
-    let run = |code| {
-        let mut command = site.command(&["run", file, "--workers", "1"]);
-        let output = command.env("XDG_CACHE_HOME", site.path("cache")).output().expect("starting swath");
-        let told = format!("{output:?}");
-        assert_eq!(output.status.code(), Some(code), "{told}");
-        run_name(&output.stdout)
-    };
-    let name = run(1);
+    let name = run(&site, &file, 1);
     let status = site.status(&name).expect("a status");
     assert_eq!(status.state, RunState::Failed, "without a probe there is nothing to begin with: {status:?}");
     let failed = &status.failures[0];
@@ -88,5 +96,20 @@ fn a_cache_without_room_is_a_lack_of_capacity_and_blames_no_data() {
     assert!(failed.failure.message.contains("No space left on device"), "{failed:?}");
     disk.give_room("size=100m,nr_inodes=1000");
     site.swath(&["items", &name, "replay", "--all"], 0);
-    assert_eq!(run(0), name);
+    assert_eq!(run(&site, &file, 0), name);
+}
+
+#[test]
+fn a_model_takes_no_room_in_a_cache_on_the_disk_of_its_root() {
+    let site = Site::new(Kind::Embedded);
+    run(&site, &with_weights(&site), 0);
+    let models = std::fs::read_dir(Path::new(&site.root).join("models")).expect("models of the root");
+    let models: Vec<_> = models.map(|entry| entry.expect("an entry")).collect();
+    assert!(!models.is_empty());
+    for model in models {
+        let cached = site.path("cache/swath/models").join(model.file_name());
+        let cached =
+            std::fs::metadata(&cached).unwrap_or_else(|error| panic!("{}: {error}", cached.display()));
+        assert_eq!(cached.ino(), model.metadata().expect("a file").ino());
+    }
 }

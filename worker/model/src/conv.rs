@@ -1,4 +1,4 @@
-//! A convolution and its batch norm, in the memory order that CPUs compute fastest. To predict, the
+//! A convolution and its batch norm, in the memory order that its home wants. To predict, the
 //! norm is folded into the convolution.
 
 use swath_proto::train::BatchNorm;
@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 
 use crate::{
     error::Result,
-    network::{Home, Layers, Pass, channels_last},
+    network::{Home, Layers, Pass},
     winograd::{self, Kept, Plain},
 };
 
@@ -80,19 +80,19 @@ impl Conv {
                 });
             }
         }
-        if layers.learnt.is_none() { conv.folded()?.moved(layers.home) } else { Ok(conv) }
+        if layers.learnt.is_none() { conv.folded(layers.home)?.moved(layers.home) } else { Ok(conv) }
     }
 
     /// Batch norm in evaluation is a scale and a shift a channel; both go into the convolution. In
     /// doubles, so that folding costs no more than one rounding.
-    fn folded(mut self) -> Result<Self> {
+    fn folded(mut self, home: Home) -> Result<Self> {
         let Some(Norm { gamma, beta, mean, variance }) = self.norm.take() else { return Ok(self) };
         let double = |tensor: &Tensor| tensor.f_to_kind(Kind::Double);
         let deviation = double(&variance)?.f_add_scalar(BATCH_NORM_EPSILON)?.f_sqrt()?;
         let scale = double(&gamma)?.f_div(&deviation)?;
         let weight = double(&self.weight)?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
         let bias = double(&beta)?.f_sub(&double(&mean)?.f_mul(&scale)?)?;
-        self.weight = channels_last(&weight.f_to_kind(Kind::Float)?)?;
+        self.weight = home.order(weight.f_to_kind(Kind::Float)?)?;
         self.bias = Some(bias.f_to_kind(Kind::Float)?);
         Ok(self)
     }

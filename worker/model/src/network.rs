@@ -56,15 +56,24 @@ pub(crate) enum Pass<'a> {
     Predict,
 }
 
-/// Where a network has its tensors, and in which numbers.
+/// Where a network has its tensors, in which numbers, and in which order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Home {
     pub(crate) device: Device,
     pub(crate) kind: Kind,
+    /// Whether kernels have their channels innermost, as whoever computes with them here wants them.
+    pub(crate) channels_last: bool,
 }
 
 impl Home {
-    pub(crate) const PROCESSOR: Self = Self { device: Device::Cpu, kind: Kind::Float };
+    pub(crate) const PROCESSOR: Self = Self { device: Device::Cpu, kind: Kind::Float, channels_last: true };
+    /// Of a network that is only written down: kernels stay as files have them.
+    pub(crate) const PAPER: Self = Self { channels_last: false, ..Self::PROCESSOR };
+
+    /// A kernel in the order that it is wanted in.
+    pub(crate) fn order(self, kernel: Tensor) -> Result<Tensor> {
+        if self.channels_last { channels_last(&kernel) } else { Ok(kernel) }
+    }
 
     /// As it is, where it is there already; its memory order stays.
     pub(crate) fn take(self, tensor: &Tensor) -> Result<Tensor> {
@@ -125,7 +134,7 @@ impl Layers<'_> {
     pub(crate) fn parameter(&mut self, name: String, shape: &[i64]) -> Result<Tensor> {
         let mut tensor = self.weights.take(&name, shape)?;
         if shape.len() == 4 {
-            tensor = channels_last(&tensor)?;
+            tensor = self.home.order(tensor)?;
         }
         // Who only predicts folds it first, and moves what comes of it.
         let Some(learnt) = &mut self.learnt else { return Ok(tensor) };

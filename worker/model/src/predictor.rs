@@ -131,7 +131,8 @@ fn engine(model: &ModelRef, files: &Files, shape: Shape, threads: u32) -> Result
             .map_err(|error| ModelError::new(Kind::Unfit, format!("reading {}: {error}", path.display())))?;
         return Ok(Box::new(Openvino::foreign(&bytes, model.precision, shape, threads)?));
     }
-    let network = network(model, files.weights.as_deref(), Home::PROCESSOR)?;
+    let home = if model.engine == EngineName::Openvino { Home::PAPER } else { Home::PROCESSOR };
+    let network = network(model, files.weights.as_deref(), home)?;
     Ok(match model.engine {
         EngineName::Libtorch if model.precision != Precision::Fp32 => {
             let text =
@@ -167,7 +168,7 @@ fn on_a_card(model: &ModelRef, files: &Files, shape: Shape) -> Result<Box<dyn En
 
 /// How often a window's pass multiplies.
 pub fn multiplications(model: &ModelRef, window: WindowShape) -> Result<u64> {
-    let network = tch::no_grad(|| network(model, None, Home::PROCESSOR))?;
+    let network = tch::no_grad(|| network(model, None, Home::PAPER))?;
     onnx::multiplications(&*network, Shape::new(model, model.seen(window), 1).sizes())
 }
 

@@ -35,16 +35,11 @@ impl Graph {
     pub(super) fn small(&mut self, size: &[i64], weights: &[f32], bias: &[f32], scale: f32) -> [String; 2] {
         let channels = [bias.len() as i64];
         let kernels = weights.chunks(weights.len() / bias.len().max(1));
-        let largest =
-            |kernel: &[f32]| kernel.iter().fold(1e-12_f32, |largest, weight| largest.max(weight.abs()));
         let steps: Vec<f32> = kernels.clone().map(|kernel| largest(kernel) / LARGEST_WEIGHT).collect();
-        let rounded = |weight: f32, step: f32| {
-            (weight / step).round_ties_even().clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT) as i8 as u8
-        };
-        let small = kernels
-            .zip(&steps)
-            .flat_map(|(kernel, &step)| kernel.iter().map(move |&weight| rounded(weight, step)))
-            .collect();
+        let mut small = Vec::with_capacity(weights.len());
+        for (kernel, &step) in kernels.zip(&steps) {
+            small.extend(kernel.iter().map(|&weight| rounded(weight / step)));
+        }
         let weights = self.constant(size, Element::I8, small);
         let weights = self.dequantized(&weights, &channels, &steps, Element::I8);
 
@@ -61,5 +56,42 @@ impl Graph {
         let width = if element == Element::I32 { 4 } else { 1 };
         let zeros = self.constant(channels, element, vec![0; channels[0] as usize * width]);
         self.node("DequantizeLinear", &[name, &steps, &zeros], &[("axis", super::Value::Int(0))])
+    }
+}
+
+/// The largest magnitude. Of floats without sign, bits are in the order of their values; and of whole numbers, processors
+/// compare several at once. A NaN is larger than all, and the network says so.
+fn largest(kernel: &[f32]) -> f32 {
+    let bits = kernel.iter().map(|weight| weight.abs().to_bits());
+    f32::from_bits(bits.fold(1e-12_f32.to_bits(), u32::max))
+}
+
+/// The nearest whole number, of two the even one, as a byte with sign. Beside so large a number as this there is no room
+/// for fractions, and the last byte of the sum is the one wanted: a dozen million weights take no call each.
+fn rounded(steps: f32) -> u8 {
+    const WHOLE: f32 = 12_582_912.0;
+    (steps.clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT) + WHOLE).to_bits() as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LARGEST_WEIGHT, largest, rounded};
+
+    #[test]
+    fn weights_are_rounded_to_the_nearest_step_and_halves_to_the_even_one() {
+        for sixteenth in -1100..=1100_i16 {
+            let steps = f32::from(sixteenth) / 16.0;
+            for near in [steps.next_down(), steps, steps.next_up()] {
+                let wanted = near.round_ties_even().clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT) as i8;
+                assert_eq!(rounded(near) as i8, wanted, "{near}");
+            }
+        }
+        assert_eq!([0.0, -0.0, f32::MIN_POSITIVE].map(rounded), [0; 3]);
+    }
+
+    #[test]
+    fn the_largest_of_a_kernel_has_any_sign() {
+        assert_eq!(largest(&[0.5, -3.0, 2.0]), 3.0);
+        assert_eq!(largest(&[0.0, -1e-30]), 1e-12);
     }
 }

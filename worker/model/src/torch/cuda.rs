@@ -55,7 +55,7 @@ impl Cuda {
             Precision::Int8(_) => return Err(ModelError::config("cards do not compute in int8 here")),
         };
         found()?;
-        Ok(Home { device: CARD, kind })
+        Ok(Home { device: CARD, kind, ..Home::PROCESSOR })
     }
 
     /// The network is at [`Cuda::home`].
@@ -192,7 +192,7 @@ static FOUND: OnceLock<std::result::Result<Card, String>> = OnceLock::new();
 /// compute on. To be called before anything is asked of libtorch in this process.
 pub(crate) fn learns_on(card: u32) -> Result<Home> {
     open(card).map_err(|why| ModelError::new(Kind::Unfit, why))?;
-    Ok(Home { device: Device::Cuda(card as usize), kind: tch::Kind::Float })
+    Ok(Home { device: Device::Cuda(card as usize), ..Home::PROCESSOR })
 }
 
 fn found() -> Result<&'static Card> {

@@ -22,7 +22,7 @@ pub struct Rates {
 }
 
 pub fn rates(precision: Precision) -> Result<Rates> {
-    let Home { device, kind } = Cuda::home(precision)?;
+    let Home { device, kind, .. } = Cuda::home(precision)?;
     tch::no_grad(|| -> Result<Rates> {
         let matrix = || Tensor::f_rand([EDGE, EDGE], (kind, device));
         let (left, right) = (matrix()?, matrix()?);
