@@ -32,6 +32,7 @@ def main():
     options.add_argument("--size", type=int, default=10_000, help="edge of the scene that is timed, in pixels")
     options.add_argument("--pairs", type=int, default=5)
     options.add_argument("--only", choices=[*CHECKS, *costs.ALL], nargs="+", default=[*checks.ALL, "evaluation", *costs.USUAL])
+    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of trainings whose scores are compared")
     options.add_argument("--bundle", type=lambda path: Path(path).resolve(),
                          help="of a U-Net on ResNet-18 with ranges for 8 bits, for predict-int8")
     options = options.parse_args()
@@ -41,7 +42,7 @@ def main():
     commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
     good = []
     with tempfile.TemporaryDirectory() as folder:
-        work, swath = Path(folder), Swath(options.swath, options.bundle)
+        work, swath = Path(folder), Swath(options.swath, options.bundle, options.seeds)
         for name in filter(CHECKS.get, options.only):
             scenes = swath.scenes(work / "checked", CHECKED_PX, count=2)
             for what, share, least, more in CHECKS[name](swath, work / name, scenes):

@@ -11,8 +11,8 @@ PIPELINE = Path(__file__).with_name("pipeline.toml")
 
 
 class Swath:
-    def __init__(self, binary, bundle=None):
-        self.binary, self.bundle = binary, bundle
+    def __init__(self, binary, bundle, seeds):
+        self.binary, self.bundle, self.seeds = binary, bundle, seeds
 
     def command(self, *words):
         """CPU seconds of `swath WORDS`."""
