@@ -20,7 +20,7 @@ use swath_worker::{
 
 use crate::{
     same_bytes::run_name,
-    site::{Kind, Site, scene},
+    site::{Kind, Site, TINY, scene},
     stragglers::{signal, stop_with_items_in_hand},
 };
 
@@ -35,15 +35,7 @@ fn write(site: &Site, scenes: &[(&str, &Path)], run: &str) -> String {
 name = "failures"
 stages = ["survey", "predict"]
 scenes = [{}]
-classes = [
-    {{ name = "background", color = "#202020", null = true }},
-    {{ name = "building", color = "#ff8800" }},
-]
-
-[model]
-architecture = "tiny"
-seed = 3
-
+{TINY}
 [predict]
 core_px = 64
 block_px = 64

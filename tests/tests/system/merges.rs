@@ -6,7 +6,7 @@ use swath_proto::{keys, status::RunState, vectors::Merged};
 use crate::{
     same_bytes::run_name,
     shape::python,
-    site::{Kind, Site, scene},
+    site::{Kind, Site, TINY, scene},
 };
 
 /// Four tiles that touch, out of the order in which they lie, and one that is half a pixel off.
@@ -51,13 +51,7 @@ fn pipeline(site: &Site, folder: &str, predict: &str) -> String {
 name = "merges"
 stages = ["survey", "predict", "assemble", "vectorize", "merge"]
 scenes = [{scenes}]
-classes = [
-    {{ name = "background", color = "#202020", null = true }},
-    {{ name = "building", color = "#ff8800" }},
-]
-[model]
-architecture = "tiny"
-seed = 3
+{TINY}
 [predict]
 core_px = 64
 block_px = 64

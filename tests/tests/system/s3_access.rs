@@ -11,7 +11,7 @@ use crate::{
     s3::prefix,
     same_bytes::run_name,
     shared_servers::shared,
-    site::{self, Site, scene},
+    site::{self, Site, TINY, scene},
 };
 
 /// What was asked for below a prefix, by the SDK or by GDAL.
@@ -55,13 +55,7 @@ scenes = [
     {{ images = "{at}/role/*.tif", labels = "{at}/role/scene-1.geojson" }},
     {{ image = "{at}/profile/scene-2.tif", labels = "{at}/public/scene-2.geojson" }},
 ]
-classes = [
-    {{ name = "background", color = "#202020", null = true }},
-    {{ name = "building", color = "#ff8800" }},
-]
-[model]
-architecture = "tiny"
-seed = 3
+{TINY}
 [[access]]
 prefix = "{at}/role"
 role = "arn:aws:iam::000000000000:role/reader"

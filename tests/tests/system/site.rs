@@ -16,6 +16,16 @@ pub use crate::process::Process;
 /// How long the test itself tries to get in where servers are busy.
 const LET_IN_WITHIN: Duration = Duration::from_secs(120);
 
+/// What a pipeline needs beside its scenes: two classes, and a network that is quick.
+pub const TINY: &str = r##"classes = [
+    { name = "background", color = "#202020", null = true },
+    { name = "building", color = "#ff8800" },
+]
+[model]
+architecture = "tiny"
+seed = 3
+"##;
+
 /// The embedded twins in a folder, or the real servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -271,15 +281,7 @@ pub fn pipeline(site: &Site, predict: &str, run: &str) -> PathBuf {
         r##"
 name = "test"
 scenes = [{{ image = "{scene}/scene-1.tif", labels = "{scene}/scene-1.geojson" }}]
-classes = [
-    {{ name = "background", color = "#202020", null = true }},
-    {{ name = "building", color = "#ff8800" }},
-]
-
-[model]
-architecture = "tiny"
-seed = 3
-
+{TINY}
 [predict]
 core_px = 64
 block_px = 64

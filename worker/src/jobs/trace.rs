@@ -27,9 +27,8 @@ use crate::failure::JobError;
 const BLOCK_PX: u32 = 1024;
 
 /// That, or more where much around a block is needed to remove noise.
-pub(super) const fn block_px(plan: &VectorPlan) -> u32 {
-    let wide = plan.denoise_px.saturating_mul(4);
-    if wide > BLOCK_PX { wide } else { BLOCK_PX }
+pub(super) fn block_px(plan: &VectorPlan) -> u32 {
+    BLOCK_PX.max(plan.denoise_px.saturating_mul(4))
 }
 /// Areas of pixels differ little from this many polygons to the next.
 const PLACED_AT_ONCE: usize = 1024;

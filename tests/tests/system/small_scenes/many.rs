@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{all_done, n_maps, wait_for};
 use crate::{
     shape::python,
-    site::{Kind, Process, Site, scene},
+    site::{Kind, Process, Site, TINY, scene},
 };
 
 /// The most memory that a process has had.
@@ -32,13 +32,7 @@ fn eleven_thousand_scenes_go_through_a_few_hundred_messages() {
         r##"
 name = "many"
 scenes = [{{ images = "{}/*.tif" }}]
-classes = [
-    {{ name = "background", color = "#202020", null = true }},
-    {{ name = "building", color = "#ff8800" }},
-]
-[model]
-architecture = "tiny"
-seed = 3
+{TINY}
 [predict]
 core_px = 64
 block_px = 64
