@@ -32,8 +32,11 @@ pub struct Looks {
 pub trait Network {
     type Error;
 
-    /// `n` windows, at most a batch.
-    fn forward(&mut self, input: &[f32], n: usize) -> Result<&[f32], Self::Error>;
+    /// Room for `n` windows, at most a batch. What it holds means nothing.
+    fn input(&mut self, n: usize) -> Result<&mut [f32], Self::Error>;
+
+    /// Logits of the `n` windows that were put there, which may be overwritten.
+    fn run(&mut self, n: usize) -> Result<&[f32], Self::Error>;
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +80,10 @@ impl Looks {
         Some(WindowPx::new(col, row, (right - col) as u32, (bottom - row) as u32))
     }
 
-    /// Fills the planes. `fill` writes what a window sees; windows as [`Looks::windows`] gives them.
+    /// Fills the planes. `fill` writes all of what a window sees; windows as [`Looks::windows`] gives them.
+    ///
+    /// # Panics
+    /// If the network has room for windows of another size.
     pub fn show<N: Network>(
         &self,
         windows: &[Window],
@@ -105,13 +111,12 @@ impl Looks {
         planes: &mut Planes,
     ) -> Result<(), BadLook<N::Error>> {
         let (per_input, per_output) = self.values();
-        let mut input = vec![0.0; self.batch * per_input];
         for batch in windows.chunks(self.batch) {
-            let input = &mut input[..batch.len() * per_input];
+            let input = self.room(network, batch.len())?;
             for (window, input) in batch.iter().zip(input.chunks_exact_mut(per_input)) {
                 fill(window, input);
             }
-            let logits = network.forward(input, batch.len()).map_err(BadLook::Network)?;
+            let logits = network.run(batch.len()).map_err(BadLook::Network)?;
             for (window, logits) in batch.iter().zip(logits.chunks_exact(per_output)) {
                 classify(logits, self.window.edge_px(), self.n_classes, window, self.item, planes)?;
             }
@@ -134,19 +139,18 @@ impl Looks {
         let mut blender = Blender::new(self.item, self.scene, weights, self.n_classes, n_looks);
         let mut seen = vec![0.0; per_input];
         let mut said = vec![0; per_output];
-        let mut input = vec![0.0; self.batch * per_input];
         let mut row = Row::default();
         let looks: Vec<(&Window, usize)> =
             windows.iter().flat_map(|window| (0..views.len()).map(move |view| (window, view))).collect();
         for batch in looks.chunks(self.batch) {
-            let input = &mut input[..batch.len() * per_input];
+            let input = self.room(network, batch.len())?;
             for ((window, view), input) in batch.iter().zip(input.chunks_exact_mut(per_input)) {
                 if *view == 0 {
                     fill(window, &mut seen);
                 }
                 views[*view].turn(&seen, edge, self.bands, input);
             }
-            let logits = network.forward(input, batch.len()).map_err(BadLook::Network)?;
+            let logits = network.run(batch.len()).map_err(BadLook::Network)?;
             for ((window, view), logits) in batch.iter().zip(logits.chunks_exact(per_output)) {
                 if *view == 0 {
                     said.fill(0);
@@ -194,6 +198,13 @@ impl Looks {
             }
         }
         Ok(())
+    }
+
+    /// Where the network takes `n` windows from.
+    fn room<'a, N: Network>(&self, network: &'a mut N, n: usize) -> Result<&'a mut [f32], BadLook<N::Error>> {
+        let room = network.input(n).map_err(BadLook::Network)?;
+        assert_eq!(room.len(), n * self.values().0, "the network's input");
+        Ok(room)
     }
 
     /// Of a window's input, and of its logits.

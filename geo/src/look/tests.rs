@@ -33,26 +33,34 @@ struct Drawn {
     edge: usize,
     n_classes: usize,
     errs: f32,
+    input: Vec<f32>,
     output: Vec<f32>,
     forwards: usize,
 }
 
 impl Drawn {
     fn new(shape: WindowShape, n_classes: usize, errs: f32) -> Self {
-        Self { edge: shape.edge_px() as usize, n_classes, errs, output: Vec::new(), forwards: 0 }
+        let edge = shape.edge_px() as usize;
+        Self { edge, n_classes, errs, input: Vec::new(), output: Vec::new(), forwards: 0 }
     }
 }
 
 impl Network for Drawn {
     type Error = std::convert::Infallible;
 
-    fn forward(&mut self, input: &[f32], n: usize) -> Result<&[f32], Self::Error> {
+    /// What an engine leaves there is not to be seen.
+    fn input(&mut self, n: usize) -> Result<&mut [f32], Self::Error> {
+        self.input = vec![f32::NAN; n * self.edge * self.edge * BANDS];
+        Ok(&mut self.input)
+    }
+
+    fn run(&mut self, n: usize) -> Result<&[f32], Self::Error> {
         let edge = self.edge;
         let pixels = edge * edge;
-        assert_eq!(input.len(), n * pixels * BANDS);
+        assert_eq!(self.input.len(), n * pixels * BANDS);
         self.forwards += n;
         self.output.clear();
-        for window in input.chunks_exact(pixels * BANDS) {
+        for window in self.input.chunks_exact(pixels * BANDS) {
             let at = |row: usize, col: usize| window[(row.min(edge - 1) * edge + col.min(edge - 1)) * BANDS];
             let reach = usize::from(self.errs > 0.0);
             for row in 0..edge {
@@ -304,13 +312,18 @@ fn a_logit_that_is_not_a_number_is_told_with_its_place_in_the_scene_from_any_vie
     struct Broken {
         edge: usize,
         at: usize,
+        input: Vec<f32>,
         output: Vec<f32>,
     }
     impl Network for Broken {
         type Error = std::convert::Infallible;
-        fn forward(&mut self, input: &[f32], n: usize) -> Result<&[f32], Self::Error> {
+        fn input(&mut self, n: usize) -> Result<&mut [f32], Self::Error> {
+            self.input.resize(n * self.edge * self.edge * BANDS, 0.0);
+            Ok(&mut self.input)
+        }
+        fn run(&mut self, n: usize) -> Result<&[f32], Self::Error> {
             self.output = vec![0.0; n * self.edge * self.edge * 2];
-            if n * self.edge * self.edge * BANDS == input.len() && self.at < n {
+            if self.at < n {
                 // In the view of this number, in row 7 and column 9 of it.
                 self.output[(self.at * self.edge * self.edge + 7 * self.edge + 9) * 2] = f32::NAN;
             }
@@ -323,7 +336,8 @@ fn a_logit_that_is_not_a_number_is_told_with_its_place_in_the_scene_from_any_vie
     for (at, view) in View::ALL.into_iter().enumerate() {
         let edge = SHAPE.edge_px() as usize;
         let mut planes = Planes::new(item, 2, ALL);
-        let told = looks.show(&windows, |_, _| (), &mut Broken { edge, at, output: Vec::new() }, &mut planes);
+        let mut broken = Broken { edge, at, input: Vec::new(), output: Vec::new() };
+        let told = looks.show(&windows, |_, _| (), &mut broken, &mut planes);
         let shown = view.shows(edge, 7, 9);
         let (col, row) = (10 + (shown % edge) as u32, 10 + (shown / edge) as u32);
         match told {

@@ -64,6 +64,15 @@ impl Shape {
         Ok(values)
     }
 
+    /// Values of `n` windows; an error where a batch has no room for them.
+    pub(crate) fn values_of(self, n: usize, channels: u32) -> Result<usize> {
+        if n > self.batch as usize {
+            let text = format!("{n} windows do not fit a batch of {}", self.batch);
+            return Err(ModelError::internal(text));
+        }
+        Ok(n * self.window_values(channels))
+    }
+
     /// A buffer for a full batch.
     pub(crate) fn room(self, channels: u32) -> Result<Vec<f32>> {
         let values = self.values(channels)?;

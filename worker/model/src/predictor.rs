@@ -26,10 +26,25 @@ use crate::{
 };
 
 pub trait Predictor: Send {
-    /// `input` holds `n` windows of edge x edge pixels, bands side by side, from 0 to 1; `n` is at
-    /// most the batch, and short batches are padded inside. Returns `n` windows of logits, classes
-    /// side by side; all are finite.
-    fn forward(&mut self, input: &[f32], n: usize) -> Result<&[f32]>;
+    /// Room for `n` windows of edge x edge pixels, bands side by side, from 0 to 1; `n` is at most the batch. What it
+    /// holds means nothing.
+    fn input(&mut self, n: usize) -> Result<&mut [f32]>;
+
+    /// Computes the `n` windows that were put there, and may overwrite them; short batches are padded inside. Returns
+    /// `n` windows of logits, classes side by side; all are finite.
+    fn run(&mut self, n: usize) -> Result<&[f32]>;
+
+    /// The same of windows that lie elsewhere.
+    fn forward(&mut self, windows: &[f32], n: usize) -> Result<&[f32]> {
+        let input = self.input(n)?;
+        if input.len() != windows.len() {
+            let text =
+                format!("{} values do not make {n} windows, which have {}", windows.len(), input.len());
+            return Err(ModelError::internal(text));
+        }
+        input.copy_from_slice(windows);
+        self.run(n)
+    }
 
     fn class(&self) -> &NumericClass;
 
@@ -205,19 +220,20 @@ impl Batches {
     /// Takes the fingerprint: a hash of the logits of one full batch of fixed noise. On a card it sees too that a window's
     /// place decides nothing, since maps must not depend on how scenes were cut: of processors, tests have shown it.
     fn try_noise(&mut self) -> Result<()> {
-        let mut noise = Stream::new(0, "fingerprint");
-        let mut input: Vec<f32> =
-            (0..self.shape.values(self.shape.bands)?).map(|_| noise.uniform()).collect();
         let (batch, device) = (self.shape.batch as usize, self.class.model.device);
+        let mut noise = Stream::new(0, "fingerprint");
+        let input = self.input(batch)?;
+        input.fill_with(|| noise.uniform());
+        let mut turned = (device == DeviceName::Cuda).then(|| input.to_vec());
         let started = Instant::now();
-        let logits = self.forward(&input, batch)?;
+        let logits = self.run(batch)?;
         let took = started.elapsed();
         let bytes: Vec<u8> = logits.iter().flat_map(|value| value.to_le_bytes()).collect();
-        if device == DeviceName::Cuda {
+        if let Some(turned) = &mut turned {
             let mut wanted = logits.to_vec();
             wanted.rotate_left(self.shape.window_values(self.shape.classes));
-            input.rotate_left(self.shape.window_values(self.shape.bands));
-            if self.forward(&input, batch)? != wanted {
+            turned.rotate_left(self.shape.window_values(self.shape.bands));
+            if self.forward(turned, batch)? != wanted {
                 return Err(ModelError::config(
                     "on this card a window's place in its batch decides what the network says of it, and maps would depend on \
                      how scenes were cut: take another precision or batch, or predict on processors",
@@ -231,34 +247,33 @@ impl Batches {
 }
 
 impl Predictor for Batches {
-    fn forward(&mut self, input: &[f32], n: usize) -> Result<&[f32]> {
+    fn input(&mut self, n: usize) -> Result<&mut [f32]> {
+        let values = self.shape.values_of(n, self.shape.bands)?;
+        Ok(&mut self.engine.input()?[..values])
+    }
+
+    fn run(&mut self, n: usize) -> Result<&[f32]> {
         let shape = self.shape;
-        if n > shape.batch as usize || input.len() != n * shape.window_values(shape.bands) {
-            let text =
-                format!("{} values do not make {n} windows of a batch of {}", input.len(), shape.batch);
-            return Err(ModelError::internal(text));
-        }
+        let (taken, given) = (shape.values_of(n, shape.bands)?, shape.values_of(n, shape.classes)?);
+        let (images, padding) = self.engine.input()?.split_at_mut(taken);
         // Engines may take what is no number for zero.
-        if let Some(at) = input.iter().position(|value| !value.is_finite()) {
+        if let Some(at) = first_not_finite(images) {
             return Err(ModelError::data(format!(
                 "a value of window {} of {n} is {}: its pixels are no numbers",
                 at / shape.window_values(shape.bands) + 1,
-                input[at]
+                images[at]
             )));
         }
-        let (images, padding) = self.engine.input()?.split_at_mut(input.len());
-        images.copy_from_slice(input);
         padding.fill(0.0);
-        let per_window = shape.window_values(shape.classes);
-        let logits = &self.engine.run()?[..n * per_window];
-        match logits.iter().position(|logit| !logit.is_finite()) {
+        let logits = &self.engine.run()?[..given];
+        match first_not_finite(logits) {
             None => Ok(logits),
             Some(at) => {
                 let is_half = self.class.model.networks().iter().any(|one| one.precision == Precision::Fp16);
                 let narrow = if is_half { ", or fp16 is: predict with bf16 or fp32" } else { "" };
                 Err(ModelError::data(format!(
                     "a logit of window {} of {n} is {}: its pixels are too large for this network{narrow}",
-                    at / per_window + 1,
+                    at / shape.window_values(shape.classes) + 1,
                     logits[at]
                 )))
             }
@@ -272,6 +287,15 @@ impl Predictor for Batches {
     fn first_pass(&self) -> Duration {
         self.first_pass
     }
+}
+
+/// Where the first value is that is no number, or infinite. Many are looked at in one go.
+fn first_not_finite(values: &[f32]) -> Option<usize> {
+    const TOGETHER: usize = 1024;
+    let are_finite = |values: &[f32]| values.iter().fold(true, |all, value| all & value.is_finite());
+    let part = values.chunks(TOGETHER).position(|part| !are_finite(part))?;
+    let from = part * TOGETHER;
+    Some(from + values[from..].iter().position(|value| !value.is_finite())?)
 }
 
 #[cfg(test)]
@@ -307,6 +331,20 @@ mod tests {
                 assert_eq!(error.kind, Kind::Data);
                 assert!(error.to_string().contains("window 2 of 2"), "{error}");
                 assert!(predictor.forward(&good, 1).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_value_that_is_no_number_is_found_wherever_it_is() {
+        let good = vec![f32::MAX; 3000];
+        assert_eq!(first_not_finite(&good), None);
+        assert_eq!(first_not_finite(&[]), None);
+        for at in [0, 1023, 1024, 2999] {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut values = good.clone();
+                values[at..].fill(bad);
+                assert_eq!(first_not_finite(&values), Some(at));
             }
         }
     }

@@ -9,11 +9,7 @@ use swath_proto::{
     numeric::NumericClass,
 };
 
-use crate::{
-    engine::Shape,
-    error::{ModelError, Result},
-    predictor::Predictor,
-};
+use crate::{engine::Shape, error::Result, predictor::Predictor};
 
 pub(crate) struct Resized {
     inner: Box<dyn Predictor>,
@@ -45,7 +41,7 @@ impl Resized {
             seen,
             to_seen: Resize::new(edge_px, seen_px),
             to_whole: Resize::new(seen_px, edge_px),
-            input: seen.room(seen.bands)?,
+            input: whole.room(whole.bands)?,
             probs: vec![0.0; seen.window_values(seen.classes)],
             output: whole.room(whole.classes)?,
         })
@@ -53,18 +49,18 @@ impl Resized {
 }
 
 impl Predictor for Resized {
-    fn forward(&mut self, input: &[f32], n: usize) -> Result<&[f32]> {
+    fn input(&mut self, n: usize) -> Result<&mut [f32]> {
+        let values = self.whole.values_of(n, self.whole.bands)?;
+        Ok(&mut self.input[..values])
+    }
+
+    fn run(&mut self, n: usize) -> Result<&[f32]> {
         let Self { whole, seen, .. } = *self;
         let (bands, classes) = (whole.bands as usize, whole.classes as usize);
-        let (per_window, per_input) = (whole.window_values(whole.bands), seen.window_values(seen.bands));
-        if n > whole.batch as usize || input.len() != n * per_window {
-            let text =
-                format!("{} values do not make {n} windows of a batch of {}", input.len(), whole.batch);
-            return Err(ModelError::internal(text));
-        }
-        let windows = input.chunks_exact(per_window).zip(self.input.chunks_exact_mut(per_input));
-        windows.for_each(|(window, seen)| self.to_seen.pixels(window, bands, seen));
-        let logits = self.inner.forward(&self.input[..n * per_input], n)?;
+        let windows = self.input.chunks_exact(whole.window_values(whole.bands));
+        let inputs = self.inner.input(n)?.chunks_exact_mut(seen.window_values(seen.bands));
+        windows.zip(inputs).for_each(|(window, input)| self.to_seen.pixels(window, bands, input));
+        let logits = self.inner.run(n)?;
         let per_output = whole.window_values(whole.classes);
         let said = logits.chunks_exact(seen.window_values(seen.classes));
         for (logits, out) in said.zip(self.output.chunks_exact_mut(per_output)) {

@@ -154,9 +154,13 @@ struct Shown<'a> {
 impl Network for Shown<'_> {
     type Error = ModelError;
 
-    fn forward(&mut self, input: &[f32], n: usize) -> Result<&[f32], ModelError> {
+    fn input(&mut self, n: usize) -> Result<&mut [f32], ModelError> {
+        self.predictor.input(n)
+    }
+
+    fn run(&mut self, n: usize) -> Result<&[f32], ModelError> {
         metrics::showed(n, self.batch);
-        self.phases.forward(|| self.predictor.forward(input, n))
+        self.phases.forward(|| self.predictor.run(n))
     }
 }
 

@@ -37,16 +37,14 @@ pub(super) async fn run(cx: &Context, item: &Claimed, work: &Probe) -> Result<Ou
     };
     let key = Key { model, window: work.window, batch: work.batch, threads: cx.threads };
     let probed = cx.device.run(cx.suspect(item), move |models| {
-        let bands = key.model.bands as usize;
-        let edge_px = key.window.edge_px() as usize;
         let predictor = models.get(&key, &files)?;
         let n = key.batch as usize;
         let mut took = predictor.first_pass();
         // Cold caches make much of a short one, and a card's first is unlike all others.
         if took < LONG || key.model.device != DeviceName::Cpu {
-            let input = vec![0.5; n * edge_px * edge_px * bands];
+            predictor.input(n)?.fill(0.5);
             let started = Instant::now();
-            predictor.forward(&input, n)?;
+            predictor.run(n)?;
             took = started.elapsed();
         }
         let seconds_per_window = took.as_secs_f64() / n as f64;

@@ -61,7 +61,7 @@ impl Engine for Torch {
             let strides = [edge * edge * bands, 1, edge * bands, bands];
             let shape = [batch, bands, edge, edge];
             // SAFETY: the buffer holds a full batch and outlives the tensors that look into it. A network
-            // may write to its input: nobody else looks at the buffer, and it is filled anew each time.
+            // may write to its input: nobody else looks at the buffer, and who runs it again fills it before.
             let input =
                 unsafe { Tensor::f_from_blob(bytes, &shape, &strides, tch::Kind::Float, Device::Cpu)? };
             let output = self.network.forward(&input, Pass::Predict)?;
