@@ -42,7 +42,7 @@ mod winograd;
 
 pub use error::{Kind, ModelError, Result};
 pub use gang::{Carrier, Gang, Overlap, Patience, Reach, Store, SumsBy};
-pub use learner::{Batch, Counts, Learner, Loss, Scale, Setup, Snapshot, Start, likeliest};
+pub use learner::{Batch, Counts, Learner, Loss, Pixels, Scale, Setup, Snapshot, Start, likeliest};
 pub use place::Place;
 pub use predictor::{Files, Predictor, load, multiplications};
 pub use ranges::{Calibration, Ranges};

@@ -1,5 +1,6 @@
 //! What chips cost until they are in batches: drawn imagery of 256 px in RGB, noisy as a camera's, as chips are
-//! written, from a store and from the cache. JSON lines; the CPU is that of this process alone.
+//! written, from a store and from the cache. They stay bytes, which become floats where the network is: that is no part
+//! of it. JSON lines; the CPU is that of this process alone.
 //!
 //! `cargo run --release -p swath-train --example loader_speed [CHIPS [ROOT [LOADERS [ONLY]]]]`, where ROOT is a folder or,
 //! with `--features swath-backends/s3`, `s3://bucket/prefix`, and ONLY one of the encodings.
@@ -7,7 +8,7 @@
 use std::{error::Error, time::Instant};
 
 use swath_backends::{blobs::SharedBlobs, open::open_blobs};
-use swath_model::Place;
+use swath_model::{Pixels, Place};
 use swath_proto::{
     geometry::{SizePx, WindowPx},
     train::TrainSpec,
@@ -38,47 +39,42 @@ fn main() -> Result<()> {
     {
         let train = shards(&runtime, &blobs, n_chips, (encoding, name))?;
         let len: u64 = train.iter().map(|shard| shard.index.tar_len()).sum();
-        for (what, normalize) in [("plain", ""), ("normed", NORMALIZE)] {
-            let spec: TrainSpec =
-                toml::from_str(&format!("architecture = \"tiny\"\nclasses = 2\nbatch = 8\n{normalize}"))?;
-            let cache = cache.path().join(name).join(what);
-            for (from, chip_cache, rounds) in
-                [("store", 0, 3), ("store-into-cache", CHIP_CACHE, 1), ("cache", CHIP_CACHE, 3)]
-            {
-                let job = Job {
-                    spec: spec.clone(),
-                    train: train.clone(),
-                    validation: Vec::new(),
-                    coming: None,
-                    store: Store::new(blobs.clone(), runtime.handle().clone()),
-                    output: "training/".into(),
-                    machine: Machine {
-                        threads: 1,
-                        place: Place::Processor,
-                        loaders,
-                        cache: cache.clone(),
-                        chip_cache,
-                        mirror: None,
-                    },
-                };
-                for epoch in 0..rounds {
-                    let measured = measured(&job, epoch)?;
-                    let line = serde_json::json!({
-                        "name": format!("loader/{name}/{what}/{from}"), "value": measured.chips / measured.cpu_s,
-                        "unit": "chips/CPU s", "us_a_chip": 1e6 * measured.cpu_s / measured.chips,
-                        "faults_a_chip": measured.faults / measured.chips, "chips_per_s": measured.chips / measured.wall_s, "loaders": loaders,
-                        "bytes_a_chip": len / n_chips, "sum": measured.sum,
-                        "load": std::fs::read_to_string("/proc/loadavg")?.split(' ').next(),
-                    });
-                    println!("{line}");
-                }
+        let spec: TrainSpec = toml::from_str("architecture = \"tiny\"\nclasses = 2\nbatch = 8")?;
+        let cache = cache.path().join(name);
+        for (from, chip_cache, rounds) in
+            [("store", 0, 3), ("store-into-cache", CHIP_CACHE, 1), ("cache", CHIP_CACHE, 3)]
+        {
+            let job = Job {
+                spec: spec.clone(),
+                train: train.clone(),
+                validation: Vec::new(),
+                coming: None,
+                store: Store::new(blobs.clone(), runtime.handle().clone()),
+                output: "training/".into(),
+                machine: Machine {
+                    threads: 1,
+                    place: Place::Processor,
+                    loaders,
+                    cache: cache.clone(),
+                    chip_cache,
+                    mirror: None,
+                },
+            };
+            for epoch in 0..rounds {
+                let measured = measured(&job, epoch)?;
+                let line = serde_json::json!({
+                    "name": format!("loader/{name}/{from}"), "value": measured.chips / measured.cpu_s,
+                    "unit": "chips/CPU s", "us_a_chip": 1e6 * measured.cpu_s / measured.chips,
+                    "faults_a_chip": measured.faults / measured.chips, "chips_per_s": measured.chips / measured.wall_s, "loaders": loaders,
+                    "bytes_a_chip": len / n_chips, "sum": measured.sum,
+                    "load": std::fs::read_to_string("/proc/loadavg")?.split(' ').next(),
+                });
+                println!("{line}");
             }
         }
     }
     Ok(())
 }
-
-const NORMALIZE: &str = "normalize = { mean = [0.4, 0.4, 0.3], std = [0.2, 0.2, 0.25] }";
 
 struct Measured {
     chips: f64,
@@ -95,7 +91,11 @@ fn measured(job: &Job, epoch: u32) -> Result<Measured> {
     let (began, (before, faults)) = (Instant::now(), used());
     load_epoch(job, epoch, &mut |batch| {
         chips += f64::from(job.spec.batch);
-        sum += batch.pixels[batch.pixels.len() / 2];
+        let middle = batch.pixels.n_samples() / 2;
+        sum += match &batch.pixels {
+            Pixels::Floats(samples) => samples[middle],
+            Pixels::Bytes { samples, .. } => f32::from(samples[middle]),
+        };
     })?;
     let (after, faults_after) = used();
     let (cpu_s, wall_s) = (after - before, began.elapsed().as_secs_f64());

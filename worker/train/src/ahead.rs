@@ -47,10 +47,12 @@ pub(crate) fn ahead<T>(
 
 #[cfg(test)]
 mod tests {
+    use swath_model::Pixels;
+
     use super::*;
 
     fn batch(step: u64) -> Batch {
-        Batch { width: 1, height: 1, pixels: vec![step as f32], labels: vec![0] }
+        Batch { width: 1, height: 1, pixels: Pixels::Floats(vec![step as f32]), labels: vec![0] }
     }
 
     #[test]

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
-use swath_model::Batch;
+use swath_model::{Batch, Pixels};
 use swath_proto::train::TrainSpec;
-use swath_shard::{Entry, Index, Shape, chip::IGNORED};
+use swath_shard::{Chip, Entry, Index, SampleType, Shape, chip::IGNORED};
 
 use crate::{
     augment::{Change, append},
@@ -132,22 +132,36 @@ impl<'a> Chips<'a> {
         Ok(())
     }
 
-    /// Some chips, each changed. Of one that is left out, every pixel is ignored.
+    /// Some chips, each changed: as bytes where they hold bytes and only turn. Of one that is left out every pixel is 0 to
+    /// the network, and ignored.
     pub(crate) fn batch(&self, store: &Store, which: &[(usize, Change)]) -> Result<Batch> {
         let Some(Shape { width, height, bands, .. }) = self.shape() else {
             return Err(TrainError::config("no shard holds a chip: look at the shards that are named"));
         };
-        let chip_px = width as usize * height as usize;
-        let pixels = which.len() * chip_px;
-        let mut batch = self.spare.batch((width, height), pixels, bands as usize);
         let numbers: Vec<usize> = which.iter().map(|(number, _)| *number).collect();
-        for ((_, change), chip) in which.iter().zip(self.fetch(store, &numbers)?) {
+        let chips = self.fetch(store, &numbers)?;
+        let holds_bytes = |chip: &Chip| chip.image.shape().samples == SampleType::Uint8;
+        // One that is left out is no byte: none is 0 once it is normed.
+        let are_bytes = which
+            .iter()
+            .zip(&chips)
+            .all(|((_, change), chip)| change.only_turns() && chip.as_ref().is_some_and(holds_bytes));
+        let pixels = if are_bytes {
+            Pixels::Bytes { samples: Vec::new(), norm: self.spec.normalize.clone() }
+        } else {
+            Pixels::Floats(Vec::new())
+        };
+        let (chip_px, bands) = (width as usize * height as usize, bands as usize);
+        let mut batch = self.spare.batch((width, height), (which.len() * chip_px, bands), pixels);
+        for ((_, change), chip) in which.iter().zip(chips) {
             if let Some(chip) = chip {
                 append(&chip, change, self.spec, &mut batch);
-            } else {
-                batch.pixels.resize(batch.pixels.len() + chip_px * bands as usize, 0.0);
-                batch.labels.resize(batch.labels.len() + chip_px, IGNORED);
+                continue;
             }
+            if let Pixels::Floats(samples) = &mut batch.pixels {
+                samples.resize(samples.len() + chip_px * bands, 0.0);
+            }
+            batch.labels.resize(batch.labels.len() + chip_px, IGNORED);
         }
         Ok(batch)
     }

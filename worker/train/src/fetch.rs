@@ -27,15 +27,20 @@ impl Chips<'_> {
         let ranges: Vec<_> = wanted.iter().map(|&number| self.range(number)).collect();
         for (number, bytes) in wanted.into_iter().zip(self.read(store, &ranges)?) {
             let (key, entry) = self.chips[number];
-            let places: Vec<usize> = missing.iter().copied().filter(|&at| numbers[at] == number).collect();
+            let mut places = missing.iter().copied().filter(|&at| numbers[at] == number);
+            let first = places.next();
             match bytes.and_then(|bytes| decode(key, entry, &bytes)) {
                 Ok(chip) => {
                     if let Some(cache) = &self.cache {
                         cache.put(key, entry, &chip);
                     }
-                    places.into_iter().for_each(|at| chips[at] = Some(chip.clone()));
+                    places.for_each(|at| chips[at] = Some(chip.clone()));
+                    // The chip itself, where most go to one place.
+                    if let Some(at) = first {
+                        chips[at] = Some(chip);
+                    }
                 }
-                Err(_) if places.is_empty() => {}
+                Err(_) if first.is_none() => {}
                 Err(error) => self.unread.leave_out(key, number, error)?,
             }
         }

@@ -52,7 +52,7 @@ impl Calibrated<'_> {
     fn ranges(&self) -> Result<Ranges> {
         let mut calibration = Calibration::new(self.model, self.files, self.threads)?;
         self.each(self.train, CALIBRATED_PX, |batch| {
-            Ok(calibration.see(&batch.pixels, (batch.width, batch.height))?)
+            Ok(calibration.see(&batch.pixels.floats(), (batch.width, batch.height))?)
         })?;
         Ok(calibration.ranges())
     }
@@ -70,8 +70,7 @@ impl Calibrated<'_> {
                 let text = format!("chips of {width} x {height} px: 8 bits are judged by square ones");
                 return Err(TrainError::config(text));
             }
-            let per_chip = *width as usize * *height as usize;
-            let n = labels.len() / per_chip;
+            let n = batch.n_images();
             let predictor = match &mut predictor {
                 Some(predictor) => predictor,
                 none => none.insert(swath_model::load(
@@ -82,7 +81,7 @@ impl Calibrated<'_> {
                     self.threads,
                 )?),
             };
-            let logits = predictor.forward(pixels, n)?;
+            let logits = predictor.forward(&pixels.floats(), n)?;
             let found: Vec<u8> =
                 logits.chunks_exact(model.classes as usize).map(swath_model::likeliest).collect();
             table.add(labels, &found).map_err(internal)?;

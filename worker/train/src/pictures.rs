@@ -4,7 +4,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use swath_model::{Batch, Learner};
+use swath_model::{Batch, Learner, Pixels};
 
 use crate::{
     augment::Change,
@@ -39,22 +39,19 @@ impl Run<'_> {
     pub(crate) fn picture_epoch(&self, learner: &Learner, epoch: u32) -> Result<()> {
         let Job { spec, store, .. } = self.job;
         let numbers = drawn(spec.seed, Purpose::Pictures, MOST_CHIPS, self.validation.len());
-        let (mut all, mut found): (Option<Batch>, Vec<u8>) = (None, Vec::new());
+        let (mut size, mut samples, mut labels, mut found) = (None, Vec::new(), Vec::new(), Vec::new());
         for some in numbers.chunks(spec.batch as usize) {
             let unchanged: Vec<_> = some.iter().map(|&number| (number, Change::default())).collect();
             let batch = self.validation.batch(store, &unchanged)?;
             let evaluated = learner.evaluate(&batch);
             let place = || format!("picture of epoch {epoch}");
             found.extend(evaluated.map_err(|error| TrainError::from(error).at(place()))?.1);
-            match &mut all {
-                Some(all) => {
-                    all.pixels.extend(batch.pixels);
-                    all.labels.extend(batch.labels);
-                }
-                None => all = Some(batch),
-            }
+            size = Some((batch.width, batch.height));
+            samples.extend_from_slice(&batch.pixels.floats());
+            labels.extend(batch.labels);
         }
-        let Some(batch) = all else { return Ok(()) };
+        let Some((width, height)) = size else { return Ok(()) };
+        let batch = Batch { width, height, pixels: Pixels::Floats(samples), labels };
         self.publish("validation", epoch, &self.sheet(&batch, Some(&found)))
     }
 

@@ -1,37 +1,24 @@
-//! A chip as the network takes it: scaled, normed and turned.
+//! A chip's samples and labels, turned: as numbers that are scaled, or as the bytes that they are.
 
-use swath_proto::train::Normalize;
+use swath_model::Pixels;
 use swath_shard::{Chip, SampleType, chip::IGNORED};
 
 use crate::{order::Turn, turned::rows};
 
-/// Appends a chip's samples to those of a batch: bands side by side, from 0 to 1 before `normalize`
-/// where samples are `uint8` or `uint16`.
-pub(crate) fn append_pixels(chip: &Chip, turn: Turn, normalize: Option<&Normalize>, into: &mut Vec<f32>) {
+/// Appends a chip's samples to those of a batch: bands side by side, from 0 to 1 where they are `uint8` or `uint16`.
+pub(crate) fn append_floats(chip: &Chip, turn: Turn, into: &mut Vec<f32>) {
     let (shape, bytes) = (chip.image.shape(), chip.image.bytes());
-    let size = (shape.width as usize, shape.height as usize);
     let pixel_len = shape.bands as usize * shape.samples.width() as usize;
-    // Of a whole row, so that many numbers are computed at once whatever the number of bands.
-    let longest = size.0.max(size.1) * shape.bands as usize;
-    let of_row = |numbers: &[f32]| numbers.iter().copied().cycle().take(longest).collect::<Vec<f32>>();
-    let norms = normalize.map(|Normalize { mean, std }| (of_row(mean), of_row(std)));
     macro_rules! numbers {
         ($type:ty, $scale:expr) => {
-            rows(bytes, pixel_len, size, turn, &mut |row| {
+            rows(bytes, pixel_len, size(chip), turn, &mut |row| {
                 let samples = row.as_chunks::<{ size_of::<$type>() }>().0.iter();
-                let scaled = samples.map(|sample| <$type>::from_le_bytes(*sample) as f32 * $scale);
-                match &norms {
-                    None => into.extend(scaled),
-                    Some((mean, std)) => {
-                        let normed = scaled.zip(mean).zip(std);
-                        into.extend(normed.map(|((sample, mean), std)| (sample - mean) / std));
-                    }
-                }
+                into.extend(samples.map(|sample| <$type>::from_le_bytes(*sample) as f32 * $scale));
             })
         };
     }
     match shape.samples {
-        SampleType::Uint8 => numbers!(u8, (1.0 / 255.0)),
+        SampleType::Uint8 => numbers!(u8, Pixels::PER_BYTE),
         SampleType::Uint16 => numbers!(u16, (1.0 / 65535.0)),
         SampleType::Int8 => numbers!(i8, 1.0),
         SampleType::Int16 => numbers!(i16, 1.0),
@@ -44,13 +31,23 @@ pub(crate) fn append_pixels(chip: &Chip, turn: Turn, normalize: Option<&Normaliz
     }
 }
 
+/// The same of a chip of `uint8`, as they are.
+pub(crate) fn append_bytes(chip: &Chip, turn: Turn, into: &mut Vec<u8>) {
+    let pixel_len = chip.image.shape().bands as usize;
+    rows(chip.image.bytes(), pixel_len, size(chip), turn, &mut |row| into.extend_from_slice(row));
+}
+
 pub(crate) fn append_labels(chip: &Chip, turn: Turn, ignored: Option<u8>, into: &mut Vec<u8>) {
-    let (shape, from) = (chip.image.shape(), into.len());
-    let size = (shape.width as usize, shape.height as usize);
-    rows(&chip.labels, 1, size, turn, &mut |row| into.extend_from_slice(row));
+    let from = into.len();
+    rows(&chip.labels, 1, size(chip), turn, &mut |row| into.extend_from_slice(row));
     if let Some(ignored) = ignored {
         into[from..].iter_mut().for_each(|label| *label = if *label == ignored { IGNORED } else { *label });
     }
+}
+
+fn size(chip: &Chip) -> (usize, usize) {
+    let shape = chip.image.shape();
+    (shape.width as usize, shape.height as usize)
 }
 
 #[cfg(test)]
@@ -85,7 +82,7 @@ mod tests {
             let turn = Turn { right_angles, hflip, vflip };
             let (mut labels, mut pixels) = (Vec::new(), Vec::new());
             append_labels(&square, turn, None, &mut labels);
-            append_pixels(&square, turn, None, &mut pixels);
+            append_floats(&square, turn, &mut pixels);
             assert_eq!(labels, wanted, "{turn:?}");
             assert!(
                 pixels.iter().zip(wanted).all(|(pixel, label)| *pixel == f32::from(label) * (1.0 / 255.0))
@@ -98,41 +95,18 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_scaled_and_normed() {
-        let values = |chip: &Chip, normalize: Option<Normalize>| {
+    fn samples_are_scaled() {
+        let values = |chip: &Chip| {
             let mut pixels = Vec::new();
-            append_pixels(chip, Turn::default(), normalize.as_ref(), &mut pixels);
+            append_floats(chip, Turn::default(), &mut pixels);
             pixels
         };
         let wide = |samples, bytes: &[u8]| chip((2, 1), samples, bytes.to_vec());
         let full = wide(SampleType::Uint16, &[0, 0, 255, 255]);
-        assert_eq!(values(&full, None), [0.0, 1.0]);
+        assert_eq!(values(&full), [0.0, 1.0]);
         let floats = wide(SampleType::Float32, &[-7.5_f32, 3.0].map(f32::to_le_bytes).concat());
-        assert_eq!(values(&floats, None), [-7.5, 3.0]);
-        let normalize = Normalize { mean: vec![1.0], std: vec![2.0] };
-        assert_eq!(values(&floats, Some(normalize)), [-4.25, 1.0]);
+        assert_eq!(values(&floats), [-7.5, 3.0]);
         let signed = wide(SampleType::Int16, &[0xff, 0xff, 1, 1]);
-        assert_eq!(values(&signed, None), [-1.0, 257.0]);
-    }
-    #[test]
-    fn bands_are_normed_by_their_own_numbers_however_the_chip_is_turned() {
-        let shape = Shape::new(SizePx::new(3, 2), 2, SampleType::Uint8);
-        let image = Image::new(shape, (0..12).map(|byte| byte * 21).collect()).unwrap();
-        let plain = chip((3, 2), SampleType::Uint8, vec![0; 6]);
-        let chip = Chip { image, ..plain };
-        let normalize = Normalize { mean: vec![0.1, 0.7], std: vec![0.3, 1.1] };
-        for right_angles in 0..4 {
-            let turn = Turn { right_angles, hflip: true, vflip: false };
-            let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-            append_pixels(&chip, turn, Some(&normalize), &mut pixels);
-            append_labels(&chip, turn, None, &mut labels);
-            for (pixel, label) in pixels.chunks_exact(2).zip(labels) {
-                for (band, found) in pixel.iter().enumerate() {
-                    let sample = f32::from((2 * label + band as u8) * 21) * (1.0 / 255.0);
-                    let wanted = (sample - normalize.mean[band]) / normalize.std[band];
-                    assert_eq!(found.to_bits(), wanted.to_bits(), "{turn:?}");
-                }
-            }
-        }
+        assert_eq!(values(&signed), [-1.0, 257.0]);
     }
 }

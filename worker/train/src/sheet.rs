@@ -46,12 +46,13 @@ impl Sheet {
         let (width, height) = (batch.width, batch.height);
         let step = width.max(height).div_ceil(MOST_EDGE_PX).max(1);
         let chip_px = width as usize * height as usize;
-        let chips = (batch.labels.len() / chip_px.max(1)) as u32;
+        let chips = batch.n_images() as u32;
         let columns = 2 + u32::from(found.is_some());
         let (tile_width, tile_height) = (width.div_ceil(step), height.div_ceil(step));
         let mut sheet =
             Self::paper(GAP_PX + columns * (tile_width + GAP_PX), GAP_PX + chips * (tile_height + GAP_PX));
-        let values = Values::new(&batch.pixels, bands, normalize);
+        let samples = batch.pixels.floats();
+        let values = Values::new(&samples, bands, normalize);
         for row in 0..tile_height {
             for col in 0..tile_width {
                 let pixel = (row * step) as usize * width as usize + (col * step) as usize;
@@ -143,6 +144,8 @@ impl<'a> Values<'a> {
 
 #[cfg(test)]
 mod tests {
+    use swath_model::Pixels;
+
     use super::*;
 
     fn at(sheet: &Sheet, col: u32, row: u32) -> Rgb {
@@ -162,7 +165,7 @@ mod tests {
         let batch = Batch {
             width: 4,
             height: 2,
-            pixels: (0..16).flat_map(sample).collect(),
+            pixels: Pixels::Floats((0..16).flat_map(sample).collect()),
             labels: (0..16).map(|at| if at == 0 { 255 } else { u8::from(bright(at)) }).collect(),
         };
         let found = vec![2; 16];
@@ -179,7 +182,10 @@ mod tests {
 
     #[test]
     fn large_chips_become_small_and_odd_values_are_drawn_too() {
-        let batch = |pixels| Batch { width: 600, height: 32, pixels, labels: vec![1; 600 * 32] };
+        let batch = |samples| {
+            let pixels = Pixels::Floats(samples);
+            Batch { width: 600, height: 32, pixels, labels: vec![1; 600 * 32] }
+        };
         for value in [f32::NAN, f32::INFINITY, 0.0, 1e38, -1e38] {
             let sheet = Sheet::new(&batch(vec![value; 600 * 32 * 2]), 2, None, None);
             assert_eq!((sheet.width, sheet.height), (4 + 2 * 204, 4 + 15));

@@ -1,6 +1,8 @@
 //! Why a loss is no number: looked for once it has happened.
 
-use swath_model::{Batch, Kind as ModelKind, Learner, ModelError};
+use std::borrow::Cow;
+
+use swath_model::{Batch, Kind as ModelKind, Learner, ModelError, Pixels};
 
 use crate::{
     error::{Kind, Result, TrainError},
@@ -28,8 +30,7 @@ pub(crate) fn of_step(
     let look = || -> Result<TrainError> {
         let (mut found, mut rest) = (None, names);
         for piece in pieces {
-            let n_images = piece.labels.len() / (piece.width as usize * piece.height as usize).max(1);
-            let (names, others) = rest.split_at(n_images.min(rest.len()));
+            let (names, others) = rest.split_at(piece.n_images().min(rest.len()));
             rest = others;
             found = found.or(suspects(learner, piece, names)?);
         }
@@ -99,6 +100,7 @@ fn few(all: &[String]) -> String {
 
 struct Images<'a> {
     batch: &'a Batch,
+    samples: Cow<'a, [f32]>,
     n_pixels: usize,
     bands: usize,
 }
@@ -106,23 +108,24 @@ struct Images<'a> {
 impl<'a> Images<'a> {
     fn new(batch: &'a Batch, n: usize) -> Self {
         let n_pixels = batch.labels.len() / n.max(1);
-        Self { batch, n_pixels, bands: batch.pixels.len() / batch.labels.len().max(1) }
+        let bands = batch.pixels.n_samples() / batch.labels.len().max(1);
+        Self { batch, samples: batch.pixels.floats(), n_pixels, bands }
     }
 
-    fn pixels(&self, at: usize) -> &'a [f32] {
+    fn samples(&self, at: usize) -> &[f32] {
         let n = self.n_pixels * self.bands;
-        &self.batch.pixels[at * n..][..n]
+        &self.samples[at * n..][..n]
     }
 
     fn image(&self, at: usize) -> Batch {
         let labels = self.batch.labels[at * self.n_pixels..][..self.n_pixels].to_vec();
         let Batch { width, height, .. } = *self.batch;
-        Batch { width, height, pixels: self.pixels(at).to_vec(), labels }
+        Batch { width, height, pixels: Pixels::Floats(self.samples(at).to_vec()), labels }
     }
 
     /// Its first band that has what is no number.
     fn broken(&self, at: usize) -> Option<String> {
-        let of = |band: usize| self.pixels(at).iter().skip(band).step_by(self.bands.max(1));
+        let of = |band: usize| self.samples(at).iter().skip(band).step_by(self.bands.max(1));
         (0..self.bands).find_map(|band| {
             let n = of(band).filter(|value| !value.is_finite()).count();
             let first = of(band).find(|value| !value.is_finite())?;
@@ -138,14 +141,15 @@ mod tests {
 
     #[test]
     fn a_band_that_is_no_number_is_counted() {
-        let mut batch = Batch { width: 2, height: 1, pixels: vec![0.5; 2 * 2 * 3], labels: vec![0; 4] };
         // The second image: its second pixel's third band, and both pixels' second.
-        [6 + 5, 6 + 1, 6 + 4].into_iter().for_each(|at| batch.pixels[at] = f32::NAN);
+        let samples = (0..12).map(|at| if [6 + 5, 6 + 1, 6 + 4].contains(&at) { f32::NAN } else { 0.5 });
+        let batch =
+            Batch { width: 2, height: 1, pixels: Pixels::Floats(samples.collect()), labels: vec![0; 4] };
         let images = Images::new(&batch, 2);
         assert_eq!(images.broken(0), None);
         assert_eq!(images.broken(1).unwrap(), "2 of the 2 pixels of band 2 are no numbers (NaN)");
-        assert_eq!(images.image(0).pixels, [0.5; 6]);
-        assert!(images.image(1).pixels[5].is_nan());
+        assert_eq!(images.image(0).pixels.floats()[..], [0.5; 6]);
+        assert!(images.image(1).pixels.floats()[5].is_nan());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use swath_backends::blobs::folder::Folder;
-use swath_model::Gang;
+use swath_model::{Batch, Gang, Pixels};
 use swath_proto::train::{Augment, TrainSpec};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -15,6 +15,7 @@ use crate::{Job, Outcome, data::Chips, order::Purpose, samples::drawn, train};
 mod squares;
 
 const TINY: &str = "architecture = \"tiny\"\nepochs = 3\nbatch = 4\nlr = 0.01\nseed = 3";
+const NORMED: &str = "normalize = { mean = [0.4, 0.4, 0.3], std = [0.2, 0.2, 0.25] }";
 const ALL: &str = "augment = { scale = [0.8, 1.25], blur = 1, brightness = 0.2, contrast = 0.2, noise = 0.02, \
                    channel_drop = 0.2 }\noversample = { factors = [1, 3] }";
 
@@ -126,13 +127,26 @@ fn some_chips_are_known_by_heart_and_judged_by() {
     );
 }
 
+#[test]
+fn chips_of_bytes_that_only_turn_stay_bytes() {
+    let bench = Bench::new();
+    for (more, stay) in [("", true), (NORMED, true), (ALL, false)] {
+        let job = bench.job(squares::spec(&format!("{TINY}\n{more}")), (12, 0, 32));
+        let chips = Chips::new(&job.spec, &job.train).unwrap();
+        let changed: Vec<_> = (0..4).map(|sample| chips.sample(0, sample)).collect();
+        let pixels = chips.batch(&job.store, &changed).unwrap().pixels;
+        assert_eq!(matches!(pixels, Pixels::Bytes { .. }), stay, "{more}");
+    }
+}
+
 /// Ranks take parts of one batch, each by itself.
 #[test]
 fn a_chip_is_the_same_to_any_rank() {
-    let bench = Bench::new();
-    let job = bench.job(squares::spec(&format!("{TINY}\n{ALL}")), (12, 0, 32));
-    let chips = Chips::new(&job.spec, &job.train).unwrap();
-    for epoch in [0, 1] {
+    let (bench, dropped) = (Bench::new(), format!("augment = {{ channel_drop = 0.5 }}\n{NORMED}"));
+    let jobs =
+        [ALL, NORMED, &dropped].map(|more| bench.job(squares::spec(&format!("{TINY}\n{more}")), (12, 0, 32)));
+    for (job, epoch) in jobs.iter().flat_map(|job| [(job, 0), (job, 1)]) {
+        let chips = Chips::new(&job.spec, &job.train).unwrap();
         let order = chips.order(epoch);
         let batch = |samples: &[usize]| {
             let changed: Vec<_> = samples.iter().map(|&sample| chips.sample(epoch, sample)).collect();
@@ -142,7 +156,8 @@ fn a_chip_is_the_same_to_any_rank() {
         for ranks in [1, 2, 3] {
             let parts: Vec<_> = order[..6].chunks(6 / ranks).map(batch).collect();
             assert_eq!(parts.len(), ranks);
-            assert!(parts.iter().flat_map(|part| &part.pixels).eq(&whole.pixels), "{ranks} ranks");
+            let samples = |batch: &Batch| batch.pixels.floats().into_owned();
+            assert!(parts.iter().flat_map(samples).eq(samples(&whole)), "{ranks} ranks");
             assert!(parts.iter().flat_map(|part| &part.labels).eq(&whole.labels), "{ranks} ranks");
         }
     }

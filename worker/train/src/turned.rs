@@ -1,5 +1,5 @@
 //! The rows of a chip that is turned. Most of what a loader does to pixels is to move them, so they are moved as
-//! plain bytes, a row at a time, before anything is computed of them.
+//! plain bytes, by rows, before anything is computed of them.
 
 use crate::order::Turn;
 
@@ -66,17 +66,33 @@ pub(crate) fn rows(
 
 fn gather<const N: usize>(bytes: &[u8], walk: &Walk, see: &mut dyn FnMut(&[u8])) {
     let (pixels, _) = bytes.as_chunks::<N>();
+    match walk.col {
+        -1 => mirrored(pixels, walk, see),
+        _ => columns(pixels, walk, see),
+    }
+}
+
+fn mirrored<const N: usize>(pixels: &[[u8; N]], walk: &Walk, see: &mut dyn FnMut(&[u8])) {
     let mut row = vec![[0; N]; walk.width];
     for begin in walk.rows() {
-        if walk.col == -1 {
-            let mirrored = pixels[..=begin as usize].iter().rev();
-            row.iter_mut().zip(mirrored).for_each(|(pixel, from)| *pixel = *from);
-        } else {
-            for (pixel, at) in row.iter_mut().zip(0..) {
-                *pixel = pixels[(begin + at * walk.col) as usize];
+        let from = pixels[..=begin as usize].iter().rev();
+        row.iter_mut().zip(from).for_each(|(pixel, from)| *pixel = *from);
+        see(row.as_flattened());
+    }
+}
+
+/// Rows that are made together where they are columns of the chip: their pixels stand side by side there.
+const TOGETHER: usize = 16;
+
+fn columns<const N: usize>(pixels: &[[u8; N]], walk: &Walk, see: &mut dyn FnMut(&[u8])) {
+    let (begins, mut rows) = (walk.rows().collect::<Vec<_>>(), vec![[0; N]; TOGETHER * walk.width]);
+    for begins in begins.chunks(TOGETHER) {
+        for at in 0..walk.width {
+            for (row, begin) in begins.iter().enumerate() {
+                rows[row * walk.width + at] = pixels[(begin + at as isize * walk.col) as usize];
             }
         }
-        see(row.as_flattened());
+        rows.chunks_exact(walk.width).take(begins.len()).for_each(|row| see(row.as_flattened()));
     }
 }
 
@@ -94,25 +110,32 @@ fn gather_any(bytes: &[u8], pixel_len: usize, walk: &Walk, see: &mut dyn FnMut(&
 mod tests {
     use super::*;
 
-    /// Every pixel of every length lands where its first byte does.
+    /// Every pixel of every length lands where its first byte does, and that one where the walk says; in more rows than
+    /// are made at a time.
     #[test]
     fn pixels_of_any_length_move_alike() {
-        let size = (5, 3);
+        let size = (TOGETHER + 2, 11);
+        let n_pixels = (size.0 * size.1) as u8;
         let turns =
             (0..16).map(|bits| Turn { right_angles: bits & 3, hflip: bits & 4 != 0, vflip: bits & 8 != 0 });
         for turn in turns {
             let turned = |pixel_len: usize| {
-                let bytes: Vec<u8> = (0..15)
-                    .flat_map(|pixel| (0..pixel_len as u8).map(move |byte| 16 * byte + pixel))
+                let bytes: Vec<u8> = (0..n_pixels)
+                    .flat_map(|pixel| (0..pixel_len as u8).map(move |byte| pixel.wrapping_add(16 * byte)))
                     .collect();
                 let mut found = Vec::new();
                 rows(&bytes, pixel_len, size, turn, &mut |row| found.extend_from_slice(row));
                 found
             };
             let wanted = turned(1);
+            let walk = Walk::new(size, turn);
+            let walked = walk
+                .rows()
+                .flat_map(|begin| (0..walk.width as isize).map(move |at| (begin + at * walk.col) as u8));
+            assert!(wanted.iter().copied().eq(walked), "{turn:?}");
             for pixel_len in 1..=12 {
                 for (pixel, first) in turned(pixel_len).chunks_exact(pixel_len).zip(&wanted) {
-                    let whole = (0..pixel_len as u8).map(|byte| byte.wrapping_mul(16).wrapping_add(*first));
+                    let whole = (0..pixel_len as u8).map(|byte| first.wrapping_add(16 * byte));
                     assert!(pixel.iter().copied().eq(whole), "{pixel_len} bytes, {turn:?}");
                 }
             }

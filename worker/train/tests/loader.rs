@@ -7,6 +7,7 @@ mod squares;
 use std::{fs, path::PathBuf};
 
 use swath_model::{Batch, Gang};
+use swath_proto::train::Normalize;
 use swath_shard::Index;
 use swath_train::{Job, Kind, Outcome, load_epoch, train};
 use tempfile::TempDir;
@@ -78,7 +79,8 @@ fn flipped_bytes_are_left_out_within_the_bound_and_end_the_training_beyond_it() 
     let bench = Bench::new();
     let whole = batches(&bench.job(0.1), 0);
     assert_eq!((whole.len(), n_ignored(&whole)), (5, 0));
-    let job = bench.job(0.1);
+    let (job, mut normed) = (bench.job(0.1), bench.job(0.1));
+    normed.spec.normalize = Some(Normalize { mean: vec![0.5; 3], std: vec![0.2; 3] });
     let at = images(&job, 1);
     bench.damage("shard-1.tar", |tar| [2, 7].into_iter().for_each(|chip| tar[at[chip] + 90] ^= 0x10));
     let damaged = batches(&job, 0);
@@ -87,12 +89,19 @@ fn flipped_bytes_are_left_out_within_the_bound_and_end_the_training_beyond_it() 
     let chips = |batches: &[Batch]| -> Vec<(Vec<u8>, Vec<f32>)> {
         let of = |batch: &Batch| {
             let labels = batch.labels.chunks_exact(1024).map(<[u8]>::to_vec);
-            labels.zip(batch.pixels.chunks_exact(3072).map(<[f32]>::to_vec)).collect::<Vec<_>>()
+            labels.zip(batch.pixels.floats().chunks_exact(3072).map(<[f32]>::to_vec)).collect::<Vec<_>>()
         };
         batches.iter().flat_map(of).collect()
     };
     let same = chips(&whole).iter().zip(&chips(&damaged)).filter(|(one, other)| one == other).count();
     assert_eq!(same, 18);
+    // To the network they are 0, whatever its numbers are normed by.
+    for job in [&job, &normed] {
+        let black =
+            chips(&batches(job, 0)).into_iter().filter(|(_, samples)| samples.iter().all(|s| *s == 0.0));
+        let ignored = black.filter(|(labels, _)| labels.iter().all(|label| *label == 255));
+        assert_eq!(ignored.count(), 2);
+    }
     finishes(&job);
 
     let bench = Bench::new();

@@ -10,7 +10,7 @@ use swath_proto::{
 use super::*;
 use crate::{
     error::Kind as ErrorKind,
-    learner::{Batch, Learner, Loss, Setup, Start},
+    learner::{Batch, Learner, Loss, Pixels, Setup, Start},
     place::Place,
     weights::Stream,
 };
@@ -80,17 +80,17 @@ pub(crate) fn setup(architecture: Architecture, optimizer: Optimizer, batch_norm
 /// Of images of 32 px, some of whose pixels are ignored: more of them in each than in the one before.
 pub(crate) fn batch(step: u64, images: std::ops::Range<usize>) -> Batch {
     const PIXELS: usize = 32 * 32;
-    let mut all = Batch { width: 32, height: 32, pixels: Vec::new(), labels: Vec::new() };
+    let (mut samples, mut classes) = (Vec::new(), Vec::new());
     for image in images {
         let name = format!("{step} {image}");
         let (mut pixels, mut labels) = (Stream::new(2, &name), Stream::new(3, &name));
-        all.pixels.extend((0..PIXELS * 3).map(|_| pixels.uniform()));
-        all.labels.extend((0..PIXELS).map(|at| match labels.uniform() {
+        samples.extend((0..PIXELS * 3).map(|_| pixels.uniform()));
+        classes.extend((0..PIXELS).map(|at| match labels.uniform() {
             _ if at % 7 < image => 255,
             draw => ((draw * 3.0) as u8).min(2),
         }));
     }
-    all
+    Batch { width: 32, height: 32, pixels: Pixels::Floats(samples), labels: classes }
 }
 
 const IMAGES: usize = 5;
@@ -211,12 +211,12 @@ fn adam_goes_no_further_apart_than_another_order_of_sums_takes_it() {
     // The same images in another order.
     let mut learner = Learner::new(setup, Start::Drawn, Gang::alone()).unwrap();
     for step in 0..50 {
-        let mut turned = Batch { pixels: Vec::new(), labels: Vec::new(), ..batch(step, 0..0) };
-        for image in (0..IMAGES).rev() {
-            let Batch { pixels, labels, .. } = batch(step, image..image + 1);
-            turned.pixels.extend(pixels);
-            turned.labels.extend(labels);
+        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+        for one in (0..IMAGES).rev().map(|image| batch(step, image..image + 1)) {
+            pixels.extend_from_slice(&one.pixels.floats());
+            labels.extend(one.labels);
         }
+        let turned = Batch { pixels: Pixels::Floats(pixels), labels, ..batch(step, 0..0) };
         learner.step(&turned, 1e-3, step).unwrap();
     }
     let shuffled = weights(&learner, "");

@@ -3,6 +3,7 @@
 
 mod autocast;
 mod average;
+mod batch;
 mod counts;
 mod gradient;
 mod loss;
@@ -34,12 +35,12 @@ use crate::{
 };
 
 use average::{Average, pairs};
+pub use batch::{Batch, Pixels};
+pub use counts::Counts;
 use loss::Losses;
 use optimizer::Optimizer;
-pub use snapshot::Snapshot;
-
-pub use counts::Counts;
 pub use scale::Scale;
+pub use snapshot::Snapshot;
 
 /// What learns, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,16 +76,6 @@ pub enum Start {
         file: TensorFile,
         fresh_head: bool,
     },
-}
-
-/// Images of one size: pixels row by row, bands side by side; and the class of each pixel, 255 where
-/// it trains nothing.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Batch {
-    pub width: u32,
-    pub height: u32,
-    pub pixels: Vec<f32>,
-    pub labels: Vec<u8>,
 }
 
 /// The loss of some pixels, times what their classes weigh together; and that weight.
@@ -245,20 +236,16 @@ impl Learner {
         })
     }
 
-    fn n_images(&self, batch: &Batch) -> usize {
-        batch.labels.len() / (batch.width as usize * batch.height as usize).max(1)
-    }
-
     fn images(&self, batch: &Batch) -> Result<Tensor> {
         let [n, height, width, bands] =
-            [self.n_images(batch) as i64, batch.height.into(), batch.width.into(), self.setup.bands.into()];
+            [batch.n_images() as i64, batch.height.into(), batch.width.into(), self.setup.bands.into()];
         if n == 0
             || n * height * width != batch.labels.len() as i64
-            || n * height * width * bands != batch.pixels.len() as i64
+            || n * height * width * bands != batch.pixels.n_samples() as i64
         {
             return Err(ModelError::internal(format!(
                 "{} values and {} labels are no images of {width} x {height} px with {bands} bands",
-                batch.pixels.len(),
+                batch.pixels.n_samples(),
                 batch.labels.len()
             )));
         }
@@ -268,9 +255,7 @@ impl Learner {
                 "this network takes images whose edges are multiples of {multiple} px, not {width} x {height}"
             )));
         }
-        // Pixels with their bands side by side are a channels-last tensor as they lie.
-        let pixels = Tensor::f_from_slice(&batch.pixels)?.f_view([n, height, width, bands])?;
-        Ok(pixels.f_permute([0, 3, 1, 2])?.f_to_device(self.home.device)?)
+        batch.pixels.tensor([n, height, width, bands], self.home.device)
     }
 
     /// Puts the mean of the weights into their place, where there is one: it is what comes out.

@@ -11,23 +11,6 @@ use crate::{
     torch::{drawing_from, use_threads},
 };
 
-impl Batch {
-    /// In pieces of so many images, in their order.
-    pub fn cut(mut self, images: &[usize]) -> Vec<Self> {
-        let pixels = (self.width * self.height) as usize;
-        let bands = self.pixels.len() / self.labels.len().max(1);
-        let mut pieces = Vec::new();
-        for n in images.iter().skip(1).rev() {
-            let before = self.labels.len().saturating_sub(n * pixels);
-            let (pixels, labels) = (self.pixels.split_off(before * bands), self.labels.split_off(before));
-            pieces.push(Self { pixels, labels, ..self });
-        }
-        pieces.push(self);
-        pieces.reverse();
-        pieces
-    }
-}
-
 impl Learner {
     /// One step, at this learning rate, of all ranks together: each has its part of the batch, and all are told the
     /// loss of the whole. `seed` decides what dropout drops. A batch whose pixels are all ignored has no gradient, but
@@ -39,8 +22,7 @@ impl Learner {
     /// One step whose batch comes in pieces, as many for each rank, which are computed one after another. What goes by
     /// a batch goes by a piece then: batch norms, and Dice.
     pub fn step_in_pieces(&mut self, pieces: &[Batch], rate: f64, seed: u64) -> Result<Loss> {
-        if self.setup.architecture.least_images() > 1 && pieces.iter().any(|piece| self.n_images(piece) == 1)
-        {
+        if self.setup.architecture.least_images() > 1 && pieces.iter().any(|piece| piece.n_images() == 1) {
             return Err(ModelError::config(
                 "DeepLabV3 norms the mean of each image over its batch: that must be two images at least, in each \
                  piece of it",

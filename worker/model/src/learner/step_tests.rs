@@ -178,7 +178,9 @@ fn a_gradient_that_is_no_number_is_not_clipped_but_told() {
     let mut learner = drawn(Setup { clip: Some(1.0), ..sgd(Architecture::Tiny) });
     // What comes of them is no larger than usual, but what goes back is.
     let _ = tch::no_grad(|| learner.learnt.parameters[0].1.shallow_clone().fill_(1e-30));
-    let told = learner.step(&Batch { pixels: vec![1e30; 32 * 32 * 4], ..batch(1, 32) }, 1e-2, 0).unwrap_err();
+    let told = learner
+        .step(&Batch { pixels: Pixels::Floats(vec![1e30; 32 * 32 * 4]), ..batch(1, 32) }, 1e-2, 0)
+        .unwrap_err();
     assert!(told.to_string().contains("the gradient is inf: lower the learning rate"), "{told}");
 }
 

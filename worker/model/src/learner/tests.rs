@@ -39,7 +39,7 @@ pub(super) fn batch(n: usize, edge: usize) -> Batch {
     Batch {
         width: edge as u32,
         height: edge as u32,
-        pixels: (0..n * edge * edge * BANDS as usize).map(|_| pixels.uniform()).collect(),
+        pixels: Pixels::Floats((0..n * edge * edge * BANDS as usize).map(|_| pixels.uniform()).collect()),
         labels: (0..n * edge * edge).map(|_| label()).collect(),
     }
 }
@@ -234,7 +234,8 @@ fn what_is_no_number_is_an_error_with_its_place() {
     let mut learner =
         Learner::new(setup(Architecture::Tiny, train::Optimizer::Adam), Start::Drawn, Gang::alone()).unwrap();
     let mut broken = batch(1, 32);
-    broken.pixels[77] = f32::NAN;
+    let Pixels::Floats(samples) = &mut broken.pixels else { panic!() };
+    samples[77] = f32::NAN;
     let error = learner.step(&broken, 1e-3, 0).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Data);
     assert!(error.to_string().contains("the loss is NaN: lower the learning rate"), "{error}");

@@ -10,13 +10,13 @@ mod zoom;
 #[cfg(test)]
 mod tests;
 
-use swath_model::Batch;
+use swath_model::{Batch, Pixels};
 use swath_proto::train::{Augment, Normalize, TrainSpec};
 use swath_shard::{Chip, SampleType};
 
 use crate::{
     order::{Draws, Purpose, Turn, turn},
-    sample::{append_labels, append_pixels},
+    sample::{append_bytes, append_floats, append_labels},
 };
 
 use tone::Tone;
@@ -52,22 +52,22 @@ impl Change {
     }
 
     /// Turns cost nothing beside reading a chip, and most trainings want no more.
-    fn only_turns(&self) -> bool {
+    pub(crate) fn only_turns(&self) -> bool {
         Self { turn: self.turn, ..Self::default() } == *self
     }
 }
 
-/// Appends a chip to a batch as the network takes it.
+/// Appends a chip to a batch: as the network takes it, or its bytes where it only turns.
 pub(crate) fn append(chip: &Chip, change: &Change, spec: &TrainSpec, batch: &mut Batch) {
-    let (pixels_from, labels_from) = (batch.pixels.len(), batch.labels.len());
-    let norm = spec.normalize.as_ref();
+    let labels_from = batch.labels.len();
     append_labels(chip, change.turn, spec.ignore_class, &mut batch.labels);
-    if change.only_turns() {
-        append_pixels(chip, change.turn, norm, &mut batch.pixels);
-        return;
-    }
-    append_pixels(chip, change.turn, None, &mut batch.pixels);
-    let (pixels, labels) = (&mut batch.pixels[pixels_from..], &mut batch.labels[labels_from..]);
+    let samples = match &mut batch.pixels {
+        Pixels::Bytes { samples, .. } => return append_bytes(chip, change.turn, samples),
+        Pixels::Floats(samples) => samples,
+    };
+    let pixels_from = samples.len();
+    append_floats(chip, change.turn, samples);
+    let (pixels, labels) = (&mut samples[pixels_from..], &mut batch.labels[labels_from..]);
     let shape = chip.image.shape();
     let extent =
         Extent { width: shape.width as usize, height: shape.height as usize, bands: shape.bands as usize };
@@ -82,14 +82,17 @@ pub(crate) fn append(chip: &Chip, change: &Change, spec: &TrainSpec, batch: &mut
         let is_scaled = matches!(shape.samples, SampleType::Uint8 | SampleType::Uint16);
         tone.apply(extent.bands, is_scaled, pixels);
     }
-    if let Some(norm) = norm {
+    if let Some(norm) = &spec.normalize {
         normalize(norm, pixels);
     }
 }
 
+/// Of some pixels at a time, so that many numbers are computed at once whatever the number of bands.
 fn normalize(Normalize { mean, std }: &Normalize, pixels: &mut [f32]) {
-    for pixel in pixels.chunks_exact_mut(mean.len()) {
-        for ((sample, mean), std) in pixel.iter_mut().zip(mean).zip(std) {
+    const TOGETHER: usize = 64;
+    let (mean, std) = (mean.repeat(TOGETHER), std.repeat(TOGETHER));
+    for some in pixels.chunks_mut(mean.len()) {
+        for ((sample, mean), std) in some.iter_mut().zip(&mean).zip(&std) {
             *sample = (*sample - mean) / std;
         }
     }

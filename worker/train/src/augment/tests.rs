@@ -28,11 +28,17 @@ fn chip(bands: u32, samples: SampleType, bytes: Vec<u8>, labels: Vec<u8>) -> Chi
     Chip { scene: "one".parse().unwrap(), window, draw: None, source_pixel_crs: None, image, labels }
 }
 
-fn given(chip: &Chip, spec: &TrainSpec, sample: usize) -> Batch {
-    let mut batch = Batch { width: EDGE as u32, height: EDGE as u32, pixels: vec![9.0], labels: vec![9] };
+fn batch(pixels: Pixels) -> Batch {
+    Batch { width: EDGE as u32, height: EDGE as u32, pixels, labels: vec![9] }
+}
+
+/// Samples, and labels.
+fn given(chip: &Chip, spec: &TrainSpec, sample: usize) -> (Vec<f32>, Vec<u8>) {
+    let mut batch = batch(Pixels::Floats(vec![9.0]));
     append(chip, &Change::draw(spec.seed, 3, sample, spec.augment), spec, &mut batch);
-    assert_eq!((batch.pixels.remove(0), batch.labels.remove(0)), (9.0, 9), "what was there stays");
-    batch
+    let (mut samples, mut labels) = (batch.pixels.floats().into_owned(), batch.labels);
+    assert_eq!((samples.remove(0), labels.remove(0)), (9.0, 9), "what was there stays");
+    (samples, labels)
 }
 
 #[test]
@@ -41,7 +47,7 @@ fn labels_stay_with_their_pixels() {
     for scale in ["[0.5, 1]", "[1, 1.7]", "[0.8, 1.25]", "[4, 4]", "[0.9, 0.9]"] {
         let spec = spec(&format!("augment = {{ scale = {scale} }}"));
         for sample in 0..40 {
-            let Batch { pixels, labels, .. } = given(&chip, &spec, sample);
+            let (pixels, labels) = given(&chip, &spec, sample);
             for (pixel, label) in pixels.chunks_exact(2).zip(labels) {
                 // Turned by a right angle, the stripes go the other way, and the label with them.
                 if pixel.iter().all(|value| (value - 0.5).abs() > 1e-3) {
@@ -61,13 +67,13 @@ fn a_factor_of_two_shows_a_quarter_and_one_of_a_half_all_of_it() {
     let gradient: Vec<u8> = (0..EDGE * EDGE).map(|at| (at % EDGE * 10) as u8).collect();
     let chip = chip(1, SampleType::Uint8, gradient, vec![0; EDGE * EDGE]);
     let large = spec(&format!("augment = {{ scale = [2, 2], {turned} }}"));
-    let Batch { pixels, .. } = given(&chip, &large, 5);
+    let (pixels, _) = given(&chip, &large, 5);
     let steps: Vec<f32> = pixels[..EDGE].windows(2).map(|two| (two[1] - two[0]) * 255.0).collect();
     assert!(steps.iter().all(|step| (0.0..=10.0).contains(step)), "{steps:?}");
     assert!(((pixels[EDGE - 1] - pixels[0]) * 255.0 - 115.0).abs() < 10.1, "half of the width");
     let small = spec(&format!("augment = {{ scale = [0.5, 0.5], {turned} }}"));
     for sample in 0..9 {
-        let row = &given(&chip, &small, sample).pixels[..EDGE];
+        let row = &given(&chip, &small, sample).0[..EDGE];
         let has = |wanted: f32| row.iter().any(|value| (value * 255.0 - wanted).abs() < 10.1);
         assert!(has(5.0) && has(115.0) && has(225.0), "{row:?}");
     }
@@ -91,6 +97,37 @@ fn nothing_is_changed_where_nothing_is_asked_for() {
             let augment = toml::from_str(&format!("{key} = {value}")).unwrap();
             let spec = TrainSpec { augment, ..plain.clone() };
             assert_eq!(given(&chip, &spec, sample), wanted, "{key}");
+        }
+    }
+}
+
+#[test]
+fn bands_are_normed_by_their_own_numbers_however_the_chip_is_turned() {
+    let spec =
+        spec("augment = { rot90 = true }\nbands = 2\nnormalize = { mean = [0.1, 0.7], std = [0.3, 1.1] }");
+    let chip = stripes();
+    for sample in 0..20 {
+        let (samples, labels) = given(&chip, &spec, sample);
+        for (pixel, label) in samples.chunks_exact(2).zip(labels) {
+            let wanted = [(label & 1, 0.1, 0.3), (label >> 1, 0.7, 1.1)]
+                .map(|(bright, mean, std)| (f32::from(255 * bright) * (1.0 / 255.0) - mean) / std);
+            assert_eq!(pixel, wanted, "sample {sample}");
+        }
+    }
+}
+
+#[test]
+fn bytes_that_only_turn_say_what_floats_say() {
+    let chip = stripes();
+    for norm in ["", "\nnormalize = { mean = [0.1, 0.2], std = [0.5, 0.7] }"] {
+        let spec = spec(&format!("augment = {{ rot90 = true }}\nbands = 2{norm}"));
+        for sample in 0..20 {
+            let change = Change::draw(spec.seed, 3, sample, spec.augment);
+            let mut bytes = batch(Pixels::Bytes { samples: Vec::new(), norm: spec.normalize.clone() });
+            append(&chip, &change, &spec, &mut bytes);
+            let (samples, labels) = given(&chip, &spec, sample);
+            assert_eq!(bytes.pixels.floats()[..], samples, "{change:?}");
+            assert_eq!(bytes.labels[1..], labels, "{change:?}");
         }
     }
 }
@@ -126,7 +163,7 @@ fn draws_are_the_same_for_ever() {
     let spec = spec(
         "bands = 2\naugment = { scale = [0.8, 1.25], blur = 1, brightness = 0.2, contrast = 0.2, noise = 0.02 }",
     );
-    let Batch { pixels, .. } = given(&stripes(), &spec, 4);
+    let (pixels, _) = given(&stripes(), &spec, 4);
     let few: Vec<f32> = pixels.iter().step_by(301).copied().collect();
     assert!(few.iter().zip(FROZEN_PIXELS).all(|(got, wanted)| (got - wanted).abs() < 1e-6), "{few:?}");
 }
