@@ -1,7 +1,8 @@
 """How much of what a prediction costs is the network and the bare codec: GDAL's, of whole images. What is left is Swath's
 own: cutting windows, choosing classes, making overviews, assembling, queue and ledger.
 
-Measured of what a larger scene takes more than a small one: starting a worker and loading a network are not part of it.
+Measured of what a larger scene takes more than a smaller one, so what a run takes once is no part of it: starting a
+worker, loading a network, and the picture of a scene, for which as many tiles are read of both.
 """
 
 import re
@@ -9,11 +10,12 @@ import shutil
 import statistics
 import time
 
+import cost
 import rasterio
 from checks import draw_weights
 from swath import only
 
-SIZES_PX = 2048, 4096
+SIZES_PX = 5120, 7168
 ROUNDS = 3
 
 
@@ -27,11 +29,12 @@ def share(swath, work, _):
         ways["kernels-int8"] = (0.94, dict(model__weights=swath.bundle, predict__precision="int8"))
     for name, (least, keys) in ways.items():
         keys |= dict(model__architecture="unet-resnet18", predict__item_px=1024)
-        # The first warms caches.
-        rounds = [_more(swath, work / name, (small, large), keys) for _ in range(1 + ROUNDS)][1:]
+        with cost.one_thread():
+            # The first warms caches.
+            rounds = [_more(swath, work / name, (small, large), keys) for _ in range(1 + ROUNDS)][1:]
         middle = {what: statistics.median(costs[what] for costs in rounds) for what in rounds[0]}
         bare = middle["network"] + middle["decode"] + middle["encode"]
-        seconds = {f"{what}_cpu_s": round(cost, 3) for what, cost in middle.items()}
+        seconds = {f"{what}_cpu_s": round(value, 3) for what, value in middle.items()}
         yield name, bare / middle["all"], least, dict(sizes_px=SIZES_PX, rounds=ROUNDS, **seconds)
 
 
