@@ -4,10 +4,11 @@
 //! Read [`predictor`] and [`learner`] first. [`network`] lists what there is: [`tiny`], and on a
 //! [`resnet`] [`unet`], [`fpn`], [`deeplab`] and [`deeplab_plus`], each said once, in the words of [`ops`]. [`weights`]
 //! gives them tensors by name, from a file or a seed; [`conv`] folds batch norms away for whoever only predicts. An
-//! [`engine`] runs them:
+//! [`engine`] runs them, in [`batches`]:
 //! [`torch`], on processors and on NVIDIA's cards, or [`openvino`], which takes them as [`onnx`] writes them down.
 //! An [`ensemble`] is several as one; a [`resized`] one sees windows at another size; a [`gang`] are several processes that learn one network.
 
+mod batches;
 mod conv;
 mod cpp;
 mod deeplab;
