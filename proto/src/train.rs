@@ -35,7 +35,7 @@ pub struct TrainSpec {
     pub classes: u32,
     #[serde(default = "defaults::epochs")]
     pub epochs: u32,
-    /// Chips a step. The last step of an epoch is filled up with chips of its first.
+    /// Chips a step. The last step of an epoch is filled up with chips of its first step.
     #[serde(default = "defaults::batch")]
     pub batch: u32,
     /// The highest learning rate.

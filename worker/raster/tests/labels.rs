@@ -17,8 +17,10 @@ use swath_proto::{
 use swath_raster::{Aoi, Coverage, Kind, Labels, Source};
 
 mod files;
+mod geojson;
 mod label_rasters;
 use files::{Folder, Tif, UTM33, half_metres};
+use geojson::{collection, feature, in_metres, metres, square};
 
 const WIDTH: usize = 200;
 const HEIGHT: usize = 150;
@@ -34,28 +36,6 @@ fn scene(folder: &Folder) -> SceneHeader {
 
 fn classes(names: &[&str]) -> ClassList {
     ClassList { names: names.iter().map(|name| (*name).to_owned()).collect(), null_class: 0 }
-}
-
-fn collection(features: Vec<Value>) -> String {
-    json!({"type": "FeatureCollection", "features": features}).to_string()
-}
-
-fn feature(properties: Value, geometry: Value) -> Value {
-    json!({"type": "Feature", "properties": properties, "geometry": geometry})
-}
-
-fn in_metres(text: &str) -> String {
-    text.replacen('{', r#"{"crs":{"type":"name","properties":{"name":"EPSG:32633"}},"#, 1)
-}
-
-/// From pixels to the metres of the scene.
-fn metres(points: &[[f64; 2]]) -> Value {
-    points.iter().map(|[col, row]| json!([CORNER[0] + col * 0.5, CORNER[1] - row * 0.5])).collect()
-}
-
-fn square(col: f64, row: f64, edge: f64) -> Value {
-    let ring = [[col, row], [col + edge, row], [col + edge, row + edge], [col, row + edge], [col, row]];
-    json!({"type": "Polygon", "coordinates": [metres(&ring)]})
 }
 
 fn whole(labels: &Labels) -> Vec<u8> {
