@@ -15,8 +15,8 @@ const PANEL_PX: u32 = 400;
 const MOST_READ: u64 = 16 << 20;
 /// Files that may be opened to see what the whole takes.
 const MOST_FILES: usize = 16;
-/// Of a part: less than [`MOST_READ`] with the tiles around it.
-const PART_PX: u32 = 3072;
+/// Edge of a part: a panel shows it at a quarter, in which buildings are still seen, and little is read for it.
+const PART_PX: u32 = 1536;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown {
@@ -126,7 +126,9 @@ mod tests {
 
     #[test]
     fn the_middle_begins_on_whole_pixels_of_its_level_and_lies_in_the_scene() {
-        for size in [SizePx::new(20_001, 9_999), SizePx::new(100_000, 1_000), SizePx::new(3_073, 50_000)] {
+        for size in
+            [SizePx::new(20_001, 9_999), SizePx::new(100_000, 1_000), SizePx::new(PART_PX + 1, 50_000)]
+        {
             let shown = Shown::new(middle(size));
             let RectPx { col, row, .. } = shown.rect;
             assert_eq!((col % (1 << shown.level), row % (1 << shown.level)), (0, 0), "{size:?}");
