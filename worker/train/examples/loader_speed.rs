@@ -16,7 +16,7 @@ use swath_proto::{
 use swath_shard::{Chip, EncodedChip, Encoding, Image, SampleType, Shape, ShardWriter};
 use swath_synth::Scene;
 use swath_train::{CHIP_CACHE, Job, Machine, Shard, Store, load_epoch};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -31,7 +31,8 @@ fn main() -> Result<()> {
     let (n_chips, loaders) = (number(0, 2048)?, number(2, 2)? as u32);
     let (own, cache) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let root = args.get(1).cloned().unwrap_or_else(|| own.path().display().to_string());
-    let runtime = Runtime::new()?;
+    // As `swath train` has it.
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let blobs = runtime.block_on(open_blobs(&root))?;
     let encodings = [(Encoding::Compressed, "compressed"), (Encoding::Stored, "stored")];
     for (encoding, name) in

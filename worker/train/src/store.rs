@@ -22,7 +22,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// To be used by threads that are not the runtime's own; it has threads of its own.
+    /// To be used by threads that are not the runtime's own: its own drive what those wait for.
     pub fn new(blobs: SharedBlobs, runtime: Handle) -> Self {
         Self { blobs, runtime }
     }
@@ -31,7 +31,7 @@ impl Store {
     pub(crate) fn read_all(&self, ranges: &[(&str, Range<u64>)]) -> Result<Vec<Bytes>> {
         let blobs = self.blobs.clone();
         let ranges: Vec<_> = ranges.iter().map(|(key, range)| ((*key).to_owned(), range.clone())).collect();
-        // On the runtime's threads, where what comes is read too: this one would be woken for each piece of it.
+        // On the runtime, where what comes is read too: this one would be woken for each piece of it.
         let read = self.runtime.spawn(async move {
             let ranges: Vec<_> = ranges.iter().map(|(key, range)| (key.as_str(), range.clone())).collect();
             read_all(&*blobs, &ranges).await

@@ -54,21 +54,22 @@ pub(crate) fn rows(
     }
     // Of a length that is known beforehand, a pixel is moved by one or two instructions.
     match pixel_len {
-        1 => gather::<1>(bytes, &walk, see),
-        2 => gather::<2>(bytes, &walk, see),
-        3 => gather::<3>(bytes, &walk, see),
-        4 => gather::<4>(bytes, &walk, see),
-        6 => gather::<6>(bytes, &walk, see),
-        8 => gather::<8>(bytes, &walk, see),
+        1 => gather::<1, 1>(bytes, &walk, see),
+        2 => gather::<2, 2>(bytes, &walk, see),
+        3 => gather::<3, 4>(bytes, &walk, see),
+        4 => gather::<4, 4>(bytes, &walk, see),
+        6 => gather::<6, 8>(bytes, &walk, see),
+        8 => gather::<8, 8>(bytes, &walk, see),
         _ => gather_any(bytes, pixel_len, &walk, see),
     }
 }
 
-fn gather<const N: usize>(bytes: &[u8], walk: &Walk, see: &mut dyn FnMut(&[u8])) {
+/// `MOVED`: bytes that are moved for a pixel, its own or up to two more, so that one instruction does it.
+fn gather<const N: usize, const MOVED: usize>(bytes: &[u8], walk: &Walk, see: &mut dyn FnMut(&[u8])) {
     let (pixels, _) = bytes.as_chunks::<N>();
     match walk.col {
         -1 => mirrored(pixels, walk, see),
-        _ => columns(pixels, walk, see),
+        _ => columns::<N, MOVED>(pixels, walk, see),
     }
 }
 
@@ -81,18 +82,36 @@ fn mirrored<const N: usize>(pixels: &[[u8; N]], walk: &Walk, see: &mut dyn FnMut
     }
 }
 
-/// Rows that are made together where they are columns of the chip: their pixels stand side by side there.
-const TOGETHER: usize = 16;
+/// Pixels of a tile's edge. What is turned by a right angle is turned tile by tile: the lines of one lie in the
+/// processor's fastest memory together.
+const TILE: usize = 32;
+/// Bytes of a tile's line, and what is moved beyond its last pixel.
+const LINE_LEN: usize = TILE * 8 + 8;
 
-fn columns<const N: usize>(pixels: &[[u8; N]], walk: &Walk, see: &mut dyn FnMut(&[u8])) {
-    let (begins, mut rows) = (walk.rows().collect::<Vec<_>>(), vec![[0; N]; TOGETHER * walk.width]);
-    for begins in begins.chunks(TOGETHER) {
-        for at in 0..walk.width {
-            for (row, begin) in begins.iter().enumerate() {
-                rows[row * walk.width + at] = pixels[(begin + at as isize * walk.col) as usize];
+fn columns<const N: usize, const MOVED: usize>(pixels: &[[u8; N]], walk: &Walk, see: &mut dyn FnMut(&[u8])) {
+    const { assert!(N <= MOVED && MOVED <= 8) };
+    let (begins, width) = (walk.rows().collect::<Vec<_>>(), walk.width);
+    let mut rows = vec![[0; N]; TILE * width];
+    let (mut tile, mut turned) = ([[0; LINE_LEN]; TILE], [0; LINE_LEN]);
+    for begins in begins.chunks(TILE) {
+        // They are columns of the chip, side by side, in this order or the other.
+        let first = begins.iter().copied().min().unwrap_or(0);
+        for at in (0..width).step_by(TILE) {
+            let n = (width - at).min(TILE);
+            for (line, at) in tile.iter_mut().zip(at..at + n) {
+                let from = (first + at as isize * walk.col) as usize;
+                line[..begins.len() * N].copy_from_slice(pixels[from..from + begins.len()].as_flattened());
+            }
+            for (begin, row) in begins.iter().zip(rows.chunks_exact_mut(width)) {
+                let from = (begin - first) as usize * N;
+                // What is moved beyond a pixel is overwritten by the next one.
+                for (to, line) in (0..n).map(|pixel| pixel * N).zip(&tile) {
+                    turned[to..to + MOVED].copy_from_slice(&line[from..from + MOVED]);
+                }
+                row[at..at + n].as_flattened_mut().copy_from_slice(&turned[..n * N]);
             }
         }
-        rows.chunks_exact(walk.width).take(begins.len()).for_each(|row| see(row.as_flattened()));
+        rows.chunks_exact(width).take(begins.len()).for_each(|row| see(row.as_flattened()));
     }
 }
 
@@ -110,34 +129,28 @@ fn gather_any(bytes: &[u8], pixel_len: usize, walk: &Walk, see: &mut dyn FnMut(&
 mod tests {
     use super::*;
 
-    /// Every pixel of every length lands where its first byte does, and that one where the walk says; in more rows than
-    /// are made at a time.
+    /// In more rows and columns than a tile has.
     #[test]
-    fn pixels_of_any_length_move_alike() {
-        let size = (TOGETHER + 2, 11);
-        let n_pixels = (size.0 * size.1) as u8;
+    fn pixels_of_any_length_are_where_the_walk_says() {
+        let size = (TILE + 2, TILE + 5);
+        let n_pixels = size.0 * size.1;
         let turns =
             (0..16).map(|bits| Turn { right_angles: bits & 3, hflip: bits & 4 != 0, vflip: bits & 8 != 0 });
+        // A pixel tells its number, and a byte its place in it.
+        let pixel = |number: usize, len: usize| {
+            (0..len).map(move |at| (number >> (8 * (at % 2))) as u8 ^ (37 * at) as u8)
+        };
         for turn in turns {
-            let turned = |pixel_len: usize| {
-                let bytes: Vec<u8> = (0..n_pixels)
-                    .flat_map(|pixel| (0..pixel_len as u8).map(move |byte| pixel.wrapping_add(16 * byte)))
-                    .collect();
-                let mut found = Vec::new();
-                rows(&bytes, pixel_len, size, turn, &mut |row| found.extend_from_slice(row));
-                found
-            };
-            let wanted = turned(1);
             let walk = Walk::new(size, turn);
-            let walked = walk
-                .rows()
-                .flat_map(|begin| (0..walk.width as isize).map(move |at| (begin + at * walk.col) as u8));
-            assert!(wanted.iter().copied().eq(walked), "{turn:?}");
-            for pixel_len in 1..=12 {
-                for (pixel, first) in turned(pixel_len).chunks_exact(pixel_len).zip(&wanted) {
-                    let whole = (0..pixel_len as u8).map(|byte| first.wrapping_add(16 * byte));
-                    assert!(pixel.iter().copied().eq(whole), "{pixel_len} bytes, {turn:?}");
-                }
+            for len in 1..=12 {
+                let bytes: Vec<u8> = (0..n_pixels).flat_map(|number| pixel(number, len)).collect();
+                let mut found = Vec::new();
+                rows(&bytes, len, size, turn, &mut |row| found.extend_from_slice(row));
+                let walked = walk.rows().flat_map(|begin| {
+                    (0..walk.width as isize).map(move |at| (begin + at * walk.col) as usize)
+                });
+                let wanted = walked.flat_map(|number| pixel(number, len));
+                assert!(found.into_iter().eq(wanted), "{len} bytes, {turn:?}");
             }
         }
     }

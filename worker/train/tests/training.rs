@@ -22,7 +22,7 @@ use swath_shard::Chip;
 use swath_train::{Finished, Job, Kind, Outcome, Progress, steps_so_far, train};
 use swath_weights::TensorFile;
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 const TINY: &str = "architecture = \"tiny\"\nepochs = 3\nbatch = 4\nlr = 0.01\nseed = 3";
@@ -35,7 +35,9 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         swath_model::init_process();
-        Self { folder: tempfile::tempdir().unwrap(), runtime: Runtime::new().unwrap() }
+        // As `swath train` has it.
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        Self { folder: tempfile::tempdir().unwrap(), runtime }
     }
 
     fn job(&self, spec: TrainSpec, chips: (u64, u64, u32)) -> Job {

@@ -19,7 +19,7 @@ use swath_train::{
     Progress,
     gang::{Joining, Ranks, TrainFile, address_towards, read_file, supervise_together},
 };
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use super::{
     CHIPS, FILE, FOLDER, SGD, SLOW, alone, assert_near, file, processes, rank_in, send, stop_on_sigterm,
@@ -41,7 +41,9 @@ fn ledger(folder: &Path) -> EmbeddedLedger {
 fn a_party() {
     let (Ok(words), Some(folder)) = (std::env::var(PARTY), std::env::var_os(FOLDER)) else { return };
     let [name, n, least] = words.split(' ').collect::<Vec<_>>().try_into().unwrap();
-    let (folder, runtime) = (Path::new(&folder), Runtime::new().unwrap());
+    // As `swath train` has it.
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let folder = Path::new(&folder);
     let stop = stop_on_sigterm(&runtime);
     let mut told = File::create(folder.join(format!("{name}.told"))).unwrap();
     let mut progress = |now: Progress| {
