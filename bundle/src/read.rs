@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write,
     path::{Path, PathBuf},
 };
 
+use bytes::Bytes;
 use swath_proto::ids::Digest;
 use swath_weights::TensorFile;
-use swath_zip::{Source, Zip, ZipError};
+use swath_zip::{Source, Zip};
 
 use crate::{
     DOCUMENT, EVAL, WEIGHTS,
@@ -35,9 +35,9 @@ impl Bundle {
     }
 
     /// As [`Bundle::open`], from memory. `name` is for messages.
-    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, BundleError> {
+    pub fn from_bytes(name: &str, bytes: impl Into<Bytes>) -> Result<Self, BundleError> {
         let path = Path::new(name);
-        Self::read(path, &Source::from(bytes)).map_err(|located| located.in_file(path))
+        Self::read(path, &Source::from(bytes.into())).map_err(|located| located.in_file(path))
     }
 
     fn read(path: &Path, source: &Source) -> Result<Self, Located> {
@@ -103,18 +103,17 @@ impl Bundle {
         self.document.members.weights.sha256
     }
 
-    /// Bytes of its safetensors file.
-    pub const fn weights_len(&self) -> usize {
-        self.weights.len() as usize
-    }
-
-    /// Copies the safetensors file out of it.
-    pub fn copy_weights(&self, into: &mut dyn Write) -> Result<(), BundleError> {
-        let copied = self.weights.for_each_piece(|piece| {
-            let doing = "a copy of it can't be written";
-            into.write_all(piece).map_err(|error| ZipError::Io { doing, error })
-        });
-        copied.map_err(|error| within(WEIGHTS)(error).in_file(&self.file))
+    /// Its safetensors file, of the SHA-256 that it promises; of a bundle in memory this is no copy.
+    pub fn weights_file(&self) -> Result<Bytes, BundleError> {
+        let read = || {
+            let bytes = self.weights.bytes()?;
+            // The file may have been written over since it was opened.
+            if !self.weights.lies_in_memory() {
+                self.document.members.weights.hold(&Source::from(bytes.clone()))?;
+            }
+            Ok(bytes)
+        };
+        read().map_err(|error: Problem| within(WEIGHTS)(error).in_file(&self.file))
     }
 
     fn tensors(&self) -> Result<TensorFile, Located> {

@@ -219,3 +219,20 @@ fn no_mutation_panics_or_passes_for_another_bundle() {
     }
     assert!(opened > 0, "nothing but times and modes is free, but they are");
 }
+
+#[test]
+fn weights_of_a_file_that_has_changed_since_it_was_opened_are_not_given() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), made::bundle()).unwrap();
+    let bundle = Bundle::open(file.path()).unwrap();
+    let whole = bundle.weights_file().unwrap();
+    let mut changed = made::bundle();
+    let at = changed.windows(whole.len()).position(|part| part == whole).unwrap();
+    changed[at + whole.len() - 1] ^= 1;
+    std::fs::write(file.path(), changed).unwrap();
+    let error = bundle.weights_file().unwrap_err().to_string();
+    assert!(error.contains("weights.safetensors") && error.contains("SHA-256"), "{error}");
+    file.as_file().set_len(100).unwrap();
+    let error = bundle.weights_file().unwrap_err().to_string();
+    assert!(error.contains("it can't be read"), "{error}");
+}

@@ -3,6 +3,8 @@
 
 use std::{fs::File, ops::Range, os::unix::fs::FileExt as _, path::Path, sync::Arc};
 
+use bytes::Bytes;
+
 use crate::error::{Result, ZipError, malformed};
 
 /// Read at a time where all is read.
@@ -18,12 +20,18 @@ pub struct Source {
 #[derive(Debug)]
 enum Store {
     File(File),
-    Memory(Vec<u8>),
+    Memory(Bytes),
+}
+
+impl From<Bytes> for Source {
+    fn from(bytes: Bytes) -> Self {
+        Self { range: 0..bytes.len() as u64, store: Arc::new(Store::Memory(bytes)) }
+    }
 }
 
 impl From<Vec<u8>> for Source {
     fn from(bytes: Vec<u8>) -> Self {
-        Self { range: 0..bytes.len() as u64, store: Arc::new(Store::Memory(bytes)) }
+        Bytes::from(bytes).into()
     }
 }
 
@@ -51,6 +59,11 @@ impl Source {
         self.len() == 0
     }
 
+    /// Bytes in a file may be others when they are read again.
+    pub fn lies_in_memory(&self) -> bool {
+        matches!(*self.store, Store::Memory(_))
+    }
+
     /// A part of it as a source of its own.
     pub fn section(&self, range: Range<u64>) -> Result<Self> {
         Ok(Self { range: self.place(range)?, store: self.store.clone() })
@@ -66,6 +79,14 @@ impl Source {
                 Ok(bytes)
             }
             Store::Memory(bytes) => Ok(bytes[start as usize..end as usize].to_vec()),
+        }
+    }
+
+    /// All of it; what lies in memory is not copied.
+    pub fn bytes(&self) -> Result<Bytes> {
+        match &*self.store {
+            Store::File(_) => self.read(0..self.len()).map(Bytes::from),
+            Store::Memory(bytes) => Ok(bytes.slice(self.range.start as usize..self.range.end as usize)),
         }
     }
 
@@ -107,11 +128,14 @@ mod tests {
 
     #[test]
     fn a_section_is_a_source_that_does_not_reach_outside() {
-        let whole = Source::from((0..10).collect::<Vec<u8>>());
+        let bytes: Bytes = (0..10).collect();
+        let whole = Source::from(bytes.clone());
         let section = whole.section(3..8).unwrap();
         assert_eq!((section.len(), section.read(1..3).unwrap()), (5, vec![4, 5]));
         assert_eq!(section.section(4..5).unwrap().prefix(9).unwrap(), [7]);
         assert!(section.read(0..6).is_err() && section.section(5..6).is_err());
+        let same = section.bytes().unwrap();
+        assert_eq!((&*same, same.as_ptr()), (&[3, 4, 5, 6, 7][..], bytes[3..].as_ptr()), "no copy");
         let mut all = Vec::new();
         let take = |piece: &[u8]| {
             all.extend_from_slice(piece);
@@ -136,5 +160,6 @@ mod tests {
         section.for_each_piece(take).unwrap();
         assert!(all == bytes[1..PIECE as usize + 3]);
         assert_eq!(lengths, [PIECE, 2]);
+        assert!(section.bytes().unwrap() == all);
     }
 }

@@ -56,20 +56,7 @@ async fn one(
     let wanted = page::wanted(&args.http)?;
     let prices = Some(Arc::new(cost::prices(door_args)?));
     let doors = open(&config::urls(door_args)).await?;
-    let frozen = freeze::freeze(source, &doors.blobs).await.map_err(as_usage)?;
-    super::tell_left_out(&frozen);
-    if !frozen.record.steps.is_empty() && !args.tuning.allow_steps && args.workers != Some(0) {
-        let names: Vec<_> = frozen.record.steps.iter().map(|step| step.name.as_str()).collect();
-        let text = format!(
-            "{} has steps of its own ({}): give --allow-steps if you trust it with this machine",
-            args.file.file.display(),
-            names.join(", ")
-        );
-        return Err(Usage(text).into());
-    }
-    submit::rank(&doors.blobs, &frozen.record.run, args.rank).await?;
-    freeze::submit(&frozen, source, &doors.blobs).await?;
-    let record = frozen.record;
+    let record = begin(args, source, &doors).await?;
     note!("run {} under {}", record.run, door_args.root);
     match before(&record, &doors).await? {
         Before::Done(status) => {
@@ -115,6 +102,24 @@ async fn one(
             Ok(Exit::Interrupted)
         }
     }
+}
+
+/// Submits the run. What it froze is large, and not held while the run goes on.
+async fn begin(args: &RunArgs, source: &freeze::Source, doors: &Doors) -> anyhow::Result<RunRecord> {
+    let frozen = freeze::freeze(source, &doors.blobs).await.map_err(as_usage)?;
+    super::tell_left_out(&frozen);
+    if !frozen.record.steps.is_empty() && !args.tuning.allow_steps && args.workers != Some(0) {
+        let names: Vec<_> = frozen.record.steps.iter().map(|step| step.name.as_str()).collect();
+        let text = format!(
+            "{} has steps of its own ({}): give --allow-steps if you trust it with this machine",
+            args.file.file.display(),
+            names.join(", ")
+        );
+        return Err(Usage(text).into());
+    }
+    submit::rank(&doors.blobs, &frozen.record.run, args.rank).await?;
+    freeze::submit(&frozen, source, &doors.blobs).await?;
+    Ok(frozen.record)
 }
 
 /// The coordinator, with a bar; goes on when a server was away.

@@ -59,7 +59,7 @@ pub(super) async fn of_pipeline(
     let mut bundles = Vec::new();
     for file in entry.bundles() {
         let bytes = read(file, folder, outside).await.context("model.weights")?;
-        bundles.push(Bundle::from_bytes(file, bytes.into()).context("model.weights")?);
+        bundles.push(Bundle::from_bytes(file, bytes).context("model.weights")?);
     }
     if let Some(first) = bundles.first() {
         let holds = first.model().architecture;
@@ -223,10 +223,9 @@ fn member(
 
 /// Names the weights of a bundle by their content, and remembers them.
 fn weights(bundle: &Bundle, blobs: &mut Vec<Blob>) -> anyhow::Result<Weights> {
-    let mut weights = Vec::with_capacity(bundle.weights_len());
-    bundle.copy_weights(&mut weights)?;
-    let named = Weights::File { sha256: Digest::of(&weights), extension: "safetensors".into() };
-    blobs.extend(keys::model(&named).map(|key| (key, weights.into())));
+    let named = Weights::File { sha256: bundle.weights_sha256(), extension: "safetensors".into() };
+    let file = bundle.weights_file()?;
+    blobs.extend(keys::model(&named).map(|key| (key, file)));
     Ok(named)
 }
 
@@ -241,7 +240,7 @@ pub(super) async fn init(
     if !is_bundle(file) {
         return self::file(file, folder, outside, blobs).await;
     }
-    let bundle = Bundle::from_bytes(file, read(file, folder, outside).await?.into())?;
+    let bundle = Bundle::from_bytes(file, read(file, folder, outside).await?)?;
     let (model, entry, n_classes) = (bundle.model(), &pipeline.model, pipeline.classes.len());
     ensure!(
         model.architecture == entry.architecture,

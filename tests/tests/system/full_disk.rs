@@ -65,7 +65,7 @@ fn with_weights(site: &Site) -> PathBuf {
     let learnt = crate::learns::here();
     let bundle = swath_bundle::Bundle::from_bytes("bundle.zip", learnt.bundle.clone()).expect("a bundle");
     let weights = site.path("weights.safetensors");
-    bundle.copy_weights(&mut std::fs::File::create(&weights).expect("a file")).expect("writing weights");
+    std::fs::write(&weights, bundle.weights_file().expect("its weights")).expect("writing weights");
     let file = pipeline(site, "item_px = 2048", "max_failures = 2");
     let text = std::fs::read_to_string(&file).expect("the pipeline");
     std::fs::write(&file, text.replace("seed = 3", &format!("weights = \"{}\"", weights.display())))

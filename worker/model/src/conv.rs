@@ -2,11 +2,11 @@
 //! norm is folded into the convolution.
 
 use swath_proto::train::BatchNorm;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::{
     error::Result,
-    network::{Home, Layers, Pass},
+    network::{Layers, Pass},
     winograd::{self, Kept, Plain},
 };
 
@@ -39,6 +39,17 @@ impl<'a> Spec<'a> {
     pub(crate) const fn new(name: &'a str, then: Then<'a>, channels: (i64, i64), kernel: i64) -> Self {
         Self { name, then, channels, kernel, stride: 1, dilation: 1, groups: 1 }
     }
+
+    /// What its weight is called.
+    fn called(&self) -> String {
+        format!("{}.weight", self.name)
+    }
+
+    /// Of its weight.
+    const fn shape(&self) -> [i64; 4] {
+        let (from, to) = self.channels;
+        [to, from / self.groups, self.kernel, self.kernel]
+    }
 }
 
 pub(crate) struct Conv {
@@ -64,10 +75,32 @@ pub(crate) struct Norm {
 
 impl Conv {
     pub(crate) fn load(layers: &mut Layers<'_>, spec: &Spec<'_>) -> Result<Self> {
-        let Spec { name, then, channels: (from, to), kernel, stride, dilation, groups } = *spec;
-        let weight = layers.parameter(format!("{name}.weight"), &[to, from / groups, kernel, kernel])?;
-        let padding = dilation * (kernel / 2);
-        let mut conv = Self { weight, bias: None, norm: None, stride, dilation, padding, groups, kept: None };
+        if layers.learnt.is_some() { Self::learning(layers, spec) } else { Self::predicting(layers, spec) }
+    }
+
+    /// Its norm is folded away.
+    fn predicting(layers: &mut Layers<'_>, spec: &Spec<'_>) -> Result<Self> {
+        let Spec { name, then, channels: (_, to), .. } = *spec;
+        let mut kernels = layers.weights.take(&spec.called(), &spec.shape())?;
+        let mut take = |name: String| layers.weights.take(&name, &[to]);
+        let bias = match then {
+            Then::Nothing => None,
+            Then::Bias => Some(take(format!("{name}.bias"))?),
+            Then::Norm(norm) => {
+                let (gamma, beta) = (take(format!("{norm}.weight"))?, take(format!("{norm}.bias"))?);
+                let mean = take(format!("{norm}.running_mean"))?;
+                let variance = take(format!("{norm}.running_var"))?;
+                Some(fold([&gamma, &beta, &mean, &variance], &mut kernels))
+            }
+        };
+        let bias = bias.map(|bias| layers.home.tensor(&bias, &[to])).transpose()?;
+        let weight = layers.home.tensor(&kernels, &spec.shape())?;
+        Ok(Self { bias, kept: Some(Kept::default()), ..Self::bare(spec, weight) })
+    }
+
+    fn learning(layers: &mut Layers<'_>, spec: &Spec<'_>) -> Result<Self> {
+        let Spec { name, then, channels: (_, to), .. } = *spec;
+        let mut conv = Self::bare(spec, layers.parameter(spec.called(), &spec.shape())?);
         match then {
             Then::Nothing => {}
             Then::Bias => conv.bias = Some(layers.parameter(format!("{name}.bias"), &[to])?),
@@ -80,29 +113,12 @@ impl Conv {
                 });
             }
         }
-        if layers.learnt.is_none() { conv.folded(layers.home)?.moved(layers.home) } else { Ok(conv) }
+        Ok(conv)
     }
 
-    /// Batch norm in evaluation is a scale and a shift a channel; both go into the convolution. In
-    /// doubles, so that folding costs no more than one rounding.
-    fn folded(mut self, home: Home) -> Result<Self> {
-        let Some(Norm { gamma, beta, mean, variance }) = self.norm.take() else { return Ok(self) };
-        let double = |tensor: &Tensor| tensor.f_to_kind(Kind::Double);
-        let deviation = double(&variance)?.f_add_scalar(BATCH_NORM_EPSILON)?.f_sqrt()?;
-        let scale = double(&gamma)?.f_div(&deviation)?;
-        let weight = double(&self.weight)?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
-        let bias = double(&beta)?.f_sub(&double(&mean)?.f_mul(&scale)?)?;
-        self.weight = home.order(weight.f_to_kind(Kind::Float)?)?;
-        self.bias = Some(bias.f_to_kind(Kind::Float)?);
-        Ok(self)
-    }
-
-    /// Once, so that passes move nothing but images.
-    fn moved(mut self, home: Home) -> Result<Self> {
-        self.weight = home.take(&self.weight)?;
-        self.bias = self.bias.as_ref().map(|bias| home.take(bias)).transpose()?;
-        self.kept = Some(Kept::default());
-        Ok(self)
+    fn bare(&Spec { kernel, stride, dilation, groups, .. }: &Spec<'_>, weight: Tensor) -> Self {
+        let padding = dilation * (kernel / 2);
+        Self { weight, bias: None, norm: None, stride, dilation, padding, groups, kept: None }
     }
 
     pub(crate) fn forward(&self, input: &Tensor, pass: Pass<'_>) -> Result<Tensor> {
@@ -143,5 +159,53 @@ impl Conv {
         let [stride, padding, dilation] = [stride, padding, dilation].map(|n| [*n; 2]);
         let mut output = input.f_conv2d(weight, bias, stride, padding, dilation, *groups)?;
         Ok(if relu { output.f_relu_()? } else { output })
+    }
+}
+
+/// A batch norm that predicts is a scale and a shift a channel: kernels are multiplied by the one, and the other is their
+/// bias. In doubles, so that it costs one rounding.
+fn fold([gamma, beta, mean, variance]: [&[f32]; 4], kernels: &mut [f32]) -> Vec<f32> {
+    let each = kernels.len() / gamma.len().max(1);
+    let fold = |channel: usize| {
+        let deviation = (f64::from(variance[channel]) + BATCH_NORM_EPSILON).sqrt();
+        let scale = f64::from(gamma[channel]) / deviation;
+        let kernel = &mut kernels[channel * each..(channel + 1) * each];
+        kernel.iter_mut().for_each(|weight| *weight = (f64::from(*weight) * scale) as f32);
+        (f64::from(beta[channel]) - f64::from(mean[channel]) * scale) as f32
+    };
+    (0..gamma.len()).map(fold).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::*;
+    use crate::weights::{Stream, values};
+
+    /// A run that an older program began goes on with this one: what is folded has the bits that libtorch gave in doubles.
+    #[test]
+    fn a_norm_is_folded_as_libtorch_would_in_doubles() {
+        let (channels, each) = (3000, 18);
+        let mut stream = Stream::new(5, "fold");
+        let mut drawn = |n: usize, low: f32, high: f32| -> Vec<f32> {
+            (0..n).map(|_| low + stream.uniform() * (high - low)).collect()
+        };
+        let [gamma, beta, mean] = [(); 3].map(|()| drawn(channels, -3.0, 3.0));
+        let variance: Vec<f32> =
+            drawn(channels, -12.0, 6.0).iter().map(|power| 10_f32.powf(*power)).collect();
+        let kernels = drawn(channels * each, -0.5, 0.5);
+        let double = |values: &[f32]| Tensor::from_slice(values).to_kind(Kind::Double);
+        let scale = double(&gamma) / (double(&variance) + BATCH_NORM_EPSILON).sqrt();
+        let scaled = double(&kernels).view([-1, each as i64]) * scale.view([-1, 1]);
+        let shift = double(&beta) - double(&mean) * scale;
+        let bits = |tensor: &Tensor| {
+            let values = values(&tensor.to_kind(Kind::Float)).unwrap();
+            values.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        let mut folded = kernels;
+        let bias = fold([&gamma, &beta, &mean, &variance], &mut folded);
+        assert!(folded.into_iter().map(f32::to_bits).eq(bits(&scaled)));
+        assert!(bias.into_iter().map(f32::to_bits).eq(bits(&shift)));
     }
 }

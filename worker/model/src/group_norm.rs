@@ -17,10 +17,7 @@ pub(crate) struct GroupNorm {
 
 impl GroupNorm {
     pub(crate) fn load(layers: &mut Layers<'_>, name: &str, channels: i64) -> Result<Self> {
-        let mut parameter = |which| {
-            let tensor = layers.parameter(format!("{name}.{which}"), &[channels])?;
-            if layers.learnt.is_none() { layers.home.take(&tensor) } else { Ok(tensor) }
-        };
+        let mut parameter = |which| layers.parameter(format!("{name}.{which}"), &[channels]);
         Ok(Self { gamma: parameter("weight")?, beta: parameter("bias")? })
     }
 

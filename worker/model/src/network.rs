@@ -19,7 +19,7 @@ use crate::{
     tiny::Tiny,
     torch::Eager,
     unet::Unet,
-    weights::Weights,
+    weights::{Weights, tensor},
 };
 
 pub(crate) trait Network: Send {
@@ -70,13 +70,12 @@ impl Home {
     /// Of a network that is only written down: kernels stay as files have them.
     pub(crate) const PAPER: Self = Self { channels_last: false, ..Self::PROCESSOR };
 
-    /// A kernel in the order that it is wanted in.
-    pub(crate) fn order(self, kernel: Tensor) -> Result<Tensor> {
-        if self.channels_last { channels_last(&kernel) } else { Ok(kernel) }
-    }
-
-    /// As it is, where it is there already; its memory order stays.
-    pub(crate) fn take(self, tensor: &Tensor) -> Result<Tensor> {
+    /// A tensor of these elements; a kernel, which has four dimensions, in the order that it is wanted in.
+    pub(crate) fn tensor(self, values: &[f32], shape: &[i64]) -> Result<Tensor> {
+        let mut tensor = tensor(values, shape)?;
+        if self.channels_last && shape.len() == 4 {
+            tensor = channels_last(&tensor)?;
+        }
         Ok(tensor.f_to_device_(self.device, self.kind, false, false)?)
     }
 }
@@ -130,25 +129,21 @@ pub(crate) fn build(
 }
 
 impl Layers<'_> {
-    /// A tensor that is learnt.
+    /// A tensor that is learnt, or that predicts as it is: convolutions fold theirs.
     pub(crate) fn parameter(&mut self, name: String, shape: &[i64]) -> Result<Tensor> {
-        let mut tensor = self.weights.take(&name, shape)?;
-        if shape.len() == 4 {
-            tensor = self.home.order(tensor)?;
-        }
-        // Who only predicts folds it first, and moves what comes of it.
+        let tensor = self.home.tensor(&self.weights.take(&name, shape)?, shape)?;
         let Some(learnt) = &mut self.learnt else { return Ok(tensor) };
-        let tensor = self.home.take(&tensor)?.f_set_requires_grad(true)?;
+        let tensor = tensor.f_set_requires_grad(true)?;
         learnt.parameters.push((name, tensor.shallow_clone()));
         Ok(tensor)
     }
 
     /// A tensor that passes of learning update by themselves.
     pub(crate) fn statistic(&mut self, name: String, shape: &[i64]) -> Result<Tensor> {
-        let tensor = self.weights.take(&name, shape)?;
-        let Some(learnt) = &mut self.learnt else { return Ok(tensor) };
-        let tensor = self.home.take(&tensor)?;
-        learnt.statistics.push((name, tensor.shallow_clone()));
+        let tensor = self.home.tensor(&self.weights.take(&name, shape)?, shape)?;
+        if let Some(learnt) = &mut self.learnt {
+            learnt.statistics.push((name, tensor.shallow_clone()));
+        }
         Ok(tensor)
     }
 }

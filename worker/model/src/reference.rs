@@ -68,7 +68,7 @@ struct Settled {
 }
 
 impl Weights for Settled {
-    fn take(&mut self, name: &str, shape: &[i64]) -> Result<Tensor> {
+    fn take(&mut self, name: &str, shape: &[i64]) -> Result<Vec<f32>> {
         self.names += 1;
         let &[n] = shape else { return self.drawn.take(name, shape) };
         let (offset, scale) = match name.rsplit('.').next() {
@@ -77,8 +77,7 @@ impl Weights for Settled {
             _ => (-0.5, 1.0),
         };
         let mut stream = Stream::new(self.drawn.seed, name);
-        let values: Vec<f32> = (0..n).map(|_| stream.uniform() * scale + offset).collect();
-        Ok(Tensor::from_slice(&values))
+        Ok((0..n).map(|_| stream.uniform() * scale + offset).collect())
     }
 
     fn finish(&mut self) -> Result<()> {
@@ -140,7 +139,7 @@ struct Published {
 fn as_published(tensors: &BTreeMap<String, Vec<i64>>) -> TensorFile {
     let mut settled = Settled { drawn: Seeded { seed: 11 }, names: 0 };
     let bytes = |(name, shape): (&String, &Vec<i64>)| {
-        let values = Vec::<f32>::try_from(settled.take(name, shape).unwrap().view(-1)).unwrap();
+        let values = settled.take(name, shape).unwrap();
         (name.clone(), values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
     };
     let bytes: BTreeMap<String, Vec<u8>> = tensors.iter().map(bytes).collect();

@@ -31,7 +31,7 @@ use crate::{
     network::{Home, Layers, Learnt, Network, Pass, build},
     place::Place,
     torch::{Keep, use_threads},
-    weights::{Backbone, File, FreshHead, Seeded, Weights},
+    weights::{Backbone, File, FreshHead, Seeded, Weights, tensor, values},
 };
 
 use average::{Average, pairs};
@@ -288,15 +288,17 @@ impl Learner {
     /// The elements of a tensor of the state, little-endian. NaN and infinities are an error.
     pub fn write(&self, name: &str, into: &mut dyn Write) -> Result<()> {
         let tensor = self.all().find(|(other, _)| other == name).map(|(_, tensor)| tensor);
-        let values = snapshot::values(tensor.ok_or_else(|| snapshot::no_tensor(name))?)?;
+        let values = values(tensor.ok_or_else(|| snapshot::no_tensor(name))?)?;
         snapshot::write(name, &values, into)
     }
 
     /// Reads back what [`Self::state`] names; nothing is changed where anything is missing or wrong.
     pub fn restore(&mut self, file: TensorFile, counts: Counts) -> Result<()> {
         let mut file = File::new(file);
-        let read: Vec<Tensor> =
-            self.all().map(|(name, tensor)| file.take(&name, &tensor.size())).collect::<Result<_>>()?;
+        let read: Vec<Tensor> = self
+            .all()
+            .map(|(name, of)| tensor(&file.take(&name, &of.size())?, &of.size()))
+            .collect::<Result<_>>()?;
         file.finish()?;
         tch::no_grad(|| {
             for ((_, tensor), values) in self.all().zip(&read) {

@@ -3,10 +3,12 @@
 use std::{collections::BTreeMap, io::Write};
 
 use swath_weights::TensorInfo;
-use tch::Tensor;
 
 use super::{Counts, Learner, info};
-use crate::error::{ModelError, Result};
+use crate::{
+    error::{ModelError, Result},
+    weights::values,
+};
 
 /// All that the next step depends on, copied out of the learner.
 pub struct Snapshot {
@@ -36,13 +38,6 @@ impl Snapshot {
         let (_, values) = self.tensors.get(name).ok_or_else(|| no_tensor(name))?;
         write(name, values, into)
     }
-}
-
-pub(super) fn values(tensor: &Tensor) -> Result<Vec<f32>> {
-    let mut values = vec![0.0_f32; tensor.numel()];
-    let n = values.len();
-    tch::no_grad(|| tensor.f_contiguous()?.f_view([-1])?.f_copy_data(&mut values, n))?;
-    Ok(values)
 }
 
 pub(super) fn write(name: &str, values: &[f32], into: &mut dyn Write) -> Result<()> {

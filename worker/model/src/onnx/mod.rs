@@ -4,10 +4,9 @@
 mod message;
 mod quantize;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, mem};
 
 use prost::Message as _;
-use tch::Tensor;
 
 use crate::{
     conv::Conv,
@@ -16,6 +15,7 @@ use crate::{
     network::Network,
     ops::Ops,
     ranges::Ranges,
+    weights::{values, values_into},
 };
 use message::{Attribute, Constant, Element, Graph as Stored, Model, Operators, Port, Value};
 
@@ -72,6 +72,8 @@ pub(crate) struct Graph {
     values: usize,
     /// Names of values in 8 bits, by their own.
     quantized: HashMap<String, Quantized>,
+    /// For the elements of one kernel after the other: new pages cost more than what is written there.
+    room: Vec<f32>,
 }
 
 /// A value of the network.
@@ -148,13 +150,15 @@ impl Ops for Graph {
         if conv.norm.is_some() {
             return Err(ModelError::internal("a convolution whose batch norm is not folded"));
         }
-        let weights = numbers(&conv.weight)?;
-        let bias = conv.bias.as_ref().map_or_else(|| Ok(vec![0.0; to as usize]), numbers)?;
+        let mut weights = mem::take(&mut self.room);
+        values_into(&conv.weight, &mut weights)?;
+        let bias = conv.bias.as_ref().map_or_else(|| Ok(vec![0.0; to as usize]), values)?;
         let taken = self.taken(input)?;
-        let [weights, bias] = match self.quantized.get(&input.name).map(|quantized| quantized.scale) {
+        let [kernels, bias] = match self.quantized.get(&input.name).map(|quantized| quantized.scale) {
             Some(scale) => self.small(&size, &weights, &bias, scale),
             None => [self.floats(&size, &weights), self.floats(&[to], &bias)],
         };
+        self.room = weights;
         let Conv { stride, dilation, padding, groups, .. } = *conv;
         let attributes = [
             ("kernel_shape", Value::Ints(&[kernel; 2])),
@@ -163,7 +167,7 @@ impl Ops for Graph {
             ("dilations", Value::Ints(&[dilation; 2])),
             ("group", Value::Int(groups)),
         ];
-        let name = self.node("Conv", &[&taken, &weights, &bias], &attributes);
+        let name = self.node("Conv", &[&taken, &kernels, &bias], &attributes);
         let [n, _, height, width] = input.sizes;
         let after = |edge: i64| (edge + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
         let sizes = [n, to, after(height), after(width)];
@@ -183,7 +187,7 @@ impl Ops for Graph {
         let wanted = self.ints(&input.sizes);
         let whole = self.node("Reshape", &[&normed, &wanted], &[]);
         let each = [1, channels, 1, 1];
-        let (gamma, beta) = (numbers(&norm.gamma)?, numbers(&norm.beta)?);
+        let (gamma, beta) = (values(&norm.gamma)?, values(&norm.beta)?);
         let [gamma, beta] = [gamma, beta].map(|values| self.floats(&each, &values));
         let scaled = self.node("Mul", &[&whole, &gamma], &[]);
         let name = self.node("Add", &[&scaled, &beta], &[]);
@@ -269,12 +273,4 @@ impl Ops for Graph {
     fn drop_channels(&mut self, input: Node) -> Result<Node> {
         self.dropout(input)
     }
-}
-
-/// The elements of a tensor, in the order of its sizes.
-fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
-    let mut values = vec![0.0; tensor.numel()];
-    let n = values.len();
-    tch::no_grad(|| tensor.f_contiguous()?.f_view([-1])?.f_copy_data(&mut values, n))?;
-    Ok(values)
 }

@@ -41,21 +41,20 @@ impl Graph {
             small.extend(kernel.iter().map(|&weight| rounded(weight / step)));
         }
         let weights = self.constant(size, Element::I8, small);
-        let weights = self.dequantized(&weights, &channels, &steps, Element::I8);
+        let weights = self.dequantized(&weights, &channels, &steps);
 
         let steps: Vec<f32> = steps.iter().map(|step| step * scale).collect();
         let pairs = bias.iter().zip(&steps);
         let small = pairs
             .flat_map(|(&bias, &step)| ((f64::from(bias) / f64::from(step)).round() as i32).to_le_bytes());
         let bias = self.constant(&channels, Element::I32, small.collect());
-        [weights, self.dequantized(&bias, &channels, &steps, Element::I32)]
+        [weights, self.dequantized(&bias, &channels, &steps)]
     }
 
-    fn dequantized(&mut self, name: &str, channels: &[i64], steps: &[f32], element: Element) -> String {
+    /// Without zero points: these bytes are the same to both sides of zero.
+    fn dequantized(&mut self, name: &str, channels: &[i64], steps: &[f32]) -> String {
         let steps = self.floats(channels, steps);
-        let width = if element == Element::I32 { 4 } else { 1 };
-        let zeros = self.constant(channels, element, vec![0; channels[0] as usize * width]);
-        self.node("DequantizeLinear", &[name, &steps, &zeros], &[("axis", super::Value::Int(0))])
+        self.node("DequantizeLinear", &[name, &steps], &[("axis", super::Value::Int(0))])
     }
 }
 

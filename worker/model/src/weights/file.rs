@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 
 use swath_proto::item::Architecture;
 use swath_weights::TensorFile;
-use tch::Tensor;
 
-use super::{Weights, segmentation_models, tensor};
+use super::{Weights, segmentation_models};
 use crate::error::{ModelError, Result};
 
 pub(crate) struct File {
@@ -49,9 +48,10 @@ impl File {
         let prefix = (self.called)(prefix);
         self.unused.retain(|name| !name.starts_with(&prefix));
     }
+}
 
-    /// The elements of a tensor whose shape must be this.
-    pub(crate) fn values(&mut self, name: &str, shape: &[i64]) -> Result<Vec<f32>> {
+impl Weights for File {
+    fn take(&mut self, name: &str, shape: &[i64]) -> Result<Vec<f32>> {
         let name = &(self.called)(name);
         let wrong = |text: String| ModelError::config(format!("{}: tensor '{name}' {text}", self.name));
         let Some(found) = self.file.info(name) else {
@@ -64,12 +64,6 @@ impl File {
         self.unused.remove(name);
         self.used.insert(name.to_owned());
         Ok(values)
-    }
-}
-
-impl Weights for File {
-    fn take(&mut self, name: &str, shape: &[i64]) -> Result<Tensor> {
-        tensor(&self.values(name, shape)?, shape)
     }
 
     fn finish(&mut self) -> Result<()> {

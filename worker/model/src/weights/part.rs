@@ -1,8 +1,6 @@
 //! Weights that come from a file but for a part that is drawn: where learning begins.
 
-use tch::Tensor;
-
-use super::{File, Seeded, Weights, tensor};
+use super::{File, Seeded, Weights};
 use crate::error::Result;
 
 /// An encoder that was trained to classify photographs, torchvision's names; the rest is drawn.
@@ -22,11 +20,11 @@ impl Backbone {
 }
 
 impl Weights for Backbone {
-    fn take(&mut self, name: &str, shape: &[i64]) -> Result<Tensor> {
+    fn take(&mut self, name: &str, shape: &[i64]) -> Result<Vec<f32>> {
         match (name.strip_prefix(self.prefix), shape) {
             (Some(name @ "conv1.weight"), &[to, bands, height, width]) if bands != 3 => {
-                let rgb = self.file.values(name, &[to, 3, height, width])?;
-                tensor(&for_bands(&rgb, bands as usize, (height * width) as usize), shape)
+                let rgb = self.file.take(name, &[to, 3, height, width])?;
+                Ok(for_bands(&rgb, bands as usize, (height * width) as usize))
             }
             (Some(name), _) => self.file.take(name, shape),
             (None, _) => self.rest.take(name, shape),
@@ -70,7 +68,7 @@ impl FreshHead {
 }
 
 impl Weights for FreshHead {
-    fn take(&mut self, name: &str, shape: &[i64]) -> Result<Tensor> {
+    fn take(&mut self, name: &str, shape: &[i64]) -> Result<Vec<f32>> {
         if name.starts_with(self.head) { self.drawn.take(name, shape) } else { self.file.take(name, shape) }
     }
 

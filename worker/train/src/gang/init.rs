@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use swath_bundle::Bundle;
 use swath_proto::{ids::Digest, item::Weights, keys, pipeline::is_bundle, train::TrainSpec};
 
@@ -13,7 +14,7 @@ use crate::{
 
 pub(super) struct Init {
     pub(super) weights: Weights,
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 impl Init {
@@ -22,16 +23,17 @@ impl Init {
         let name = path.display().to_string();
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         let file = std::fs::read(path).map_err(|error| error.to_string())?;
-        let (bytes, extension) = if is_bundle(&name) {
-            (of_bundle(&name, file, spec)?, "safetensors")
+        let (bytes, sha256, extension) = if is_bundle(&name) {
+            let (bytes, sha256) = of_bundle(&name, file, spec)?;
+            (bytes, sha256, "safetensors")
         } else if spec.architecture.endings().contains(&ending) {
-            (file, ending)
+            let sha256 = Digest::of(&file);
+            (file.into(), sha256, ending)
         } else {
             let endings = spec.architecture.endings().join(", .");
             return Err(format!("must be a file of weights (.{endings}), or a bundle (.zip)"));
         };
-        let weights = Weights::File { sha256: Digest::of(&bytes), extension: extension.into() };
-        Ok(Self { weights, bytes })
+        Ok(Self { weights: Weights::File { sha256, extension: extension.into() }, bytes })
     }
 
     pub(super) fn put(self, store: &Store) -> Result<()> {
@@ -40,7 +42,8 @@ impl Init {
     }
 }
 
-fn of_bundle(name: &str, file: Vec<u8>, spec: &TrainSpec) -> std::result::Result<Vec<u8>, String> {
+/// Its weights and their name.
+fn of_bundle(name: &str, file: Vec<u8>, spec: &TrainSpec) -> std::result::Result<(Bytes, Digest), String> {
     let bundle = Bundle::from_bytes(name, file).map_err(|error| error.to_string())?;
     let model = bundle.model();
     if model.architecture != spec.architecture {
@@ -54,7 +57,6 @@ fn of_bundle(name: &str, file: Vec<u8>, spec: &TrainSpec) -> std::result::Result
             spec.classes
         ));
     }
-    let mut bytes = Vec::new();
-    bundle.copy_weights(&mut bytes).map_err(|error| error.to_string())?;
-    Ok(bytes)
+    let weights = bundle.weights_file().map_err(|error| error.to_string())?;
+    Ok((weights, bundle.weights_sha256()))
 }
