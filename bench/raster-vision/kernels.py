@@ -3,6 +3,8 @@ own: cutting windows, choosing classes, making overviews, assembling, queue and 
 
 Measured of what a larger scene takes more than a smaller one, so what a run takes once is no part of it: starting a
 worker, loading a network, and the picture of a scene, for which as many tiles are read of both.
+
+The share is too high so far: the network is timed by the clock, and on one thread that has in it what the codec takes meanwhile.
 """
 
 import re
