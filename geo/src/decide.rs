@@ -1,6 +1,7 @@
 //! From one window's logits to the pixels of its core in the item's planes. The hot path of
 //! cropping: what is here runs once for every pixel of every scene.
 
+use multiversion::multiversion;
 use swath_proto::geometry::RectPx;
 
 use crate::{
@@ -120,6 +121,7 @@ fn check_len(what: &'static str, got: usize, wanted: usize) -> Result<(), BadLog
 
 /// Of two classes the greater is a comparison, and the softmax a sigmoid of the difference: both
 /// loops vectorise. Returns whether all logits are [`is_defined`].
+#[multiversion(targets("x86_64+avx2"))]
 fn two_classes(logits: &[f32], line: Line<'_>) -> bool {
     let Line { classes, scores, confidence } = line;
     let (pixels, _) = logits.as_chunks::<2>();
@@ -233,6 +235,42 @@ mod tests {
                     let off = (f64::from(scores[pixel * n + c]) - p).abs();
                     assert!(off < 0.5001, "{n} classes: {} for {p}", scores[pixel * n + c]);
                 }
+            }
+        }
+    }
+
+    /// Against each pixel by itself, which no compiler widens.
+    #[test]
+    fn a_pixel_is_decided_in_a_row_of_any_length_as_it_is_alone() {
+        let mut rng = StdRng::seed_from_u64(2);
+        let alone = |pixel: &[f32]| {
+            let class = (0..pixel.len()).rev().max_by(|a, b| pixel[*a].total_cmp(&pixel[*b])).unwrap();
+            let of_second =
+                |first: f32, second: f32| round_bits(1.0 / (1.0 + exp(first - second)) * 255.0) as u8;
+            let scores = match *pixel {
+                [first, second] => vec![255 - of_second(first, second), of_second(first, second)],
+                _ => {
+                    let max = pixel.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                    let powers: Vec<f32> = pixel.iter().map(|logit| exp(logit - max)).collect();
+                    let factor = 255.0 / powers.iter().sum::<f32>();
+                    powers.iter().map(|power| round_bits(power * factor) as u8).collect()
+                }
+            };
+            (class as u8, scores[class], scores)
+        };
+        for (n, edge) in
+            (1..=70).chain([255, 256, 257]).flat_map(|edge| [(1, edge), (2, edge), (3, edge), (5, edge)])
+        {
+            let core = RectPx::new(0, 0, edge, 1);
+            let window = Window { core, input_col: 0, input_row: 0 };
+            let logits: Vec<f32> =
+                (0..edge as usize * edge as usize * n).map(|_| rng.random_range(-9.0..9.0)).collect();
+            let mut planes = Planes::new(core, n, ALL);
+            classify(&logits, edge, n, &window, core, &mut planes).unwrap();
+            let (scores, confidence) = (planes.scores.unwrap(), planes.confidence.unwrap());
+            for (at, pixel) in logits.chunks_exact(n).take(edge as usize).enumerate() {
+                let found = (planes.classes[at], confidence[at], scores[at * n..][..n].to_vec());
+                assert_eq!(found, alone(pixel), "{n} classes, pixel {at} of {edge}");
             }
         }
     }

@@ -2,6 +2,8 @@
 //! polynomial of our own, in an order of operations that no compiler may change, and vectorises
 //! where a call into the C library would not.
 
+use multiversion::multiversion;
+
 /// `e^x` with a relative error below 2e-7, for x from -87 to 88; clamped beyond.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
@@ -37,6 +39,7 @@ pub(crate) fn is_defined(logits: &[f32]) -> bool {
 }
 
 /// Replaces a row of logits, `n_classes` a pixel, by probabilities times `scale`.
+#[multiversion(targets("x86_64+avx2"))]
 pub fn softmax(row: &mut [f32], n_classes: usize, scale: f32) {
     for pixel in row.chunks_exact_mut(n_classes) {
         let max = pixel.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -51,6 +54,7 @@ pub fn softmax(row: &mut [f32], n_classes: usize, scale: f32) {
 
 /// The softmax of a row of logits as whole numbers, `one` for a probability of one. Of two classes both add up to it.
 /// `Err` is the first pixel for which there is none.
+#[multiversion(targets("x86_64+avx2"))]
 pub(crate) fn probabilities(
     row: &[f32],
     n_classes: usize,

@@ -1,6 +1,7 @@
 //! What is known of a band's pixels: the smallest, the largest, and their sums, in whole numbers. Tallies of parts
 //! add up to that of the whole, in any order and however it was cut.
 
+use multiversion::multiversion;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,26 +31,7 @@ impl Tally {
         if lanes == 0 {
             return tallies;
         }
-        for part in plane.chunks(lanes * FLUSH) {
-            let (mut sums, mut squares) = (vec![0_u32; lanes], vec![0_u32; lanes]);
-            let (mut least, mut most) = (vec![u8::MAX; lanes], vec![0_u8; lanes]);
-            for values in part.chunks(lanes) {
-                let lanes = sums.iter_mut().zip(&mut squares).zip(least.iter_mut().zip(&mut most));
-                for (&value, ((sum, square), (least, most))) in values.iter().zip(lanes) {
-                    *sum += u32::from(value);
-                    *square += u32::from(value) * u32::from(value);
-                    *least = value.min(*least);
-                    *most = value.max(*most);
-                }
-            }
-            for lane in 0..lanes.min(part.len()) {
-                let tally = &mut tallies[lane % bands];
-                tally.min = tally.min.min(least[lane]);
-                tally.max = tally.max.max(most[lane]);
-                tally.sum += u64::from(sums[lane]);
-                tally.squares += u64::from(squares[lane]);
-            }
-        }
+        plane.chunks(lanes * FLUSH).for_each(|part| count(part, lanes, &mut tallies));
         tallies.iter_mut().for_each(|tally| tally.pixels = (plane.len() / bands) as u64);
         tallies
     }
@@ -96,6 +78,30 @@ impl Tally {
         ]
         .map(|(name, value)| (format!("STATISTICS_{name}"), value))
         .into()
+    }
+}
+
+/// Adds what a part holds. Its bands are interleaved, and `lanes` is a multiple of their number.
+#[multiversion(targets("x86_64+avx2"))]
+fn count(part: &[u8], lanes: usize, tallies: &mut [Tally]) {
+    let (mut sums, mut squares) = (vec![0_u32; lanes], vec![0_u32; lanes]);
+    let (mut least, mut most) = (vec![u8::MAX; lanes], vec![0_u8; lanes]);
+    for values in part.chunks(lanes) {
+        let lanes = sums.iter_mut().zip(&mut squares).zip(least.iter_mut().zip(&mut most));
+        for (&value, ((sum, square), (least, most))) in values.iter().zip(lanes) {
+            *sum += u32::from(value);
+            *square += u32::from(value) * u32::from(value);
+            *least = value.min(*least);
+            *most = value.max(*most);
+        }
+    }
+    for lane in 0..lanes.min(part.len()) {
+        let band = lane % tallies.len();
+        let tally = &mut tallies[band];
+        tally.min = tally.min.min(least[lane]);
+        tally.max = tally.max.max(most[lane]);
+        tally.sum += u64::from(sums[lane]);
+        tally.squares += u64::from(squares[lane]);
     }
 }
 

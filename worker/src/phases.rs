@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use swath_model::computing;
 use swath_proto::phases::PhaseSeconds;
 
 use crate::metrics::{Phase, took};
@@ -74,19 +75,15 @@ impl Phases {
     }
 
     pub fn encode<T>(&self, work: impl FnOnce() -> T) -> T {
-        let began = Instant::now();
-        let result = work();
-        let busy = began.elapsed();
+        let (result, busy) = computing(work);
         took(Phase::Encode, busy);
         self.add(|times| times.encode += busy);
         result
     }
 
     /// A network, within a task of the device.
-    pub fn forward<T>(&self, work: impl FnOnce() -> T) -> T {
-        let (result, busy) = computing(work);
+    pub fn forward(&self, busy: Duration) {
         self.add(|times| times.forward += busy);
-        result
     }
 
     pub fn put(&self, busy: Duration) {
@@ -118,20 +115,6 @@ impl Phases {
     }
 }
 
-/// And how long this thread computed meanwhile.
-fn computing<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let before = thread_cpu();
-    let result = work();
-    (result, thread_cpu().saturating_sub(before))
-}
-
-fn thread_cpu() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the call only writes into `time`. Where there is no such clock, it stays zero.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,5 +138,13 @@ mod tests {
         let Times { fetch, decode, .. } = phases.times();
         assert!(fetch > Duration::from_millis(40), "{fetch:?}");
         assert!(decode < fetch, "{decode:?}");
+    }
+
+    #[test]
+    fn whoever_is_held_up_does_not_encode_meanwhile() {
+        let phases = Phases::default();
+        phases.encode(|| std::thread::sleep(Duration::from_millis(50)));
+        let Times { encode, .. } = phases.times();
+        assert!(encode < Duration::from_millis(40), "{encode:?}");
     }
 }

@@ -66,6 +66,7 @@ macro_rules! counted {
     ($type:ty, $kind:expr, $lowest:expr) => {
         impl Sample for $type {
             const KIND: Kind = $kind;
+            #[inline]
             fn to_f64(self) -> f64 {
                 f64::from(self)
             }
@@ -80,6 +81,7 @@ macro_rules! wide {
     ($($type:ty),*) => {
         $(impl Sample for $type {
             const KIND: Kind = Kind::Wide;
+            #[inline]
             fn to_f64(self) -> f64 {
                 f64::from(self)
             }

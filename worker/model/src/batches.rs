@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use multiversion::multiversion;
 use swath_proto::{
     ids::ItemId,
     item::{DeviceName, ModelRef, Precision},
@@ -9,6 +10,7 @@ use swath_proto::{
 };
 
 use crate::{
+    clock::computing,
     engine::{Described, Engine, Shape},
     error::{Kind, ModelError, Result},
     predictor::Predictor,
@@ -20,6 +22,7 @@ pub(crate) struct Batches {
     shape: Shape,
     class: NumericClass,
     first_pass: Duration,
+    computed: Duration,
 }
 
 impl Batches {
@@ -40,6 +43,7 @@ impl Batches {
                 fingerprint: ItemId::of(&[]),
             },
             first_pass: Duration::ZERO,
+            computed: Duration::ZERO,
         };
         batches.try_noise().map_err(|error| match error.kind {
             Kind::Unfit | Kind::Config | Kind::Capacity => error,
@@ -106,7 +110,9 @@ impl Predictor for Batches {
             )));
         }
         padding.fill(0.0);
-        let logits = &self.engine.run()?[..given];
+        let (ran, busy) = computing(|| self.engine.run());
+        self.computed += busy;
+        let logits = &ran?[..given];
         match first_not_finite(logits) {
             None => Ok(logits),
             Some(at) => {
@@ -128,15 +134,23 @@ impl Predictor for Batches {
     fn first_pass(&self) -> Duration {
         self.first_pass
     }
+
+    fn computed(&self) -> Duration {
+        self.computed
+    }
 }
 
 /// Where the first value is that is no number, or infinite. Many are looked at in one go.
 fn first_not_finite(values: &[f32]) -> Option<usize> {
     const TOGETHER: usize = 1024;
-    let are_finite = |values: &[f32]| values.iter().fold(true, |all, value| all & value.is_finite());
     let part = values.chunks(TOGETHER).position(|part| !are_finite(part))?;
     let from = part * TOGETHER;
     Some(from + values[from..].iter().position(|value| !value.is_finite())?)
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn are_finite(values: &[f32]) -> bool {
+    values.iter().fold(true, |all, value| all & value.is_finite())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! An [`ensemble`] is several as one; a [`resized`] one sees windows at another size; a [`gang`] are several processes that learn one network.
 
 mod batches;
+mod clock;
 mod conv;
 mod cpp;
 mod deeplab;
@@ -41,6 +42,7 @@ mod unet;
 mod weights;
 mod winograd;
 
+pub use clock::computing;
 pub use error::{Kind, ModelError, Result};
 pub use gang::{Carrier, Gang, Overlap, Patience, Reach, Store, SumsBy};
 pub use learner::{Batch, Counts, Learner, Loss, Pixels, Scale, Setup, Snapshot, Start, likeliest};

@@ -50,6 +50,9 @@ pub trait Predictor: Send {
 
     /// What its first pass took, over a full batch.
     fn first_pass(&self) -> Duration;
+
+    /// What threads that called `run` have computed in the network so far; not other threads, nor a card.
+    fn computed(&self) -> Duration;
 }
 
 /// What one network names.
@@ -215,6 +218,17 @@ mod tests {
                 assert!(error.to_string().contains("window 2 of 2"), "{error}");
                 assert!(predictor.forward(&good, 1).is_ok());
             }
+        }
+    }
+
+    #[test]
+    fn what_the_network_computes_is_counted() {
+        for engine in ENGINES {
+            let shape = WindowShape { core_px: 64, margin_px: 0 };
+            let mut predictor = load(&tiny(engine), &[Files::default()], shape, 1, 1).unwrap();
+            let before = predictor.computed();
+            predictor.forward(&vec![0.5; 64 * 64 * 3], 1).unwrap();
+            assert!(predictor.computed() > before, "{engine:?}");
         }
     }
 

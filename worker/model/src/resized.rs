@@ -80,6 +80,10 @@ impl Predictor for Resized {
     fn first_pass(&self) -> Duration {
         self.inner.first_pass()
     }
+
+    fn computed(&self) -> Duration {
+        self.inner.computed()
+    }
 }
 
 #[cfg(test)]

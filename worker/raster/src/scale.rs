@@ -1,5 +1,6 @@
 //! From pixels as a file has them to the numbers that networks take.
 
+use multiversion::multiversion;
 use swath_proto::{geometry::WindowPx, source::Scaling};
 
 use crate::{
@@ -176,15 +177,19 @@ impl Scaler {
         match &self.how {
             How::Cast if T::IS_FLOAT => all.for_each(|(out, value)| *out = value.to_f64() as f32),
             // What 32-bit numbers hold exactly is divided as such.
-            How::Cast if size_of::<T>() <= 2 => {
-                let per_unit = 1.0 / T::CAST_MAX as f32;
-                all.for_each(|(out, value)| *out = value.to_f64() as f32 * per_unit);
-            }
+            How::Cast if size_of::<T>() <= 2 => times(line, 1.0 / T::CAST_MAX as f32, out),
             How::Cast => all.for_each(|(out, value)| *out = (value.to_f64() / T::CAST_MAX) as f32),
             How::None => all.for_each(|(out, value)| *out = value.to_f64() as f32),
             How::MinMax(bands) => each(n, line, out, |band, value| bands[band].of(value.to_f64())),
             How::Stats(bands) => each(n, line, out, |band, value| bands[band].of(value.to_f64())),
         }
+    }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn times<T: Value>(line: &[T], per_unit: f32, out: &mut [f32]) {
+    for (out, value) in out.iter_mut().zip(line) {
+        *out = value.to_f64() as f32 * per_unit;
     }
 }
 

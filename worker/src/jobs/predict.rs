@@ -147,7 +147,6 @@ const fn missing(work: &Predict) -> Missing {
 /// The predictor as the looks need it.
 struct Shown<'a> {
     predictor: &'a mut dyn Predictor,
-    phases: &'a Phases,
     batch: usize,
 }
 
@@ -160,7 +159,7 @@ impl Network for Shown<'_> {
 
     fn run(&mut self, n: usize) -> Result<&[f32], ModelError> {
         metrics::showed(n, self.batch);
-        self.phases.forward(|| self.predictor.run(n))
+        self.predictor.run(n)
     }
 }
 
@@ -191,8 +190,10 @@ fn infer(
         read.scaler.scale(&read.block, seen, out);
     };
     let mut planes = Planes::new(work.rect, work.model.classes as usize, kept(work));
-    let mut network = Shown { predictor, phases, batch: looks.batch };
-    looks.show(&windows, fill, &mut network, &mut planes).map_err(|error| match error {
+    let before = predictor.computed();
+    let shown = looks.show(&windows, fill, &mut Shown { predictor, batch: looks.batch }, &mut planes);
+    phases.forward(predictor.computed() - before);
+    shown.map_err(|error| match error {
         BadLook::Cut(error) => JobError::internal(error),
         BadLook::Logits(error) => JobError::data(error),
         BadLook::Network(error) => error.into(),

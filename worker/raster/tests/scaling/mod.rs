@@ -88,8 +88,15 @@ fn a_part_of_a_block_is_scaled_as_the_whole_and_what_is_missing_is_zero() {
         |band, col, row| noise(band, col, row) as u8,
         |_| {},
     );
-    let scaling = Scaling::MinMax { min: vec![-50.0; 3], max: vec![255.0; 3] };
-    let source = Source::open(&SourceSpec { scaling, ..SourceSpec::new(vec![file]) }).unwrap();
+    let min_max = Scaling::MinMax { min: vec![-50.0; 3], max: vec![255.0; 3] };
+    let cast = |value: u8| f32::from(value) * (1.0 / 255.0);
+    parts_are_scaled(&file, Scaling::Cast, cast);
+    parts_are_scaled(&file, min_max, |value| ((f64::from(value) + 50.0) * (1.0 / 305.0)) as f32);
+}
+
+/// Of 20 x 10 px of noise in three bands.
+fn parts_are_scaled(file: &FileRef, scaling: Scaling, of: impl Fn(u8) -> f32) {
+    let source = Source::open(&SourceSpec { scaling, ..SourceSpec::new(vec![file.clone()]) }).unwrap();
     let mut rng = StdRng::seed_from_u64(2);
     let mut some = |from: i64, below: i64| rng.random_range(from..below);
     for _ in 0..100 {
@@ -104,8 +111,7 @@ fn a_part_of_a_block_is_scaled_as_the_whole_and_what_is_missing_is_zero() {
         for (i, got) in out.iter().enumerate() {
             let (band, col, row) = (i % 3, part.col + i as i64 / 3 % width, part.row + i as i64 / 3 / width);
             let inside = (0..20).contains(&col) && (0..10).contains(&row);
-            let value = || (f64::from(noise(band, col as usize, row as usize) as u8) + 50.0) * (1.0 / 305.0);
-            let wanted = if inside { value() as f32 } else { 0.0 };
+            let wanted = if inside { of(noise(band, col as usize, row as usize) as u8) } else { 0.0 };
             assert_eq!(*got, wanted, "{part} of {window}: column {col}, row {row}");
         }
     }
