@@ -150,7 +150,7 @@ bench-predict: ## what predicting costs beside Raster Vision and a loop by hand,
 	cargo build --locked --release -p swath --no-default-features --features worker
 	$(TARGET)/release/swath bench predict
 	$(TARGET)/release/swath bench predict --set predict.engine=libtorch
-	$(SWATH_CACHE)/raster-vision-0.31.1/bin/python bench/raster-vision/main.py $(TARGET)/release/swath --size 2048 --only predict predict-by-hand kernels
+	$(SWATH_CACHE)/raster-vision-0.31.1/bin/python bench/raster-vision/main.py $(TARGET)/release/swath --size 3072 --only predict predict-by-hand predict-int8 predict-int8-by-hand kernels
 
 template: ## cloudformation/swath.yaml, of its sources
 	cloudformation/flatten > cloudformation/swath.yaml.part

@@ -8,7 +8,6 @@ reads all pixels here and a tenth of them there. Ends with 1 if anything is lowe
 import argparse
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -34,15 +33,14 @@ def main():
     options.add_argument("--only", choices=[*CHECKS, *costs.ALL], nargs="+", default=[*checks.ALL, "evaluation", *costs.USUAL])
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of trainings whose scores are compared")
     options.add_argument("--bundle", type=lambda path: Path(path).resolve(),
-                         help="of a U-Net on ResNet-18 with ranges for 8 bits, for predict-int8")
+                         help="of a U-Net on ResNet-18 with ranges for 8 bits, for those in 8 bits and kernels: trained if none is given")
     options = options.parse_args()
-    if options.bundle is None and any("int8" in name for name in options.only):
-        sys.exit("predict-int8 needs --bundle: of a run with predict.precision=int8 and a scene of the group validation")
     git = ["git", "-C", Path(__file__).parent, "rev-parse", "--short=12", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
     good = []
     with tempfile.TemporaryDirectory() as folder:
-        work, swath = Path(folder), Swath(options.swath, options.bundle, options.seeds)
+        work = Path(folder)
+        swath = Swath(options.swath, options.bundle, options.seeds, work)
         for name in filter(CHECKS.get, options.only):
             scenes = swath.scenes(work / "checked", CHECKED_PX, count=2)
             for what, share, least, more in CHECKS[name](swath, work / name, scenes):

@@ -8,11 +8,24 @@ from pathlib import Path
 import cost
 
 PIPELINE = Path(__file__).with_name("pipeline.toml")
+QUICKSTART = Path(__file__).parents[2] / "examples/quickstart.toml"
 
 
 class Swath:
-    def __init__(self, binary, bundle, seeds):
-        self.binary, self.bundle, self.seeds = binary, bundle, seeds
+    def __init__(self, binary, bundle, seeds, work):
+        self.binary, self._bundle, self.seeds, self._work = binary, bundle, seeds, work
+
+    @property
+    def bundle(self):
+        """Of a U-Net on ResNet-18 with ranges for 8 bits: one that was given, or trained here in two epochs."""
+        if self._bundle is None:
+            folder, root = self._work / "trained", self._work / "trained/root"
+            self.scenes(folder / "data", 2048, count=4)
+            shutil.copy(QUICKSTART, folder)
+            keys = {"scenes__2__group": "validation", "train__epochs": 2, "predict__precision": "int8"}
+            self.run(folder, root, "survey", "chip", "train", "predict", "bundle", pipeline=QUICKSTART.name, **keys)
+            self._bundle = only(root, "bundle/*/*.zip")
+        return self._bundle
 
     def command(self, *words):
         """CPU seconds of `swath WORDS`."""
