@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// And how long this thread computed meanwhile.
+/// What `work` gives, and how long this thread computed meanwhile.
 pub fn computing<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let before = thread_cpu();
     let result = work();
