@@ -8,6 +8,7 @@
 
 #[cfg(feature = "aws")]
 pub mod aws;
+mod beside;
 pub mod blobs;
 pub mod contract;
 pub mod counted;

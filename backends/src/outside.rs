@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     Error, Kind, Result,
+    beside::beside,
     blobs::{Blobs, SharedBlobs},
     open::open_buckets,
 };
@@ -52,7 +53,7 @@ impl Outside {
 
     /// The state that a file is in: changes when its content does. `None`: there is no such file.
     pub async fn tag(&self, uri: &str) -> Result<Option<String>> {
-        let Some((bucket, key)) = s3_parts(uri) else { return tag_of_path(Path::new(uri)).await };
+        let Some((bucket, key)) = s3_parts(uri) else { return tag_of_path(uri.into()).await };
         let bucket = self.bucket(uri, bucket).await?;
         if let Some(meta) = bucket.head(key).await? {
             return Ok(Some(meta.tag));
@@ -177,9 +178,24 @@ fn walk(
     Ok(())
 }
 
-async fn tag_of_path(path: &Path) -> Result<Option<String>> {
+/// Size and time of the last change, of the file and of what lies beside it.
+async fn tag_of_path(path: PathBuf) -> Result<Option<String>> {
+    let tagged = tokio::task::spawn_blocking(move || {
+        let Some(mut tag) = tag_of_one(&path)? else { return Ok(None) };
+        for other in beside(&path) {
+            // What can't be looked at, as a name that is too long, GDAL does not see either.
+            if let (Ok(Some(of_other)), Some(name)) = (tag_of_one(&other), other.file_name()) {
+                tag += &format!("+{}:{of_other}", name.display());
+            }
+        }
+        Ok(Some(tag))
+    });
+    tagged.await.map_err(|error| Error::new(Kind::Transient, "looking at a file", error))?
+}
+
+fn tag_of_one(path: &Path) -> Result<Option<String>> {
     let failed = |error| failed("looking at", &path.display().to_string(), error);
-    match tokio::fs::metadata(path).await {
+    match std::fs::metadata(path) {
         Ok(found) if found.is_file() => {
             let changed = found.modified().map_err(failed)?.duration_since(std::time::UNIX_EPOCH);
             Ok(Some(format!("{}-{}", found.len(), changed.unwrap_or_default().as_nanos())))
@@ -197,4 +213,35 @@ fn failed(verb: &str, path: &str, error: std::io::Error) -> Error {
         _ => Kind::Transient,
     };
     Error::new(kind, format!("{verb} {path}"), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_another_when_what_lies_beside_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let tag = async || Outside::new(&[]).tag(at("a.tif").to_str().unwrap()).await.unwrap();
+        std::fs::write(at("b.tfw"), "another's").unwrap();
+        assert_eq!(tag().await, None);
+        std::fs::write(at("a.tif"), "pixels").unwrap();
+        let alone = tag().await.unwrap();
+        std::fs::write(at("a.tfw"), "1").unwrap();
+        let placed = tag().await.unwrap();
+        assert!(placed.starts_with(&alone) && placed.contains("+a.tfw:1-"), "{placed}");
+        std::fs::write(at("a.tif.msk"), "mask").unwrap();
+        let masked = tag().await.unwrap();
+        std::fs::write(at("a.tfw"), "10").unwrap();
+        let moved = tag().await.unwrap();
+        assert!(masked != placed && moved != masked, "{placed}, {masked}, {moved}");
+        std::fs::remove_file(at("a.tfw")).unwrap();
+        std::fs::remove_file(at("a.tif.msk")).unwrap();
+        std::fs::write(at("a.tif.aux.xml"), "what a viewer has noted").unwrap();
+        assert_eq!(tag().await.unwrap(), alone);
+        let longest = at(&"l".repeat(255));
+        std::fs::write(&longest, "pixels").unwrap();
+        assert!(Outside::new(&[]).tag(longest.to_str().unwrap()).await.unwrap().is_some());
+    }
 }

@@ -14,7 +14,7 @@ use crate::{
 pub struct FileRef {
     /// `s3://bucket/key` or an absolute path.
     pub uri: String,
-    /// Changes when the content does: an ETag, or size and time of the last change.
+    /// Changes when the content does: an ETag, or size and time of the last change, also of a mask or world file beside it.
     pub tag: String,
 }
 

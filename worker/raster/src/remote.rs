@@ -40,7 +40,11 @@ pub(crate) struct Entered(Vec<&'static str>);
 pub(crate) fn enter(uri: &str) -> Entered {
     let passes = PASSES.with_borrow(Rc::clone);
     let pass = passes.iter().filter(|pass| covers(&pass.prefix, uri)).max_by_key(|pass| pass.prefix.len());
-    let options = pass.map(|pass| options(pass, uri)).unwrap_or_default();
+    let mut options = pass.map(|pass| options(pass, uri)).unwrap_or_default();
+    if path(uri).is_some() {
+        // Nothing is looked for beside it: each look would be a request, for every scene.
+        options.push(("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR".into()));
+    }
     for (name, value) in &options {
         // Names and values without a zero byte can't be refused.
         let _ = gdal::config::set_thread_local_config_option(name, value);
@@ -243,6 +247,16 @@ mod tests {
                 assert_eq!(scope.spawn(endpoint).join().expect("a thread"), "not set");
             });
         });
+    }
+
+    #[test]
+    fn beside_a_file_in_a_bucket_nothing_is_looked_for() {
+        let option = "GDAL_DISABLE_READDIR_ON_OPEN";
+        for (uri, wanted) in [("s3://a/b.tif", "EMPTY_DIR"), ("/a/b.tif", "not set")] {
+            let _entered = enter(uri);
+            assert_eq!(set(option), wanted, "{uri}");
+        }
+        assert_eq!(set(option), "not set");
     }
 
     #[test]

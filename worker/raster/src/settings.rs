@@ -7,8 +7,8 @@ pub struct Settings {
 
 /// In GDAL's words.
 const OPTIONS: [(&str, &str); 12] = [
-    // A folder may hold a million scenes, and a bucket is listed at a thousand a request.
-    ("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR"),
+    // A folder may hold a million scenes: what may lie beside one of them is looked for by its name.
+    ("GDAL_DISABLE_READDIR_ON_OPEN", "TRUE"),
     // A file's bytes are read once: what is decoded of them is in the block cache.
     ("VSI_CACHE", "FALSE"),
     // The usual amount, for all files together: bounded whatever a build of GDAL thinks is usual.

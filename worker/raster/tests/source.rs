@@ -8,7 +8,7 @@ use swath_proto::{
     scene::FileRef,
     source::{Nodata, Reclass, SourceSpec},
 };
-use swath_raster::{Block, Kind, Pixels, Source, Valid, analyze};
+use swath_raster::{Block, Kind, Pixels, Settings, Source, Valid, analyze, configure};
 
 mod files;
 mod scaling;
@@ -172,6 +172,32 @@ fn masks_and_alpha_bands_blank_pixels_out_and_alpha_is_no_channel() {
         let block = whole(&Source::open(&spec).unwrap());
         assert_eq!(block.valid, Valid::All);
     }
+}
+
+#[test]
+fn what_lies_beside_a_file_of_this_machine_is_seen() {
+    configure(&Settings { cache_mib: 64 });
+    let folder = Folder::new();
+    let path = folder.path("image.tif");
+    let file = Tif::new(20, 10, 1).nowhere().write(
+        &path,
+        |_, _, _| 7_u8,
+        |dataset| {
+            gdal::config::set_thread_local_config_option("GDAL_TIFF_INTERNAL_MASK", "NO").unwrap();
+            let mut band = dataset.rasterband(1).unwrap();
+            band.create_mask_band(true).unwrap();
+            let plane = (0..200).map(|i| if i < 20 { 0u8 } else { 255 }).collect();
+            let mut buffer = gdal::raster::Buffer::new((20, 10), plane);
+            band.open_mask_band().unwrap().write((0, 0), (20, 10), &mut buffer).unwrap();
+        },
+    );
+    folder.write("image.tfw", "0.5\n0\n0\n-0.5\n1000.25\n1999.75\n");
+    assert!(folder.path("image.tif.msk").exists(), "the mask lies beside");
+    let source = open(&[file]);
+    let georeference = source.layout().georeference.unwrap();
+    assert_eq!(georeference.crs_from_pixel, [1000.0, 0.5, 0.0, 2000.0, 0.0, -0.5]);
+    let mask = whole(&source).mask().unwrap().into_owned();
+    assert_eq!(mask.pixels, [[0; 20].as_slice(), &[1; 180]].concat());
 }
 
 #[test]
