@@ -1,8 +1,9 @@
 //! Rasters behind a seam of plain data. The only crate that names GDAL.
 //!
-//! `source` reads a scene's pixels through `raster`, which opens one file: they come as a `block`. `mosaic` joins
-//! several files, `missing` finds what is not there, `scale` makes of pixels what networks take, `analyze` measures them.
-//! `reduced` reads a whole file into a small picture, and [`picture`] shows people what it holds. [`remote`] says how files in buckets are asked for.
+//! `source` reads a scene's pixels through `raster`, which opens one file and reads it in `parts`: they come as a
+//! `block`. `mosaic` joins several files, `missing` finds what is not there, `scale` makes of pixels what networks take,
+//! `analyze` measures them. `reduced` reads a whole file into a small picture, and [`picture`] shows people what it holds.
+//! [`remote`] says how files in buckets are asked for.
 //! [`labels`] turns polygons and rasters into classes, and polygons into areas of interest. `georeference` carries
 //! coordinate systems over to files that GDAL does not write, [`place`] puts polygons on the ground, `writer`
 //! and [`synth`] write.
@@ -16,6 +17,7 @@ mod georeference;
 pub mod labels;
 mod missing;
 mod mosaic;
+mod parts;
 pub mod picture;
 mod pixels;
 pub mod place;

@@ -98,6 +98,15 @@ impl Missing {
             || self.nodata.iter().flatten().any(|value| T::exactly(*value).is_some())
     }
 
+    /// Planes of bytes that are read beside `bands` bands.
+    pub(crate) const fn n_planes(&self, bands: usize) -> usize {
+        match self.mask {
+            MaskFrom::Nowhere => 0,
+            MaskFrom::Dataset | MaskFrom::Alpha(_) => 1,
+            MaskFrom::EachBand => bands,
+        }
+    }
+
     pub(crate) fn marks(&self, raster: &Raster, bands: &[usize], rect: RectPx) -> Result<Marks<'_>> {
         let plane = || vec![0; rect.pixels() as usize];
         let mask_of = |band| {
@@ -110,13 +119,7 @@ impl Missing {
             MaskFrom::EachBand => bands.iter().map(|band| mask_of(*band)).collect::<Result<_>>()?,
             MaskFrom::Alpha(band) => {
                 let mut out = plane();
-                let window = swath_proto::geometry::WindowPx::new(
-                    rect.col.into(),
-                    rect.row.into(),
-                    rect.width,
-                    rect.height,
-                );
-                raster.read_into::<u8>(window, &[band], &mut out)?;
+                raster.read_part::<u8>(rect, rect.into(), &[band], &mut out)?;
                 vec![out]
             }
         };

@@ -1,8 +1,8 @@
 //! Opens a raster and reads rectangles of it, also such that reach beyond its edge.
 
-use std::ffi::c_void;
+use std::{cell::Cell, ffi::c_void};
 
-use gdal::Dataset;
+use gdal::{Dataset, Metadata};
 use swath_proto::{
     geometry::{RectPx, SizePx, WindowPx},
     ids::SceneId,
@@ -12,18 +12,21 @@ use swath_proto::{
 
 use crate::{
     error::{Kind, RasterError, Result},
+    parts::{Cache, Reading, parts},
     pixels::{DataType, Pixels, Value, with_type},
     remote,
 };
 
-/// What is read of a large rectangle at a time takes this part of GDAL's cache: others read beside it.
-const CACHE_PART: u64 = 8;
+/// From so many bands on GDAL keeps of a tile only those that are asked for.
+const ALONE_FROM_BANDS: usize = 128;
 
 /// An open raster: to be used on one thread at a time.
 pub struct Raster {
     dataset: Dataset,
     uri: String,
     size: SizePx,
+    /// A file may have masks beside it, which GDAL looks for when it is first asked.
+    has_read_masks: Cell<bool>,
 }
 
 impl Raster {
@@ -57,7 +60,8 @@ impl Raster {
                 "it holds no raster of its own: if it has subdatasets (gdalinfo lists them), name one",
             ));
         }
-        Ok(Self { dataset, uri: uri.to_owned(), size: SizePx::new(width, height) })
+        let (uri, size) = (uri.to_owned(), SizePx::new(width, height));
+        Ok(Self { dataset, uri, size, has_read_masks: Cell::new(false) })
     }
 
     pub fn size(&self) -> SizePx {
@@ -70,10 +74,19 @@ impl Raster {
         (0..=u8::MAX).find(|byte| f64::from(*byte) == value)
     }
 
-    /// Gives back what GDAL keeps of what was read: for whoever goes over a raster once.
+    /// Gives back what GDAL keeps of what was read: for whoever goes over a raster once. Band by band, since to flush
+    /// its dataset makes the driver of JPEG begin at the first line again.
     pub fn forget_pixels(&self) {
-        // SAFETY: the dataset is open for reading alone, so that nothing is written.
-        unsafe { gdal_sys::GDALFlushCache(self.dataset.c_dataset()) };
+        for band in self.dataset.rasterbands().flatten() {
+            // SAFETY: the band lives, and is open for reading alone, so that nothing is written. Every band has a mask in
+            // GDAL, which lives as long as it does.
+            unsafe {
+                gdal_sys::GDALFlushRasterCache(band.c_rasterband());
+                if self.has_read_masks.get() {
+                    gdal_sys::GDALFlushRasterCache(gdal_sys::GDALGetMaskBand(band.c_rasterband()));
+                }
+            }
+        }
     }
 
     /// Of this file as a scene of its own.
@@ -142,86 +155,103 @@ impl Raster {
         })
     }
 
-    /// Fills the part of `out`, a window's pixels row by row, that lies on the raster, and gives back that part
-    /// in the raster's pixels. `None` if there is none.
-    pub(crate) fn read_into<T: Value>(
+    /// Fills the part of `out`, a window's pixels row by row, that lies on the raster; the rest stays as it is.
+    fn read_into<T: Value>(&self, window: WindowPx, bands: &[usize], out: &mut [T]) -> Result<()> {
+        let Some(rect) = clipped(window, self.size) else { return Ok(()) };
+        self.in_parts(rect, bands.len() * size_of::<T>(), Reading::WithNeighbours, |part| {
+            self.read_part(part, window, bands, out)
+        })
+    }
+
+    /// Goes over a rectangle as it is best read: at once, or part by part.
+    pub(crate) fn in_parts(
         &self,
+        rect: RectPx,
+        pixel_bytes: usize,
+        reading: Reading,
+        mut read: impl FnMut(RectPx) -> Result<()>,
+    ) -> Result<()> {
+        // SAFETY: a plain getter.
+        let bytes = unsafe { gdal_sys::GDALGetCacheMax64() }.max(0) as u64;
+        let cache = Cache::shared(bytes, remote::path(&self.uri).is_some());
+        let block = self.block()?;
+        let pixel_bytes = self.kept_bytes(pixel_bytes as u64, block.pixels(), cache.bytes);
+        let Some(parts) = parts(rect, block, pixel_bytes, cache, reading) else { return read(rect) };
+        for part in parts {
+            read(part)?;
+            self.forget_pixels();
+        }
+        Ok(())
+    }
+
+    /// What GDAL keeps of a pixel of which so many bytes are read: all bands, where they lie side by side, unless they
+    /// are very many or more than the cache.
+    fn kept_bytes(&self, read: u64, block_pixels: u64, cache: u64) -> u64 {
+        let interleave = self.dataset.metadata_item("INTERLEAVE", "IMAGE_STRUCTURE");
+        let by_pixel = interleave.is_some_and(|how| how == "PIXEL");
+        if !by_pixel || self.dataset.raster_count() >= ALONE_FROM_BANDS {
+            return read;
+        }
+        // SAFETY: plain getters of bands that live.
+        let bytes = |band: gdal::raster::RasterBand| unsafe {
+            gdal_sys::GDALGetDataTypeSizeBytes(gdal_sys::GDALGetRasterDataType(band.c_rasterband())) as u64
+        };
+        let all: u64 = self.dataset.rasterbands().flatten().map(bytes).sum();
+        if all.saturating_mul(block_pixels) < cache { all.max(read) } else { read }
+    }
+
+    /// Reads what a part of the raster is of a window: into its place among the window's pixels.
+    pub(crate) fn read_part<T: Value>(
+        &self,
+        part: RectPx,
         window: WindowPx,
         bands: &[usize],
         out: &mut [T],
-    ) -> Result<Option<RectPx>> {
+    ) -> Result<()> {
         let n = bands.len();
         assert_eq!(out.len() as u64, window.size().pixels() * n as u64, "the window's pixels");
-        let Some(rect) = clipped(window, self.size) else { return Ok(None) };
+        let inside = clipped(window, self.size).is_some_and(|inside| {
+            let is_in = |from, end, outer_from, outer_end| outer_from <= from && end <= outer_end;
+            is_in(part.col, part.right(), inside.col, inside.right())
+                && is_in(part.row, part.bottom(), inside.row, inside.bottom())
+        });
+        assert!(inside, "a part of what the raster has of the window");
         let mut band_list: Vec<i32> = bands.iter().map(|band| *band as i32).collect();
         let value = size_of::<T>() as i64;
-        let slabs = self.slabs(rect, n * size_of::<T>())?;
-        for slab in &slabs {
-            let at = first_pixel(*slab, window) * n;
-            let (columns, rows) = (slab.width as i32, slab.height as i32);
-            remote::reading(&self.uri, || {
-                // SAFETY: the slab lies within the window by the clipping above, and `out` holds the window's
-                // pixels: so does the last that is written. The dataset is open, and this thread alone has it.
-                let result = unsafe {
-                    gdal_sys::CPLErrorReset();
-                    gdal_sys::GDALDatasetRasterIOEx(
-                        self.dataset.c_dataset(),
-                        gdal_sys::GDALRWFlag::GF_Read,
-                        slab.col as i32,
-                        slab.row as i32,
-                        columns,
-                        rows,
-                        out.as_mut_ptr().add(at).cast::<c_void>(),
-                        columns,
-                        rows,
-                        T::CODE,
-                        n as i32,
-                        band_list.as_mut_ptr(),
-                        value * n as i64,
-                        value * n as i64 * i64::from(window.width),
-                        value,
-                        std::ptr::null_mut(),
-                    )
-                };
-                self.answered(result, *slab)
-            })?;
-            if slabs.len() > 1 {
-                // SAFETY: the dataset is open for reading alone, so that nothing is written.
-                unsafe { gdal_sys::GDALFlushCache(self.dataset.c_dataset()) };
-            }
-        }
-        Ok(Some(rect))
-    }
-
-    /// A rectangle as it is best read: at once, or part by part where its tiles or strips are more than GDAL's
-    /// cache holds. Those that come first would be gone before anyone asks again, so that none are to be
-    /// kept: a wide striped scene takes no more memory than a narrow one.
-    fn slabs(&self, rect: RectPx, pixel_bytes: usize) -> Result<Vec<RectPx>> {
-        let block = self.block()?;
-        let (width, height) = (block.width.max(1), block.height.max(1));
-        let columns = rect.right().div_ceil(width) - rect.col / width;
-        let rows = rect.bottom().div_ceil(height) - rect.row / height;
-        let row_pixels = u64::from(columns) * u64::from(width) * u64::from(height);
-        let row_bytes = row_pixels.saturating_mul(pixel_bytes as u64);
-        // SAFETY: a plain getter.
-        let cache = unsafe { gdal_sys::GDALGetCacheMax64() }.max(0) as u64;
-        if row_bytes.saturating_mul(rows.into()) <= cache {
-            return Ok(vec![rect]);
-        }
-        let at_once = (cache / CACHE_PART / row_bytes).clamp(1, rows.into()) as u32 * height;
-        let mut slabs = Vec::new();
-        let mut row = rect.row;
-        while row < rect.bottom() {
-            let end = (row / height * height).saturating_add(at_once).min(rect.bottom());
-            slabs.push(RectPx { row, height: end - row, ..rect });
-            row = end;
-        }
-        Ok(slabs)
+        let at = first_pixel(part, window) * n;
+        let (columns, rows) = (part.width as i32, part.height as i32);
+        remote::reading(&self.uri, || {
+            // SAFETY: the part lies within the window and the raster, as was asserted, and `out` holds the window's
+            // pixels: so does the last that is written. The dataset is open, and this thread alone has it.
+            let result = unsafe {
+                gdal_sys::CPLErrorReset();
+                gdal_sys::GDALDatasetRasterIOEx(
+                    self.dataset.c_dataset(),
+                    gdal_sys::GDALRWFlag::GF_Read,
+                    part.col as i32,
+                    part.row as i32,
+                    columns,
+                    rows,
+                    out.as_mut_ptr().add(at).cast::<c_void>(),
+                    columns,
+                    rows,
+                    T::CODE,
+                    n as i32,
+                    band_list.as_mut_ptr(),
+                    value * n as i64,
+                    value * n as i64 * i64::from(window.width),
+                    value,
+                    std::ptr::null_mut(),
+                )
+            };
+            self.answered(result, part)
+        })
     }
 
     /// Reads the mask of a band (counted from 1): 0 where a pixel is not valid.
     pub(crate) fn read_mask(&self, band: usize, rect: RectPx, out: &mut [u8]) -> Result<()> {
         assert_eq!(out.len() as u64, rect.pixels(), "the rectangle's pixels");
+        self.has_read_masks.set(true);
         let band = self.dataset.rasterband(band).map_err(|error| self.failed(error))?;
         let (columns, rows) = (rect.width as i32, rect.height as i32);
         remote::reading(&self.uri, || {

@@ -88,8 +88,9 @@ fn count(work: &Eval, prediction: &str, shown: Option<Shown>) -> Result<Counted,
             if let Some(sample) = &mut sample {
                 sample.take(rect, &truth, &guess);
             }
+            // Blocks are whole tiles of the map: no other needs these again.
+            predicted.forget_pixels();
         }
-        predicted.forget_pixels();
     }
     let score = SceneScore::V1 {
         scene: work.scene.id.clone(),

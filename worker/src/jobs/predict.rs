@@ -71,7 +71,7 @@ fn read(work: &Predict) -> Result<Option<Read>, JobError> {
     let windows = looks.windows(inside.as_deref()).map_err(JobError::internal)?;
     let Some(reach) = looks.reach(&windows) else { return Ok(None) };
     let source = Source::of_scene(&work.scene)?;
-    let block = source.read(reach)?;
+    let block = source.read_once(reach)?;
     let mut mask = match &block.valid {
         Valid::All => None,
         Valid::Within(part) if contains(*part, work.rect) => None,

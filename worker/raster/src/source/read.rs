@@ -12,14 +12,21 @@ use crate::{
     error::Result,
     missing::{Marks, Missing},
     mosaic::Placed,
+    parts::Reading,
     pixels::{Value, with_type},
     raster::{clipped, first_pixel},
 };
 
 impl Source {
-    /// Reads a window, which may reach beyond the scene.
+    /// Reads a window, which may reach beyond the scene. Its tiles stay for the windows beside it.
     pub fn read(&self, window: WindowPx) -> Result<Block> {
-        with_type!(self.data_type, T => self.read_as::<T>(window))
+        with_type!(self.data_type, T => self.read_as::<T>(window, Reading::WithNeighbours))
+    }
+
+    /// The same for whoever goes over a scene once, in windows of many tiles: GDAL unpacks it part by part and keeps
+    /// none of it.
+    pub fn read_once(&self, window: WindowPx) -> Result<Block> {
+        with_type!(self.data_type, T => self.read_as::<T>(window, Reading::Once))
     }
 
     /// Reads a window and scales it as the specification says.
@@ -30,7 +37,7 @@ impl Source {
         Ok(Scaled { values, valid: block.valid })
     }
 
-    fn read_as<T: Value>(&self, window: WindowPx) -> Result<Block> {
+    fn read_as<T: Value>(&self, window: WindowPx, reading: Reading) -> Result<Block> {
         let n = self.bands.len();
         let n_pixels = window.size().pixels() as usize;
         let mut values = vec![T::default(); n_pixels * n];
@@ -63,28 +70,33 @@ impl Source {
             .is_none()
             .then(|| Mask { pixels: vec![0; n_pixels], samples: by_sample.then(|| vec![0; n_pixels * n]) });
         for (order, part) in touching.into_iter().enumerate() {
-            let Touching { missing, local, rect, .. } = part;
+            let Touching { missing, local, .. } = part;
+            let in_place = is_clean(&part) || order == 0;
             self.with_file(part.i, |raster| {
-                // What lies lowest can be cleaned where it stands.
-                if is_clean(&part) || order == 0 {
-                    raster.read_into::<T>(local, &self.bands, &mut values)?;
+                let pixel_bytes = n * size_of::<T>() + missing.n_planes(n);
+                raster.in_parts(part.rect, pixel_bytes, reading, |rect| {
+                    // The marks after the pixels, with which GDAL fetches a mask that lies between them.
+                    // What lies lowest can be cleaned where it stands.
+                    if in_place {
+                        raster.read_part::<T>(rect, local, &self.bands, &mut values)?;
+                        let marks = missing.marks(raster, &self.bands, rect)?;
+                        self.clean_in_place(&marks, rect, local, &mut values, mask.as_mut());
+                        return Ok(());
+                    }
+                    let mut upper = vec![T::default(); rect.pixels() as usize * n];
+                    let here = WindowPx::from(rect);
+                    raster.read_part::<T>(rect, here, &self.bands, &mut upper)?;
                     let marks = missing.marks(raster, &self.bands, rect)?;
-                    self.clean_in_place(&marks, rect, local, &mut values, mask.as_mut());
-                    return Ok(());
-                }
-                let mut upper = vec![T::default(); rect.pixels() as usize * n];
-                let here = WindowPx::new(rect.col.into(), rect.row.into(), rect.width, rect.height);
-                raster.read_into::<T>(here, &self.bands, &mut upper)?;
-                let marks = missing.marks(raster, &self.bands, rect)?;
-                let mut upper_mask = Mask {
-                    pixels: vec![0; rect.pixels() as usize],
-                    samples: by_sample.then(|| vec![0; upper.len()]),
-                };
-                self.clean_in_place(&marks, rect, here, &mut upper, Some(&mut upper_mask));
-                if let Some(mask) = &mut mask {
-                    lay_over((&upper, &upper_mask), rect, n, (&mut values, mask), local);
-                }
-                Ok(())
+                    let mut upper_mask = Mask {
+                        pixels: vec![0; rect.pixels() as usize],
+                        samples: by_sample.then(|| vec![0; upper.len()]),
+                    };
+                    self.clean_in_place(&marks, rect, here, &mut upper, Some(&mut upper_mask));
+                    if let Some(mask) = &mut mask {
+                        lay_over((&upper, &upper_mask), rect, n, (&mut values, mask), local);
+                    }
+                    Ok(())
+                })
             })?;
         }
         let valid = simple.or_else(|| mask.map(Valid::Each)).unwrap_or(Valid::All);
