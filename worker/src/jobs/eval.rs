@@ -88,7 +88,7 @@ fn count(work: &Eval, prediction: &str, shown: Option<Shown>) -> Result<Counted,
             if let Some(sample) = &mut sample {
                 sample.take(rect, &truth, &guess);
             }
-            // Blocks are whole tiles of the map: no other needs these again.
+            // Tiles of up to 2,048 px lie in one block each: no other block needs them again.
             predicted.forget_pixels();
         }
     }

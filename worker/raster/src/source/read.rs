@@ -71,12 +71,12 @@ impl Source {
             .then(|| Mask { pixels: vec![0; n_pixels], samples: by_sample.then(|| vec![0; n_pixels * n]) });
         for (order, part) in touching.into_iter().enumerate() {
             let Touching { missing, local, .. } = part;
+            // What lies lowest can be cleaned where it stands.
             let in_place = is_clean(&part) || order == 0;
             self.with_file(part.i, |raster| {
                 let pixel_bytes = n * size_of::<T>() + missing.n_planes(n);
                 raster.in_parts(part.rect, pixel_bytes, reading, |rect| {
-                    // The marks after the pixels, with which GDAL fetches a mask that lies between them.
-                    // What lies lowest can be cleaned where it stands.
+                    // Pixels before marks: GDAL fetches a mask that lies between its image's tiles with them.
                     if in_place {
                         raster.read_part::<T>(rect, local, &self.bands, &mut values)?;
                         let marks = missing.marks(raster, &self.bands, rect)?;
